@@ -1,0 +1,61 @@
+# Ganvas. `make serve` needs Python 3.11+ and a package index; `make test` sets up everything else by itself.
+#   make serve    the service alone (no torch), in .venv-serve, on port 3000 (PORT=8080 make serve)
+#   make test     every test, in .venv
+#   make lint     ruff and mypy            make format       ruff's formatter and fixes
+#   make constraints   pin anew: the newest versions that pyproject.toml admits
+
+PYTHON ?= python3
+PORT ?= 3000
+VENV := .venv
+SERVE_VENV := .venv-serve
+# onnxruntime has two builds that exclude each other: the one for NVIDIA GPUs where there is one.
+RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
+
+.PHONY: serve test lint format constraints clean
+
+serve: $(SERVE_VENV)/.installed-$(RUNTIME)
+	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
+
+test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.installed
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# A stamp is written last, so an install that was cut off is done again; a second call installs nothing.
+$(SERVE_VENV)/.installed-$(RUNTIME): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ganvas needs Python 3.11 or newer, this is %d.%d: make serve PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "Installing the service into $(SERVE_VENV) (about a minute, once)"
+	@rm -rf $(SERVE_VENV)
+	@$(PYTHON) -m venv $(SERVE_VENV)
+	@$(SERVE_VENV)/bin/python $(PIP_INSTALL) constraints$(if $(filter gpu,$(RUNTIME)),-gpu).txt --editable ".[$(RUNTIME)]"
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ganvas needs Python 3.11 or newer, this is %d.%d: make test PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "Installing service, training and development tools into $(VENV) (a few minutes, once)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP_INSTALL) constraints.txt --editable ".[service,training,dev]"
+	@touch $@
+
+# The CUDA libraries are pinned apart: the CUDA build of torch pins its own versions of them.
+constraints:
+	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet --editable ".[service,training,dev]"
+	.venv-constraints/bin/python -m pip freeze --exclude-editable | sed 's/+.*//' > constraints.txt
+	echo "--constraint constraints.txt" > constraints-gpu.txt
+	.venv-constraints/bin/python -m pip install --quiet --dry-run --report .venv-constraints/gpu.json ".[gpu]"
+	$(PYTHON) -c 'import json; [print(p["metadata"]["name"], p["metadata"]["version"], sep="==") for p in \
+	  json.load(open(".venv-constraints/gpu.json"))["install"] if p["metadata"]["name"] != "ganvas"]' >> constraints-gpu.txt
+	rm -rf .venv-constraints
+
+clean:
+	rm -rf .venv .venv-serve .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Ganvas: from a folder of images to pictures over HTTP."""

@@ -1,0 +1,1 @@
+"""Offline training: image folder -> data -> networks -> losses -> loops -> export. The only package that imports torch."""

@@ -1,0 +1,125 @@
+"""Training configs: frozen, resolved once, saved with the run and in the card.
+
+A config is a TOML file: one of `training/configs/` by name, or a path. It lists only what differs from the defaults below;
+`--set key=value` changes single values.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.errors import ConfigError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
+Layer = Annotated[str, Field(pattern=r"^relu[1-5]_[1-3]$")]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    sample_every: Positive = 500  # steps between sample pictures
+    checkpoint_every: Positive = 500  # steps between checkpoints
+
+
+class GanConfig(_Config):
+    """How to train a GAN. The defaults are Radford et al. 2016."""
+
+    architecture: str = "dcgan"
+    image_size: int = Field(default=64, ge=16, le=256)  # pixels
+    channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: as the pictures are
+    latent_size: Positive = 100
+    width: int = Field(default=64, ge=4, le=512)  # channels of the layers beside the picture
+    images: Positive = 400_000  # real pictures shown to the discriminator, repeats counted
+    batch_size: int = Field(default=64, ge=2, le=4096)
+    learning_rate: Rate = 2e-4
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    flip: bool = False  # mirror half of the pictures: right for faces, wrong for letters
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)  # a step, of the generator that is sampled and exported
+
+    @property
+    def steps(self) -> int:
+        """Training steps: batches that make up `images`."""
+        return -(-self.images // self.batch_size)
+
+
+class StyleConfig(_Config):
+    """How to train a style network. The defaults are Johnson et al. 2016, at half their width."""
+
+    width: int = Field(default=16, ge=4, le=128)
+    residual_blocks: int = Field(default=5, ge=0, le=20)
+    steps: Positive = 20_000
+    batch_size: int = Field(default=4, ge=1, le=256)
+    crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=4)  # pixels
+    style_size: int = Field(default=384, ge=64, le=2048)  # shorter side of a painting in pixels
+    learning_rate: Rate = 1e-3
+    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
+    content_layers: tuple[Layer, ...] = Field(default=("relu3_3",), min_length=1)
+    style_layers: tuple[Layer, ...] = Field(default=("relu1_2", "relu2_2", "relu3_3", "relu4_3"), min_length=1)
+    content_weight: Weight = 1.0
+    style_weight: Weight = 5.0
+    variation_weight: Weight = 1.0
+
+
+SomeConfig = TypeVar("SomeConfig", GanConfig, StyleConfig)
+
+
+def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) -> SomeConfig:
+    """Read a config and apply changes to it.
+
+    Args:
+        name: a file of `training/configs/` without its ending, or a path to a TOML file.
+        kind: `GanConfig` or `StyleConfig`.
+        changes: "key=value", the value as TOML writes it (a bare word is taken as a string).
+
+    Raises:
+        ConfigError: no such config, or a key or value that is not allowed; names them.
+    """
+    path = CONFIGS / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(config.stem for config in CONFIGS.glob("*.toml")))
+        raise ConfigError(f"There is no config {name}. Known: {known}; or name a TOML file.")
+    try:
+        values = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}.") from error
+    return resolve(values | _parse(changes), kind, str(name))
+
+
+def resolve(values: dict[str, object], kind: type[SomeConfig], name: str) -> SomeConfig:
+    """Check values against a kind of config.
+
+    Raises:
+        ConfigError: names each key that is unknown or whose value is not allowed.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        known = ", ".join(kind.model_fields)
+        lines: list[str] = [
+            f"  {'.'.join(map(str, e['loc']))}: "
+            + (f"unknown; known are {known}" if e["type"] == "extra_forbidden" else f"{e['msg']} (is {e['input']!r})")
+            for e in error.errors()
+        ]
+        raise ConfigError("\n".join([f"Config {name} is not allowed:", *lines])) from error
+
+
+def _parse(changes: Sequence[str]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {change}: write key=value, for instance --set batch_size=32.")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = value.strip()
+    return values

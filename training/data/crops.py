@@ -1,0 +1,64 @@
+"""Random crops of photos at several scales: what a style network learns to keep."""
+
+import logging
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from training.data.images import UNREADABLE, Pictures, reason
+from training.data.order import batch_indices
+from training.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_SCALE = 3.0
+"""A photo is shrunk until its shorter side is 1 to this many crops long: near things and wide views."""
+
+
+class Crops:
+    """Batches of random crops, each a function of (seed, step): a resumed run sees what it would have seen.
+
+    Args:
+        photos: every one with sides of at least `size`.
+        size: side of a crop in pixels.
+        batch_size: crops a batch.
+        seed: of the order and of the crops.
+    """
+
+    def __init__(self, photos: Pictures, size: int, batch_size: int, seed: int) -> None:
+        self.photos, self.size, self.batch_size, self.seed = photos, size, batch_size, seed
+        self.broken: dict[str, str] = {}
+
+    def batch(self, step: int) -> Tensor:
+        """The crops of one step: uint8 [batch_size, 3, size, size].
+
+        Raises:
+            DataError: no photo is left that can be decoded.
+        """
+        rng = np.random.default_rng((self.seed, step, 1))
+        names = self.photos.names
+        crops = [self._crop(names, int(i), rng) for i in batch_indices(len(names), self.batch_size, step, self.seed)]
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+
+    def _crop(self, names: list[str], index: int, rng: np.random.Generator) -> np.ndarray:
+        """A crop of this photo, or of the next one where its data is broken behind a good header."""
+        for name in names[index:] + names[:index]:
+            width, height = self.photos.sizes[name]
+            largest = min(min(width, height) / self.size, _LARGEST_SCALE)
+            scale = self.size * np.exp(rng.uniform(0, np.log(largest))) / min(width, height)
+            shrunk = max(self.size, round(width * scale)), max(self.size, round(height * scale))
+            left, top = (int(rng.integers(0, side - self.size + 1)) for side in shrunk)
+            mirror = rng.random() < 0.5
+            try:
+                photo = self.photos.open(name, "RGB", at_least=shrunk)
+            except UNREADABLE as error:
+                if name not in self.broken:
+                    self.broken[name] = reason(error)
+                    logger.warning("%s cannot be decoded (%s); using the next photo in its place", name, reason(error))
+                continue
+            photo = photo.resize(shrunk, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            photo = photo.crop((left, top, left + self.size, top + self.size))
+            return np.asarray(ImageOps.mirror(photo) if mirror else photo)
+        raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken.items()))}.")

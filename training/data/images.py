@@ -1,0 +1,159 @@
+"""Any folder or zip of pictures, however nested, as upright 8-bit grey or RGB pictures.
+
+pictures = find_pictures(Path("photos"))            # a folder or a .zip, class folders or not
+pictures.sizes, pictures.unreadable                 # what can be used, and what cannot, by name
+picture = pictures.open(pictures.names[0], "RGB")   # upright, palette resolved, transparency on white
+"""
+
+import io
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.progress import track
+
+from training.errors import DataError
+
+Mode = Literal["L", "RGB"]
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+READABLE = "jpeg, png or webp"
+
+# All that Pillow is known to raise on files that are no pictures, or broken, or meant to exhaust memory.
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, zipfile.BadZipFile, NotImplementedError)
+
+_EXIF_ORIENTATION = 0x0112
+_EXIF_QUARTER_TURNS = frozenset({5, 6, 7, 8})
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The readable pictures of one folder or zip.
+
+    Attributes:
+        path: the folder or zip.
+        sizes: name (path below the folder) -> (width, height) in pixels, upright; in sorted order of names.
+        grey: every picture is grey.
+        unreadable: name -> why it cannot be read.
+    """
+
+    path: Path
+    sizes: dict[str, tuple[int, int]]
+    grey: bool
+    unreadable: dict[str, str]
+    _zip: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the readable pictures, sorted."""
+        return list(self.sizes)
+
+    def open(self, name: str, mode: Mode, at_least: tuple[int, int] | None = None) -> Image.Image:
+        """Decode one picture.
+
+        Args:
+            name: one of `names`.
+            mode: "L" for grey, "RGB" for colour, 8 bits a channel either way.
+            at_least: (width, height) in pixels that suffice: a big jpeg is then decoded at a fraction of its size.
+
+        Raises:
+            OSError, ValueError, ...: one of `UNREADABLE`, when the data behind a good header is broken.
+        """
+        with Image.open(self._stream(name)) as picture:
+            if at_least is not None:
+                picture.draft(mode, at_least)
+            return _upright(picture, mode)
+
+    def _stream(self, name: str) -> io.BytesIO | Path:
+        if self._zip is None:
+            return self.path / name
+        return io.BytesIO(self._zip.read(name))
+
+
+def find_pictures(path: Path, *, description: str = "Reading pictures") -> Pictures:
+    """Find every picture below a folder or in a zip and read its header.
+
+    Raises:
+        DataError: the path does not exist, is neither folder nor zip, or holds not one readable picture.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Name a folder or a .zip of pictures ({READABLE}).")
+    archive = None
+    if path.is_dir():
+        found = (p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+    elif zipfile.is_zipfile(path):
+        archive = zipfile.ZipFile(path)
+        found = (info.filename for info in archive.infolist() if not info.is_dir())
+    else:
+        raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of pictures ({READABLE}).")
+
+    candidates = Pictures(path, {}, grey=False, unreadable={}, _zip=archive)
+    sizes: dict[str, tuple[int, int]] = {}
+    unreadable: dict[str, str] = {}
+    grey = True
+    for name in track(sorted(filter(_looks_like_a_picture, found)), description=description, transient=True):
+        try:
+            with Image.open(candidates._stream(name)) as picture:
+                width, height = picture.size
+                turned = picture.getexif().get(_EXIF_ORIENTATION) in _EXIF_QUARTER_TURNS
+                sizes[name] = (height, width) if turned else (width, height)
+                grey = grey and picture.mode in {"1", "L", "LA", "I", "I;16"}
+        except UNREADABLE as error:
+            unreadable[name] = reason(error)
+    if not sizes:
+        detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
+        raise DataError(f"{path} holds no picture that can be read{detail}. Put {READABLE} files into it.")
+    return Pictures(path, sizes, grey, unreadable, archive)
+
+
+def refuse_small(pictures: Pictures, side: int, option: str) -> None:
+    """Refuse pictures with a side under `side` pixels: enlarging them would teach the network to blur.
+
+    Raises:
+        DataError: names some of them, and the option that would let them in.
+    """
+    small = [name for name, size in pictures.sizes.items() if min(size) < side]
+    if small:
+        smallest = min(min(size) for size in pictures.sizes.values())
+        shown = ", ".join(f"{name} ({pictures.sizes[name][0]}x{pictures.sizes[name][1]})" for name in small[:3])
+        raise DataError(
+            f"{len(small)} of {len(pictures.sizes)} pictures in {pictures.path} have a side under {side} pixels: {shown}"
+            f"{', ...' if len(small) > 3 else ''}. Take them out, or train smaller with {option} (the smallest side here "
+            f"is {smallest})."
+        )
+
+
+def refuse_few(pictures: Pictures, least: int) -> None:
+    """Refuse fewer than `least` readable pictures.
+
+    Raises:
+        DataError: says how many there are and how many it takes.
+    """
+    if len(pictures.sizes) < least:
+        unreadable = f" ({len(pictures.unreadable)} more cannot be read)" if pictures.unreadable else ""
+        raise DataError(
+            f"{pictures.path} holds {len(pictures.sizes)} readable pictures{unreadable}; this takes at least {least}. Add more."
+        )
+
+
+def _looks_like_a_picture(name: str) -> bool:
+    """Whether the name says so; macOS puts `._` companions and a __MACOSX folder beside real pictures."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith("._") and "__MACOSX" not in path.parts
+
+
+def _upright(picture: Image.Image, mode: Mode) -> Image.Image:
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in {"I", "I;16"}:  # 16-bit grey: Pillow's own conversion would clip it to white
+        upright = upright.point(lambda level: level / 256).convert("L")
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        white = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(white, upright)
+    return upright.convert(mode)
+
+
+def reason(error: BaseException) -> str:
+    """Why a picture cannot be read, in words."""
+    return "not a picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__

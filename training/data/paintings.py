@@ -1,0 +1,69 @@
+"""The paintings of a style folder: what a style network learns to imitate."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from training.data.images import UNREADABLE, Pictures, reason
+from training.errors import DataError
+
+_THUMBNAIL = 128  # pixels
+
+
+def load_paintings(paintings: Pictures, size: int) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
+    """Decode every painting, each shrunk (never enlarged) to `size` pixels on its shorter side.
+
+    Returns:
+        Style name -> float [1, 3, h, w] RGB in 0..255, sorted by name; style name -> thumbnail, a base64 JPEG of a
+        square of 128 pixels; and file name -> reason for those whose data turned out to be broken.
+
+    Raises:
+        DataError: two files make one style name, or not one painting can be decoded.
+    """
+    tensors: dict[str, Tensor] = {}
+    thumbnails: dict[str, str] = {}
+    broken: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for file in paintings.names:
+        name = style_name(file)
+        if name in tensors:
+            raise DataError(f"{origins[name]} and {file} would both be the style {name}. Rename one of them.")
+        try:
+            painting = paintings.open(file, "RGB")
+        except UNREADABLE as error:
+            broken[file] = reason(error)
+            continue
+        origins[name] = file
+        scale = min(1.0, size / min(painting.size))
+        shrunk = painting.resize((round(painting.width * scale), round(painting.height * scale)), Image.Resampling.LANCZOS)
+        tensors[name] = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None].float()
+        thumbnails[name] = _thumbnail(painting)
+    if not tensors:
+        raise DataError(f"Not one painting in {paintings.path} can be decoded, such as {next(iter(broken.items()))}.")
+    order = sorted(tensors)
+    return {name: tensors[name] for name in order}, {name: thumbnails[name] for name in order}, broken
+
+
+def style_name(file: str) -> str:
+    """The style name that a file's name makes: `van Gogh/Starry Night.jpg` -> `starry-night`.
+
+    Raises:
+        DataError: nothing of the file's name can stand in a style name.
+    """
+    stem = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower())[:63].strip("-")
+    if not name:
+        raise DataError(f"{file} makes no style name. Rename it: letters a-z, digits and hyphens, such as starry-night.jpg.")
+    return name
+
+
+def _thumbnail(painting: Image.Image) -> str:
+    square = ImageOps.fit(painting, (_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    square.save(buffer, "JPEG", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,33 @@
+"""What can go wrong in training that its user can mend.
+
+TrainingError           the command line prints its message and exits with code 2
+├── ConfigError         a config or an option that makes no sense
+├── DataError           pictures that are missing, too few, too small
+├── RunError            a run folder that exists already, or holds no run
+├── WeightsError        pretrained weights that cannot be had
+└── ExportError         an exported model that does not do what the trained network does
+"""
+
+
+class TrainingError(Exception):
+    """Base class: its message says what was wrong, what is allowed and what to do."""
+
+
+class ConfigError(TrainingError):
+    """A config or an option that makes no sense."""
+
+
+class DataError(TrainingError):
+    """Pictures that are missing, too few or too small."""
+
+
+class RunError(TrainingError):
+    """A run folder that exists already, or that holds no run."""
+
+
+class WeightsError(TrainingError):
+    """Pretrained weights that cannot be had."""
+
+
+class ExportError(TrainingError):
+    """An exported model that does not do what the trained network does, or that cannot be written."""

@@ -1,0 +1,227 @@
+"""Exports a run: one self-describing ONNX file, compared with the trained network before it is written.
+
+    python -m training export runs/NAME exported/NAME.onnx --about about.toml
+
+The weights, the card and all pre- and post-processing are inside the file; nothing of the exporting machine is.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+from torch.export import Dim
+
+from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, Style, StylizerCard, TrainingData, dump_card
+from training.about import NOT_STATED, About, AboutStyle, title_of
+from training.errors import ExportError, RunError
+from training.files import write_whole
+from training.graphs import GeneratorGraph, StylizerGraph
+from training.loops.gan import build_generator, channels_of
+from training.loops.style import build_stylizer
+from training.networks.stylizer import MIN_SIDE, SIZE_MULTIPLE
+from training.run import GanPlan, Run, StylePlan
+
+TOLERANCE = 1
+"""Grey levels by which onnxruntime may differ from torch: rounding."""
+
+_BATCHES = (1, 2, 5)
+_SIDES = ((MIN_SIDE, MIN_SIDE), (64, 64), (48, 100))
+
+
+def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | StylizerCard:
+    """Export the run's last checkpoint.
+
+    Args:
+        folder: a run folder.
+        out: the file to write, NAME.onnx; an older one is replaced once the new one is known to be good.
+        about: what the run cannot know.
+
+    Returns:
+        The card that was written.
+
+    Raises:
+        RunError: there is no run or no checkpoint.
+        ExportError: the name is none, the file cannot be written, or onnxruntime and torch differ.
+    """
+    _check_name(out)
+    run = Run.open(folder)
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        raise RunError(f"{folder} has no checkpoint yet. Let it train on (--resume) until it has one.")
+    plan = run.plan
+    card: GeneratorCard | StylizerCard
+    if isinstance(plan, GanPlan):
+        card, graph = _generator_card(out.stem, plan, about), _generator_graph(plan, checkpoint)
+        trials = _generator_trials(plan)
+    else:
+        card, graph = _stylizer_card(out.stem, plan, about), _stylizer_graph(plan, checkpoint)
+        trials = _stylizer_trials(len(plan.styles))
+    graph.eval()
+    model = _to_onnx(graph, trials[-1], card)
+    compare(graph, model.SerializeToString(), trials)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, lambda path: onnx.save(model, path))
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror}.") from error
+    return card
+
+
+def compare(graph: nn.Module, model: bytes, trials: list[dict[str, Tensor]]) -> None:
+    """Run both on the same inputs.
+
+    Args:
+        graph: the torch network, uint8 out.
+        model: the ONNX file's bytes.
+        trials: input name -> tensor, in the order of the graph's arguments; several batch sizes and sizes.
+
+    Raises:
+        ExportError: a value differs by more than `TOLERANCE` grey levels.
+    """
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for inputs in trials:
+        with torch.no_grad():
+            expected = graph(*inputs.values()).numpy()
+        (found,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        worst = int(np.abs(expected.astype(np.int16) - found.astype(np.int16)).max())
+        if worst > TOLERANCE:
+            at = ", ".join(f"{name} {list(value.shape)}" for name, value in inputs.items())
+            raise ExportError(
+                f"onnxruntime differs from torch by {worst} grey levels at {at}; {TOLERANCE} is allowed. Nothing was "
+                "written. "
+                "The export of some operator is wrong: report it, with run.json."
+            )
+
+
+def _check_name(out: Path) -> None:
+    if out.suffix != ".onnx":
+        raise ExportError(f"{out} is no .onnx file. Name the file to write, for instance exported/{out.stem}.onnx.")
+    try:
+        TypeAdapter(Name).validate_python(out.stem)
+    except ValidationError:
+        raise ExportError(
+            f"{out.stem} is no model name: lower-case letters, digits and inner hyphens, at most 63, such as my-cats.onnx."
+        ) from None
+
+
+def _generator_graph(plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
+    generator = build_generator(plan.config)
+    average = {
+        name.removeprefix("module."): value for name, value in checkpoint["average"].items() if name.startswith("module.")
+    }
+    generator.load_state_dict(average)
+    return GeneratorGraph(generator)
+
+
+def _stylizer_graph(plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
+    stylizer = build_stylizer(plan.config, len(plan.styles))
+    stylizer.load_state_dict(checkpoint["network"])
+    return StylizerGraph(stylizer)
+
+
+def _generator_trials(plan: GanPlan) -> list[dict[str, Tensor]]:
+    rng = torch.Generator().manual_seed(0)
+    return [{"latents": torch.randn(n, plan.config.latent_size, generator=rng)} for n in _BATCHES]
+
+
+def _stylizer_trials(styles: int) -> list[dict[str, Tensor]]:
+    rng = torch.Generator().manual_seed(0)
+    return [
+        {
+            "images": torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=rng),
+            "styles": torch.rand(n, styles, generator=rng).softmax(dim=1),
+            "strength": torch.rand(n, generator=rng),
+            "keep_color": torch.rand(n, generator=rng),
+        }
+        for n in _BATCHES
+        for height, width in _SIDES
+    ]
+
+
+def _to_onnx(graph: nn.Module, example: dict[str, Tensor], card: GeneratorCard | StylizerCard) -> onnx.ModelProto:
+    n = Dim("n", min=1)
+    if isinstance(card, GeneratorCard):
+        shapes: dict[str, Any] = {"latents": {0: n}}
+    else:
+        height, width = (SIZE_MULTIPLE * Dim(name, min=MIN_SIDE // SIZE_MULTIPLE) for name in ("h4", "w4"))
+        shapes = {"images": {0: n, 1: height, 2: width}, "styles": {0: n}, "strength": {0: n}, "keep_color": {0: n}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own internals: nothing a user could act on
+        program = torch.onnx.export(
+            graph, tuple(example.values()), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False,
+            input_names=list(example), output_names=[OUTPUT],
+        )  # fmt: skip
+    if program is None:
+        raise ExportError("torch.onnx.export returned nothing. Nothing was written; look at its messages above.")
+    model = program.model_proto
+    _forget_the_machine(model)
+    onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _forget_the_machine(model: onnx.ModelProto) -> None:
+    """Remove the stack traces, with paths of this machine, that the exporter leaves on every node and value."""
+    model.doc_string = model.graph.doc_string = ""
+    graph = model.graph
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, *model.functions):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    del graph.metadata_props[:]
+
+
+def _common(name: str, plan: GanPlan | StylePlan, about: About, summary: str) -> dict[str, Any]:
+    default = TrainingData(title=f"{plan.pictures} pictures ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
+    return {
+        "name": name,
+        "title": about.title or title_of(name),
+        "summary": about.summary or summary,
+        "licence": about.licence,
+        "training_data": about.training_data or (default,),
+        "training_config": plan.config.model_dump(mode="json"),
+    }
+
+
+def _generator_card(name: str, plan: GanPlan, about: About) -> GeneratorCard:
+    config = plan.config
+    return GeneratorCard(
+        **_common(
+            name, plan, about, f"Pictures of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
+        ),
+        architecture=config.architecture,
+        latent_size=config.latent_size,
+        height=config.image_size,
+        width=config.image_size,
+        channels=channels_of(config),
+    )
+
+
+def _stylizer_card(name: str, plan: StylePlan, about: About) -> StylizerCard:
+    if unknown := [style for style in about.styles if style not in plan.styles]:
+        raise ExportError(f"--about speaks of the style {unknown[0]}; this run has {', '.join(plan.styles)}.")
+    styles = []
+    for style, thumbnail in plan.styles.items():
+        said = about.styles.get(style, AboutStyle())
+        styles.append(
+            Style(
+                name=style,
+                title=said.title or title_of(style),
+                artist=said.artist,
+                year=said.year,
+                licence=said.licence,
+                thumbnail=thumbnail,
+            )
+        )
+    return StylizerCard(
+        **_common(name, plan, about, f"Paints a photo in {len(styles)} styles, or any blend of them."),
+        architecture=f"Johnson et al. 2016, width {plan.config.width}, {plan.config.residual_blocks} residual blocks",
+        size_multiple=SIZE_MULTIPLE,
+        min_side=MIN_SIDE,
+        styles=tuple(styles),
+    )

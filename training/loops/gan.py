@@ -1,0 +1,156 @@
+"""Trains a GAN: the generator and the discriminator against each other, in two phases a step.
+
+    python -m training gan --data FOLDER_OR_ZIP --config dcgan --out runs/NAME
+
+Goodfellow et al. 2014; Radford et al. 2016. The generator that is sampled and exported is an exponential moving average of
+the one that is trained (EMA), whose pictures are steadier. All that is random in a step is drawn from (seed, step): a
+resumed run goes on as if it had never stopped.
+"""
+
+import time
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.config import GanConfig
+from training.data.order import batch_indices
+from training.errors import ConfigError
+from training.loops.checks import refuse_nan
+from training.loops.progress import training_progress
+from training.losses.gan import discriminator_loss, generator_loss
+from training.networks.registry import GANS, GanArchitecture
+from training.pictures import grid, to_uint8
+from training.run import GanPlan, Run
+
+_LATENTS, _FLIPS, _SAMPLES = 1, 2, 3  # streams of random numbers, told apart in their seeds
+_REPORT_EVERY = 20  # steps
+
+
+def build_generator(config: GanConfig) -> nn.Module:
+    """The generator of a resolved config, untrained.
+
+    Raises:
+        ConfigError: no such architecture, or not at this size.
+    """
+    return _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
+
+
+def build_discriminator(config: GanConfig) -> nn.Module:
+    """The discriminator of a resolved config, untrained. Raises as `build_generator`."""
+    return _architecture(config).discriminator(config.image_size, channels_of(config), config.width)
+
+
+def train_gan(run: Run[GanPlan], squares: Tensor, device: torch.device) -> None:
+    """Train until the config's images have been seen, from the run's last checkpoint where there is one.
+
+    Args:
+        run: where it is kept.
+        squares: uint8 [N, c, size, size], the real pictures.
+        device: where to train.
+
+    Raises:
+        RunError: a loss became NaN, or the checkpoint cannot be read.
+    """
+    config = run.plan.config
+    torch.manual_seed(config.seed)
+    generator = build_generator(config).to(device)
+    discriminator = build_discriminator(config).to(device)
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+    betas = (config.beta1, config.beta2)
+    g_optimizer = torch.optim.Adam(generator.parameters(), config.learning_rate, betas)
+    d_optimizer = torch.optim.Adam(discriminator.parameters(), config.learning_rate, betas)
+    parts: dict[str, Any] = {"generator": generator, "discriminator": discriminator, "average": average,
+             "g_optimizer": g_optimizer, "d_optimizer": d_optimizer}  # fmt: skip
+
+    start = 0
+    if checkpoint := run.load_checkpoint():
+        start = checkpoint["step"]
+        for name, part in parts.items():
+            part.load_state_dict(checkpoint[name])
+    run.forget_after(start)
+
+    def save(step: int) -> None:
+        run.save_checkpoint({"step": step, **{name: part.state_dict() for name, part in parts.items()}})
+
+    with training_progress() as progress:
+        task = progress.add_task("Training", total=config.steps, completed=start, rate="", losses="")
+        since, done = time.monotonic(), start
+        for step in range(start, config.steps):
+            real = _real_batch(squares, config, step).to(device)
+            latents = _latents(config, step, _LATENTS, config.batch_size).to(device)
+
+            # Phase 1: the discriminator learns to tell a real batch from a fake one.
+            fake = generator(latents)
+            d_loss = discriminator_loss(discriminator(real), discriminator(fake.detach()))
+            d_optimizer.zero_grad()
+            d_loss.backward()
+            d_optimizer.step()
+
+            # Phase 2: the generator learns to pass for real, through a frozen discriminator.
+            discriminator.requires_grad_(False)
+            g_loss = generator_loss(discriminator(fake))
+            g_optimizer.zero_grad()
+            g_loss.backward()
+            g_optimizer.step()
+            discriminator.requires_grad_(True)
+            average.update_parameters(generator)
+
+            step += 1
+            progress.update(task, completed=step)
+            if step % _REPORT_EVERY == 0 or step == config.steps:
+                losses = {"d_loss": d_loss.item(), "g_loss": g_loss.item()}
+                refuse_nan(losses, step, run.folder)
+                rate = (step - done) * config.batch_size / (time.monotonic() - since)
+                since, done = time.monotonic(), step
+                run.log(step, **losses, pictures_per_second=rate)
+                shown = f"D {losses['d_loss']:.2f} G {losses['g_loss']:.2f}"
+                progress.update(task, rate=f"{rate:.0f} pictures/s", losses=shown)
+            if step % config.sample_every == 0 or step == config.steps:
+                run.save_sample(step, sample_grid(average.module, config, device))
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                save(step)
+
+
+@torch.no_grad()
+def sample_grid(generator: nn.Module, config: GanConfig, device: torch.device) -> Image.Image:
+    """A grid of 64 pictures from the same latents every time, so that a run's samples can be compared."""
+    training = generator.training
+    generator.eval()
+    latents = _latents(config, 0, _SAMPLES, 64).to(device)
+    pictures = to_uint8(generator(latents))
+    generator.train(training)
+    return grid(pictures.cpu().numpy(), columns=8)
+
+
+def channels_of(config: GanConfig) -> Literal[1, 3]:
+    """The channels of a config in which they are resolved, 1 or 3.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if config.channels is None:
+        raise ConfigError("channels must be resolved before a network is built: set channels to 1 or 3.")
+    return config.channels
+
+
+def _architecture(config: GanConfig) -> GanArchitecture:
+    if config.architecture not in GANS:
+        raise ConfigError(f"There is no architecture {config.architecture}. Known: {', '.join(sorted(GANS))}.")
+    return GANS[config.architecture]
+
+
+def _real_batch(squares: Tensor, config: GanConfig, step: int) -> Tensor:
+    real = squares[batch_indices(len(squares), config.batch_size, step, config.seed)].float() / 127.5 - 1
+    if config.flip:
+        flips = np.random.default_rng((config.seed, step, _FLIPS)).random(len(real)) < 0.5
+        real[flips] = real[flips].flip(3)
+    return real
+
+
+def _latents(config: GanConfig, step: int, stream: int, count: int) -> Tensor:
+    rng = np.random.default_rng((config.seed, step, stream))
+    return torch.from_numpy(rng.standard_normal((count, config.latent_size), dtype=np.float32))

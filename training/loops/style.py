@@ -1,0 +1,174 @@
+"""Trains a style network: every painting of a folder into one feed-forward network.
+
+    python -m training style --styles PAINTINGS --content PHOTOS --out runs/NAME
+
+Johnson et al. 2016 with the conditional instance normalisation of Dumoulin et al. 2017. A step paints a batch of crops, each
+in a style of its own, and compares VGG-16 features: with the crop's for content, with the painting's Gram matrices for
+style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from training.config import StyleConfig
+from training.data.crops import Crops
+from training.data.order import batch_indices
+from training.loops.checks import refuse_nan
+from training.loops.progress import training_progress
+from training.losses.style import content_loss, gram_matrix, style_loss, total_variation
+from training.networks.stylizer import Stylizer
+from training.networks.vgg import VggFeatures
+from training.pictures import grid
+from training.run import Run, StylePlan
+
+_REPORT_EVERY = 10  # steps
+_SAMPLE_PHOTOS = 4
+
+
+def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
+    """The network of a resolved config, untrained."""
+    return Stylizer(styles, config.width, config.residual_blocks)
+
+
+def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", device: torch.device) -> None:
+    """Train for the config's steps, from the run's last checkpoint where there is one.
+
+    Args:
+        run: where it is kept.
+        crops: batches of photos.
+        objective: what to lower; its paintings are in the order of the network's rows.
+        device: where to train; the objective is there too.
+
+    Raises:
+        RunError: a loss became NaN, or the checkpoint cannot be read.
+    """
+    config, styles = run.plan.config, len(run.plan.styles)
+    torch.manual_seed(config.seed)
+    network = build_stylizer(config, styles).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
+    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+
+    start = 0
+    if checkpoint := run.load_checkpoint():
+        start = checkpoint["step"]
+        for name, part in parts.items():
+            part.load_state_dict(checkpoint[name])
+    run.forget_after(start)
+    sample_crops = crops.batch(0)[:_SAMPLE_PHOTOS]
+
+    with training_progress() as progress, ThreadPoolExecutor(1) as ahead:
+        task = progress.add_task("Training", total=config.steps, completed=start, rate="", losses="")
+        since, done = time.monotonic(), start
+        coming = ahead.submit(crops.batch, start)
+        for step in range(start, config.steps):
+            photos = coming.result().to(device, torch.float32, memory_format=torch.channels_last)
+            coming = ahead.submit(crops.batch, step + 1)
+            # Every style is painted equally often, and each crop in a style of its own.
+            chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step, config.seed + 1)).to(device)
+
+            painted = network(photos, F.one_hot(chosen, styles).float())
+            content, style, variation = objective(painted, photos, chosen)
+            loss = content + style + variation
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+            step += 1
+            progress.update(task, completed=step)
+            if step % _REPORT_EVERY == 0 or step == config.steps:
+                losses = {"content": content.item(), "style": style.item(), "variation": variation.item()}
+                refuse_nan(losses, step, run.folder)
+                rate = (step - done) * config.batch_size / (time.monotonic() - since)
+                since, done = time.monotonic(), step
+                run.log(step, **losses, pictures_per_second=rate)
+                shown = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
+                progress.update(task, rate=f"{rate:.1f} pictures/s", losses=shown)
+            if step % config.sample_every == 0 or step == config.steps:
+                run.save_sample(step, style_sheet(network, sample_crops.to(device)))
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                run.save_checkpoint({"step": step, **{name: part.state_dict() for name, part in parts.items()}})
+
+
+class Objective:
+    """Content + style + variation of painted pictures, with the config's layers and weights."""
+
+    def __init__(
+        self, config: StyleConfig, paintings: Mapping[str, Tensor], vgg_weights: Path | None, device: torch.device
+    ) -> None:
+        self.config = config
+        self.vgg = VggFeatures((*config.content_layers, *config.style_layers), vgg_weights).to(device)
+        self.vgg_content = VggFeatures(config.content_layers, vgg_weights).to(device)  # stops at the layers that content needs
+        self.balances = torch.ones(len(paintings), device=device)
+        with torch.no_grad():
+            features = [self.vgg(painting.to(device)) for painting in paintings.values()]
+            self.grams = {
+                layer: torch.cat([gram_matrix(of_one[layer].float()) for of_one in features]) for layer in config.style_layers
+            }
+
+    @torch.no_grad()
+    def balance(self, photos: Tensor) -> None:
+        """Weigh each style so that unpainted photos are equally far from all: no painting drowns another.
+
+        Args:
+            photos: uint8 [n, 3, h, w].
+        """
+        features = self.vgg(photos.to(self.balances.device, torch.float32))
+        count = len(self.balances)
+        baselines = torch.stack([self._style(features, torch.full((len(photos),), style)).mean() for style in range(count)])
+        self.balances = baselines.mean() / baselines
+
+    def __call__(self, painted: Tensor, photos: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weighted content, style and variation loss, means over the batch.
+
+        Args:
+            painted: float [n, 3, h, w] RGB in 0..255.
+            photos: float [n, 3, h, w], what was painted.
+            chosen: int [n], the style of each.
+        """
+        features = self.vgg(painted)
+        with torch.no_grad():
+            targets = self.vgg_content(photos)
+        config = self.config
+        content = torch.stack([content_loss(features[layer], targets[layer]).mean() for layer in config.content_layers]).sum()
+        style = (self._style(features, chosen) * self.balances[chosen]).mean()
+        variation = total_variation(painted).mean()
+        return content * config.content_weight, style * config.style_weight, variation * config.variation_weight
+
+    def _style(self, features: Mapping[str, Tensor], chosen: Tensor) -> Tensor:
+        """Unweighted style loss of each picture: float [n]."""
+        per_layer = [style_loss(gram_matrix(features[layer].float()), grams[chosen]) for layer, grams in self.grams.items()]
+        return torch.stack(per_layer).sum(dim=0)
+
+
+@torch.no_grad()
+def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
+    """Photos in the first column, each style in one of the others.
+
+    Args:
+        network: in any mode; instance normalisation knows none.
+        photos: uint8 [n, 3, h, w].
+    """
+    styles = network.styles
+    rows = []
+    for photo in photos.float():
+        copies = photo.expand(styles, -1, -1, -1)
+        painted = network(copies, torch.eye(styles, device=photo.device))
+        rows.append(torch.cat([photo[None], painted]))
+    pictures = torch.cat(rows).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+    return grid(pictures.cpu().numpy(), columns=styles + 1)
+
+
+def _rate(config: StyleConfig, step: int) -> float:
+    """The learning rate's factor: 1, then down to 0 along half a cosine."""
+    progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
+    return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))

@@ -1,0 +1,1 @@
+"""Losses: pure functions of tensors, under the names their papers give them."""

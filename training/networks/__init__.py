@@ -1,0 +1,1 @@
+"""Networks: pure torch modules that know nothing of data, losses or files."""

@@ -1,0 +1,26 @@
+"""The architectures that a config can name. A new GAN: one file beside this one, and one line here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from training.networks import dcgan
+
+
+@dataclass(frozen=True)
+class GanArchitecture:
+    """The two networks of a GAN.
+
+    Attributes:
+        generator: called with image_size, channels, latent_size, width.
+        discriminator: called with image_size, channels, width.
+    """
+
+    generator: Callable[[int, int, int, int], nn.Module]
+    discriminator: Callable[[int, int, int], nn.Module]
+
+
+GANS: dict[str, GanArchitecture] = {
+    "dcgan": GanArchitecture(dcgan.Generator, dcgan.Discriminator),
+}

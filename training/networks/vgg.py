@@ -1,0 +1,95 @@
+"""VGG-16 features, the measure of content and style: Simonyan and Zisserman 2015, trained on ImageNet.
+
+The network is torchvision's; its weights are `VGG16_Weights.IMAGENET1K_FEATURES` (from the original Caffe model, whose input
+is 0..255 minus the channel means), downloaded by torchvision or read from a local file.
+"""
+
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from training.errors import WeightsError
+from training.networks.torchvision_models import VGG16_Weights, vgg16
+
+LAYERS = {
+    "relu1_1": 1, "relu1_2": 3,
+    "relu2_1": 6, "relu2_2": 8,
+    "relu3_1": 11, "relu3_2": 13, "relu3_3": 15,
+    "relu4_1": 18, "relu4_2": 20, "relu4_3": 22,
+    "relu5_1": 25, "relu5_2": 27, "relu5_3": 29,
+}  # fmt: skip
+"""Layer name -> index in torchvision's `features`."""
+
+_CHANNEL_MEANS = (123.68, 116.779, 103.939)  # of ImageNet, RGB
+
+
+class VggFeatures(nn.Module):
+    """Frozen VGG-16 up to the deepest of the layers asked for.
+
+    Args:
+        layers: names from `LAYERS`.
+        weights: a .safetensors or .pth file with `features.N.weight` and `features.N.bias`; None lets torchvision
+            find them in its cache or download them.
+
+    Raises:
+        WeightsError: the weights cannot be had or do not fit.
+    """
+
+    means: Tensor
+
+    def __init__(self, layers: tuple[str, ...], weights: Path | None = None) -> None:
+        super().__init__()
+        self._names = {LAYERS[name]: name for name in layers}
+        network = vgg16().features[: max(self._names) + 1]
+        _load(network, weights)
+        for module in network:
+            if isinstance(module, nn.ReLU):
+                module.inplace = False  # the features handed out must not change afterwards
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.register_buffer("means", torch.tensor(_CHANNEL_MEANS).reshape(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Float [n, 3, h, w] RGB in 0..255 -> layer name -> features float [n, c, h', w'], shallow first."""
+        features: dict[str, Tensor] = {}
+        x = images - self.means
+        for index, module in enumerate(self.network):
+            x = module(x)
+            if index in self._names:
+                features[self._names[index]] = x
+        return features
+
+
+def _load(network: nn.Module, path: Path | None) -> None:
+    if path is None:
+        try:
+            state = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=True, check_hash=True)
+        except (OSError, RuntimeError) as error:  # no network, or a download that broke
+            raise WeightsError(
+                f"torchvision could not download the VGG-16 weights ({error}). Download "
+                f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on a machine that can and name the file with --vgg FILE."
+            ) from error
+    else:
+        state = _read(path)
+    wanted = network.state_dict()
+    found = {name: state[f"features.{name}"].float() for name in wanted if f"features.{name}" in state}
+    if missing := [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]:
+        raise WeightsError(
+            f"{path} is not VGG-16: features.{missing[0]} is missing or has another shape. It takes the thirteen "
+            "convolutions named features.0.weight to features.28.bias, as torchvision names them."
+        )
+    network.load_state_dict(found)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:
+        raise WeightsError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
