@@ -20,8 +20,10 @@ class GeneratorGraph(nn.Module):
 
 
 class StylizerGraph(nn.Module):
-    """`images` uint8 [n, h, w, 3], `styles` float32 [n, k], `strength` and `keep_color` float32 [n] -> `pictures`, as
-    `images`.
+    """Photos in, painted photos out.
+
+    `images` uint8 [n, h, w, 3], `styles` float32 [n, k], `strength` float32 [n], `keep_color` float32 [n] -> `pictures`
+    uint8 [n, h, w, 3].
 
     `strength` 0 gives the input back, 1 the painting. `keep_color` 1 takes the brightness of the painting and the colour of
     the input (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer"): in YIQ, and so in RGB, that is the

@@ -95,9 +95,7 @@ def find_pictures(path: Path, *, description: str = "Reading pictures") -> Pictu
     for name in track(sorted(filter(_looks_like_a_picture, found)), description=description, transient=True):
         try:
             with Image.open(candidates._stream(name)) as picture:
-                width, height = picture.size
-                turned = picture.getexif().get(_EXIF_ORIENTATION) in _EXIF_QUARTER_TURNS
-                sizes[name] = (height, width) if turned else (width, height)
+                sizes[name] = _upright_size(picture)
                 grey = grey and picture.mode in {"1", "L", "LA", "I", "I;16"}
         except UNREADABLE as error:
             unreadable[name] = reason(error)
@@ -141,6 +139,14 @@ def _looks_like_a_picture(name: str) -> bool:
     """Whether the name says so; macOS puts `._` companions and a __MACOSX folder beside real pictures."""
     path = PurePosixPath(name)
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith("._") and "__MACOSX" not in path.parts
+
+
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height after EXIF rotation, from the header alone."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return picture.size  # asked for EXIF, Pillow would decode the whole picture to look behind it
+    turned = picture.getexif().get(_EXIF_ORIENTATION) in _EXIF_QUARTER_TURNS
+    return (picture.height, picture.width) if turned else picture.size
 
 
 def _upright(picture: Image.Image, mode: Mode) -> Image.Image:

@@ -1,0 +1,52 @@
+"""Small pictures and weights that the training tests make for themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from training.networks.torchvision_models import vgg16
+
+MakePictures = Callable[..., Path]
+
+torch.set_num_threads(1)  # for networks this small two threads wait for each other, and longer on a busy machine
+
+
+def draw(index: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A picture that differs from every other: a coloured disc on a gradient."""
+    width, height = size
+    rng = np.random.default_rng(index)
+    y, x = np.mgrid[:height, :width]
+    background = np.stack([x * 255 / width, y * 255 / height, np.full_like(x, 128)], axis=-1)
+    centre, radius = rng.uniform(0.3, 0.7, 2), rng.uniform(0.15, 0.3)
+    disc = (x / width - centre[0]) ** 2 + (y / height - centre[1]) ** 2 < radius**2
+    background[disc] = rng.uniform(0, 255, 3)
+    return Image.fromarray(background.astype(np.uint8))
+
+
+@pytest.fixture
+def make_pictures(tmp_path: Path) -> MakePictures:
+    """make_pictures("photos", 40, size=(48, 40)) -> a folder of 40 jpegs."""
+
+    def make(name: str, count: int, size: tuple[int, int] = (48, 40), mode: str = "RGB") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for index in range(count):
+            draw(index, size).convert(mode).save(folder / f"{index:03d}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG-16 as the local file holds it, but with random weights: the real loading code, and features that are no use."""
+    torch.manual_seed(0)
+    state = {f"features.{name}": value.half() for name, value in vgg16().features.state_dict().items()}
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    safetensors.torch.save_file(state, path)
+    return path

@@ -1,0 +1,158 @@
+"""The command line, as a user meets it: whole runs on small pictures, and every mistake answered by words and exit code 2."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from tests.training.conftest import MakePictures
+from training.cli import app
+
+TINY_GAN = ["--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48"]
+TINY_STYLE = [
+    "--set",
+    "width=4",
+    "--set",
+    "residual_blocks=1",
+    "--set",
+    "crop_size=64",
+    "--set",
+    "batch_size=2",
+    "--set",
+    "steps=2",
+]
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: object) -> str:
+    """Call what must be refused; give back what it said, on one line."""
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"[\s│]+", " ", result.output)
+
+
+@pytest.fixture
+def photos(make_pictures: MakePictures) -> Path:
+    return make_pictures("photos", 40, size=(90, 70))
+
+
+def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
+    (photos / "broken.jpg").write_text("no picture")
+    run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
+    result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
+    assert result.exit_code == 0, result.output
+    assert "1 pictures cannot be read and are left out:\n  broken.jpg: not a picture" in result.output
+    assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
+    assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
+    (line,) = (run / "stats.jsonl").read_text().splitlines()
+    assert json.loads(line).keys() == {"step", "d_loss", "g_loss", "pictures_per_second"}
+    result = call("export", run, out)
+    assert result.exit_code == 0, result.output
+    assert "generator" in result.output
+    assert out.is_file()
+
+
+def test_a_style_network_from_folder_to_file(
+    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+) -> None:
+    paintings = make_pictures("paintings", 2, size=(80, 80))
+    run, out = tmp_path / "run", tmp_path / "mine.onnx"
+    result = call("style", "--styles", paintings, "--content", photos, "--out", run, "--vgg", vgg_weights, *TINY_STYLE)
+    assert result.exit_code == 0, result.output
+    assert list(json.loads((run / "run.json").read_text())["styles"]) == ["000", "001"]
+    assert [path.name for path in (run / "samples").iterdir()] == ["0000002.png"]
+    assert call("export", run, out).exit_code == 0
+    assert out.is_file()
+    said = refused("style", "--styles", photos, "--content", photos, "--out", run, "--vgg", vgg_weights, "--resume")
+    assert "was trained on 000, 001" in said
+    assert "holds a style run" in refused("gan", "--data", photos, "--out", run, "--resume")
+
+
+def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> None:
+    """Killed after its first checkpoint, however far it had gone on, then resumed."""
+    options = [*TINY_GAN, "--set", "images=1600", "--set", "checkpoint_every=20", "--set", "sample_every=100"]
+    assert call("gan", "--data", photos, "--out", tmp_path / "whole", *options).exit_code == 0
+    command = [sys.executable, "-m", "training", "gan", "--data", photos, "--out", tmp_path / "cut", *options]
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=one_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "cut" / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert call("gan", "--data", photos, "--out", tmp_path / "cut", "--resume").exit_code == 0
+    whole, cut = (torch.load(tmp_path / run / "checkpoint.pt", weights_only=True) for run in ("whole", "cut"))
+    assert whole["step"] == cut["step"] == 200
+    for part in ("generator", "discriminator", "average"):
+        assert all(torch.equal(value, cut[part][name]) for name, value in whole[part].items())
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "stats.jsonl").read_text().splitlines()]
+    assert steps == list(range(20, 201, 20))
+
+
+def test_what_is_wrong_with_the_data(photos: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "run"]
+    (tmp_path / "empty").mkdir()
+    assert "holds no picture that can be read" in refused("gan", "--data", tmp_path / "empty", *out)
+    assert "does not exist" in refused("gan", "--data", tmp_path / "nowhere", *out)
+    few = make_pictures("few", 3, size=(70, 70))
+    assert "holds 3 readable pictures; this takes at least 16" in refused("gan", "--data", few, *out)
+    said = refused("gan", "--data", photos, *out, "--set", "image_size=128")
+    assert "40 of 40 pictures" in said
+    assert "under 128 pixels" in said
+    assert "the smallest side here is 70" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_with_the_options(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert "no config nothing" in refused("gan", "--data", photos, "--out", out, "--config", "nothing")
+    assert "batch_size" in refused("gan", "--data", photos, "--out", out, "--set", "batch_size=-1")
+    assert "image_size 30 cannot be reached" in refused("gan", "--data", photos, "--out", out, "--set", "image_size=30")
+    assert "--device toaster cannot be used here" in refused("gan", "--data", photos, "--out", out, "--device", "toaster")
+    assert "holds no training run" in refused("gan", "--data", photos, "--out", out, "--resume")
+    assert "Missing option" in refused("gan", "--data", photos)
+    assert not out.exists()
+    out.mkdir()
+    assert "exists already" in refused("gan", "--data", photos, "--out", out)
+
+
+def test_what_is_wrong_with_a_style_run(photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path) -> None:
+    paintings = make_pictures("paintings", 1, size=(60, 60))
+    folders = ["--styles", paintings, "--content", photos, "--out", tmp_path / "run"]
+    assert "under 64 pixels" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
+    bigger = make_pictures("bigger", 1, size=(64, 64))
+    folders[1] = bigger
+    assert "--vgg takes" in refused("style", *folders, "--vgg", tmp_path / "none", *TINY_STYLE)
+    (tmp_path / "tiny").mkdir()
+    folders[3] = make_pictures("small", 5, size=(40, 40))
+    assert "5 of 5 pictures" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_with_an_export(tmp_path: Path) -> None:
+    assert "holds no training run" in refused("export", tmp_path, tmp_path / "a.onnx")
+
+
+def test_nan_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
+    checkpoint = torch.load(run / "checkpoint.pt", weights_only=True)
+    checkpoint["step"] = 3
+    next(iter(checkpoint["generator"].values())).fill_(float("nan"))
+    torch.save(checkpoint, run / "checkpoint.pt")
+    before = (run / "checkpoint.pt").read_bytes()
+    said = refused("gan", "--data", photos, "--out", run, "--resume")
+    assert "d_loss and g_loss became NaN or infinite at step 6" in said
+    assert (run / "checkpoint.pt").read_bytes() == before

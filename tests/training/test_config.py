@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import CONFIGS, GanConfig, StyleConfig, load_config
+from training.errors import ConfigError
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_config_in_the_folder_resolves(path: Path) -> None:
+    kinds = []
+    for kind in (GanConfig, StyleConfig):
+        try:
+            load_config(path.stem, kind)
+            kinds.append(kind)
+        except ConfigError:
+            pass
+    assert len(kinds) == 1
+
+
+def test_a_path_and_changes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("image_size = 32\n")
+    config = load_config(str(path), GanConfig, ["batch_size=8", "learning_rate=1e-3", "flip=true", "architecture=dcgan"])
+    assert (config.image_size, config.batch_size, config.learning_rate, config.flip) == (32, 8, 1e-3, True)
+
+
+def test_steps_cover_the_images() -> None:
+    assert GanConfig(images=129, batch_size=64).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("batch_sise=8", r"batch_sise: unknown; known are seed, .*batch_size"),
+        ("batch_size=0", r"batch_size: .*greater than or equal to 2 \(is 0\)"),
+        ("batch_size=many", r"batch_size: .*integer.* \(is 'many'\)"),
+        ("learning_rate=nan", r"learning_rate: "),
+        ("learning_rate=-1", r"learning_rate: .*greater than 0"),
+        ("channels=2", r"channels: .*1 or 3"),
+        ("batch_size", r"--set batch_size: write key=value"),
+        ("=3", r"--set =3: write key=value"),
+    ],
+)
+def test_what_is_not_allowed_is_named(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config("dcgan", GanConfig, [change])
+
+
+def test_unknown_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no config nothing. Known: dcgan, "):
+        load_config("nothing", GanConfig)
+    path = tmp_path / "broken.toml"
+    path.write_text("width = = 3")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(str(path), GanConfig)

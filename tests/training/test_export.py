@@ -1,0 +1,159 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
+from training.about import About, read_about
+from training.config import GanConfig, StyleConfig
+from training.errors import ConfigError, ExportError, RunError
+from training.export import compare, export_run
+from training.graphs import GeneratorGraph, StylizerGraph
+from training.loops.gan import build_generator
+from training.loops.style import build_stylizer
+from training.run import GanPlan, Run, StylePlan
+
+STYLES = {"night": "", "wave": "", "scream": ""}
+
+
+@pytest.fixture
+def gan_run(tmp_path: Path) -> Path:
+    config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
+    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", pictures=99))
+    torch.manual_seed(0)
+    generator = build_generator(config)
+    run.save_checkpoint({"step": 1, "average": {f"module.{name}": value for name, value in generator.state_dict().items()}})
+    return run.folder
+
+
+@pytest.fixture
+def style_run(tmp_path: Path) -> Path:
+    config = StyleConfig(width=4, residual_blocks=1)
+    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", pictures=40))
+    torch.manual_seed(0)
+    network = build_stylizer(config, len(STYLES))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += torch.randn_like(parameter) * 0.1
+    run.save_checkpoint({"step": 1, "network": network.state_dict()})
+    return run.folder
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def test_a_generator(gan_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exported" / "tiny-digits.onnx"
+    card = export_run(gan_run, out, About())
+    session = session_of(out)
+    assert parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY]) == card
+    assert isinstance(card, GeneratorCard)
+    assert (card.name, card.title, card.licence) == ("tiny-digits", "Tiny Digits", "not stated")
+    assert card.training_config["width"] == 4
+    latents = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
+    (pictures,) = session.run(["pictures"], {"latents": latents})
+    assert (pictures.shape, pictures.dtype) == ((7, 28, 28, 1), np.uint8)
+    (alone,) = session.run(["pictures"], {"latents": latents[3:4]})
+    assert np.abs(alone[0].astype(int) - pictures[3]).max() <= 1
+
+
+def test_a_stylizer(style_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "painters.onnx"
+    card = export_run(style_run, out, About())
+    assert isinstance(card, StylizerCard)
+    assert [style.name for style in card.styles] == ["night", "wave", "scream"]
+    session = session_of(out)
+    photos = np.random.default_rng(0).integers(0, 256, (3, 24, 40, 3), dtype=np.uint8)
+    inputs = {"images": photos, "styles": np.eye(3, dtype=np.float32)}
+
+    def painted(strength: float, keep_color: float) -> np.ndarray:
+        rows = {"strength": np.full(3, strength, np.float32), "keep_color": np.full(3, keep_color, np.float32)}
+        pictures: np.ndarray = session.run(["pictures"], inputs | rows)[0]
+        return pictures
+
+    assert (painted(0, 0) == photos).all()
+    assert (painted(0, 1) == photos).all()
+    full, coloured = painted(1, 0).astype(float), painted(1, 1).astype(float)
+    assert full.shape == photos.shape
+    assert np.abs(full - photos).mean() > 20
+    # keep_color shifts all channels of a pixel alike, where none is cut off at black or white
+    shift = coloured - photos
+    whole = ((coloured > 0) & (coloured < 255)).all(axis=-1)
+    assert np.ptp(shift[whole], axis=-1).max() <= 1
+    luma = [0.299, 0.587, 0.114]
+    assert np.abs(coloured[whole] @ luma - full[whole] @ luma).max() <= 1
+
+
+def test_nothing_of_the_exporting_machine_stays(gan_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.onnx"
+    export_run(gan_run, out, About())
+    content = out.read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in content
+    assert b".py" not in content
+    assert {entry.key for entry in onnx.load(out).metadata_props} == {METADATA_KEY}
+
+
+def test_the_card_says_what_about_says(style_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "about.toml"
+    path.write_text(
+        'title = "Three"\nlicence = "CC0"\n[[training_data]]\ntitle = "mine"\nsource = "home"\nlicence = "CC0"\n'
+        '[styles.night]\ntitle = "The Night"\nartist = "Me"\nyear = 2020\n'
+    )
+    card = export_run(style_run, tmp_path / "three.onnx", read_about(path))
+    assert isinstance(card, StylizerCard)
+    assert (card.title, card.licence, card.training_data[0].title) == ("Three", "CC0", "mine")
+    assert (card.styles[0].title, card.styles[0].artist, card.styles[0].year) == ("The Night", "Me", 2020)
+    assert (card.styles[1].title, card.styles[1].artist, card.styles[1].year) == ("Wave", "unknown", None)
+    path.write_text('[styles.knight]\ntitle = "Typo"\n')
+    with pytest.raises(ExportError, match="speaks of the style knight; this run has night, wave, scream"):
+        export_run(style_run, tmp_path / "three.onnx", read_about(path))
+
+
+@pytest.mark.parametrize(("text", "message"), [("colour = 1", "colour: Extra"), ("= 3", "not TOML"), (None, "cannot be read")])
+def test_an_about_that_is_none(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "about.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_about(path)
+
+
+def test_a_network_that_differs_is_refused(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.onnx"
+    export_run(gan_run, out, About())
+    torch.manual_seed(1)
+    other = GeneratorGraph(build_generator(GanConfig(image_size=28, channels=1, width=4, latent_size=6))).eval()
+    with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
+        compare(other, out.read_bytes(), [{"latents": torch.randn(2, 6)}])
+
+
+def test_names_that_are_none(gan_run: Path, tmp_path: Path) -> None:
+    for name, message in (("tiny.pt", "is no .onnx file"), ("My Cats.onnx", "My Cats is no model name")):
+        with pytest.raises(ExportError, match=message):
+            export_run(gan_run, tmp_path / name, About())
+
+
+def test_a_run_without_checkpoint(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+    with pytest.raises(RunError, match="has no checkpoint yet"):
+        export_run(run.folder, tmp_path / "a.onnx", About())
+
+
+def test_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="cannot be written"):
+        export_run(gan_run, tmp_path / "file" / "a.onnx", About())
+
+
+def test_strength_is_a_straight_line_between_photo_and_painting(style_run: Path) -> None:
+    graph = StylizerGraph(build_stylizer(StyleConfig(width=4, residual_blocks=1), 3)).eval()
+    photo = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
+    one, zero, half = torch.ones(1), torch.zeros(1), torch.full((1,), 0.5)
+    with torch.no_grad():
+        full = graph(photo, torch.eye(3)[:1], one, zero).float()
+        mixed = graph(photo, torch.eye(3)[:1], half, zero).float()
+    assert (mixed - (photo + full) / 2).abs().max() <= 1

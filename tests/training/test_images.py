@@ -1,0 +1,117 @@
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.conftest import MakePictures, draw
+from training.data.images import find_pictures, refuse_few, refuse_small
+from training.errors import DataError
+
+
+def test_folder_and_zip_hold_the_same_pictures(make_pictures: MakePictures, tmp_path: Path) -> None:
+    folder = make_pictures("photos", 5)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    in_folder, in_zip = find_pictures(folder), find_pictures(tmp_path / "photos.zip")
+    assert in_folder.sizes == in_zip.sizes == {f"{i:03d}.png": (48, 40) for i in range(5)}
+    assert in_folder.open("003.png", "RGB").tobytes() == in_zip.open("003.png", "RGB").tobytes()
+
+
+def test_class_folders_and_capitals_are_found_and_other_files_are_not(tmp_path: Path) -> None:
+    for name in ("cats/a.JPG", "cats/b.webp", "dogs/small/c.jpeg", "d.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(0).save(path)
+    for name in ("notes.txt", "cats/._a.jpg", "__MACOSX/d.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no picture")
+    pictures = find_pictures(tmp_path)
+    assert pictures.names == ["cats/a.JPG", "cats/b.webp", "d.png", "dogs/small/c.jpeg"]
+    assert pictures.unreadable == {}
+
+
+def test_unreadable_pictures_are_named_and_not_fatal(make_pictures: MakePictures) -> None:
+    folder = make_pictures("photos", 2)
+    (folder / "text.jpg").write_text("hello")
+    (folder / "empty.png").touch()
+    pictures = find_pictures(folder)
+    assert pictures.names == ["000.png", "001.png"]
+    assert pictures.unreadable == {"empty.png": "not a picture", "text.jpg": "not a picture"}
+
+
+def test_a_decompression_bomb_is_unreadable(make_pictures: MakePictures) -> None:
+    folder = make_pictures("photos", 1)
+    buffer = io.BytesIO()
+    Image.new("1", (1, 1)).save(buffer, "PNG")
+    bomb = bytearray(buffer.getvalue())
+    bomb[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in the header
+    (folder / "bomb.png").write_bytes(bomb)
+    assert list(find_pictures(folder).unreadable) == ["bomb.png"]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_every_mode_becomes_rgb_and_grey(tmp_path: Path, mode: str) -> None:
+    if mode == "I;16":
+        Image.fromarray(np.full((8, 8), 128 * 256, np.uint16)).save(tmp_path / "a.png")
+    else:
+        suffix = "jpg" if mode == "CMYK" else "png"
+        Image.new("L", (8, 8), 128).convert("RGB").convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / f"a.{suffix}")
+    pictures = find_pictures(tmp_path)
+    assert pictures.grey == (mode in {"1", "L", "LA", "I;16"})
+    rgb, grey = (pictures.open(pictures.names[0], "RGB"), pictures.open(pictures.names[0], "L"))
+    assert (rgb.mode, grey.mode) == ("RGB", "L")
+    if mode != "1":  # dithered
+        assert abs(np.asarray(rgb).astype(int) - 128).max() <= 3
+        assert abs(np.asarray(grey).astype(int) - 128).max() <= 3
+
+
+def test_transparency_lies_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    palette.save(tmp_path / "palette.png", transparency=0)
+    pictures = find_pictures(tmp_path)
+    for name in pictures.names:
+        assert pictures.open(name, "RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_exif_rotation_is_undone_in_pixels_and_in_sizes(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (60, 20), "blue")
+    picture.paste("red", (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright: what was left is now on top
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    pictures = find_pictures(tmp_path)
+    upright = pictures.open("a.jpg", "RGB")
+    assert pictures.sizes["a.jpg"] == upright.size == (20, 60)
+    red, _, blue = upright.getpixel((10, 8))
+    assert red > 200
+    assert blue < 50
+
+
+def test_an_empty_folder_says_what_to_put_into_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no picture that can be read"):
+        find_pictures(tmp_path)
+
+
+def test_neither_folder_nor_zip(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(DataError, match="neither a folder nor a zip"):
+        find_pictures(tmp_path / "a.txt")
+    with pytest.raises(DataError, match="does not exist"):
+        find_pictures(tmp_path / "nowhere")
+
+
+def test_small_and_few_are_refused_with_a_way_out(make_pictures: MakePictures) -> None:
+    pictures = find_pictures(make_pictures("photos", 3, size=(48, 40)))
+    refuse_small(pictures, 40, "--set image_size=...")
+    with pytest.raises(DataError, match=r"3 of 3 pictures .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
+        refuse_small(pictures, 41, "--set image_size=...")
+    refuse_few(pictures, 3)
+    with pytest.raises(DataError, match="holds 3 readable pictures; this takes at least 4"):
+        refuse_few(pictures, 4)

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from training.config import GanConfig
+from training.errors import ConfigError
+from training.loops.gan import build_discriminator, build_generator
+from training.networks.dcgan import halvings
+from training.networks.registry import GANS
+from training.networks.stylizer import Stylizer
+
+
+@pytest.mark.parametrize("architecture", GANS)
+@pytest.mark.parametrize(("image_size", "channels"), [(16, 3), (28, 1), (32, 3), (64, 3)])
+def test_shapes_and_ranges(architecture: str, image_size: int, channels: int) -> None:
+    config = GanConfig(
+        architecture=architecture, image_size=image_size, channels=1 if channels == 1 else 3, latent_size=7, width=8
+    )
+    pictures = build_generator(config)(torch.randn(2, 7))
+    assert pictures.shape == (2, channels, image_size, image_size)
+    assert pictures.abs().max() <= 1
+    assert build_discriminator(config)(pictures).shape == (2,)
+
+
+@pytest.mark.parametrize("architecture", GANS)
+def test_every_weight_gets_a_gradient(architecture: str) -> None:
+    config = GanConfig(architecture=architecture, image_size=32, channels=3, width=8)
+    generator, discriminator = build_generator(config), build_discriminator(config)
+    discriminator(generator(torch.randn(4, config.latent_size))).sum().backward()
+    for network in (generator, discriminator):
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize(("size", "start"), [(28, (7, 2)), (32, (4, 3)), (64, (4, 4)), (96, (6, 4)), (128, (4, 5))])
+def test_sizes_by_doubling(size: int, start: tuple[int, int]) -> None:
+    assert halvings(size) == start
+
+
+@pytest.mark.parametrize("size", [17, 30, 100, 4])
+def test_sizes_that_cannot_be_reached(size: int) -> None:
+    with pytest.raises(ConfigError, match=f"image_size {size} cannot be reached"):
+        halvings(size)
+
+
+def test_an_unknown_architecture_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match=r"no architecture stylegan9. Known: dcgan"):
+        build_generator(GanConfig(architecture="stylegan9", channels=3))
+
+
+@pytest.fixture
+def stylizer() -> Stylizer:
+    torch.manual_seed(0)
+    network = Stylizer(styles=3, width=4, residual_blocks=1)
+    for name, parameter in network.named_parameters():
+        if name.endswith(("norm.scale", "norm.bias")):  # untrained styles are all alike
+            nn.init.normal_(parameter, 1.0 if name.endswith("scale") else 0.0, 0.5)
+    return network
+
+
+def test_the_stylizer_keeps_any_size(stylizer: Stylizer) -> None:
+    for height, width in ((16, 16), (20, 36), (64, 32)):
+        painted = stylizer(torch.rand(1, 3, height, width) * 255, torch.eye(3)[:1])
+        assert painted.shape == (1, 3, height, width)
+        assert painted.min() >= -30
+        assert painted.max() <= 285
+
+
+@torch.no_grad()
+def test_a_picture_does_not_depend_on_its_neighbours(stylizer: Stylizer) -> None:
+    photos = torch.rand(3, 3, 32, 32) * 255
+    together = stylizer(photos, torch.eye(3))
+    for i in range(3):
+        assert torch.allclose(stylizer(photos[i : i + 1], torch.eye(3)[i : i + 1])[0], together[i], atol=0.05)
+    assert not torch.allclose(together[0], stylizer(photos[:1], torch.eye(3)[1:2])[0], atol=1)
+
+
+@torch.no_grad()
+def test_a_blend_of_two_equal_styles_is_that_style(stylizer: Stylizer) -> None:
+    for name, parameter in stylizer.named_parameters():
+        if name.endswith(("norm.scale", "norm.bias")):
+            parameter[1] = parameter[0]
+    photo = torch.rand(1, 3, 32, 32) * 255
+    one, blend = stylizer(photo, torch.tensor([[1.0, 0, 0]])), stylizer(photo, torch.tensor([[0.4, 0.6, 0]]))
+    assert torch.allclose(one, blend, atol=0.01)

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import GanConfig
+from training.errors import RunError
+from training.files import write_whole
+from training.run import GanPlan, Run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run[GanPlan]:
+    return Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+
+
+def test_a_run_is_found_again_as_it_was(run: Run[GanPlan]) -> None:
+    assert Run.open(run.folder).plan == run.plan
+
+
+def test_a_checkpoint_comes_back(run: Run[GanPlan]) -> None:
+    assert run.load_checkpoint() is None
+    run.save_checkpoint({"step": 3, "weights": {"a": torch.arange(3)}})
+    found = run.load_checkpoint()
+    assert found is not None
+    assert found["step"] == 3
+    assert found["weights"]["a"].tolist() == [0, 1, 2]
+
+
+def test_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
+    (run.folder / "checkpoint.pt").write_bytes(b"half a checkp")
+    with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):
+        run.load_checkpoint()
+    with pytest.raises(RunError, match="holds no training run"):
+        Run.open(tmp_path)
+    (run.folder / "run.json").write_text('{"kind": "poetry"}')
+    with pytest.raises(RunError, match=r"run.json cannot be read"):
+        Run.open(run.folder)
+
+
+def test_an_existing_folder_is_refused(run: Run[GanPlan]) -> None:
+    with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or go on with it by --resume"):
+        Run.create(run.folder, run.plan)
+
+
+def test_stats_after_the_checkpoint_are_forgotten_on_resume(run: Run[GanPlan]) -> None:
+    for step in (10, 20, 30):
+        run.log(step, loss=1.5)
+    with (run.folder / "stats.jsonl").open("a") as stream:
+        stream.write('{"step": 4')  # killed while writing
+    run.forget_after(20)
+    assert (run.folder / "stats.jsonl").read_text() == '{"step": 10, "loss": 1.5}\n{"step": 20, "loss": 1.5}\n'
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("old")
+
+    def fail(partial: Path) -> None:
+        partial.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

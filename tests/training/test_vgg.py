@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.errors import WeightsError
+from training.networks.vgg import VggFeatures
+
+
+def test_layers_and_their_sizes(vgg_weights: Path) -> None:
+    features = VggFeatures(("relu3_3", "relu1_2"), vgg_weights)(torch.rand(2, 3, 32, 48) * 255)
+    assert {name: tuple(f.shape) for name, f in features.items()} == {"relu1_2": (2, 64, 32, 48), "relu3_3": (2, 256, 8, 12)}
+    assert all((f >= 0).all() for f in features.values())
+
+
+def test_only_the_picture_gets_a_gradient(vgg_weights: Path) -> None:
+    vgg = VggFeatures(("relu1_2",), vgg_weights)
+    picture = torch.rand(1, 3, 16, 16, requires_grad=True)
+    vgg(picture)["relu1_2"].sum().backward()
+    assert picture.grad is not None
+    assert picture.grad.abs().sum() > 0
+    assert not any(p.requires_grad for p in vgg.parameters())
+
+
+def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"does not exist. --vgg takes"):
+        VggFeatures(("relu1_2",), tmp_path / "none.pth")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        VggFeatures(("relu1_2",), broken)
+    other = tmp_path / "other.pth"
+    torch.save({"layer1.weight": torch.zeros(3)}, other)
+    with pytest.raises(WeightsError, match=r"is not VGG-16: features.0.weight is missing"):
+        VggFeatures(("relu1_2",), other)
+
+
+def test_torchvisions_download_failing_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # and a network that refuses at once
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(WeightsError, match=r"could not download the VGG-16 weights .* --vgg FILE"):
+        VggFeatures(("relu1_2",), None)
