@@ -84,7 +84,7 @@ def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> N
     """Killed after its first checkpoint, however far it had gone on, then resumed."""
     options = [*TINY_GAN, "--set", "images=1600", "--set", "checkpoint_every=20", "--set", "sample_every=100"]
     assert call("gan", "--data", photos, "--out", tmp_path / "whole", *options).exit_code == 0
-    command = [sys.executable, "-m", "training", "gan", "--data", photos, "--out", tmp_path / "cut", *options]
+    command = [sys.executable, "-m", "training", "gan", "--data", str(photos), "--out", str(tmp_path / "cut"), *options]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=one_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (tmp_path / "cut" / "checkpoint.pt").exists():

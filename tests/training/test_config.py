@@ -8,14 +8,10 @@ from training.errors import ConfigError
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_config_in_the_folder_resolves(path: Path) -> None:
-    kinds = []
-    for kind in (GanConfig, StyleConfig):
-        try:
-            load_config(path.stem, kind)
-            kinds.append(kind)
-        except ConfigError:
-            pass
-    assert len(kinds) == 1
+    if "crop_size" in path.read_text() or "residual_blocks" in path.read_text():
+        assert load_config(path.stem, StyleConfig).steps > 0
+    else:
+        assert load_config(path.stem, GanConfig).steps > 0
 
 
 def test_a_path_and_changes(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def style_run(tmp_path: Path) -> Path:
     network = build_stylizer(config, len(STYLES))
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter += torch.randn_like(parameter) * 0.1
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
     run.save_checkpoint({"step": 1, "network": network.state_dict()})
     return run.folder
 

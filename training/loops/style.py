@@ -30,6 +30,7 @@ from training.pictures import grid
 from training.run import Run, StylePlan
 
 _REPORT_EVERY = 10  # steps
+_BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
 _SAMPLE_PHOTOS = 4
 
 
@@ -53,7 +54,7 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
     config, styles = run.plan.config, len(run.plan.styles)
     torch.manual_seed(config.seed)
     network = build_stylizer(config, styles).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, _BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "schedule": schedule}
 

@@ -106,7 +106,7 @@ class Stylizer(nn.Module):
             styles: float [n, k]; each row weighs the k styles and sums to 1.
 
         Returns:
-            float [n, 3, h, w] RGB, a little beyond 0..255 at most.
+            float [n, 3, h, w] RGB in about 0..255; not clamped, so that the gradient of what lies beyond is not lost.
         """
         x = images / 127.5 - 1
         for layer in self.down:
@@ -115,5 +115,5 @@ class Stylizer(nn.Module):
             x = block(x, styles)
         for layer in self.up:
             x = layer(F.interpolate(x, scale_factor=2, mode="nearest"), styles)
-        # tanh a little beyond the range: pure black and white are reached without vanishing gradients
-        return 127.5 + 150 * torch.tanh(self.last(x).float())
+        # Linear, where Johnson has a scaled tanh: what once saturates stays black, for want of a gradient.
+        return 127.5 + 127.5 * self.last(x).float()

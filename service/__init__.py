@@ -1,0 +1,1 @@
+"""The service: exported ONNX models over HTTP."""

@@ -1,0 +1,61 @@
+"""Pictures to HTTP answers: the format asked for, a file name, and the headers that let a picture be made again.
+
+Blocking code, run in the codec threads.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from starlette.responses import Response
+
+from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contact_sheet, encode, npy
+from service.engine.models import Generator, Stylizer
+
+
+def sampled(images: npt.NDArray[np.uint8], image_format: str, generator: Generator, seed: int | None) -> Response:
+    """Answer with samples, uint8 [n, h, w, c].
+
+    png, jpeg and webp are one picture, or one contact sheet of several; zip is one PNG a sample; npy is the array.
+    """
+    stem = generator.card.name if seed is None else f"{generator.card.name}-{seed}"
+    if image_format == "zip":
+        data = archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
+    elif image_format == "npy":
+        data = npy(images)
+    else:
+        data = encode(contact_sheet(list(images)), image_format)
+    headers = {} if seed is None else {"Ganvas-Seed": str(seed)}
+    return _answer(data, image_format, stem, generator, headers)
+
+
+def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str, stylizer: Stylizer) -> Response:
+    """Answer with restyled pictures: one as it is, several in a zip under the names of their uploads."""
+    if len(pictures) == 1:
+        stem = f"{_stem(names[0])}-{stylizer.card.name}"
+        return _answer(encode(pictures[0], image_format), image_format, stem, stylizer, {})
+    entries = (
+        (f"{i:03d}-{_stem(name)}.{SUFFIXES[image_format]}", encode(picture, image_format))
+        for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
+    )
+    return _answer(archive(entries), "zip", stylizer.card.name, stylizer, {})
+
+
+def _answer(data: bytes, media: str, stem: str, model: Generator | Stylizer, headers: dict[str, str]) -> Response:
+    disposition = "attachment" if media in ("zip", "npy") else "inline"
+    return Response(
+        data,
+        media_type=MEDIA_TYPES[media],
+        headers={
+            "Content-Disposition": f'{disposition}; filename="{stem}.{SUFFIXES[media]}"',
+            "Ganvas-Model": f"{model.card.name}@{model.version}",
+            **headers,
+        },
+    )
+
+
+def _stem(name: str) -> str:
+    """A caller's file name without folders and suffix, reduced to characters that are safe in any header and file."""
+    last = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip(".-")[:64] or "image"

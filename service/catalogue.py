@@ -1,0 +1,106 @@
+"""The GET routes: which models there are, what each makes, and the page of the API."""
+
+import base64
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from service.engine.codecs import Pixels, contact_sheet, decode, encode
+from service.engine.models import Generator, Stylizer, models
+from service.latents import latents_of_seed
+from service.problems import NotFound, Problem, answer_problem
+
+PREVIEW_SEED = 0
+PREVIEW_SAMPLES = 16
+THUMBNAIL_SIDE = 128  # pixels
+
+# BentoML's page without its tracking script; the Swagger files are BentoML's own, so no other host is asked.
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Ganvas: API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="./static_content/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script src="./static_content/swagger-ui-standalone-preset.js"></script>
+<script src="./static_content/swagger-initializer.js"></script>
+</body>
+</html>
+"""
+
+
+async def page(_: Request) -> Response:
+    """The API as a page, to read and to try."""
+    return HTMLResponse(PAGE)
+
+
+async def list_models(_: Request) -> Response:
+    """Every served model, and the files that were refused."""
+    refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
+    return JSONResponse({"models": [_entry(model) for model in models().all()], "refused": refused})
+
+
+async def show_model(request: Request) -> Response:
+    """One model: its version and its card."""
+    return JSONResponse(_entry(models().get(request.path_params["name"])))
+
+
+async def show_preview(request: Request) -> Response:
+    """A contact sheet: a generator's samples of a fixed seed, or a stylizer's styles."""
+    model = models().get(request.path_params["name"])
+    key = (model.card.name, model.version)
+    if key not in _previews:
+        tiles = await _samples(model) if isinstance(model, Generator) else await run_in_threadpool(_thumbnails, model)
+        _previews[key] = await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
+    return Response(_previews[key], media_type="image/png", headers={"ETag": f'"{model.version}"'})
+
+
+def _entry(model: Generator | Stylizer) -> dict[str, Any]:
+    return {"version": model.version, "card": model.card.model_dump(mode="json")}
+
+
+_previews: dict[tuple[str, str], bytes] = {}  # by name and version: each is made once
+
+
+async def _samples(model: Generator) -> Sequence[Pixels]:
+    return list(await model.sample(latents_of_seed(PREVIEW_SEED, PREVIEW_SAMPLES, model.card.latent_size)))
+
+
+def _thumbnails(model: Stylizer) -> Sequence[Pixels]:
+    tiles = []
+    for style in model.card.styles:
+        with contextlib.suppress(ValueError, Problem):  # a card's thumbnail may be missing or broken
+            tiles.append(_tile(style.thumbnail))
+    if not tiles:
+        raise NotFound(f"{model.card.name} has no readable thumbnail in its card, so there is no preview")
+    return tiles
+
+
+def _tile(thumbnail: str) -> Pixels:
+    limits = {"max_pixels": 4096**2, "max_side": 4 * THUMBNAIL_SIDE}
+    picture = Image.fromarray(decode(base64.b64decode(thumbnail), name="the thumbnail", **limits))
+    return np.array(ImageOps.fit(picture, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)))
+
+
+app = Starlette(
+    routes=[
+        Route("/", page),
+        Route("/v1/models", list_models),
+        Route("/v1/models/{name}", show_model),
+        Route("/v1/models/{name}/preview.png", show_preview),
+    ],
+    exception_handlers={Problem: answer_problem},
+)
+"""Mounted into BentoML's application, whose own routes are POST only."""

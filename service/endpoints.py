@@ -1,0 +1,96 @@
+"""The BentoML service: `bentoml serve service.endpoints:Ganvas`, or better `python -m service`.
+
+Endpoint methods stay thin: the body's type validates, the engine works, an answer is built.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+import bentoml
+import numpy as np
+import numpy.typing as npt
+from starlette.responses import Response
+
+from service import answers, catalogue
+from service.api import GanvasService, post
+from service.blends import parse_blend
+from service.engine.codecs import Pixels, decode, limit_pillow
+from service.engine.models import models
+from service.latents import latents_of_seed, random_seed
+from service.problems import Invalid, Unavailable
+from service.requests import SampleRequest, StylizeRequest, Upload
+from service.settings import settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@bentoml.asgi_app(catalogue.app, name="catalogue")
+@bentoml.service(  # type: ignore[operator]  # to mypy the module of this name
+    name="ganvas",
+    service_class=GanvasService,
+    logging={"access": {"enabled": False}},
+)
+class Ganvas:
+    """Pictures from generators and style networks."""
+
+    def __init__(self) -> None:
+        self.models = models()
+        self.codecs = ThreadPoolExecutor(settings().codec_threads, thread_name_prefix="codec")
+        limit_pillow(settings().max_pixels)
+
+    @post("/v1/sample", SampleRequest)
+    async def sample(self, request: SampleRequest) -> Response:
+        """Make pictures from a seed or from latents: one, a contact sheet, a zip, or an array."""
+        generator = self.models.generator(request.model)
+        size = generator.card.latent_size
+        if request.latents is None:
+            seed = random_seed() if request.seed is None else request.seed
+            latents = latents_of_seed(seed, request.n, size)
+        else:
+            seed = None
+            latents = rows_of(request.latents, size)
+        images = await generator.sample(latents * np.float32(request.truncation))
+        return await self._in_thread(answers.sampled, images, request.format, generator, seed)
+
+    @post("/v1/stylize", StylizeRequest)
+    async def stylize(self, request: StylizeRequest) -> Response:
+        """Restyle one or more pictures in a painter's manner, or in a blend of several."""
+        stylizer = self.models.stylizer(request.model)
+        weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
+        photos = await asyncio.gather(*(self._decoded(image, request.max_side) for image in request.image))
+        pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color)
+        names = [image.name for image in request.image]
+        return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
+
+    async def __is_ready__(self) -> bool:
+        """BentoML's hook for /readyz. It serves only after every model has loaded and run once."""
+        if not self.models.all():
+            raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
+        return True
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """End the batchers and the threads. uvicorn has let the accepted requests finish by now."""
+        await self.models.close()
+        self.codecs.shutdown()
+
+    async def _decoded(self, image: Upload, max_side: int) -> Pixels:
+        return await self._in_thread(decode, image.data, name=image.name, max_pixels=settings().max_pixels, max_side=max_side)
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self.codecs, lambda: work(*args, **kwargs))
+
+
+def rows_of(latents: list[list[float]], size: int) -> npt.NDArray[np.float32]:
+    """Turn a request's latents into float32 [n, size].
+
+    Raises:
+        Invalid: a row of another length.
+    """
+    wrong = [(i, len(row)) for i, row in enumerate(latents) if len(row) != size]
+    if wrong:
+        raise Invalid((f"latents[{i}]", f"Must have {size} numbers, not {length}") for i, length in wrong)
+    return np.array(latents, np.float32)

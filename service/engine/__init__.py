@@ -1,0 +1,1 @@
+"""The engine: sessions, batching and codecs; it knows nothing of HTTP but its problems."""

@@ -1,0 +1,140 @@
+"""Pictures in and out: uploaded bytes to uint8 arrays, arrays to PNG, JPEG, WebP, contact sheets, zip and npy.
+
+Everything here is plain blocking code; the caller runs it in a thread, off the event loop. Metadata of an upload (EXIF,
+colour profile, comments) is honoured where it turns the picture, and never copied into an answer.
+"""
+
+import io
+import math
+import warnings
+import zipfile
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from service.problems import TooLarge, Unsupported
+
+Pixels = npt.NDArray[np.uint8]
+
+FORMATS_READ = ("JPEG", "PNG", "WEBP")
+SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    "png": {"compress_level": 4},
+    # Full colour resolution: painted edges are where halved chroma shows.
+    "jpeg": {"quality": 92, "subsampling": 0},
+    "webp": {"quality": 90},
+}
+"""Every image format that is written, and Pillow's options for it."""
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "zip": "application/zip",
+    "npy": "application/x-npy",
+}
+SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "zip": "zip", "npy": "npy"}
+
+SHEET_GAP = 2  # pixels of white between the pictures of a contact sheet
+
+
+def limit_pillow(max_pixels: int) -> None:
+    """Set Pillow's own guard, for the whole process, beside ours in `decode`.
+
+    It is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. It warns from once the limit
+    on, where `decode` answers anyway, and raises from twice the limit on.
+    """
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
+    """Read one uploaded picture.
+
+    JPEG, PNG and WebP; turned as its EXIF says, transparency laid on white, the first frame of an animation. A picture
+    whose longer side is over `max_side` is shrunk to it.
+
+    Args:
+        data: the file.
+        name: what to call it in a problem.
+        max_pixels: width times height that the header may announce.
+        max_side: the longest side of the result, in pixels.
+
+    Returns:
+        uint8 [h, w, 3].
+
+    Raises:
+        TooLarge: the header announces more pixels; nothing was decoded.
+        Unsupported: not a picture of these formats, or a broken one.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS_READ) as image:
+            width, height = image.size
+            if width * height <= max_pixels:
+                return _pixels_of(image, max_side)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise TooLarge(f"{name} announces far more than the {max_pixels} pixels that are allowed") from None
+    except Exception as error:
+        # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
+        reason = "is not a JPEG, PNG or WebP picture" if isinstance(error, UnidentifiedImageError) else "is broken"
+        raise Unsupported(f"{name} {reason}") from None
+    raise TooLarge(f"{name} has {width} x {height} pixels, more than the {max_pixels} that are allowed")
+
+
+def _pixels_of(image: Image.Image, max_side: int) -> Pixels:
+    """Decode an opened picture; see `decode`."""
+    # A JPEG decodes straight to a half, a quarter or an eighth, never below the size asked for.
+    image.draft(None, (max_side, max_side))
+    image.load()
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips rather than scales
+        image = Image.fromarray((np.asarray(image, np.int32) >> 8).clip(0, 255).astype(np.uint8))
+    # Shrunk before anything else is done, since every step holds another copy of the picture.
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    scale = max_side / max(image.size)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.array(image)
+
+
+def encode(pixels: Pixels, image_format: str) -> bytes:
+    """Write one picture, uint8 [h, w, c] of 1 or 3 channels, as png, jpeg or webp."""
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **SAVE_OPTIONS[image_format])
+    return buffer.getvalue()
+
+
+def contact_sheet(pictures: Sequence[Pixels], columns: int | None = None) -> Pixels:
+    """Lay pictures of one size out in rows, as square as can be; a single picture stays as it is."""
+    if len(pictures) == 1:
+        return pictures[0]
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    height, width, channels = pictures[0].shape
+    step_y, step_x = height + SHEET_GAP, width + SHEET_GAP
+    sheet = np.full((rows * step_y - SHEET_GAP, columns * step_x - SHEET_GAP, channels), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = i // columns * step_y, i % columns * step_x
+        sheet[y : y + height, x : x + width] = picture
+    return sheet
+
+
+def archive(entries: Iterable[tuple[str, bytes]]) -> bytes:
+    """Put files into a zip; the same files give the same bytes. They are compressed already, so they are stored."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as zipped:
+        for name, data in entries:
+            zipped.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()
+
+
+def npy(pictures: npt.NDArray[np.uint8]) -> bytes:
+    """Write an array as a .npy file, which `numpy.load` reads."""
+    buffer = io.BytesIO()
+    np.save(buffer, pictures, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,195 @@
+"""One exported model as an onnxruntime session: opened on the device asked for, compared with its card, warmed up.
+
+onnxruntime falls back to the CPU without a word where a provider cannot start, so the providers that a session really
+has are checked, and a real inference is run, before a model counts as loaded.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from pydantic import ValidationError
+
+from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, StylizerCard, parse_card
+from service.settings import Device
+
+logger = logging.getLogger("ganvas.engine")
+
+Array = npt.NDArray[np.generic]
+Feeds = Mapping[str, Array]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+# Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
+CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
+
+
+class RefusedError(Exception):
+    """A file that cannot be served; the message names what is wrong with it."""
+
+
+class DeviceError(Exception):
+    """The device asked for does not run here."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A session that fits its card, on a device that works."""
+
+    card: GeneratorCard | StylizerCard
+    version: str
+    session: ort.InferenceSession
+
+    def run(self, feeds: Feeds) -> npt.NDArray[np.uint8]:
+        """Run one batch: the card's inputs to pictures, uint8 [n, h, w, c]."""
+        images: npt.NDArray[np.uint8] = self.session.run([OUTPUT], dict(feeds))[0]
+        return images
+
+
+def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
+    """Open one exported model, compare it with its card and run it once.
+
+    Args:
+        path: NAME.onnx, whose card says the same NAME.
+        device: where to run it.
+        threads: CPU threads; 0 leaves it to onnxruntime.
+
+    Raises:
+        RefusedError: the file is no model, has no card, disagrees with it, or does not run.
+        DeviceError: the device asked for does not work.
+    """
+    data = path.read_bytes()
+    version = hashlib.sha256(data).hexdigest()[:12]
+    session = _open(data, device, threads)
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise RefusedError(f"it has no model card: its metadata lacks {METADATA_KEY!r}; export it with `python -m training`")
+    try:
+        card = parse_card(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RefusedError(f"its card cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if card.name != path.stem:
+        raise RefusedError(f"its card is of {card.name!r}: the file must be named {card.name}.onnx")
+    compare(card, session)
+    model = LoadedModel(card, version, session)
+    _warm_up(model)
+    logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, session.get_providers()[0])
+    return model
+
+
+def contract(card: GeneratorCard | StylizerCard) -> tuple[dict[str, "TensorType"], dict[str, "TensorType"]]:
+    """The inputs and outputs that a card promises; a dimension of None may be anything."""
+    images = "tensor(uint8)"
+    if isinstance(card, GeneratorCard):
+        inputs = {"latents": TensorType("tensor(float)", (None, card.latent_size))}
+        return inputs, {OUTPUT: TensorType(images, (None, card.height, card.width, card.channels))}
+    inputs = {
+        "images": TensorType(images, (None, None, None, 3)),
+        "styles": TensorType("tensor(float)", (None, len(card.styles))),
+        "strength": TensorType("tensor(float)", (None,)),
+        "keep_color": TensorType("tensor(float)", (None,)),
+    }
+    return inputs, {OUTPUT: TensorType(images, (None, None, None, 3))}
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """An element type and a shape, as onnxruntime writes them."""
+
+    type: str
+    shape: tuple[int | None, ...]
+
+    def mismatch(self, other_type: str, other_shape: list[int | str | None]) -> str | None:
+        """What of a real tensor contradicts this one, or None."""
+        if other_type != self.type:
+            return f"is {other_type}, not {self.type}"
+        if len(other_shape) != len(self.shape):
+            return f"has {len(other_shape)} dimensions, not {len(self.shape)}"
+        for i, (mine, theirs) in enumerate(zip(self.shape, other_shape, strict=True)):
+            # A dynamic dimension comes as a name or None; where the card leaves it open, a number is a contradiction.
+            fixed = isinstance(theirs, int)
+            if mine is None and fixed:
+                return f"has dimension {i} fixed at {theirs}; it must be dynamic"
+            if mine is not None and fixed and theirs != mine:
+                return f"has {theirs} as dimension {i}, the card says {mine}"
+        return None
+
+
+def compare(card: GeneratorCard | StylizerCard, session: ort.InferenceSession) -> None:
+    """Hold a card against the session's real inputs and outputs.
+
+    Raises:
+        RefusedError: they disagree; the message names the tensor and the disagreement.
+    """
+    inputs, outputs = contract(card)
+    for role, promised, real in (
+        ("input", inputs, session.get_inputs()),
+        ("output", outputs, session.get_outputs()),
+    ):
+        found = {tensor.name: tensor for tensor in real}
+        if found.keys() != promised.keys():
+            raise RefusedError(f"its {role}s are {sorted(found)}; a {card.kind} has {sorted(promised)}")
+        for name, tensor in found.items():
+            if mismatch := promised[name].mismatch(tensor.type, tensor.shape):
+                raise RefusedError(f"its {role} {name!r} {mismatch}")
+
+
+def _warm_up(model: LoadedModel) -> None:
+    """Run one smallest batch, and see that the picture has the size that the card promises."""
+    card = model.card
+    feeds: dict[str, Array]
+    if isinstance(card, GeneratorCard):
+        size = (card.height, card.width, card.channels)
+        feeds = {"latents": np.zeros((1, card.latent_size), np.float32)}
+    else:
+        side = -(-card.min_side // card.size_multiple) * card.size_multiple
+        size = (side, side, 3)
+        styles = np.eye(1, len(card.styles), dtype=np.float32)
+        half = np.full(1, 0.5, np.float32)
+        feeds = {"images": np.zeros((1, *size), np.uint8), "styles": styles, "strength": half, "keep_color": half}
+    try:
+        images = model.run(feeds)
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        raise RefusedError(f"it does not run: {_first_line(error)}") from None
+    if images.shape != (1, *size):
+        raise RefusedError(f"it makes images of shape {list(images.shape)}, the card says {[1, *size]}")
+
+
+def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:
+    """Open a session on the device asked for, and only there."""
+    if device == "cpu":
+        return _session(data, [CPU], threads)
+    wanted = TENSORRT if device == "tensorrt" else CUDA
+    if wanted in ort.get_available_providers():
+        ort.preload_dlls()  # the CUDA libraries that came as wheels
+        providers: list[object] = [(CUDA, CUDA_OPTIONS), CPU]
+        session = _session(data, [TENSORRT, *providers] if device == "tensorrt" else providers, threads)
+        if wanted in session.get_providers():
+            return session
+        reason = "its libraries (CUDA, cuDNN, a driver) do not load; onnxruntime's own message is above"
+    else:
+        reason = f"this onnxruntime has only {', '.join(ort.get_available_providers())}"
+    if device == "auto":
+        return _session(data, [CPU], threads)
+    raise DeviceError(f"GANVAS_DEVICE={device}, but {wanted} does not run here: {reason}")
+
+
+def _session(data: bytes, providers: list[object], threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors; what matters of a broken file is in the exception
+    try:
+        return ort.InferenceSession(data, options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        raise RefusedError(f"onnxruntime cannot read it: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,86 @@
+"""The service's settings: one environment variable each, named `GANVAS_` and the field's name in capitals.
+
+    GANVAS_DEVICE=cuda GANVAS_MAX_SIDE=2048 python -m service
+
+A value that cannot be used ends the process with one line on stderr and exit code 2.
+"""
+
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository's root, or a bento's: the folder that holds `service/` and `exported/`."""
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt"]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Bounds that a request meets are shown in the OpenAPI document."""
+
+    model_config = SettingsConfigDict(env_prefix="GANVAS_", frozen=True)
+
+    models: Path = Field(default=Path("exported"), description="Folder of exported models; relative to the repository.")
+    device: Device = Field(default="auto", description="auto takes CUDA where a session really runs on it, else the CPU.")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one model's session on the CPU; 0: one a physical core."
+    )
+    codec_threads: Count = Field(
+        default=os.cpu_count() or 1, le=256, description="Threads that decode and encode pictures, for all models together."
+    )
+
+    max_body_mb: Count = Field(default=32, description="Largest request body, in MiB.")
+    max_pixels: Count = Field(
+        default=50_000_000, description="Most pixels of one uploaded picture, read from its header before it is decoded."
+    )
+    max_images: Count = Field(default=16, le=256, description="Most pictures in one stylize request.")
+    max_n: Count = Field(default=64, description="Most samples in one request.")
+    max_side: Count = Field(default=2048, description="Largest max_side that a request may ask for, in pixels.")
+    default_side: Count = Field(default=1024, description="max_side of a request that leaves it out, in pixels.")
+
+    max_batch: Count = Field(default=32, description="Most rows in one batch of a generator.")
+    max_batch_pixels: Count = Field(
+        default=2**20, description="Most pixels in one batch of a stylizer; a larger picture runs alone."
+    )
+    max_wait_ms: float = Field(
+        default=2, ge=0, le=1000, description="Longest time, in milliseconds, that an idle device waits for a batch to fill."
+    )
+    max_queue: Count = Field(default=256, description="Most rows that wait for one generator; more are answered 429.")
+    max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")
+    timeout_s: float = Field(
+        default=60, gt=0, le=3600, description="Longest time, in seconds, from a request's head to its answer."
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.default_side > self.max_side:
+            raise ValueError(f"GANVAS_DEFAULT_SIDE ({self.default_side}) is over GANVAS_MAX_SIDE ({self.max_side})")
+        return self
+
+    @property
+    def models_folder(self) -> Path:
+        """`models` as an absolute path."""
+        return ROOT / self.models.expanduser()
+
+
+@functools.cache
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SystemExit: a variable holds a value that cannot be used; stderr says which, and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            place = "GANVAS_" + str(problem["loc"][0]).upper() + ": " if problem["loc"] else ""
+            given = f" (it is {problem['input']!r})" if place else ""
+            sys.stderr.write(f"ganvas: {place}{problem['msg'].removeprefix('Value error, ')}{given}\n")
+        raise SystemExit(2) from None

@@ -1,0 +1,71 @@
+"""The real service in a process of its own, on a free port."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from service.settings import ROOT
+
+START_LIMIT_S = 60  # generous: the machine may be busy with a training
+
+
+class Running:
+    """A started service: its URL, and what it wrote."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process = process
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        self.url = self._wait_until_ready()
+
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def _wait_until_ready(self) -> str:
+        deadline = time.monotonic() + START_LIMIT_S
+        while time.monotonic() < deadline:
+            first = self.stdout().partition("\n")
+            if first[1]:
+                return first[0].removeprefix("Ganvas is ready: ")
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError(f"the service did not start:\n{self.stderr()}")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "service", *arguments]
+
+
+def environment(models: Path, **settings: object) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
+    chosen = {f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**inherited, "GANVAS_MODELS": str(models), "GANVAS_DEVICE": "cpu", **chosen}
+
+
+@contextlib.contextmanager
+def running(models: Path, folder: Path, **settings: object) -> Iterator[Running]:
+    """Start the service with the models of a folder; what it writes goes into another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
+        process = subprocess.Popen(
+            command("--port", "0"), cwd=ROOT, env=environment(models, **settings), stdout=out, stderr=err, text=True
+        )
+    try:
+        yield Running(process, folder)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

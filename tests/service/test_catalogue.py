@@ -1,0 +1,74 @@
+import re
+
+import httpx
+import numpy as np
+import pytest
+
+from ganvas.card import dump_card, parse_card
+from service.catalogue import PREVIEW_SAMPLES, PREVIEW_SEED, THUMBNAIL_SIDE
+from service.latents import latents_of_seed
+from tests.service.conftest import Problem, pixels
+from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, stylizer_card
+
+
+def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -> None:
+    listed = client.get("/v1/models").json()
+    assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
+    assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
+    assert "cannot read it" in listed["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize("card", [generator_card(), stylizer_card()])
+def test_a_model_shows_its_card(client: httpx.Client, card: object) -> None:
+    shown = client.get(f"/v1/models/{card.name}")  # type: ignore[attr-defined]
+    assert shown.headers["content-type"] == "application/json"
+    assert re.fullmatch("[0-9a-f]{12}", shown.json()["version"])
+    assert parse_card(dump_card(card)) == parse_card(httpx.Response(200, json=shown.json()["card"]).content)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/nope", "/v1/models/nope/preview.png", "/v1/models/%00", "/v1/models/broken"])
+def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem, path: str) -> None:
+    problem(client.get(path), 404, mentions="the models are digits, painters")
+
+
+def test_the_preview_of_a_generator(client: httpx.Client) -> None:
+    response = client.get("/v1/models/digits/preview.png")
+    assert response.headers["content-type"] == "image/png"
+    sheet = pixels(response.content)
+    assert sheet.shape == (4 * SIDE + 6, 4 * SIDE + 6)
+    expected = generated(latents_of_seed(PREVIEW_SEED, PREVIEW_SAMPLES, LATENT_SIZE))
+    np.testing.assert_array_equal(sheet[-SIDE:, -SIDE:], expected[15, :, :, 0])
+    assert client.get("/v1/models/digits/preview.png").content == response.content
+
+
+def test_the_preview_of_a_stylizer_tiles_its_thumbnails(client: httpx.Client) -> None:
+    sheet = pixels(client.get("/v1/models/painters/preview.png").content)
+    assert sheet.shape == (2 * THUMBNAIL_SIDE + 2, 2 * THUMBNAIL_SIDE + 2, 3)
+    np.testing.assert_allclose(sheet[10, 10], [0, 100, 50], atol=5)
+    np.testing.assert_allclose(sheet[10, -10], [80, 100, 50], atol=5)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
+def test_health(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_metrics_count_requests(client: httpx.Client) -> None:
+    client.post("/v1/sample")
+    text = client.get("/metrics").text
+    assert re.search(r'request_total\{endpoint="/v1/sample",.*http_response_code="200".*\} [1-9]', text)
+
+
+def test_the_page_works_without_any_other_host(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text.replace("http-equiv", "")
+    for linked in re.findall(r'(?:src|href)="\./([^"]+)"', page.text):
+        assert client.get(f"/{linked}").status_code == 200
+    assert "docs.json" in client.get("/static_content/swagger-initializer.js").text
+
+
+def test_schema_json_is_there_for_bentomls_client(client: httpx.Client) -> None:
+    routes = {route["name"]: route for route in client.get("/schema.json").json()["routes"]}
+    assert routes["sample"]["route"] == "/v1/sample"
+    assert routes["stylize"]["input"]["properties"]["image"]["items"]["type"] == "file"

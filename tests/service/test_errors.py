@@ -1,0 +1,108 @@
+"""What is wrong with a request before its fields are: the route, the method, the size, the shape of the bytes."""
+
+import itertools
+import socket
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.service.conftest import LIMITS, Problem
+from tests.service.running import Running
+
+LIMIT = LIMITS["max_body_mb"] * 2**20
+POST_ROUTES = ["/v1/sample", "/v1/stylize"]
+GET_ROUTES = ["/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png", "/livez", "/readyz", "/metrics", "/"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    ["/nope", "/v1", "/v1/", "/v2/sample", "/v1/sample/x", "/v1/models/a/b", "/%00", "/v1/%2e%2e", "/é", "/a" * 3000],
+)
+def test_an_unknown_route(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+    problem(client.request(method, path), 404, mentions="docs.json")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", POST_ROUTES)
+def test_a_method_that_a_post_route_does_not_take(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+    response = client.request(method, path)
+    problem(response, 405, mentions="POST")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", GET_ROUTES)
+def test_a_method_that_a_get_route_does_not_take(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+    response = client.request(method, path, content=b"{}")
+    problem(response, 405)
+    assert "GET" in response.headers["allow"]
+
+
+def test_head_has_no_body(client: httpx.Client) -> None:
+    assert client.head("/v1/models").status_code == 200
+    missing = client.head("/v1/models/nope")
+    assert missing.status_code == 404
+    assert missing.content == b""
+
+
+@pytest.mark.parametrize("path", [*POST_ROUTES, "/nope", "/v1/models"])
+def test_an_announced_body_over_the_limit(client: httpx.Client, problem: Problem, path: str) -> None:
+    problem(client.post(path, content=b" " * (LIMIT + 1)), 413, mentions=str(LIMIT))
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"), [("/v1/sample", "application/json"), ("/v1/stylize", "multipart/form-data; boundary=x")]
+)
+def test_a_chunked_body_over_the_limit(client: httpx.Client, problem: Problem, path: str, content_type: str) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        yield from itertools.repeat(b"0" * 65536, LIMIT // 65536 + 4)
+
+    problem(client.post(path, content=chunks(), headers={"Content-Type": content_type}), 413, mentions=str(LIMIT))
+
+
+def test_a_body_at_the_limit_is_read(client: httpx.Client) -> None:
+    body = b'{"n": 1' + b" " * (LIMIT - 8) + b"}"
+    assert client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", [*POST_ROUTES, *GET_ROUTES])
+def test_pickles_are_never_read(client: httpx.Client, problem: Problem, path: str) -> None:
+    headers = {"Content-Type": "application/vnd.bentoml+pickle"}
+    problem(client.post(path, content=b"cos\nsystem\n(S'false'\ntR.", headers=headers), 415, mentions="Pickles")
+
+
+def test_any_bytes_at_any_route(client: httpx.Client) -> None:
+    random = np.random.default_rng(0)
+    types = ["application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "image/png"]
+    for path, content_type, size in itertools.product(POST_ROUTES, types, [0, 1, 100, 10_000]):
+        content = random.bytes(size)
+        response = client.post(path, content=content, headers={"Content-Type": content_type})
+        assert response.status_code < 500
+        if response.status_code != 200:  # an empty body is a fine sample request
+            assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/sample HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"\0" * 100],
+)
+def test_what_is_no_http_is_refused_and_harms_nobody(service: Running, client: httpx.Client, raw: bytes) -> None:
+    url = httpx.URL(service.url)
+    with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        assert b"500" not in connection.recv(65536)
+    assert client.get("/livez").status_code == 200
+
+
+def test_a_client_that_leaves_amid_its_upload_harms_nobody(service: Running, client: httpx.Client) -> None:
+    url = httpx.URL(service.url)
+    head = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\n{"
+    for route, content_type in ((b"sample", b"application/json"), (b"stylize", b"multipart/form-data; boundary=x")):
+        with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
+            connection.sendall(head % (route, content_type))
+    assert client.post("/v1/sample").status_code == 200

@@ -1,0 +1,117 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto
+
+from ganvas.card import GeneratorCard, StylizerCard, dump_card
+from service.engine.sessions import CPU, DeviceError, RefusedError, load_model
+from service.settings import Device
+from tests.service.onnx_models import (
+    generated,
+    generator_card,
+    generator_model,
+    save,
+    styled,
+    stylizer_card,
+    stylizer_model,
+)
+
+
+def test_a_generator_loads_and_runs(tmp_path: Path) -> None:
+    model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", 0)
+    assert model.card == generator_card()
+    latents = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
+    np.testing.assert_array_equal(model.run({"latents": latents}), generated(latents))
+
+
+def test_a_stylizer_loads_and_runs(tmp_path: Path) -> None:
+    model = load_model(save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card()), "cpu", 1)
+    images = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 3), np.uint8)
+    weights = np.array([0.5, 0.25, 0.25], np.float32)
+    feeds = {
+        "images": images,
+        "styles": weights[None],
+        "strength": np.array([0.75], np.float32),
+        "keep_color": np.array([0.5], np.float32),
+    }
+    np.testing.assert_array_equal(model.run(feeds), styled(images, weights, 0.75, 0.5))
+
+
+def test_the_version_is_the_files(tmp_path: Path) -> None:
+    first = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", 0)
+    again = load_model(save(generator_model(), tmp_path / "b" / "digits.onnx", generator_card()), "cpu", 0)
+    other = load_model(save(generator_model(), tmp_path / "c" / "digits.onnx", generator_card(title="Another")), "cpu", 0)
+    assert first.version == again.version != other.version
+    assert len(first.version) == 12
+
+
+G, S = generator_card, stylizer_card
+
+
+@pytest.mark.parametrize(
+    ("model", "card", "reason"),
+    [
+        (generator_model, None, "no model card"),
+        (generator_model, "{", "card cannot be read"),
+        (generator_model, json.dumps({"kind": "painter"}), "card cannot be read"),
+        (generator_model, json.dumps({**json.loads(dump_card(G())), "schema_version": 2}), "schema_version"),
+        (generator_model, G("letters"), "must be named letters.onnx"),
+        (generator_model, G(latent_size=7), "input 'latents' has 6 as dimension 1, the card says 7"),
+        (generator_model, G(height=9), "output 'pictures' has 8 as dimension 1, the card says 9"),
+        (generator_model, G(channels=3), "output 'pictures' has 1 as dimension 3, the card says 3"),
+        (generator_model, S("m"), "its inputs are ['latents']; a stylizer has"),
+        (lambda: generator_model(input_name="z"), G(), "its inputs are ['z']; a generator has ['latents']"),
+        (lambda: generator_model(output_name="y"), G(), "its outputs are ['y']; a generator has ['pictures']"),
+        (lambda: generator_model(output_type=TensorProto.FLOAT), G(), "is tensor(float), not tensor(uint8)"),
+        (lambda: generator_model(rows=4), G(), "dimension 0 fixed at 4; it must be dynamic"),
+        (lambda: generator_model(broken="shape"), G(), "images of shape [1, 8, 7, 1], the card says [1, 8, 8, 1]"),
+        (lambda: generator_model(broken="run"), G(), "it does not run"),
+        (stylizer_model, S("m", ("night", "wave")), "input 'styles' has 3 as dimension 1, the card says 2"),
+        (lambda: stylizer_model(channels=1), S(), "input 'images' has 1 as dimension 3, the card says 3"),
+        (lambda: stylizer_model(extra_input=True), S(), "'noise'"),
+        (stylizer_model, G("m"), "a generator has ['latents']"),
+    ],
+)
+def test_a_file_that_disagrees_with_its_card_is_refused(
+    model: Callable[[], onnx.ModelProto], card: GeneratorCard | StylizerCard | str | None, reason: str, tmp_path: Path
+) -> None:
+    stem = "m"
+    if isinstance(card, GeneratorCard | StylizerCard) and card.name != "letters":
+        stem = card.name
+    with pytest.raises(RefusedError) as caught:
+        load_model(save(model(), tmp_path / f"{stem}.onnx", card), "cpu", 0)
+    assert reason in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x00" * 1000])
+def test_what_is_no_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    path.write_bytes(content)
+    with pytest.raises(RefusedError):
+        load_model(path, "cpu", 0)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(RefusedError):
+        load_model(path, "cpu", 0)
+
+
+@pytest.mark.skipif(ort.get_available_providers() != ["AzureExecutionProvider", CPU], reason="this runtime has more")
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_an_error_and_no_fall_back(device: Device, tmp_path: Path) -> None:
+    path = save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
+        load_model(path, device, 0)
+
+
+def test_auto_takes_what_there_is(tmp_path: Path) -> None:
+    model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "auto", 0)
+    assert model.session.get_providers()

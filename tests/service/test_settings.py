@@ -1,0 +1,61 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT, Settings
+from tests.service.running import command, environment
+
+
+def test_defaults_need_no_environment() -> None:
+    chosen = Settings()
+    assert chosen.models_folder == ROOT / "exported"
+    assert chosen.default_side <= chosen.max_side
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANVAS_MODELS", str(tmp_path))
+    monkeypatch.setenv("GANVAS_MAX_N", "5")
+    assert Settings().models_folder == tmp_path
+    assert Settings().max_n == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEVICE", "gpu"),
+        ("MAX_N", "many"),
+        ("MAX_N", "0"),
+        ("MAX_BODY_MB", "-1"),
+        ("MAX_WAIT_MS", "nan"),
+        ("THREADS", "100000"),
+        ("TIMEOUT_S", "inf"),
+        ("DEFAULT_SIDE", "999999"),
+    ],
+)
+def test_a_bad_value_is_one_clear_line_and_exit_code_2(name: str, value: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("--port", "0"),
+        cwd=ROOT,
+        env={**environment(tmp_path), f"GANVAS_{name}": value},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert f"GANVAS_{name}" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--port", "99999"], ["--port", "x"], ["--port", "-1"], ["--nope"], ["extra"]])
+def test_a_bad_command_line_is_a_clear_message_and_exit_code_2(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "service", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr

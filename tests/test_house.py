@@ -1,0 +1,57 @@
+"""The house as docs/architecture.md draws it: which package may import which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("ganvas", "service", "training")
+MAY_IMPORT = {
+    "ganvas": set(),
+    "service": {"ganvas.card"},
+    "training": {"ganvas.card"},
+}
+FORBIDDEN = {
+    "ganvas": {"torch", "onnxruntime", "bentoml"},
+    "service": {"torch", "torchvision", "onnx"},
+    "training": {"bentoml"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_arrows(package: str) -> None:
+    sources = sorted((ROOT / package).rglob("*.py"))
+    assert sources
+    for path in sources:
+        for name in imports(path):
+            top = name.partition(".")[0]
+            if top in PACKAGES and top != package:
+                assert name in MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {name}"
+            assert top not in FORBIDDEN[package], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_every_init_only_explains() -> None:
+    for path in ROOT.glob("*/**/__init__.py"):
+        if path.relative_to(ROOT).parts[0] in PACKAGES:
+            body = ast.parse(path.read_text()).body
+            assert all(isinstance(node, ast.Expr | ast.ImportFrom) for node in body), path
+
+
+def test_the_service_runs_without_torch() -> None:
+    code = "import sys, service.endpoints; print(*sorted({'torch', 'torchvision', 'training', 'onnx'} & sys.modules.keys()))"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == ""

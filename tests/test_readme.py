@@ -1,0 +1,190 @@
+"""The README's commands, run as they stand: a reader who types them gets what it says.
+
+Only three things are put in place of what stands there: the port, the interpreter, and the length of the trainings.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.service.running import Running, running
+from tests.training.conftest import draw
+from training.table import exported_readme, readme_with_table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+CURLS = [block.strip() for language, block in BLOCKS if language == "sh" and block.startswith("curl")]
+TRAININGS = [block for language, block in BLOCKS if language == "sh" and "-m training" in block]
+MAKES = [
+    line.split("#")[0].strip()
+    for language, block in BLOCKS
+    if language == "sh"
+    for line in block.splitlines()
+    if "make" in line
+]
+
+TypeIn = Callable[[str], str]
+
+SHORTER = {
+    " gan ": "--set image_size=28 --set width=4 --set batch_size=8 --set images=16",
+    " style ": "--set width=4 --set residual_blocks=1 --set crop_size=64 --set batch_size=2 --set steps=2",
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(ROOT / "exported", tmp_path_factory.mktemp("log")) as service:
+        yield service
+
+
+@pytest.fixture
+def type_in(tmp_path: Path, shipped: Running) -> TypeIn:
+    """Type a line of the README in an empty folder beside the docs."""
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+
+    def run(line: str) -> str:
+        line = line.replace("localhost:3000", shipped.url.removeprefix("http://"))
+        process = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    return run
+
+
+def test_the_readme_has_the_commands_that_are_tested_here() -> None:
+    assert len(CURLS) == 3
+    assert len(TRAININGS) == 2
+    assert MAKES[:2] == ["make serve", "make test"]
+
+
+def test_sixteen_digits_and_the_same_again(type_in: TypeIn, tmp_path: Path) -> None:
+    assert type_in(CURLS[0]) == ""
+    first = (tmp_path / "digits.png").read_bytes()
+    with Image.open(tmp_path / "digits.png") as sheet:
+        assert sheet.format == "PNG"
+        assert min(sheet.size) >= 4 * 28
+        assert np.asarray(sheet.convert("L")).std() > 30  # ink on paper
+    type_in(CURLS[0])
+    assert (tmp_path / "digits.png").read_bytes() == first
+
+
+def test_a_photo_painted(type_in: TypeIn, tmp_path: Path) -> None:
+    assert type_in(CURLS[1]) == ""
+    with Image.open(tmp_path / "painted.jpg") as painted, Image.open(ROOT / "docs/images/photo.jpg") as photo:
+        assert painted.format == "JPEG"
+        assert painted.size == photo.size
+        assert np.abs(np.asarray(painted).astype(int) - np.asarray(photo)).mean() > 20
+
+
+def test_an_error_in_words(type_in: TypeIn) -> None:
+    (shown,) = (block for language, block in BLOCKS if language == "json")
+    assert json.loads(type_in(CURLS[2])) == json.loads(shown)
+
+
+def test_train_your_own(tmp_path: Path, vgg_weights: Path) -> None:
+    """A new user's forty photos and own painting, through train, export and serve."""
+    for folder, count in {"my-pictures": 40, "my-photos": 40, "my-paintings": 1}.items():
+        (tmp_path / folder).mkdir()
+        for index in range(count):
+            draw(index, (90, 70)).save(tmp_path / folder / f"own {index}.jpg")
+    for package in ("training", "ganvas"):
+        (tmp_path / package).symlink_to(ROOT / package)
+    for line in "".join(TRAININGS).splitlines():
+        if line == "make serve":
+            continue
+        line = line.replace(".venv/bin/python", sys.executable)
+        for word, options in SHORTER.items():
+            line += f" {options}" if word in line else ""
+        line += f" --vgg {vgg_weights}" if " style " in line else ""
+        process = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert process.returncode == 0, process.stdout + process.stderr
+    with running(tmp_path / "exported", tmp_path / "log") as service:
+        body = json.dumps({"model": "mine", "n": 2, "format": "npy"})
+        sample = [
+            "curl",
+            "-sSf",
+            f"{service.url}/v1/sample",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+            "-o",
+            "mine.npy",
+        ]
+        subprocess.run(sample, cwd=tmp_path, check=True, timeout=60)
+        assert np.load(tmp_path / "mine.npy").shape == (2, 28, 28, 3)
+        photo = tmp_path / "my-photos" / "own 3.jpg"
+        stylize = [
+            "curl",
+            "-sSf",
+            f"{service.url}/v1/stylize",
+            "-F",
+            f"image=@{photo}",
+            "-F",
+            "model=my-painter",
+            "-o",
+            "painted.jpg",
+        ]
+        subprocess.run(stylize, cwd=tmp_path, check=True, timeout=60)
+        with Image.open(tmp_path / "painted.jpg") as painted:
+            assert painted.size == (90, 70)
+
+
+def test_make_serve() -> None:
+    """The first command, in an environment of its own, and the second call that installs nothing."""
+    if shutil.which("make") is None:
+        pytest.fail("the README asks for make")
+    for limit_s in (300, 60):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GANVAS_", "MAKE", "MFLAGS"))}
+        process = subprocess.Popen(
+            ["make", "serve", f"PORT={port}"],
+            cwd=ROOT,
+            env=inherited,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None
+            said: list[str] = []
+            deadline = time.monotonic() + limit_s
+            while not (said and said[-1].startswith("Ctrl-C")):
+                assert time.monotonic() < deadline
+                said.append(process.stdout.readline())
+                assert said[-1], "make serve ended"
+            assert f"Ganvas is ready: http://localhost:{port}" in "".join(said)
+            subprocess.run(["curl", "-sSf", f"localhost:{port}/readyz"], check=True, capture_output=True, timeout=30)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(30)
+    assert not any("Installing" in line for line in said), "the second call installs nothing"
+    packages = {path.name for path in (ROOT / ".venv-serve").glob("lib/python*/site-packages/*")}
+    assert "bentoml" in packages
+    assert "torch" not in packages
+
+
+def test_the_tables_are_made_from_the_cards() -> None:
+    assert readme_with_table(README, ROOT / "exported") == README, "run: .venv/bin/python -m training table"
+    assert exported_readme(ROOT / "exported") == (ROOT / "exported/README.md").read_text()
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
