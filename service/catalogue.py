@@ -21,6 +21,7 @@ from service.problems import NotFound, Problem, answer_problem
 PREVIEW_SEED = 0
 PREVIEW_SAMPLES = 16
 THUMBNAIL_SIDE = 128  # pixels
+WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # what a card is dumped without in a list
 
 # BentoML's page without its tracking script; the Swagger files are BentoML's own, so no other host is asked.
 PAGE = """<!doctype html>
@@ -47,9 +48,9 @@ async def page(_: Request) -> Response:
 
 
 async def list_models(_: Request) -> Response:
-    """Every served model, and the files that were refused."""
+    """Every served model, and the files that were refused. Thumbnails are left to the single model: a list is for reading."""
     refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
-    return JSONResponse({"models": [_entry(model) for model in models().all()], "refused": refused})
+    return JSONResponse({"models": [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()], "refused": refused})
 
 
 async def show_model(request: Request) -> Response:
@@ -67,8 +68,8 @@ async def show_preview(request: Request) -> Response:
     return Response(_previews[key], media_type="image/png", headers={"ETag": f'"{model.version}"'})
 
 
-def _entry(model: Generator | Stylizer) -> dict[str, Any]:
-    return {"version": model.version, "card": model.card.model_dump(mode="json")}
+def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"version": model.version, "card": model.card.model_dump(mode="json", exclude=exclude)}
 
 
 _previews: dict[tuple[str, str], bytes] = {}  # by name and version: each is made once

@@ -18,6 +18,14 @@ def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -
     assert "cannot read it" in listed["refused"][0]["reason"]
 
 
+def test_thumbnails_are_left_to_the_single_model(client: httpx.Client) -> None:
+    listed = client.get("/v1/models").json()["models"][1]["card"]["styles"]
+    shown = client.get("/v1/models/painters").json()["card"]["styles"]
+    assert [style["name"] for style in listed] == [style["name"] for style in shown]
+    assert all(style["thumbnail"] for style in shown)
+    assert not any("thumbnail" in style for style in listed)
+
+
 @pytest.mark.parametrize("card", [generator_card(), stylizer_card()])
 def test_a_model_shows_its_card(client: httpx.Client, card: object) -> None:
     shown = client.get(f"/v1/models/{card.name}")  # type: ignore[attr-defined]
