@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
@@ -25,6 +25,7 @@ from training.table import write_tables
 
 LEAST_GAN_PICTURES = 16
 LEAST_CONTENT_PICTURES = 4
+DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +39,9 @@ SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
 Out = Annotated[Path, typer.Option(help="Run folder to make: config, samples, stats and checkpoints.", show_default=False)]
 Config = Annotated[str, typer.Option(help="A config of training/configs/ by name, or a TOML file.")]
 Set = Annotated[list[str], typer.Option("--set", help="Change a value of the config: --set key=value. Repeatable.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
+]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 
 
@@ -52,6 +55,14 @@ def _reports(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except TrainingError as error:
             typer.secho(f"Error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+            raise typer.Exit(2) from None
+        except (torch.OutOfMemoryError, MemoryError):
+            typer.secho(
+                "Error: not enough memory. Lower batch_size, width or the size of the pictures by --set.", fg="red", err=True
+            )
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.secho("Stopped. The last checkpoint is whole: go on with --resume.", fg="yellow", err=True)
@@ -71,7 +82,7 @@ def gan(
     device: Device = "auto",
 ) -> None:
     """Train a GAN on a folder or zip of pictures."""
-    run = _run_to_resume(out, GanPlan) if resume else None
+    run = _run_to_resume(out, GanPlan, set_) if resume else None
     if run is None:
         refuse_existing(out)
     settings = run.plan.config if run else load_config(config, GanConfig, set_)
@@ -107,7 +118,7 @@ def style(
     device: Device = "auto",
 ) -> None:
     """Train one style network on every painting of a folder."""
-    run = _run_to_resume(out, StylePlan) if resume else None
+    run = _run_to_resume(out, StylePlan, set_) if resume else None
     if run is None:
         refuse_existing(out)
     settings = run.plan.config if run else load_config(config, StyleConfig, set_)
@@ -164,7 +175,11 @@ def table(
     typer.echo(f"Wrote {exported / 'README.md'} and the table in {readme}.")
 
 
-def _run_to_resume(out: Path, kind: type[SomePlan]) -> Run[SomePlan]:
+def _run_to_resume(out: Path, kind: type[SomePlan], changes: Sequence[str]) -> Run[SomePlan]:
+    if changes:
+        raise ConfigError(
+            "--resume goes on with the run's own config, which --set cannot change. Leave --set out, or begin anew."
+        )
     run = Run.open(out)
     if not isinstance(run.plan, kind):
         raise RunError(f"{out} holds a {run.plan.kind} run. Resume it with: python -m training {run.plan.kind}.")
@@ -176,6 +191,8 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in DEVICE_TYPES:
+            raise RuntimeError(f"known are {', '.join(DEVICE_TYPES)}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

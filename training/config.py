@@ -18,13 +18,16 @@ CONFIGS = Path(__file__).parent / "configs"
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
-Layer = Annotated[str, Field(pattern=r"^relu[1-5]_[1-3]$")]
+Layer = Literal[
+    "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
+    "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
+]  # fmt: skip
 
 
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     sample_every: Positive = 500  # steps between sample pictures
     checkpoint_every: Positive = 500  # steps between checkpoints
 
@@ -35,7 +38,7 @@ class GanConfig(_Config):
     architecture: str = "dcgan"
     image_size: int = Field(default=64, ge=16, le=256)  # pixels
     channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: as the pictures are
-    latent_size: Positive = 100
+    latent_size: int = Field(default=100, ge=1, le=4096)
     width: int = Field(default=64, ge=4, le=512)  # channels of the layers beside the picture
     images: Positive = 400_000  # real pictures shown to the discriminator, repeats counted
     batch_size: int = Field(default=64, ge=2, le=4096)

@@ -122,6 +122,8 @@ def test_what_is_wrong_with_the_options(photos: Path, tmp_path: Path) -> None:
     assert "image_size 30 cannot be reached" in refused("gan", "--data", photos, "--out", out, "--set", "image_size=30")
     assert "--device toaster cannot be used here" in refused("gan", "--data", photos, "--out", out, "--device", "toaster")
     assert "holds no training run" in refused("gan", "--data", photos, "--out", out, "--resume")
+    assert "--device meta cannot be used here" in refused("gan", "--data", photos, "--out", out, "--device", "meta")
+    assert "--set cannot change" in refused("gan", "--data", photos, "--out", out, "--resume", *TINY_GAN)
     assert "Missing option" in refused("gan", "--data", photos)
     assert not out.exists()
     out.mkdir()

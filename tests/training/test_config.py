@@ -34,6 +34,7 @@ def test_steps_cover_the_images() -> None:
         ("learning_rate=nan", r"learning_rate: "),
         ("learning_rate=-1", r"learning_rate: .*greater than 0"),
         ("channels=2", r"channels: .*1 or 3"),
+        ("latent_size=1e9", r"latent_size: "),
         ("batch_size", r"--set batch_size: write key=value"),
         ("=3", r"--set =3: write key=value"),
     ],

@@ -44,6 +44,29 @@ def test_unreadable_pictures_are_named_and_not_fatal(make_pictures: MakePictures
     assert pictures.unreadable == {"empty.png": "not a picture", "text.jpg": "not a picture"}
 
 
+def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_pictures: MakePictures, tmp_path: Path) -> None:
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for picture in make_pictures("photos", 3).iterdir():
+            archive.write(picture, picture.name)
+        offsets = {info.filename: info.header_offset for info in archive.infolist()}
+    content = bytearray(path.read_bytes())
+    content[offsets["001.png"] + 60 : offsets["001.png"] + 90] = bytes(30)
+    central = content.index(b"PK\x01\x02")
+    entry = content.index(b"002.png", central) - 46
+    content[entry + 8] |= 1  # says that it is encrypted
+    path.write_bytes(content)
+    pictures = find_pictures(path)
+    assert pictures.names == ["000.png"]
+    assert list(pictures.unreadable) == ["001.png", "002.png"]
+
+
+def test_only_the_formats_of_the_name_are_read(tmp_path: Path) -> None:
+    draw(0).save(tmp_path / "a.png")
+    draw(1).convert("P").save(tmp_path / "b.jpg", format="GIF")
+    assert list(find_pictures(tmp_path).unreadable) == ["b.jpg"]
+
+
 def test_a_decompression_bomb_is_unreadable(make_pictures: MakePictures) -> None:
     folder = make_pictures("photos", 1)
     buffer = io.BytesIO()

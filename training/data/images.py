@@ -6,7 +6,9 @@ picture = pictures.open(pictures.names[0], "RGB")   # upright, palette resolved,
 """
 
 import io
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -19,9 +21,13 @@ from training.errors import DataError
 Mode = Literal["L", "RGB"]
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 READABLE = "jpeg, png or webp"
+_FORMATS = ("JPEG", "PNG", "WEBP")  # whatever a file is called, Pillow's other readers are not let near it
 
 # All that Pillow is known to raise on files that are no pictures, or broken, or meant to exhaust memory.
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, zipfile.BadZipFile, NotImplementedError)
+UNREADABLE = (
+    OSError, EOFError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError,
+    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,  # the last: a zip with a password
+)  # fmt: skip
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_QUARTER_TURNS = frozenset({5, 6, 7, 8})
@@ -60,7 +66,7 @@ class Pictures:
         Raises:
             OSError, ValueError, ...: one of `UNREADABLE`, when the data behind a good header is broken.
         """
-        with Image.open(self._stream(name)) as picture:
+        with Image.open(self._stream(name), formats=_FORMATS) as picture:
             if at_least is not None:
                 picture.draft(mode, at_least)
             return _upright(picture, mode)
@@ -94,7 +100,7 @@ def find_pictures(path: Path, *, description: str = "Reading pictures") -> Pictu
     grey = True
     for name in track(sorted(filter(_looks_like_a_picture, found)), description=description, transient=True):
         try:
-            with Image.open(candidates._stream(name)) as picture:
+            with Image.open(candidates._stream(name), formats=_FORMATS) as picture:
                 sizes[name] = _upright_size(picture)
                 grey = grey and picture.mode in {"1", "L", "LA", "I", "I;16"}
         except UNREADABLE as error:

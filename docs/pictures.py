@@ -1,0 +1,54 @@
+"""Makes the README's pictures from a running service.
+
+make serve
+.venv/bin/python docs/pictures.py
+"""
+
+import io
+import sys
+from pathlib import Path
+
+import httpx
+from PIL import Image, ImageDraw, ImageFont
+
+IMAGES = Path(__file__).parent / "images"
+TILE = (426, 284)  # pixels
+CAPTION = 30  # pixels
+DIGITS_SCALE = 5
+
+
+def main(url: str) -> None:
+    """Write docs/images/digits.png and docs/images/painters.jpg."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        sheet = picture(client.post("/v1/sample", json={"model": "digits", "n": 16, "seed": 7}))
+        size = (sheet.width * DIGITS_SCALE, sheet.height * DIGITS_SCALE)
+        sheet.resize(size, Image.Resampling.NEAREST).save(IMAGES / "digits.png", optimize=True)
+
+        photo = IMAGES / "photo.jpg"
+        tiles = [("The photo", Image.open(photo))]
+        for style in client.get("/v1/models/painters").raise_for_status().json()["card"]["styles"]:
+            form = {"style": style["name"], "format": "png"}
+            painted = client.post("/v1/stylize", data=form, files={"image": photo.read_bytes()})
+            tiles.append((f"{style['artist']}, {style['title']}", picture(painted)))
+        labelled(tiles, columns=3).save(IMAGES / "painters.jpg", quality=88)
+
+
+def picture(response: httpx.Response) -> Image.Image:
+    """The picture that an answer holds."""
+    return Image.open(io.BytesIO(response.raise_for_status().content))
+
+
+def labelled(tiles: list[tuple[str, Image.Image]], columns: int) -> Image.Image:
+    """Tiles in rows, a caption under each."""
+    rows = -(-len(tiles) // columns)
+    sheet = Image.new("RGB", (columns * TILE[0], rows * (TILE[1] + CAPTION)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for index, (caption, tile) in enumerate(tiles):
+        left, top = index % columns * TILE[0], index // columns * (TILE[1] + CAPTION)
+        sheet.paste(tile.convert("RGB").resize(TILE, Image.Resampling.LANCZOS), (left, top))
+        draw.text((left + 6, top + TILE[1] + 6), caption, fill="black", font=font)
+    return sheet
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "http://localhost:3000")
