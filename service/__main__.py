@@ -144,11 +144,17 @@ def welcome(models: "Models", url: str) -> str:
         lines += [f"  curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {name}.png"]
     for stylizer in models.stylizers.values():
         name, style = stylizer.card.name, stylizer.card.styles[0].name
-        lines += [f"  curl {url}/v1/stylize -F image=@photo.jpg -F model={name} -F style={style} -o {style}.jpg"]
+        lines += [f"  curl {url}/v1/stylize -F image=@{_photo()} -F model={name} -F style={style} -o {style}.jpg"]
     lines += [f"  curl {url}/v1/models"]
     if not models.all():
         lines += ["", "No model is served; put an exported one into the models folder and start again."]
     return "\n".join([*lines, "", "Ctrl-C ends it.", ""])
+
+
+def _photo() -> str:
+    """A photo that the reader has: the documentation's, in a checkout."""
+    photo = ROOT / "docs" / "images" / "photo.jpg"
+    return os.path.relpath(photo) if photo.is_file() else "photo.jpg"
 
 
 def _fail(message: str) -> int:

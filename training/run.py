@@ -9,7 +9,7 @@ runs/NAME/run.json          kind, resolved config, what the data was; written fi
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from PIL import Image
@@ -18,6 +18,18 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from training.config import GanConfig, StyleConfig
 from training.errors import RunError
 from training.files import write_whole
+
+
+class Stateful(Protocol):
+    """A network, an optimizer, a schedule: all that a checkpoint holds."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to save."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Take it back."""
+        ...
 
 
 class _Plan(BaseModel):
@@ -91,9 +103,26 @@ class Run(Generic[SomePlan]):
             raise RunError(f"{plan} cannot be read: {error.errors()[0]['msg']}.") from error
         return Run[GanPlan](folder, found) if isinstance(found, GanPlan) else Run[StylePlan](folder, found)
 
-    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Write `checkpoint.pt`: tensors, numbers and strings, `step` among them."""
-        write_whole(self.folder / "checkpoint.pt", lambda path: torch.save(dict(state), path))
+    def save_checkpoint(self, step: int, parts: Mapping[str, Stateful]) -> None:
+        """Write `checkpoint.pt`: the steps done, and the state of networks, optimizers and schedules by name."""
+        state = {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
+        write_whole(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+
+    def restore(self, parts: Mapping[str, Stateful]) -> int:
+        """Put the last checkpoint into its parts and forget the statistics after it.
+
+        Returns:
+            The steps done; 0 where there is no checkpoint yet, and the parts stay as they are.
+
+        Raises:
+            RunError: the checkpoint is broken.
+        """
+        checkpoint = self.load_checkpoint() or {"step": 0}
+        for name, part in parts.items():
+            if name in checkpoint:
+                part.load_state_dict(checkpoint[name])
+        self._forget_after(checkpoint["step"])
+        return int(checkpoint["step"])
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint, on the CPU; None where there is none yet.
@@ -121,7 +150,7 @@ class Run(Generic[SomePlan]):
         with (self.folder / "stats.jsonl").open("a") as stream:
             stream.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in stats.items()}}) + "\n")
 
-    def forget_after(self, step: int) -> None:
+    def _forget_after(self, step: int) -> None:
         """Drop the lines of stats.jsonl after a step: a resumed run is about to write them again."""
         path = self.folder / "stats.jsonl"
         if path.is_file():

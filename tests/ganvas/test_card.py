@@ -61,4 +61,4 @@ def test_two_styles_of_one_name_are_refused() -> None:
 
 def test_a_card_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        GENERATOR.title = "Other"  # type: ignore[misc]
+        GENERATOR.title = "Other"

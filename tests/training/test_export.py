@@ -5,6 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
 from training.about import About, read_about
@@ -24,8 +25,7 @@ def gan_run(tmp_path: Path) -> Path:
     config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
     run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", pictures=99))
     torch.manual_seed(0)
-    generator = build_generator(config)
-    run.save_checkpoint({"step": 1, "average": {f"module.{name}": value for name, value in generator.state_dict().items()}})
+    run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})
     return run.folder
 
 
@@ -38,7 +38,7 @@ def style_run(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    run.save_checkpoint({"step": 1, "network": network.state_dict()})
+    run.save_checkpoint(1, {"network": network})
     return run.folder
 
 

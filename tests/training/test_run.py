@@ -20,11 +20,11 @@ def test_a_run_is_found_again_as_it_was(run: Run[GanPlan]) -> None:
 
 def test_a_checkpoint_comes_back(run: Run[GanPlan]) -> None:
     assert run.load_checkpoint() is None
-    run.save_checkpoint({"step": 3, "weights": {"a": torch.arange(3)}})
-    found = run.load_checkpoint()
-    assert found is not None
-    assert found["step"] == 3
-    assert found["weights"]["a"].tolist() == [0, 1, 2]
+    saved, restored = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    assert run.restore({"network": restored}) == 0
+    run.save_checkpoint(7, {"network": saved})
+    assert run.restore({"network": restored}) == 7
+    assert torch.equal(saved.weight, restored.weight)
 
 
 def test_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
@@ -48,7 +48,8 @@ def test_stats_after_the_checkpoint_are_forgotten_on_resume(run: Run[GanPlan]) -
         run.log(step, loss=1.5)
     with (run.folder / "stats.jsonl").open("a") as stream:
         stream.write('{"step": 4')  # killed while writing
-    run.forget_after(20)
+    run.save_checkpoint(20, {})
+    assert run.restore({}) == 20
     assert (run.folder / "stats.jsonl").read_text() == '{"step": 10, "loss": 1.5}\n{"step": 20, "loss": 1.5}\n'
 
 

@@ -7,8 +7,7 @@ the one that is trained (EMA), whose pictures are steadier. All that is random i
 resumed run goes on as if it had never stopped.
 """
 
-import time
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,12 +18,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training.config import GanConfig
 from training.data.order import batch_indices
 from training.errors import ConfigError
-from training.loops.checks import refuse_nan
-from training.loops.progress import training_progress
+from training.loops.progress import Reporter
 from training.losses.gan import discriminator_loss, generator_loss
 from training.networks.registry import GANS, GanArchitecture
 from training.pictures import grid, to_uint8
-from training.run import GanPlan, Run
+from training.run import GanPlan, Run, Stateful
 
 _LATENTS, _FLIPS, _SAMPLES = 1, 2, 3  # streams of random numbers, told apart in their seeds
 _REPORT_EVERY = 20  # steps
@@ -63,23 +61,15 @@ def train_gan(run: Run[GanPlan], squares: Tensor, device: torch.device) -> None:
     betas = (config.beta1, config.beta2)
     g_optimizer = torch.optim.Adam(generator.parameters(), config.learning_rate, betas)
     d_optimizer = torch.optim.Adam(discriminator.parameters(), config.learning_rate, betas)
-    parts: dict[str, Any] = {"generator": generator, "discriminator": discriminator, "average": average,
+    parts: dict[str, Stateful] = {"generator": generator, "discriminator": discriminator, "average": average,
              "g_optimizer": g_optimizer, "d_optimizer": d_optimizer}  # fmt: skip
+    start = run.restore(parts)
 
-    start = 0
-    if checkpoint := run.load_checkpoint():
-        start = checkpoint["step"]
-        for name, part in parts.items():
-            part.load_state_dict(checkpoint[name])
-    run.forget_after(start)
-
-    def save(step: int) -> None:
-        run.save_checkpoint({"step": step, **{name: part.state_dict() for name, part in parts.items()}})
-
-    with training_progress() as progress:
-        task = progress.add_task("Training", total=config.steps, completed=start, rate="", losses="")
-        since, done = time.monotonic(), start
-        for step in range(start, config.steps):
+    reporter = Reporter(
+        run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
+    )
+    with reporter:
+        for step in range(start + 1, config.steps + 1):
             real = _real_batch(squares, config, step).to(device)
             latents = _latents(config, step, _LATENTS, config.batch_size).to(device)
 
@@ -99,20 +89,11 @@ def train_gan(run: Run[GanPlan], squares: Tensor, device: torch.device) -> None:
             discriminator.requires_grad_(True)
             average.update_parameters(generator)
 
-            step += 1
-            progress.update(task, completed=step)
-            if step % _REPORT_EVERY == 0 or step == config.steps:
-                losses = {"d_loss": d_loss.item(), "g_loss": g_loss.item()}
-                refuse_nan(losses, step, run.folder)
-                rate = (step - done) * config.batch_size / (time.monotonic() - since)
-                since, done = time.monotonic(), step
-                run.log(step, **losses, pictures_per_second=rate)
-                shown = f"D {losses['d_loss']:.2f} G {losses['g_loss']:.2f}"
-                progress.update(task, rate=f"{rate:.0f} pictures/s", losses=shown)
+            reporter.done(step, d_loss=d_loss, g_loss=g_loss)
             if step % config.sample_every == 0 or step == config.steps:
                 run.save_sample(step, sample_grid(average.module, config, device))
             if step % config.checkpoint_every == 0 or step == config.steps:
-                save(step)
+                run.save_checkpoint(step, parts)
 
 
 @torch.no_grad()

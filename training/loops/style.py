@@ -7,7 +7,6 @@ in a style of its own, and compares VGG-16 features: with the crop's for content
 style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
 """
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,13 +20,12 @@ from torch import Tensor
 from training.config import StyleConfig
 from training.data.crops import Crops
 from training.data.order import batch_indices
-from training.loops.checks import refuse_nan
-from training.loops.progress import training_progress
+from training.loops.progress import Reporter
 from training.losses.style import content_loss, gram_matrix, style_loss, total_variation
 from training.networks.stylizer import Stylizer
 from training.networks.vgg import VggFeatures
 from training.pictures import grid
-from training.run import Run, StylePlan
+from training.run import Run, Stateful, StylePlan
 
 _REPORT_EVERY = 10  # steps
 _BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
@@ -54,23 +52,18 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
     config, styles = run.plan.config, len(run.plan.styles)
     torch.manual_seed(config.seed)
     network = build_stylizer(config, styles).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, _BETAS)
+    optimizer = torch.optim.Adam(_parameter_groups(network, config), config.learning_rate, _BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
-    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "schedule": schedule}
-
-    start = 0
-    if checkpoint := run.load_checkpoint():
-        start = checkpoint["step"]
-        for name, part in parts.items():
-            part.load_state_dict(checkpoint[name])
-    run.forget_after(start)
+    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    start = run.restore(parts)
     sample_crops = crops.batch(0)[:_SAMPLE_PHOTOS]
 
-    with training_progress() as progress, ThreadPoolExecutor(1) as ahead:
-        task = progress.add_task("Training", total=config.steps, completed=start, rate="", losses="")
-        since, done = time.monotonic(), start
-        coming = ahead.submit(crops.batch, start)
-        for step in range(start, config.steps):
+    reporter = Reporter(
+        run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
+    )
+    with reporter, ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(crops.batch, start + 1)
+        for step in range(start + 1, config.steps + 1):
             photos = coming.result().to(device, torch.float32, memory_format=torch.channels_last)
             coming = ahead.submit(crops.batch, step + 1)
             # Every style is painted equally often, and each crop in a style of its own.
@@ -84,20 +77,11 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
             optimizer.step()
             schedule.step()
 
-            step += 1
-            progress.update(task, completed=step)
-            if step % _REPORT_EVERY == 0 or step == config.steps:
-                losses = {"content": content.item(), "style": style.item(), "variation": variation.item()}
-                refuse_nan(losses, step, run.folder)
-                rate = (step - done) * config.batch_size / (time.monotonic() - since)
-                since, done = time.monotonic(), step
-                run.log(step, **losses, pictures_per_second=rate)
-                shown = " ".join(f"{name} {value:.3g}" for name, value in losses.items())
-                progress.update(task, rate=f"{rate:.1f} pictures/s", losses=shown)
+            reporter.done(step, content=content, style=style, variation=variation)
             if step % config.sample_every == 0 or step == config.steps:
                 run.save_sample(step, style_sheet(network, sample_crops.to(device)))
             if step % config.checkpoint_every == 0 or step == config.steps:
-                run.save_checkpoint({"step": step, **{name: part.state_dict() for name, part in parts.items()}})
+                run.save_checkpoint(step, parts)
 
 
 class Objective:
@@ -167,6 +151,13 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
         rows.append(torch.cat([photo[None], painted]))
     pictures = torch.cat(rows).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     return grid(pictures.cpu().numpy(), columns=styles + 1)
+
+
+def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
+    """Each style's scales and biases learn faster: a step moves only those of the few styles in its batch."""
+    norms = [p for name, p in network.named_parameters() if ".norm." in name]
+    others = [p for name, p in network.named_parameters() if ".norm." not in name]
+    return [{"params": others}, {"params": norms, "lr": config.learning_rate * config.norm_rate}]
 
 
 def _rate(config: StyleConfig, step: int) -> float:

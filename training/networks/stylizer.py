@@ -73,26 +73,6 @@ class Residual(nn.Module):
         return y
 
 
-class ColorTransfer(nn.Module):
-    """The photo in the palette of a style: each pixel of the normalised photo through a 3x3 matrix and an offset a style.
-
-    After Reinhard et al. 2001, "Color Transfer between Images", learned. It hands the layers a picture that has the photo's
-    content already, so that they learn brush strokes from the first step on.
-    """
-
-    def __init__(self, styles: int) -> None:
-        super().__init__()
-        self.matrix = nn.Parameter(torch.eye(3).flatten().repeat(styles, 1) / 2)
-        self.offset = nn.Parameter(torch.zeros(styles, 3))
-
-    def forward(self, photos: Tensor, styles: Tensor) -> Tensor:
-        """Float [n, 3, h, w] and style weights [n, k] -> float [n, 3, h, w]."""
-        n, _, height, width = photos.shape
-        normal = F.instance_norm(photos.float()).reshape(n, 3, height * width)
-        mixed = (styles @ self.matrix).reshape(n, 3, 3) @ normal + (styles @ self.offset)[:, :, None]
-        return mixed.reshape(n, 3, height, width)
-
-
 class Stylizer(nn.Module):
     """The whole network.
 
@@ -117,7 +97,6 @@ class Stylizer(nn.Module):
             [ConvNorm(width * 4, width * 2, 3, styles), ConvNorm(width * 2, width, 3, styles)],
         )
         self.last = MirrorConv(width, 3, 9)
-        self.colors = ColorTransfer(styles)
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
         """Paint.
@@ -129,8 +108,7 @@ class Stylizer(nn.Module):
         Returns:
             float [n, 3, h, w] RGB in about 0..255; not clamped, so that the gradient of what lies beyond is not lost.
         """
-        photos = images / 127.5 - 1
-        x = photos
+        x = images / 127.5 - 1
         for layer in self.down:
             x = layer(x, styles)
         for block in self.residuals:
@@ -138,4 +116,4 @@ class Stylizer(nn.Module):
         for layer in self.up:
             x = layer(F.interpolate(x, scale_factor=2, mode="nearest"), styles)
         # Linear, where Johnson has a scaled tanh: what once saturates stays black, for want of a gradient.
-        return 127.5 + 127.5 * (self.last(x).float() + self.colors(photos, styles))
+        return 127.5 + 127.5 * self.last(x).float()
