@@ -64,7 +64,7 @@ class StyleConfig(_Config):
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=4)  # pixels
     style_size: int = Field(default=384, ge=64, le=2048)  # shorter side of a painting in pixels
     learning_rate: Rate = 1e-3
-    norm_rate: float = Field(default=10.0, gt=0, le=100)  # of the styles' scales and biases, times learning_rate
+    style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
     decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
     content_layers: tuple[Layer, ...] = Field(default=("relu3_3",), min_length=1)
     style_layers: tuple[Layer, ...] = Field(default=("relu1_2", "relu2_2", "relu3_3", "relu4_3"), min_length=1)

@@ -30,6 +30,9 @@ TENSORRT = "TensorrtExecutionProvider"
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 
 
+ort.disable_telemetry_events()  # nothing of what is served is anybody else's business
+
+
 class RefusedError(Exception):
     """A file that cannot be served; the message names what is wrong with it."""
 

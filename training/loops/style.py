@@ -154,10 +154,10 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
 
 
 def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
-    """Each style's scales and biases learn faster: a step moves only those of the few styles in its batch."""
-    norms = [p for name, p in network.named_parameters() if ".norm." in name]
-    others = [p for name, p in network.named_parameters() if ".norm." not in name]
-    return [{"params": others}, {"params": norms, "lr": config.learning_rate * config.norm_rate}]
+    """What belongs to a style learns faster: a step moves only the rows of the few styles in its batch."""
+    shared = [p for name, p in network.named_parameters() if ".norm." not in name]
+    of_styles = [p for name, p in network.named_parameters() if ".norm." in name]
+    return [{"params": shared}, {"params": of_styles, "lr": config.learning_rate * config.style_rate}]
 
 
 def _rate(config: StyleConfig, step: int) -> float:
