@@ -5,11 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import torch
 from PIL import Image
-
-from training.networks.torchvision_models import vgg16
 
 MakePictures = Callable[..., Path]
 
@@ -40,13 +37,3 @@ def make_pictures(tmp_path: Path) -> MakePictures:
         return folder
 
     return make
-
-
-@pytest.fixture(scope="session")
-def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VGG-16 as the local file holds it, but with random weights: the real loading code, and features that are no use."""
-    torch.manual_seed(0)
-    state = {f"features.{name}": value.half() for name, value in vgg16().features.state_dict().items()}
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
-    safetensors.torch.save_file(state, path)
-    return path

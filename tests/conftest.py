@@ -1,0 +1,20 @@
+"""What the tests of more than one folder need."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG-16 as a local file holds it, but with random weights: the real loading code, and features that are no use."""
+    import safetensors.torch
+    import torch
+
+    from training.networks.torchvision_models import vgg16
+
+    torch.manual_seed(0)
+    state = {f"features.{name}": value.half() for name, value in vgg16().features.state_dict().items()}
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    safetensors.torch.save_file(state, path)
+    return path

@@ -1,0 +1,60 @@
+"""The shipped models keep the contract of docs/architecture.md. Runs for every file of exported/."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganvas.card import GeneratorCard, StylizerCard
+from service.engine.sessions import LoadedModel, load_model
+
+FILES = sorted((Path(__file__).parent.parent / "exported").glob("*.onnx"))
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def model(request: pytest.FixtureRequest) -> LoadedModel:
+    return load_model(request.param, device="cpu", threads=1)
+
+
+def test_the_models_that_the_readme_speaks_of_are_here() -> None:
+    assert {"digits", "painters"} <= {path.stem for path in FILES}
+
+
+def test_the_card_says_where_it_comes_from(model: LoadedModel) -> None:
+    card = model.card
+    for text in (card.licence, *(part for data in card.training_data for part in (data.title, data.source, data.licence))):
+        assert text != "not stated"
+    if isinstance(card, StylizerCard):
+        for style in card.styles:
+            assert style.artist != "unknown"
+            assert style.licence != "not stated"
+            assert style.thumbnail
+
+
+def test_a_generators_pictures_differ_and_do_not_depend_on_their_neighbours(model: LoadedModel) -> None:
+    if not isinstance(model.card, GeneratorCard):
+        pytest.skip("a stylizer")
+    latents = np.random.default_rng(0).standard_normal((9, model.card.latent_size)).astype(np.float32)
+    pictures = model.run({"latents": latents})
+    for i in range(9):
+        alone = model.run({"latents": latents[i : i + 1]})[0]
+        assert np.abs(alone.astype(int) - pictures[i]).max() <= 1
+    spread = pictures.astype(float).std(axis=0).mean()
+    assert spread > 20, "one picture for every latent: the generator has collapsed"
+
+
+def test_a_stylizer_gives_the_photo_back_and_paints_each_style_otherwise(model: LoadedModel) -> None:
+    if not isinstance(model.card, StylizerCard):
+        pytest.skip("a generator")
+    count = len(model.card.styles)
+    y, x = np.mgrid[:64, :96]
+    photo = np.stack([x * 2, y * 4 % 256, (x + y) % 256], axis=-1).astype(np.uint8)
+    photos = np.repeat(photo[None], count, axis=0)
+    styles, zeros, ones = np.eye(count, dtype=np.float32), np.zeros(count, np.float32), np.ones(count, np.float32)
+    untouched = model.run({"images": photos, "styles": styles, "strength": zeros, "keep_color": zeros})
+    np.testing.assert_array_equal(untouched, photos)
+    painted = model.run({"images": photos, "styles": styles, "strength": ones, "keep_color": zeros}).astype(float)
+    for i in range(count):
+        assert np.abs(painted[i] - photo).mean() > 20
+        for j in range(i):
+            assert np.abs(painted[i] - painted[j]).mean() > 10
