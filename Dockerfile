@@ -1,6 +1,7 @@
-# The service in a container; `docker build .` makes the one for NVIDIA GPUs, `docker build --target cpu .` the small one.
-#   docker run --rm -p 3000:3000 ganvas                   (--gpus all for the former)
-# Only the driver comes from outside: CUDA and cuDNN are wheels. No torch inside.
+# The service in a container, for NVIDIA GPUs or, smaller, for the CPU. No torch inside.
+#   docker build -t ganvas .                  docker run --rm --gpus all -p 3000:3000 ganvas
+#   docker build -t ganvas --target cpu .     docker run --rm -p 3000:3000 ganvas
+# Only the driver comes from outside: CUDA and cuDNN are wheels.
 
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BENTOML_DO_NOT_TRACK=True

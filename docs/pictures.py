@@ -18,13 +18,16 @@ DIGITS_SCALE = 5
 
 
 def main(url: str) -> None:
-    """Write docs/images/digits.png and docs/images/painters.jpg."""
+    """Write digits.png, painted.jpg and painters.jpg."""
     with httpx.Client(base_url=url, timeout=60) as client:
         sheet = picture(client.post("/v1/sample", json={"model": "digits", "n": 16, "seed": 7}))
         size = (sheet.width * DIGITS_SCALE, sheet.height * DIGITS_SCALE)
         sheet.resize(size, Image.Resampling.NEAREST).save(IMAGES / "digits.png", optimize=True)
 
         photo = IMAGES / "photo.jpg"
+        blend = {"style": "starry-night:0.7,great-wave:0.3"}
+        painted = client.post("/v1/stylize", data=blend, files={"image": photo.read_bytes()})
+        (IMAGES / "painted.jpg").write_bytes(painted.raise_for_status().content)
         tiles = [("The photo", Image.open(photo))]
         for style in client.get("/v1/models/painters").raise_for_status().json()["card"]["styles"]:
             form = {"style": style["name"], "format": "png"}

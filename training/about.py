@@ -9,6 +9,11 @@
     source = "where they come from"
     licence = "CC BY-SA 4.0"
 
+    [[metrics]]                 # what you measured, if you did
+    name = "style loss"
+    value = 0.7
+    method = "how it was measured"
+
     [styles.starry-night]       # for a stylizer; each key is a style's name
     title = "The Starry Night"
     artist = "Vincent van Gogh"
@@ -23,8 +28,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganvas.card import TrainingData
-from training.errors import ConfigError
+from ganvas.card import Metric, Text, TrainingData
+from training.errors import ConfigError, first_line
 
 NOT_STATED = "not stated"
 
@@ -35,9 +40,9 @@ class AboutStyle(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(default="", description="Left out: made from the style's name.")
-    artist: str = "unknown"
+    artist: Text = "unknown"
     year: int | None = None
-    licence: str = NOT_STATED
+    licence: Text = NOT_STATED
 
 
 class About(BaseModel):
@@ -47,8 +52,9 @@ class About(BaseModel):
 
     title: str = Field(default="", description="Left out: made from the model's name.")
     summary: str = Field(default="", description="Left out: made from the run.")
-    licence: str = NOT_STATED
+    licence: Text = NOT_STATED
     training_data: tuple[TrainingData, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     styles: dict[str, AboutStyle] = {}
 
 
@@ -64,11 +70,11 @@ def read_about(path: Path | None) -> About:
         return About.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         raise ConfigError(f"--about {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--about {path} is not TOML: {error}.") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigError("\n".join([f"--about {path} is not allowed:", *lines])) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--about {path} is not TOML: {first_line(error)}.") from error
 
 
 def title_of(name: str) -> str:

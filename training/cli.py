@@ -13,10 +13,10 @@ import typer
 from training.about import read_about
 from training.config import GanConfig, StyleConfig, load_config
 from training.data.crops import Crops
-from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.images import Pictures, find_pictures, refuse_few, refuse_small
 from training.data.paintings import load_paintings
 from training.data.squares import load_squares
-from training.errors import ConfigError, RunError, TrainingError
+from training.errors import ConfigError, RunError, TrainingError, first_line
 from training.export import export_run
 from training.loops.gan import build_discriminator, build_generator, channels_of, train_gan
 from training.loops.style import Objective, train_style
@@ -25,6 +25,7 @@ from training.table import write_tables
 
 LEAST_GAN_PICTURES = 16
 LEAST_CONTENT_PICTURES = 4
+BASELINE_CROPS = 8
 DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 app = typer.Typer(
@@ -37,8 +38,11 @@ P = ParamSpec("P")
 SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
 
 Out = Annotated[Path, typer.Option(help="Run folder to make: config, samples, stats and checkpoints.", show_default=False)]
-Config = Annotated[str, typer.Option(help="A config of training/configs/ by name, or a TOML file.")]
-Set = Annotated[list[str], typer.Option("--set", help="Change a value of the config: --set key=value. Repeatable.")]
+Config = Annotated[str | None, typer.Option(help="A config of training/configs/ by name, or a TOML file.", show_default=False)]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", help="Change a value of the config: --set key=value; keys as in training/config.py. Repeatable."),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
 ]
@@ -56,16 +60,22 @@ def _reports(command: Callable[P, None]) -> Callable[P, None]:
         except TrainingError as error:
             typer.secho(f"Error: {error}", fg="red", err=True)
             raise typer.Exit(2) from None
+        except UnicodeError as error:
+            typer.secho(f"Error: a name or a file that is not UTF-8: {error}.", fg="red", err=True)
+            raise typer.Exit(2) from None
         except OSError as error:
             typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
             raise typer.Exit(2) from None
-        except (torch.OutOfMemoryError, MemoryError):
+        except (MemoryError, RuntimeError) as error:
+            # torch has a class for the GPU's memory, but none for the CPU's
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
             typer.secho(
                 "Error: not enough memory. Lower batch_size, width or the size of the pictures by --set.", fg="red", err=True
             )
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
-            typer.secho("Stopped. The last checkpoint is whole: go on with --resume.", fg="yellow", err=True)
+            typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
             raise typer.Exit(130) from None
 
     return wrapped
@@ -76,26 +86,31 @@ def _reports(command: Callable[P, None]) -> Callable[P, None]:
 def gan(
     data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
     out: Out,
-    config: Config = "dcgan",
+    config: Config = None,
     set_: Set = [],  # noqa: B006  typer reads the default, nobody changes it
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
-    """Train a GAN on a folder or zip of pictures."""
-    run = _run_to_resume(out, GanPlan, set_) if resume else None
+    """Train a GAN on a folder or zip of pictures; --config dcgan where none is named."""
+    run = _run_to_resume(out, GanPlan, config, set_) if resume else None
     if run is None:
         refuse_existing(out)
-    settings = run.plan.config if run else load_config(config, GanConfig, set_)
+    settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
     where = _device(device)
     pictures = find_pictures(data)
     refuse_few(pictures, LEAST_GAN_PICTURES)
     refuse_small(pictures, settings.image_size, "--set image_size=...")
     settings = settings.model_copy(update={"channels": settings.channels or (1 if pictures.grey else 3)})
-    build_generator(settings), build_discriminator(settings)  # refuses a config before the pictures are decoded
+    build_generator(settings)  # these refuse a config before the pictures are decoded
+    build_discriminator(settings)
     squares, broken = load_squares(pictures, settings.image_size, channels_of(settings))
     _name_unreadable(pictures.unreadable | broken)
     if run is None:
-        run = Run.create(out, GanPlan(config=settings, data=data.name, pictures=len(squares)))
+        run = Run.create(
+            out, GanPlan(config=settings, data=_name(data), pictures=len(squares), fingerprint=pictures.fingerprint)
+        )
+    else:
+        _refuse_other(run.plan.fingerprint, pictures, out)
     typer.echo(f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}; see {out}")
     train_gan(run, squares, where)
     _done(out)
@@ -109,7 +124,7 @@ def style(
     ],
     content: Annotated[Path, typer.Option(help="Folder or zip of photos to learn painting on.", show_default=False)],
     out: Out,
-    config: Config = "style",
+    config: Config = None,
     set_: Set = [],  # noqa: B006
     vgg: Annotated[
         Path | None, typer.Option(help="VGG-16 weights, .safetensors or .pth; left out, torchvision downloads them.")
@@ -117,11 +132,11 @@ def style(
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
-    """Train one style network on every painting of a folder."""
-    run = _run_to_resume(out, StylePlan, set_) if resume else None
+    """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
+    run = _run_to_resume(out, StylePlan, config, set_) if resume else None
     if run is None:
         refuse_existing(out)
-    settings = run.plan.config if run else load_config(config, StyleConfig, set_)
+    settings = run.plan.config if run else load_config(config or "style", StyleConfig, set_)
     where = _device(device)
     photos = find_pictures(content)
     refuse_few(photos, LEAST_CONTENT_PICTURES)
@@ -132,15 +147,23 @@ def style(
     _name_unreadable(photos.unreadable | found.unreadable | broken)
     crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
     objective = Objective(settings, paintings, vgg, where)
-    objective.balance(crops.batch(0))
+    objective.balance(crops.first(BASELINE_CROPS))
     if run is None:
-        plan = StylePlan(config=settings, styles=thumbnails, data=content.name, pictures=len(photos.names))
-        run = Run.create(out, plan)
-    elif list(run.plan.styles) != list(paintings):
-        raise RunError(
-            f"{out} was trained on {', '.join(run.plan.styles)}, but {styles} holds {', '.join(paintings)}. "
-            "Resume with the same paintings."
+        plan = StylePlan(
+            config=settings,
+            styles=thumbnails,
+            data=_name(content),
+            pictures=len(photos.names),
+            fingerprint=photos.fingerprint,
         )
+        run = Run.create(out, plan)
+    else:
+        _refuse_other(run.plan.fingerprint, photos, out)
+        if run.plan.styles != thumbnails:
+            raise RunError(
+                f"{out} was trained on {', '.join(run.plan.styles)}; {styles} holds other paintings ({', '.join(paintings)}). "
+                "Resume with the same."
+            )
     typer.echo(
         f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
         f"on {where}; see {out}"
@@ -161,6 +184,9 @@ def export(
     """Export a run to one ONNX file, card inside, compared with the trained network."""
     card = export_run(run, out, read_about(about))
     size = out.stat().st_size / 1e6
+    trained, planned = card.training_config["trained_steps"], Run.open(run).plan.config.steps
+    if trained != planned:
+        typer.secho(f"This run is not finished: trained {trained} of {planned} steps.", fg="yellow", err=True)
     typer.echo(f"Wrote {out} ({card.kind}, {size:.1f} MB): the same pictures as the trained network, within one grey level.")
 
 
@@ -175,15 +201,25 @@ def table(
     typer.echo(f"Wrote {exported / 'README.md'} and the table in {readme}.")
 
 
-def _run_to_resume(out: Path, kind: type[SomePlan], changes: Sequence[str]) -> Run[SomePlan]:
-    if changes:
-        raise ConfigError(
-            "--resume goes on with the run's own config, which --set cannot change. Leave --set out, or begin anew."
-        )
+def _run_to_resume(out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str]) -> Run[SomePlan]:
+    if config or changes:
+        raise ConfigError("--resume goes on with the run's own config. Leave --config and --set out, or begin anew.")
     run = Run.open(out)
     if not isinstance(run.plan, kind):
         raise RunError(f"{out} holds a {run.plan.kind} run. Resume it with: python -m training {run.plan.kind}.")
     return run
+
+
+def _refuse_other(fingerprint: str, pictures: Pictures, out: Path) -> None:
+    if fingerprint != pictures.fingerprint:
+        raise RunError(
+            f"{out} was trained on other pictures than {pictures.path} holds now. Resume with the same, or begin anew."
+        )
+
+
+def _name(path: Path) -> str:
+    """The name of a folder or zip, for the card; `.` has one as well."""
+    return path.resolve().name.encode(errors="replace").decode()
 
 
 def _device(name: str) -> torch.device:
@@ -195,8 +231,9 @@ def _device(name: str) -> torch.device:
             raise RuntimeError(f"known are {', '.join(DEVICE_TYPES)}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"--device {name} cannot be used here: {reason}. Use auto, cpu or, with a GPU, cuda.") from error
+        raise ConfigError(
+            f"--device {name} cannot be used here: {first_line(error)}. Use auto, cpu or, with a GPU, cuda."
+        ) from error
     return device
 
 

@@ -11,13 +11,13 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from training.errors import ConfigError
+from training.errors import ConfigError, first_line
 
 CONFIGS = Path(__file__).parent / "configs"
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, le=1e12)]
 Layer = Literal[
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
@@ -33,7 +33,7 @@ class _Config(BaseModel):
 
 
 class GanConfig(_Config):
-    """How to train a GAN. The defaults are Radford et al. 2016."""
+    """How to train a GAN. After Radford et al. 2016, at half their width and batch."""
 
     architecture: str = "dcgan"
     image_size: int = Field(default=64, ge=16, le=256)  # pixels
@@ -55,7 +55,7 @@ class GanConfig(_Config):
 
 
 class StyleConfig(_Config):
-    """How to train a style network. The defaults are Johnson et al. 2016, at half their width."""
+    """How to train a style network. After Johnson et al. 2016, at half their width."""
 
     width: int = Field(default=16, ge=4, le=128)
     residual_blocks: int = Field(default=5, ge=0, le=20)
@@ -93,9 +93,9 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
         raise ConfigError(f"There is no config {name}. Known: {known}; or name a TOML file.")
     try:
         values = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}.") from error
-    return resolve(values | _parse(changes), kind, str(name))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not TOML: {first_line(error)}.") from error
+    return resolve(values | _parse(changes), kind, name)
 
 
 def resolve(values: dict[str, object], kind: type[SomeConfig], name: str) -> SomeConfig:
@@ -123,7 +123,10 @@ def _parse(changes: Sequence[str]) -> dict[str, object]:
         if not equals or not key.strip():
             raise ConfigError(f"--set {change}: write key=value, for instance --set batch_size=32.")
         try:
-            values[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = value.strip()
+            parsed = tomllib.loads(f"value = {value}")
+        except (ValueError, RecursionError):
+            parsed = {"value": value.strip()}
+        if len(parsed) > 1:
+            raise ConfigError(f"--set {change!r}: one key=value at a time; repeat --set for more.")
+        values[key.strip()] = parsed["value"]
     return values

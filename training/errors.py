@@ -31,3 +31,9 @@ class WeightsError(TrainingError):
 
 class ExportError(TrainingError):
     """An exported model that does not do what the trained network does, or that cannot be written."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -16,6 +16,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, Style, StylizerCard, TrainingData, dump_card
 from training.about import NOT_STATED, About, AboutStyle, title_of
@@ -57,12 +58,14 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
     plan = run.plan
     card: GeneratorCard | StylizerCard
     if isinstance(plan, GanPlan):
-        card, graph = _generator_card(out.stem, plan, about), _generator_graph(plan, checkpoint)
+        card, graph = _generator_card(out.stem, plan, about, checkpoint["step"]), _generator_graph(run, plan, checkpoint)
         trials = _generator_trials(plan)
     else:
-        card, graph = _stylizer_card(out.stem, plan, about), _stylizer_graph(plan, checkpoint)
+        card, graph = _stylizer_card(out.stem, plan, about, checkpoint["step"]), _stylizer_graph(run, plan, checkpoint)
         trials = _stylizer_trials(len(plan.styles))
     graph.eval()
+    if not all(value.isfinite().all() for value in graph.state_dict().values() if value.is_floating_point()):
+        raise ExportError(f"The network in {folder} holds numbers that are not finite: its training went wrong. Train anew.")
     model = _to_onnx(graph, trials[-1], card)
     compare(graph, model.SerializeToString(), trials)
     try:
@@ -110,18 +113,16 @@ def _check_name(out: Path) -> None:
         ) from None
 
 
-def _generator_graph(plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
+def _generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
     generator = build_generator(plan.config)
-    average = {
-        name.removeprefix("module."): value for name, value in checkpoint["average"].items() if name.startswith("module.")
-    }
-    generator.load_state_dict(average)
-    return GeneratorGraph(generator)
+    average = AveragedModel(generator)
+    run.fit(average, checkpoint, "average")
+    return GeneratorGraph(average.module)
 
 
-def _stylizer_graph(plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
+def _stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
     stylizer = build_stylizer(plan.config, len(plan.styles))
-    stylizer.load_state_dict(checkpoint["network"])
+    run.fit(stylizer, checkpoint, "network")
     return StylizerGraph(stylizer)
 
 
@@ -176,7 +177,7 @@ def _forget_the_machine(model: onnx.ModelProto) -> None:
     del graph.metadata_props[:]
 
 
-def _common(name: str, plan: GanPlan | StylePlan, about: About, summary: str) -> dict[str, Any]:
+def _common(name: str, plan: GanPlan | StylePlan, about: About, step: int, summary: str) -> dict[str, Any]:
     default = TrainingData(title=f"{plan.pictures} pictures ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
     return {
         "name": name,
@@ -184,15 +185,18 @@ def _common(name: str, plan: GanPlan | StylePlan, about: About, summary: str) ->
         "summary": about.summary or summary,
         "licence": about.licence,
         "training_data": about.training_data or (default,),
-        "training_config": plan.config.model_dump(mode="json"),
+        "training_config": {"trained_steps": step, **plan.config.model_dump(mode="json")},
+        "metrics": about.metrics,
     }
 
 
-def _generator_card(name: str, plan: GanPlan, about: About) -> GeneratorCard:
+def _generator_card(name: str, plan: GanPlan, about: About, step: int) -> GeneratorCard:
     config = plan.config
+    if about.styles:
+        raise ExportError(f"--about speaks of the style {next(iter(about.styles))}; a generator has none.")
     return GeneratorCard(
         **_common(
-            name, plan, about, f"Pictures of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
+            name, plan, about, step, f"Pictures of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
         ),
         architecture=config.architecture,
         latent_size=config.latent_size,
@@ -202,7 +206,7 @@ def _generator_card(name: str, plan: GanPlan, about: About) -> GeneratorCard:
     )
 
 
-def _stylizer_card(name: str, plan: StylePlan, about: About) -> StylizerCard:
+def _stylizer_card(name: str, plan: StylePlan, about: About, step: int) -> StylizerCard:
     if unknown := [style for style in about.styles if style not in plan.styles]:
         raise ExportError(f"--about speaks of the style {unknown[0]}; this run has {', '.join(plan.styles)}.")
     styles = []
@@ -219,7 +223,7 @@ def _stylizer_card(name: str, plan: StylePlan, about: About) -> StylizerCard:
             )
         )
     return StylizerCard(
-        **_common(name, plan, about, f"Paints a photo in {len(styles)} styles, or any blend of them."),
+        **_common(name, plan, about, step, f"Paints a photo in {len(styles)} styles, or any blend of them."),
         architecture=f"Johnson et al. 2016, width {plan.config.width}, {plan.config.residual_blocks} residual blocks",
         size_multiple=SIZE_MULTIPLE,
         min_side=MIN_SIDE,

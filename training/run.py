@@ -3,10 +3,11 @@
 runs/NAME/run.json          kind, resolved config, what the data was; written first
           checkpoint.pt     weights, optimizers, step; written whole or not at all
           stats.jsonl       a line a report: step, losses, pictures/s
-          samples/000500.png
+          samples/0000500.png
 """
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
@@ -15,8 +16,9 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from ganvas.card import Name
 from training.config import GanConfig, StyleConfig
-from training.errors import RunError
+from training.errors import RunError, first_line
 from training.files import write_whole
 
 
@@ -43,6 +45,7 @@ class GanPlan(_Plan):
     config: GanConfig
     data: str  # name of the folder or zip
     pictures: int
+    fingerprint: str = ""  # of the pictures; see training.data.images
 
 
 class StylePlan(_Plan):
@@ -50,9 +53,10 @@ class StylePlan(_Plan):
 
     kind: Literal["style"] = "style"
     config: StyleConfig
-    styles: dict[str, str]  # style name -> thumbnail, a base64 JPEG; in the order of the network's rows
+    styles: dict[Name, str] = Field(min_length=1)  # style name -> thumbnail, a base64 JPEG; in the order of the network's rows
     data: str  # name of the content folder or zip
     pictures: int
+    fingerprint: str = ""  # of the photos
 
 
 Plan = Annotated[GanPlan | StylePlan, Field(discriminator="kind")]
@@ -81,10 +85,14 @@ class Run(Generic[SomePlan]):
         """
         refuse_existing(folder)
         try:
-            (folder / "samples").mkdir(parents=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as unfinished:
+                whole = Path(unfinished) / "run"
+                (whole / "samples").mkdir(parents=True)
+                (whole / "run.json").write_text(plan.model_dump_json(indent=2) + "\n")
+                whole.rename(folder)
         except OSError as error:
             raise RunError(f"{folder} cannot be made: {error.strerror}. Name another folder with --out.") from error
-        write_whole(folder / "run.json", lambda path: path.write_text(plan.model_dump_json(indent=2) + "\n"))
         return cls(folder, plan)
 
     @classmethod
@@ -104,8 +112,17 @@ class Run(Generic[SomePlan]):
         return Run[GanPlan](folder, found) if isinstance(found, GanPlan) else Run[StylePlan](folder, found)
 
     def save_checkpoint(self, step: int, parts: Mapping[str, Stateful]) -> None:
-        """Write `checkpoint.pt`: the steps done, and the state of networks, optimizers and schedules by name."""
+        """Write `checkpoint.pt`: the steps done, and the state of networks, optimizers and schedules by name.
+
+        Raises:
+            RunError: a number in it is not finite; the old checkpoint stays.
+        """
         state = {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
+        if not _finite(state):
+            raise RunError(
+                f"A weight became NaN or infinite by step {step}. {self.folder / 'checkpoint.pt'} is as it was "
+                "before; train anew with a lower rate (--set learning_rate=...)."
+            )
         write_whole(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
 
     def restore(self, parts: Mapping[str, Stateful]) -> int:
@@ -117,12 +134,28 @@ class Run(Generic[SomePlan]):
         Raises:
             RunError: the checkpoint is broken.
         """
-        checkpoint = self.load_checkpoint() or {"step": 0}
-        for name, part in parts.items():
-            if name in checkpoint:
-                part.load_state_dict(checkpoint[name])
-        self._forget_after(checkpoint["step"])
-        return int(checkpoint["step"])
+        checkpoint = self.load_checkpoint()
+        step = 0
+        if checkpoint is not None:
+            step = checkpoint["step"]
+            for name, part in parts.items():
+                self.fit(part, checkpoint, name)
+        self._forget_after(step)
+        return step
+
+    def fit(self, part: Stateful, checkpoint: Mapping[str, Any], name: str) -> None:
+        """Put one part of a checkpoint in its place.
+
+        Raises:
+            RunError: the checkpoint lacks it, or it is of another shape than run.json says.
+        """
+        try:
+            part.load_state_dict(checkpoint[name])
+        except Exception as error:
+            raise RunError(
+                f"{self.folder / 'checkpoint.pt'} does not fit run.json beside it ({name}: {first_line(error)}). "
+                "One of the two was changed or comes from another version; train anew."
+            ) from error
 
     def load_checkpoint(self) -> dict[str, Any] | None:
         """The last checkpoint, on the CPU; None where there is none yet.
@@ -136,7 +169,9 @@ class Run(Generic[SomePlan]):
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+            raise RunError(f"{path} cannot be read: {first_line(error)}.") from error
+        if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+            raise RunError(f"{path} is no checkpoint of a training run.")
         return state
 
     def save_sample(self, step: int, picture: Image.Image) -> Path:
@@ -154,7 +189,7 @@ class Run(Generic[SomePlan]):
         """Drop the lines of stats.jsonl after a step: a resumed run is about to write them again."""
         path = self.folder / "stats.jsonl"
         if path.is_file():
-            kept = [line for line in path.read_text().splitlines(keepends=True) if _step(line) <= step]
+            kept = [line for line in path.read_text(errors="replace").splitlines(keepends=True) if _step(line) <= step]
             write_whole(path, lambda partial: partial.write_text("".join(kept)))
 
 
@@ -166,6 +201,14 @@ def refuse_existing(folder: Path) -> None:
     """
     if folder.exists():
         raise RunError(f"{folder} exists already. Name another folder with --out, or go on with it by --resume.")
+
+
+def _finite(state: object) -> bool:
+    if isinstance(state, torch.Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, Mapping):
+        return all(map(_finite, state.values()))
+    return True
 
 
 def _step(line: str) -> float:

@@ -9,7 +9,7 @@ import onnx
 from pydantic import ValidationError
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
-from training.errors import ExportError
+from training.errors import ExportError, first_line
 from training.files import write_whole
 
 BEGIN, END = "<!-- models: made by `python -m training table` -->", "<!-- end of models -->"
@@ -24,7 +24,7 @@ def read_card(path: Path) -> GeneratorCard | StylizerCard:
     try:
         metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     except Exception as error:  # protobuf raises what it likes on a broken file
-        raise ExportError(f"{path} is not an ONNX file: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"{path} is not an ONNX file: {first_line(error)}.") from error
     if METADATA_KEY not in metadata:
         raise ExportError(f"{path} has no card. Export it with: python -m training export.")
     try:
@@ -39,7 +39,7 @@ def models_table(folder: Path) -> str:
     for path in sorted(folder.glob("*.onnx")):
         card = read_card(path)
         size = f"{path.stat().st_size / 1e6:.1f} MB"
-        rows.append(f"| `{card.name}` | {card.kind} | {card.summary}{_styles(card)} | {card.licence} | {size} |")
+        rows.append(f"| `{card.name}` | {card.kind} | {_cell(card.summary)}{_styles(card)} | {_cell(card.licence)} | {size} |")
     return "\n".join(rows) + "\n"
 
 
@@ -54,7 +54,10 @@ def exported_readme(folder: Path) -> str:
         lines.append("- config: " + ", ".join(f"{key} {_value(value)}" for key, value in card.training_config.items()))
         if isinstance(card, StylizerCard):
             lines += ["", "| style | title | artist | year | licence |", "| --- | --- | --- | --- | --- |"]
-            lines += [f"| `{s.name}` | {s.title} | {s.artist} | {s.year or ''} | {s.licence} |" for s in card.styles]
+            lines += [
+                f"| `{s.name}` | {_cell(s.title)} | {_cell(s.artist)} | {s.year or ''} | {_cell(s.licence)} |"
+                for s in card.styles
+            ]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -73,11 +76,22 @@ def readme_with_table(readme: str, folder: Path) -> str:
 
 
 def write_tables(folder: Path, readme: Path) -> None:
-    """Write exported/README.md and the table in README.md."""
+    """Write exported/README.md and the table in README.md.
+
+    Raises:
+        ExportError: there is no such folder, or one of its models has no card, or README.md no place for the table.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is no folder. Name the one that holds the exported models.")
     table = exported_readme(folder)
     whole = readme_with_table(readme.read_text(), folder)
     write_whole(folder / "README.md", lambda path: path.write_text(table))
     write_whole(readme, lambda path: path.write_text(whole))
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end its cell or its row."""
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def _styles(card: GeneratorCard | StylizerCard) -> str:

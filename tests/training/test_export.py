@@ -8,7 +8,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
-from training.about import About, read_about
+from training.about import About, AboutStyle, read_about
 from training.config import GanConfig, StyleConfig
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
@@ -113,7 +113,17 @@ def test_the_card_says_what_about_says(style_run: Path, tmp_path: Path) -> None:
         export_run(style_run, tmp_path / "three.onnx", read_about(path))
 
 
-@pytest.mark.parametrize(("text", "message"), [("colour = 1", "colour: Extra"), ("= 3", "not TOML"), (None, "cannot be read")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour = 1", "colour: Extra"),
+        ("licence = ''", "licence: String"),
+        ("[styles.a]\nartist = ''", "artist: String"),
+        ("= 3", "not TOML"),
+        ("a = " + "[" * 3000, "not TOML"),
+        (None, "cannot be read"),
+    ],
+)
 def test_an_about_that_is_none(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "about.toml"
     if text is not None:
@@ -129,6 +139,20 @@ def test_a_network_that_differs_is_refused(gan_run: Path, style_run: Path, tmp_p
     other = GeneratorGraph(build_generator(GanConfig(image_size=28, channels=1, width=4, latent_size=6))).eval()
     with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
         compare(other, out.read_bytes(), [{"latents": torch.randn(2, 6)}])
+
+
+def test_a_network_of_nan_is_refused(gan_run: Path, tmp_path: Path) -> None:
+    checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
+    checkpoint["average"]["module.layers.0.weight"].fill_(float("nan"))
+    torch.save(checkpoint, gan_run / "checkpoint.pt")
+    with pytest.raises(ExportError, match="holds numbers that are not finite"):
+        export_run(gan_run, tmp_path / "tiny.onnx", About())
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
+def test_a_generator_has_no_styles(gan_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="a generator has none"):
+        export_run(gan_run, tmp_path / "tiny.onnx", About(styles={"night": AboutStyle()}))
 
 
 def test_names_that_are_none(gan_run: Path, tmp_path: Path) -> None:

@@ -61,6 +61,30 @@ def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_pictures: MakeP
     assert list(pictures.unreadable) == ["001.png", "002.png"]
 
 
+def test_a_zip_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "broken.zip"
+    path.write_bytes(b"PK\x05\x06" + b"\xff" * 18)
+    with pytest.raises(DataError, match=r"is a broken zip|neither a folder nor a zip"):
+        find_pictures(path)
+
+
+def test_linked_folders_are_followed_once(make_pictures: MakePictures) -> None:
+    folder = make_pictures("photos", 2)
+    (folder / "inner").mkdir()
+    (folder / "inner" / "loop").symlink_to(folder)
+    (folder.parent / "elsewhere").mkdir()
+    draw(5).save(folder.parent / "elsewhere" / "far.png")
+    (folder / "linked").symlink_to(folder.parent / "elsewhere")
+    assert find_pictures(folder).names == ["000.png", "001.png", "linked/far.png"]
+
+
+def test_the_fingerprint_tells_other_pictures(make_pictures: MakePictures) -> None:
+    one, other = make_pictures("one", 3), make_pictures("other", 3)
+    assert find_pictures(one).fingerprint == find_pictures(other).fingerprint != ""
+    draw(9).save(other / "002.png")
+    assert find_pictures(one).fingerprint != find_pictures(other).fingerprint
+
+
 def test_only_the_formats_of_the_name_are_read(tmp_path: Path) -> None:
     draw(0).save(tmp_path / "a.png")
     draw(1).convert("P").save(tmp_path / "b.jpg", format="GIF")

@@ -38,6 +38,38 @@ def test_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_pat
         Run.open(run.folder)
 
 
+def test_a_checkpoint_of_another_network_is_refused(run: Run[GanPlan], tmp_path: Path) -> None:
+    run.save_checkpoint(7, {"network": torch.nn.Linear(2, 3)})
+    with pytest.raises(RunError, match=r"does not fit run.json beside it \(network: "):
+        run.restore({"network": torch.nn.Linear(5, 3)})
+    with pytest.raises(RunError, match=r"does not fit run.json beside it \(average: "):
+        run.restore({"average": torch.nn.Linear(2, 3)})
+    for content in (b"", b"PK"):
+        (run.folder / "checkpoint.pt").write_bytes(content)
+        with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):
+            run.load_checkpoint()
+    torch.save([1, 2], run.folder / "checkpoint.pt")
+    with pytest.raises(RunError, match="is no checkpoint"):
+        run.load_checkpoint()
+
+
+def test_weights_that_are_no_numbers_never_replace_a_checkpoint(run: Run[GanPlan]) -> None:
+    network = torch.nn.Linear(2, 3)
+    run.save_checkpoint(1, {"network": network})
+    before = (run.folder / "checkpoint.pt").read_bytes()
+    torch.nn.init.constant_(network.weight, float("nan"))
+    with pytest.raises(RunError, match="A weight became NaN or infinite by step 2"):
+        run.save_checkpoint(2, {"network": network})
+    assert (run.folder / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be made"):
+        Run.create(tmp_path / "file" / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_an_existing_folder_is_refused(run: Run[GanPlan]) -> None:
     with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or go on with it by --resume"):
         Run.create(run.folder, run.plan)

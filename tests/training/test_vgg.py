@@ -23,12 +23,20 @@ def test_only_the_picture_gets_a_gradient(vgg_weights: Path) -> None:
 
 
 def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"does not exist. --vgg takes"):
+    with pytest.raises(WeightsError, match=r"is no file. --vgg takes"):
         VggFeatures(("relu1_2",), tmp_path / "none.pth")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be read as weights"):
         VggFeatures(("relu1_2",), broken)
+    empty = tmp_path / "empty.pth"
+    empty.touch()
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        VggFeatures(("relu1_2",), empty)
+    for content in (torch.zeros(3), 7, {"features.0.weight": "x"}):
+        torch.save(content, tmp_path / "odd.pth")
+        with pytest.raises(WeightsError, match=r"holds no weights by name|is not VGG-16"):
+            VggFeatures(("relu1_2",), tmp_path / "odd.pth")
     other = tmp_path / "other.pth"
     torch.save({"layer1.weight": torch.zeros(3)}, other)
     with pytest.raises(WeightsError, match=r"is not VGG-16: features.0.weight is missing"):

@@ -31,6 +31,10 @@ class Crops:
         self.photos, self.size, self.batch_size, self.seed = photos, size, batch_size, seed
         self.broken: dict[str, str] = {}
 
+    def first(self, count: int) -> Tensor:
+        """As many crops as that, of the steps from 0 on: uint8 [count, 3, size, size]."""
+        return torch.cat([self.batch(step) for step in range(-(-count // self.batch_size))])[:count]
+
     def batch(self, step: int) -> Tensor:
         """The crops of one step: uint8 [batch_size, 3, size, size].
 
@@ -61,4 +65,4 @@ class Crops:
             photo = photo.resize(shrunk, Image.Resampling.BILINEAR, reducing_gap=2.0)
             photo = photo.crop((left, top, left + self.size, top + self.size))
             return np.asarray(ImageOps.mirror(photo) if mirror else photo)
-        raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken.items()))}.")
+        raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")

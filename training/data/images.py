@@ -5,10 +5,11 @@ pictures.sizes, pictures.unreadable                 # what can be used, and what
 picture = pictures.open(pictures.names[0], "RGB")   # upright, palette resolved, transparency on white
 """
 
+import hashlib
 import io
-import struct
+import os
 import zipfile
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -16,18 +17,17 @@ from typing import Literal
 from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.progress import track
 
-from training.errors import DataError
+from training.errors import DataError, first_line
 
 Mode = Literal["L", "RGB"]
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 READABLE = "jpeg, png or webp"
 _FORMATS = ("JPEG", "PNG", "WEBP")  # whatever a file is called, Pillow's other readers are not let near it
 
-# All that Pillow is known to raise on files that are no pictures, or broken, or meant to exhaust memory.
-UNREADABLE = (
-    OSError, EOFError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError,
-    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,  # the last: a zip with a password
-)  # fmt: skip
+UNREADABLE = Exception
+"""What reading a picture may raise: on broken files, Pillow and zipfile raise nearly anything."""
+
+_LARGEST_FILE = 512 * 2**20  # bytes, in a zip, where a few thousand may unpack to any size
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_QUARTER_TURNS = frozenset({5, 6, 7, 8})
@@ -42,12 +42,14 @@ class Pictures:
         sizes: name (path below the folder) -> (width, height) in pixels, upright; in sorted order of names.
         grey: every picture is grey.
         unreadable: name -> why it cannot be read.
+        fingerprint: tells these pictures from others, by their names and sizes.
     """
 
     path: Path
     sizes: dict[str, tuple[int, int]]
     grey: bool
     unreadable: dict[str, str]
+    fingerprint: str = ""
     _zip: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -64,7 +66,7 @@ class Pictures:
             at_least: (width, height) in pixels that suffice: a big jpeg is then decoded at a fraction of its size.
 
         Raises:
-            OSError, ValueError, ...: one of `UNREADABLE`, when the data behind a good header is broken.
+            Exception: of nearly any class, when the data behind a good header is broken.
         """
         with Image.open(self._stream(name), formats=_FORMATS) as picture:
             if at_least is not None:
@@ -77,7 +79,7 @@ class Pictures:
         return io.BytesIO(self._zip.read(name))
 
 
-def find_pictures(path: Path, *, description: str = "Reading pictures") -> Pictures:
+def find_pictures(path: Path) -> Pictures:
     """Find every picture below a folder or in a zip and read its header.
 
     Raises:
@@ -85,30 +87,39 @@ def find_pictures(path: Path, *, description: str = "Reading pictures") -> Pictu
     """
     if not path.exists():
         raise DataError(f"{path} does not exist. Name a folder or a .zip of pictures ({READABLE}).")
+    unreadable: dict[str, str] = {}
     archive = None
     if path.is_dir():
-        found = (p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        found = dict(_files(path, unreadable))
     elif zipfile.is_zipfile(path):
-        archive = zipfile.ZipFile(path)
-        found = (info.filename for info in archive.infolist() if not info.is_dir())
+        try:
+            archive = zipfile.ZipFile(path)
+            found = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+        except UNREADABLE as error:
+            raise DataError(f"{path} is a broken zip: {first_line(error)}. Make it again, or name a folder.") from error
     else:
         raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of pictures ({READABLE}).")
 
     candidates = Pictures(path, {}, grey=False, unreadable={}, _zip=archive)
     sizes: dict[str, tuple[int, int]] = {}
-    unreadable: dict[str, str] = {}
+    digest = hashlib.sha256()
     grey = True
-    for name in track(sorted(filter(_looks_like_a_picture, found)), description=description, transient=True):
+    for name in track(sorted(filter(_looks_like_a_picture, found)), description="Reading pictures", transient=True):
+        if archive is not None and found[name] > _LARGEST_FILE:
+            unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
+            continue
         try:
             with Image.open(candidates._stream(name), formats=_FORMATS) as picture:
                 sizes[name] = _upright_size(picture)
                 grey = grey and picture.mode in {"1", "L", "LA", "I", "I;16"}
         except UNREADABLE as error:
             unreadable[name] = reason(error)
+        else:
+            digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
         raise DataError(f"{path} holds no picture that can be read{detail}. Put {READABLE} files into it.")
-    return Pictures(path, sizes, grey, unreadable, archive)
+    return Pictures(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
 
 
 def refuse_small(pictures: Pictures, side: int, option: str) -> None:
@@ -141,6 +152,22 @@ def refuse_few(pictures: Pictures, least: int) -> None:
         )
 
 
+def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Name below the folder and bytes of every file, through links as well; folders that cannot be read are noted."""
+
+    def note(error: OSError) -> None:
+        unreadable[Path(error.filename).relative_to(folder).as_posix() + "/"] = error.strerror or "cannot be read"
+
+    seen: set[str] = set()
+    for root, folders, files in os.walk(folder, onerror=note, followlinks=True):
+        seen.add(os.path.realpath(root))
+        folders[:] = [name for name in folders if os.path.realpath(Path(root, name)) not in seen]
+        for name in files:
+            file = Path(root, name)
+            if file.is_file():
+                yield file.relative_to(folder).as_posix(), file.stat().st_size
+
+
 def _looks_like_a_picture(name: str) -> bool:
     """Whether the name says so; macOS puts `._` companions and a __MACOSX folder beside real pictures."""
     path = PurePosixPath(name)
@@ -168,4 +195,4 @@ def _upright(picture: Image.Image, mode: Mode) -> Image.Image:
 
 def reason(error: BaseException) -> str:
     """Why a picture cannot be read, in words."""
-    return "not a picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+    return "not a picture" if isinstance(error, UnidentifiedImageError) else first_line(error)

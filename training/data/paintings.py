@@ -44,7 +44,7 @@ def load_paintings(paintings: Pictures, size: int) -> tuple[dict[str, Tensor], d
         tensors[name] = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None].float()
         thumbnails[name] = _thumbnail(painting)
     if not tensors:
-        raise DataError(f"Not one painting in {paintings.path} can be decoded, such as {next(iter(broken.items()))}.")
+        raise DataError(f"Not one painting in {paintings.path} can be decoded, such as {next(iter(broken))}.")
     order = sorted(tensors)
     return {name: tensors[name] for name in order}, {name: thumbnails[name] for name in order}, broken
 

@@ -39,5 +39,5 @@ def load_squares(pictures: Pictures, size: int, channels: int) -> tuple[Tensor, 
         decoded = track(pool.map(decode, pictures.names), "Decoding", total=len(pictures.names), transient=True)
         squares = [square for square in decoded if square is not None]
     if not squares:
-        raise DataError(f"Not one picture in {pictures.path} could be decoded, such as {next(iter(broken.items()))}.")
+        raise DataError(f"Not one picture in {pictures.path} could be decoded, such as {next(iter(broken))}.")
     return torch.from_numpy(np.stack(squares)), broken

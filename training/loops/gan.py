@@ -70,7 +70,7 @@ def train_gan(run: Run[GanPlan], squares: Tensor, device: torch.device) -> None:
     )
     with reporter:
         for step in range(start + 1, config.steps + 1):
-            real = _real_batch(squares, config, step).to(device)
+            real = _real_batch(squares, config, step - 1).to(device)
             latents = _latents(config, step, _LATENTS, config.batch_size).to(device)
 
             # Phase 1: the discriminator learns to tell a real batch from a fake one.

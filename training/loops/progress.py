@@ -58,8 +58,8 @@ class Reporter:
         values = {name: loss.item() for name, loss in losses.items()}
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise RunError(
-                f"{' and '.join(bad)} became NaN or infinite at step {step}. The last checkpoint is whole: go on with "
-                f"--resume, or train anew with a lower rate (--set learning_rate=...). See {self._run.folder / 'stats.jsonl'}."
+                f"{' and '.join(bad)} became NaN or infinite at step {step}. A checkpoint before it is whole; train "
+                f"anew with a lower rate (--set learning_rate=...). See {self._run.folder / 'stats.jsonl'}."
             )
         rate = (step - self._reported) * self._pictures / (time.monotonic() - self._since)
         self._reported, self._since = step, time.monotonic()

@@ -3,7 +3,7 @@
     python -m training style --styles PAINTINGS --content PHOTOS --out runs/NAME
 
 Johnson et al. 2016 with the conditional instance normalisation of Dumoulin et al. 2017. A step paints a batch of crops, each
-in a style of its own, and compares VGG-16 features: with the crop's for content, with the painting's Gram matrices for
+in one style, and compares VGG-16 features: with the crop's for content, with the painting's Gram matrices for
 style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from training.config import StyleConfig
 from training.data.crops import Crops
 from training.data.order import batch_indices
+from training.errors import WeightsError
 from training.loops.progress import Reporter
 from training.losses.style import content_loss, gram_matrix, style_loss, total_variation
 from training.networks.stylizer import Stylizer
@@ -56,18 +57,18 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
     parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
     start = run.restore(parts)
-    sample_crops = crops.batch(0)[:_SAMPLE_PHOTOS]
+    sample_crops = crops.first(_SAMPLE_PHOTOS)
 
     reporter = Reporter(
         run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
     )
     with reporter, ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(crops.batch, start + 1)
+        coming = ahead.submit(crops.batch, start)
         for step in range(start + 1, config.steps + 1):
             photos = coming.result().to(device, torch.float32, memory_format=torch.channels_last)
-            coming = ahead.submit(crops.batch, step + 1)
-            # Every style is painted equally often, and each crop in a style of its own.
-            chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step, config.seed + 1)).to(device)
+            coming = ahead.submit(crops.batch, step)
+            # Every style is painted equally often.
+            chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
 
             painted = network(photos, F.one_hot(chosen, styles).float())
             content, style, variation = objective(painted, photos, chosen)
@@ -95,10 +96,8 @@ class Objective:
         self.vgg_content = VggFeatures(config.content_layers, vgg_weights).to(device)  # stops at the layers that content needs
         self.balances = torch.ones(len(paintings), device=device)
         with torch.no_grad():
-            features = [self.vgg(painting.to(device)) for painting in paintings.values()]
-            self.grams = {
-                layer: torch.cat([gram_matrix(of_one[layer].float()) for of_one in features]) for layer in config.style_layers
-            }
+            per_painting = [self._grams(painting.to(device)) for painting in paintings.values()]
+            self.grams = {layer: torch.cat([grams[layer] for grams in per_painting]) for layer in config.style_layers}
 
     @torch.no_grad()
     def balance(self, photos: Tensor) -> None:
@@ -106,11 +105,16 @@ class Objective:
 
         Args:
             photos: uint8 [n, 3, h, w].
+
+        Raises:
+            WeightsError: the features are no numbers.
         """
         features = self.vgg(photos.to(self.balances.device, torch.float32))
         count = len(self.balances)
         baselines = torch.stack([self._style(features, torch.full((len(photos),), style)).mean() for style in range(count)])
         self.balances = baselines.mean() / baselines
+        if not self.balances.isfinite().all():
+            raise WeightsError("The VGG-16 features of the paintings are not finite numbers: the weights of --vgg are broken.")
 
     def __call__(self, painted: Tensor, photos: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weighted content, style and variation loss, means over the batch.
@@ -128,6 +132,10 @@ class Objective:
         style = (self._style(features, chosen) * self.balances[chosen]).mean()
         variation = total_variation(painted).mean()
         return content * config.content_weight, style * config.style_weight, variation * config.variation_weight
+
+    def _grams(self, painting: Tensor) -> dict[str, Tensor]:
+        features = self.vgg(painting)
+        return {layer: gram_matrix(features[layer].float()) for layer in self.config.style_layers}
 
     def _style(self, features: Mapping[str, Tensor], chosen: Tensor) -> Tensor:
         """Unweighted style loss of each picture: float [n]."""

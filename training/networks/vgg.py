@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from training.errors import WeightsError
+from training.errors import WeightsError, first_line
 from training.networks.torchvision_models import VGG16_Weights, vgg16
 
 LAYERS = {
@@ -43,7 +43,8 @@ class VggFeatures(nn.Module):
     def __init__(self, layers: tuple[str, ...], weights: Path | None = None) -> None:
         super().__init__()
         self._names = {LAYERS[name]: name for name in layers}
-        network = vgg16().features[: max(self._names) + 1]
+        with torch.device("meta"):  # without making up weights that are replaced at once
+            network = vgg16().features[: max(self._names) + 1]
         _load(network, weights)
         for module in network:
             if isinstance(module, nn.ReLU):
@@ -65,7 +66,7 @@ class VggFeatures(nn.Module):
 def _load(network: nn.Module, path: Path | None) -> None:
     if path is None:
         try:
-            state = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=True, check_hash=True)
+            state: dict[str, object] = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=True, check_hash=True)
         except (OSError, RuntimeError) as error:  # no network, or a download that broke
             raise WeightsError(
                 f"torchvision could not download the VGG-16 weights ({error}). Download "
@@ -74,22 +75,25 @@ def _load(network: nn.Module, path: Path | None) -> None:
     else:
         state = _read(path)
     wanted = network.state_dict()
-    found = {name: state[f"features.{name}"].float() for name in wanted if f"features.{name}" in state}
+    named = {name: state.get(f"features.{name}") for name in wanted}
+    found = {name: value.float() for name, value in named.items() if isinstance(value, Tensor)}
     if missing := [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]:
         raise WeightsError(
             f"{path} is not VGG-16: features.{missing[0]} is missing or has another shape. It takes the thirteen "
             "convolutions named features.0.weight to features.28.bias, as torchvision names them."
         )
-    network.load_state_dict(found)
+    network.load_state_dict(found, assign=True)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> dict[str, object]:
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
+        raise WeightsError(f"{path} is no file. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+            return dict(safetensors.torch.load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{path} cannot be read as weights: {first_line(error)}.") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} holds no weights by name. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
+    return state

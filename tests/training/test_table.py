@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
+from training.errors import ExportError
+from training.table import BEGIN, END, exported_readme, models_table, read_card, write_tables
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    save(generator_model(), folder / "digits.onnx", generator_card(summary="Digits | and\nmore."))
+    save(stylizer_model(), folder / "painters.onnx", stylizer_card())
+    return folder
+
+
+def test_a_row_a_model_and_no_text_breaks_out_of_it(exported: Path) -> None:
+    rows = models_table(exported).splitlines()
+    assert len(rows) == 4
+    assert rows[2].startswith("| `digits` | generator | Digits \\| and more. |")
+    assert "(`night`, `wave`, `scream`)" in rows[3]
+
+
+def test_the_page_tells_each_card(exported: Path) -> None:
+    page = exported_readme(exported)
+    card = read_card(exported / "painters.onnx")
+    assert card.title in page
+    assert all(f"| `{style}` |" in page for style in ("night", "wave", "scream"))
+
+
+def test_both_files_are_written_and_the_rest_of_the_readme_kept(exported: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
+    write_tables(exported, readme)
+    assert readme.read_text() == f"# Mine\n\n{BEGIN}\n{models_table(exported)}{END}\n\nThe end.\n"
+    assert (exported / "README.md").read_text() == exported_readme(exported)
+
+
+def test_what_cannot_be_read(exported: Path, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("no markers")
+    with pytest.raises(ExportError, match=r"README.md needs the lines"):
+        write_tables(exported, readme)
+    with pytest.raises(ExportError, match="is no folder"):
+        write_tables(tmp_path / "nowhere", readme)
+    (exported / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(ExportError, match=r"broken.onnx is not an ONNX file"):
+        write_tables(exported, readme)
