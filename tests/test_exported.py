@@ -7,9 +7,16 @@ import pytest
 
 from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.sessions import LoadedModel, load_model
+from training.about import read_about
+from training.config import GanConfig, StyleConfig, load_config
 
-FILES = sorted((Path(__file__).parent.parent / "exported").glob("*.onnx"))
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "exported").glob("*.onnx"))
 MODELS = [load_model(path, device="cpu", threads=1) for path in FILES]
+
+
+RECIPES = {"digits": "digits", "painters": "style-cpu"}
+"""Model -> the config of training/configs/ that docs/training.md names for it."""
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
@@ -31,6 +38,20 @@ def test_the_card_says_where_it_comes_from(model: LoadedModel) -> None:
             assert style.artist != "unknown"
             assert style.licence != "not stated"
             assert style.thumbnail
+
+
+@of_kind("generator", "stylizer")
+def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> None:
+    recipe, is_gan = RECIPES[model.card.name], isinstance(model.card, GeneratorCard)
+    config = load_config(recipe, GanConfig) if is_gan else load_config(recipe, StyleConfig)
+    told = dict(model.card.training_config)
+    assert told.pop("trained_steps") == config.steps
+    resolved = {"channels": model.card.channels} if isinstance(model.card, GeneratorCard) else {}
+    assert told == config.model_dump(mode="json") | resolved
+    about = read_about(ROOT / "training" / "abouts" / f"{model.card.name}.toml")
+    assert (model.card.title, model.card.summary, model.card.licence) == (about.title, about.summary, about.licence)
+    if isinstance(model.card, StylizerCard):
+        assert {style.name for style in model.card.styles} == about.styles.keys()
 
 
 @of_kind("generator")
