@@ -151,27 +151,22 @@ def test_make_serve() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GANVAS_", "MAKE", "MFLAGS"))}
-        process = subprocess.Popen(
-            ["make", "serve", f"PORT={port}"],
-            cwd=ROOT,
-            env=inherited,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            assert process.stdout is not None
-            said: list[str] = []
-            deadline = time.monotonic() + limit_s
-            while not (said and said[-1].startswith("Ctrl-C")):
-                assert time.monotonic() < deadline
-                said.append(process.stdout.readline())
-                assert said[-1], "make serve ended"
-            assert f"Ganvas is ready: http://localhost:{port}" in "".join(said)
-            subprocess.run(["curl", "-sSf", f"localhost:{port}/readyz"], check=True, capture_output=True, timeout=30)
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(30)
+        command = ["make", "serve", f"PORT={port}"]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=inherited, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                said: list[str] = []
+                deadline = time.monotonic() + limit_s
+                while not (said and said[-1].startswith("Ctrl-C")):
+                    assert time.monotonic() < deadline
+                    said.append(process.stdout.readline())
+                    assert said[-1], "make serve ended"
+                assert f"Ganvas is ready: http://localhost:{port}" in "".join(said)
+                subprocess.run(["curl", "-sSf", f"localhost:{port}/readyz"], check=True, capture_output=True, timeout=30)
+            finally:
+                os.killpg(process.pid, signal.SIGINT)
     assert not any("Installing" in line for line in said), "the second call installs nothing"
     packages = {path.name for path in (ROOT / ".venv-serve").glob("lib/python*/site-packages/*")}
     assert "bentoml" in packages
