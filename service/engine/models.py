@@ -31,13 +31,8 @@ class Generator:
     def __init__(self, card: GeneratorCard, model: LoadedModel, settings: Settings) -> None:
         self.card = card
         self.version = model.version
-        self.batcher = Batcher(
-            card.name,
-            model.run,
-            max_batch=settings.max_batch,
-            max_queue=settings.max_queue,
-            max_wait_s=settings.max_wait_ms / 1000,
-        )
+        bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
+        self.batcher = Batcher(card.name, model.run, **bounds, max_wait_s=settings.max_wait_ms / 1000)
 
     async def sample(self, latents: Floats) -> Pixels:
         """Make one picture a row: float32 [n, latent_size] to uint8 [n, h, w, c]. More than a batch runs in parts."""
@@ -52,13 +47,8 @@ class Stylizer:
     def __init__(self, card: StylizerCard, model: LoadedModel, settings: Settings) -> None:
         self.card = card
         self.version = model.version
-        self.batcher = Batcher(
-            card.name,
-            model.run,
-            max_batch=settings.max_batch_pixels,
-            max_queue=settings.max_queue_pixels,
-            max_wait_s=settings.max_wait_ms / 1000,
-        )
+        bounds = {"max_batch": settings.max_batch_pixels, "max_queue": settings.max_queue_pixels}
+        self.batcher = Batcher(card.name, model.run, **bounds, max_wait_s=settings.max_wait_ms / 1000)
 
     async def stylize(self, pictures: Sequence[Pixels], styles: Floats, strength: float, keep_color: float) -> list[Pixels]:
         """Restyle pictures of any sizes.
