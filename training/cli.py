@@ -1,32 +1,34 @@
 """The command line: `python -m training`."""
 
-import logging
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated, TypeVar
 
-import torch
 import typer
+from rich.console import Console
 
 from training.about import read_about
-from training.config import GanConfig, StyleConfig, load_config
+from training.config import Features, GanConfig, StyleConfig, load_config
 from training.data.crops import Crops
 from training.data.images import Pictures, find_pictures, refuse_few, refuse_small
 from training.data.paintings import load_paintings
 from training.data.squares import load_squares
-from training.errors import ConfigError, RunError, TrainingError, first_line
+from training.devices import find_device, launch
+from training.errors import ConfigError, RunError, WeightsError
+from training.evaluate import Settings, choose_real, evaluate, keep_in_card, keep_in_run, load_candidate
+from training.exits import exits_in_words
 from training.export import export_run
-from training.loops.gan import build_discriminator, build_generator, channels_of, train_gan
+from training.loops.gan import OnCollapse, train_gan
+from training.loops.gan_setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
 from training.loops.style import Objective, train_style
+from training.metrics.evaluation import EVALUATION, read_evaluation
+from training.metrics.features import FeatureNetwork, build_features
 from training.run import GanPlan, Run, StylePlan, refuse_existing
 from training.table import write_tables
 
 LEAST_GAN_PICTURES = 16
 LEAST_CONTENT_PICTURES = 4
 BASELINE_CROPS = 8
-DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +36,6 @@ app = typer.Typer(
     help="Train on a folder of pictures, then export one ONNX file that the service serves.",
 )
 
-P = ParamSpec("P")
 SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
 
 Out = Annotated[Path, typer.Option(help="Run folder to make: config, samples, stats and checkpoints.", show_default=False)]
@@ -46,43 +47,17 @@ Set = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
 ]
+ChooseFeatures = Annotated[
+    Features | None, typer.Option(help="Network that metrics are measured in; inception where none is named.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Local file of the feature network's weights; left out, they are downloaded.")
+]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 
 
-def _reports(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what the user can mend into a message and exit code 2, and Ctrl-C into exit code 130."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-        try:
-            command(*args, **kwargs)
-        except TrainingError as error:
-            typer.secho(f"Error: {error}", fg="red", err=True)
-            raise typer.Exit(2) from None
-        except UnicodeError as error:
-            typer.secho(f"Error: a name or a file that is not UTF-8: {error}.", fg="red", err=True)
-            raise typer.Exit(2) from None
-        except OSError as error:
-            typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
-            raise typer.Exit(2) from None
-        except (MemoryError, RuntimeError) as error:
-            # torch has a class for the GPU's memory, but none for the CPU's
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
-                raise
-            typer.secho(
-                "Error: not enough memory. Lower batch_size, width or the size of the pictures by --set.", fg="red", err=True
-            )
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
-            raise typer.Exit(130) from None
-
-    return wrapped
-
-
 @app.command()
-@_reports
+@exits_in_words
 def gan(
     data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
     out: Out,
@@ -90,34 +65,50 @@ def gan(
     set_: Set = [],  # noqa: B006  typer reads the default, nobody changes it
     resume: Resume = False,
     device: Device = "auto",
+    on_collapse: Annotated[
+        OnCollapse, typer.Option(help="What to do when the run collapses: rollback goes back, with lower rates.")
+    ] = "warn",
+    features: ChooseFeatures = None,
+    weights: Weights = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
 ) -> None:
     """Train a GAN on a folder or zip of pictures; --config dcgan where none is named."""
     run = _run_to_resume(out, GanPlan, config, set_) if resume else None
     if run is None:
         refuse_existing(out)
     settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
-    where = _device(device)
+    where = find_device(device)
     pictures = find_pictures(data)
     refuse_few(pictures, LEAST_GAN_PICTURES)
     refuse_small(pictures, settings.image_size, "--set image_size=...")
-    settings = settings.model_copy(update={"channels": settings.channels or (1 if pictures.grey else 3)})
+    network, settings = _feature_network(settings, features, weights)
+    settings = resolve_gan(settings, len(pictures.names), pictures.grey, where)
+    refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # these refuse a config before the pictures are decoded
     build_discriminator(settings)
     squares, broken = load_squares(pictures, settings.image_size, channels_of(settings))
     _name_unreadable(pictures.unreadable | broken)
-    if run is None:
-        run = Run.create(
-            out, GanPlan(config=settings, data=_name(data), pictures=len(squares), fingerprint=pictures.fingerprint)
-        )
-    else:
+    if run is not None:
         _refuse_other(run.plan.fingerprint, pictures, out)
-    typer.echo(f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}; see {out}")
-    train_gan(run, squares, where)
-    _done(out)
+    # Further processes begin here with the same command, so the folder must not be there before.
+    fabric = launch(where, precision_of(settings), processes, nodes)
+    with fabric.rank_zero_first():
+        if run is None and fabric.is_global_zero:
+            Run.create(out, GanPlan(config=settings, data=_name(data), pictures=len(squares), fingerprint=pictures.fingerprint))
+        run = _run_to_resume(out, GanPlan, None, ())
+    if fabric.is_global_zero:
+        typer.echo(
+            f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}, "
+            f"{settings.precision}; see {out / 'report.html'}"
+        )
+    train_gan(run, squares, fabric, network, on_collapse)
+    if fabric.is_global_zero:
+        _done(out, out / "report.html")
 
 
 @app.command()
-@_reports
+@exits_in_words
 def style(
     styles: Annotated[
         Path, typer.Option(help="Folder or zip of paintings: one style each, named by its file.", show_default=False)
@@ -137,7 +128,7 @@ def style(
     if run is None:
         refuse_existing(out)
     settings = run.plan.config if run else load_config(config or "style", StyleConfig, set_)
-    where = _device(device)
+    where = find_device(device)
     photos = find_pictures(content)
     refuse_few(photos, LEAST_CONTENT_PICTURES)
     refuse_small(photos, settings.crop_size, "--set crop_size=...")
@@ -169,11 +160,48 @@ def style(
         f"on {where}; see {out}"
     )
     train_style(run, crops, objective, where)
-    _done(out)
+    _done(out, out / "samples")
+
+
+@app.command("evaluate")
+@exits_in_words
+def evaluate_(
+    model: Annotated[
+        Path, typer.Argument(help="Run folder of a GAN, or an exported generator: NAME.onnx.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option(help="Folder or zip of real pictures to compare with.", show_default=False)],
+    features: Annotated[
+        Features | None, typer.Option(help="Network to measure in; left out, the run's own, or inception for a file.")
+    ] = None,
+    weights: Weights = None,
+    samples: Annotated[int, typer.Option(min=2, help="Pictures to draw, and real ones to compare them with.")] = 2000,
+    neighbours: Annotated[int, typer.Option(min=1, help="k of precision, recall, density and coverage.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents and of the choice of real pictures.")] = 0,
+    device: Device = "auto",
+    write: Annotated[bool, typer.Option("--write", help="Put the metrics into the card of an exported file.")] = False,
+) -> None:
+    """Measure a GAN's run or exported generator against real pictures; a run keeps it for its export's card."""
+    settings = Settings(samples, neighbours, seed)
+    where = find_device(device)
+    candidate = load_candidate(model, where)
+    if write and not candidate.exported:
+        raise ConfigError("--write is for exported files: a run keeps its evaluation, and export writes it to the card.")
+    network = build_features(features or candidate.features, weights)
+    pictures = find_pictures(data)
+    real, broken = choose_real(pictures, candidate, settings)
+    _name_unreadable(pictures.unreadable | broken)
+    evaluated = evaluate(candidate, real, network, settings, where)
+    Console().print(evaluated.table())
+    typer.echo(f"{evaluated.method}{candidate.progress}.\n{evaluated.explain_floor(settings)}")
+    if write:
+        keep_in_card(candidate, evaluated)
+        typer.echo(f"Wrote them into the card of {model}.")
+    elif not candidate.exported:
+        typer.echo(f"Wrote {keep_in_run(candidate, evaluated, _name(data))}; export puts it into the card.")
 
 
 @app.command()
-@_reports
+@exits_in_words
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
@@ -185,13 +213,21 @@ def export(
     card = export_run(run, out, read_about(about))
     size = out.stat().st_size / 1e6
     trained, planned = card.training_config["trained_steps"], Run.open(run).plan.config.steps
+    evaluation = read_evaluation(run)
+    if evaluation and evaluation.step != trained:
+        typer.secho(
+            f"{run / EVALUATION} is of step {evaluation.step}, and this is step {trained}: its metrics are left out of the "
+            "card. Evaluate the run anew and export it again.",
+            fg="yellow",
+            err=True,
+        )
     if trained != planned:
         typer.secho(f"This run is not finished: trained {trained} of {planned} steps.", fg="yellow", err=True)
     typer.echo(f"Wrote {out} ({card.kind}, {size:.1f} MB): the same pictures as the trained network, within one grey level.")
 
 
 @app.command()
-@_reports
+@exits_in_words
 def table(
     exported: Annotated[Path, typer.Argument(help="Folder of exported models.")] = Path("exported"),
     readme: Annotated[Path, typer.Argument(help="The README whose table of models is made anew.")] = Path("README.md"),
@@ -222,26 +258,28 @@ def _name(path: Path) -> str:
     return path.resolve().name.encode(errors="replace").decode()
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in DEVICE_TYPES:
-            raise RuntimeError(f"known are {', '.join(DEVICE_TYPES)}")
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"--device {name} cannot be used here: {first_line(error)}. Use auto, cpu or, with a GPU, cuda."
-        ) from error
-    return device
-
-
 def _name_unreadable(unreadable: Mapping[str, str]) -> None:
     if unreadable:
         names = "\n".join(f"  {name}: {reason}" for name, reason in unreadable.items())
         typer.secho(f"{len(unreadable)} pictures cannot be read and are left out:\n{names}", fg="yellow", err=True)
 
 
-def _done(out: Path) -> None:
-    typer.echo(f"Done. Look at {out / 'samples'}, then: python -m training export {out} exported/{out.name}.onnx")
+def _feature_network(
+    settings: GanConfig, asked: Features | None, weights: Path | None
+) -> tuple[FeatureNetwork | None, GanConfig]:
+    """What the metrics are measured in; pixels where nobody asked for anything else and Inception cannot be had."""
+    name = asked or settings.features
+    if not settings.evaluate_every:
+        return None, settings
+    try:
+        network = build_features(name or "inception", weights)
+    except WeightsError as error:
+        if name:
+            raise
+        typer.secho(f"{error} The run is watched in pixels instead.", fg="yellow", err=True)
+        name, network = "pixels", build_features("pixels")
+    return network, settings.model_copy(update={"features": name or "inception"})
+
+
+def _done(out: Path, look: Path) -> None:
+    typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")

@@ -7,9 +7,9 @@ A config is a TOML file: one of `training/configs/` by name, or a path. It lists
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import ConfigError, first_line
 
@@ -18,6 +18,8 @@ CONFIGS = Path(__file__).parent / "configs"
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
+Augmentation = Literal["translation", "cutout", "colour"]
+Features = Literal["inception", "vgg", "pixels"]
 Layer = Literal[
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
@@ -33,25 +35,67 @@ class _Config(BaseModel):
 
 
 class GanConfig(_Config):
-    """How to train a GAN. After Radford et al. 2016, at half their width and batch."""
+    """How to train a GAN. The defaults are the recipe that was measured to work best; see docs/gans.md."""
 
     architecture: str = "dcgan"
     image_size: int = Field(default=64, ge=16, le=256)  # pixels
     channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: as the pictures are
     latent_size: int = Field(default=100, ge=1, le=4096)
     width: int = Field(default=64, ge=4, le=512)  # channels of the layers beside the picture
+    discriminator_width: int | None = Field(default=None, ge=4, le=512)  # None: as the generator's
+    discriminator_norm: bool = False  # batch normalisation in the discriminator
     images: Positive = 400_000  # real pictures shown to the discriminator, repeats counted
     batch_size: int = Field(default=64, ge=2, le=4096)
-    learning_rate: Rate = 2e-4
-    beta1: float = Field(default=0.5, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
     flip: bool = False  # mirror half of the pictures: right for faces, wrong for letters
     ema_decay: float = Field(default=0.999, ge=0, lt=1)  # a step, of the generator that is sampled and exported
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware multiplies it
+
+    # Objective
+    objective: Literal["bce", "hinge", "relativistic"] = "relativistic"
+    r1: Weight = 0.2  # gradient penalty on real pictures
+    r2: Weight = 0.2  # gradient penalty on fake pictures
+    penalty_every: Positive = 16  # steps between two penalties, each weighed so many times more
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)  # bce: real pictures are called 1 minus this
+    instance_noise: float = Field(default=0.0, ge=0, le=2)  # of both kinds of pictures at first, falls to 0; they span -1..1
+    augment: tuple[Augmentation, ...] | None = None  # of both kinds; None: all of them for few pictures, none for many
+    pack: int = Field(default=1, ge=1, le=8)  # pictures that the discriminator judges together
+
+    # Balance
+    learning_rate: Rate = 4e-4  # the generator's
+    d_learning_rate: Rate | None = None  # the discriminator's; None: as the generator's
+    beta1: float = Field(default=0.0, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    schedule: Literal["constant", "step", "cosine"] = "constant"  # of both learning rates
+    warm_up: float = Field(default=0.0, ge=0, lt=1)  # part of the run in which they rise from 0
+    step_every: float = Field(default=0.25, gt=0, le=1)  # part of the run after which `step` multiplies them ...
+    step_factor: float = Field(default=0.5, gt=0, lt=1)  # ... by this
+    d_steps: int = Field(default=1, ge=1, le=20)  # of the discriminator, each with pictures of its own, to ...
+    g_steps: int = Field(default=1, ge=1, le=20)  # ... so many of the generator
+    skip_below: float | None = None  # the discriminator's step is left out while its loss is below this
+    shared_pass: bool = True  # one pass through both networks serves both phases, where each has one step
+
+    # Watch
+    evaluate_every: int = Field(default=500, ge=0, le=10**9)  # steps between two evaluations; 0: never
+    evaluate_samples: int = Field(default=1000, ge=16, le=50_000)  # and at most as many real pictures
+    features: Features | None = None  # what the metrics are measured in; None: inception, where its weights can be had
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.label_smoothing and self.objective != "bce":
+            raise ValueError(f"label_smoothing is for objective bce; {self.objective} has no labels")
+        if self.batch_size % self.pack:
+            raise ValueError(f"batch_size {self.batch_size} must be a multiple of pack {self.pack}")
+        return self
+
+    @property
+    def images_a_step(self) -> int:
+        """Real pictures shown in a step."""
+        return self.batch_size * self.d_steps
 
     @property
     def steps(self) -> int:
-        """Training steps: batches that make up `images`."""
-        return -(-self.images // self.batch_size)
+        """Training steps: those that show `images`."""
+        return -(-self.images // self.images_a_step)
 
 
 class StyleConfig(_Config):
@@ -109,7 +153,7 @@ def resolve(values: dict[str, object], kind: type[SomeConfig], name: str) -> Som
     except ValidationError as error:
         known = ", ".join(kind.model_fields)
         lines: list[str] = [
-            f"  {'.'.join(map(str, e['loc']))}: "
+            f"  {'.'.join(map(str, e['loc'])) or 'together'}: "
             + (f"unknown; known are {known}" if e["type"] == "extra_forbidden" else f"{e['msg']} (is {e['input']!r})")
             for e in error.errors()
         ]

@@ -4,6 +4,7 @@ TrainingError           the command line prints its message and exits with code 
 ├── ConfigError         a config or an option that makes no sense
 ├── DataError           pictures that are missing, too few, too small
 ├── RunError            a run folder that exists already, or holds no run
+│   └── NotFiniteError  a loss or a weight that is no number: the training diverged
 ├── WeightsError        pretrained weights that cannot be had
 └── ExportError         an exported model that does not do what the trained network does
 """
@@ -23,6 +24,10 @@ class DataError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder that exists already, or that holds no run."""
+
+
+class NotFiniteError(RunError):
+    """A loss or a weight became NaN or infinite: the training diverged. Checkpoints before it are whole."""
 
 
 class WeightsError(TrainingError):

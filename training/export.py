@@ -23,10 +23,11 @@ from training.about import NOT_STATED, About, AboutStyle, title_of
 from training.errors import ExportError, RunError
 from training.files import write_whole
 from training.graphs import GeneratorGraph, StylizerGraph
-from training.loops.gan import build_generator, channels_of
+from training.loops.gan_setup import build_generator, channels_of
 from training.loops.style import build_stylizer
+from training.metrics.evaluation import read_evaluation, rounded
 from training.networks.stylizer import MIN_SIDE, SIZE_MULTIPLE
-from training.run import GanPlan, Run, StylePlan
+from training.run import BEST, GanPlan, Run, StylePlan
 
 TOLERANCE = 1
 """Grey levels by which onnxruntime may differ from torch: rounding."""
@@ -36,7 +37,9 @@ _SIDES = ((MIN_SIDE, MIN_SIDE), (64, 64), (48, 100))
 
 
 def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | StylizerCard:
-    """Export the run's last checkpoint.
+    """Export the run's best checkpoint, by Frechet distance where that was measured; else the last.
+
+    The metrics of `python -m training evaluate` go to the card if they are of this checkpoint.
 
     Args:
         folder: a run folder.
@@ -47,18 +50,19 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
         The card that was written.
 
     Raises:
-        RunError: there is no run or no checkpoint.
+        RunError: there is no run or no checkpoint, or its evaluation cannot be read.
         ExportError: the name is none, the file cannot be written, or onnxruntime and torch differ.
     """
     _check_name(out)
     run = Run.open(folder)
-    checkpoint = run.load_checkpoint()
-    if checkpoint is None:
-        raise RunError(f"{folder} has no checkpoint yet. Let it train on (--resume) until it has one.")
+    checkpoint = checkpoint_to_export(run)
     plan = run.plan
+    evaluation = read_evaluation(folder)
+    if evaluation and evaluation.step == checkpoint["step"]:
+        about = about.model_copy(update={"metrics": (*rounded(evaluation.metrics), *about.metrics)})
     card: GeneratorCard | StylizerCard
     if isinstance(plan, GanPlan):
-        card, graph = _generator_card(out.stem, plan, about, checkpoint["step"]), _generator_graph(run, plan, checkpoint)
+        card, graph = _generator_card(out.stem, plan, about, checkpoint["step"]), generator_graph(run, plan, checkpoint)
         trials = _generator_trials(plan)
     else:
         card, graph = _stylizer_card(out.stem, plan, about, checkpoint["step"]), _stylizer_graph(run, plan, checkpoint)
@@ -68,12 +72,44 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
         raise ExportError(f"The network in {folder} holds numbers that are not finite: its training went wrong. Train anew.")
     model = _to_onnx(graph, trials[-1], card)
     compare(graph, model.SerializeToString(), trials)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, lambda path: onnx.save(model, path))
-    except OSError as error:
-        raise ExportError(f"{out} cannot be written: {error.strerror}.") from error
+    _write(model, out)
     return card
+
+
+def checkpoint_to_export(run: Run[Any]) -> dict[str, Any]:
+    """The best checkpoint of a run where there is one; else the last.
+
+    Raises:
+        RunError: there is none yet, or it cannot be read.
+    """
+    checkpoint = run.load_checkpoint(BEST) or run.load_checkpoint()
+    if checkpoint is None:
+        raise RunError(f"{run.folder} has no checkpoint yet. Let it train on (--resume) until it has one.")
+    return checkpoint
+
+
+def generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
+    """The averaged generator of a checkpoint, as it is exported.
+
+    Raises:
+        RunError: the checkpoint does not fit the plan.
+    """
+    generator = build_generator(plan.config)
+    average = AveragedModel(generator)
+    run.fit(average, checkpoint, "average")
+    return GeneratorGraph(average.module)
+
+
+def write_card(path: Path, card: GeneratorCard | StylizerCard) -> None:
+    """Replace the card of an exported file; all else in it stays as it is.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    model = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, metadata | {METADATA_KEY: dump_card(card)})
+    _write(model, path)
 
 
 def compare(graph: nn.Module, model: bytes, trials: list[dict[str, Tensor]]) -> None:
@@ -111,13 +147,6 @@ def _check_name(out: Path) -> None:
         raise ExportError(
             f"{out.stem} is no model name: lower-case letters, digits and inner hyphens, at most 63, such as my-cats.onnx."
         ) from None
-
-
-def _generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
-    generator = build_generator(plan.config)
-    average = AveragedModel(generator)
-    run.fit(average, checkpoint, "average")
-    return GeneratorGraph(average.module)
 
 
 def _stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
@@ -165,6 +194,14 @@ def _to_onnx(graph: nn.Module, example: dict[str, Tensor], card: GeneratorCard |
     onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda partial: onnx.save(model, partial))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _forget_the_machine(model: onnx.ModelProto) -> None:

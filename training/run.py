@@ -2,8 +2,12 @@
 
 runs/NAME/run.json          kind, resolved config, what the data was; written first
           checkpoint.pt     weights, optimizers, step; written whole or not at all
-          stats.jsonl       a line a report: step, losses, pictures/s
+          best.pt           the same, as it was when a GAN's Frechet distance was lowest
+          stats.jsonl       a line a report: step, images, losses, pictures/s; metrics; events in words
           samples/0000500.png
+          tensorboard/      the same for `tensorboard --logdir runs`
+          report.html       all of it on one page, for a GAN; see training/report/
+          evaluation.json   what `python -m training evaluate` measured last
 """
 
 import json
@@ -18,8 +22,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganvas.card import Name
 from training.config import GanConfig, StyleConfig
-from training.errors import RunError, first_line
+from training.errors import NotFiniteError, RunError, first_line
 from training.files import write_whole
+
+LAST, BEST = "checkpoint.pt", "best.pt"
 
 
 class Stateful(Protocol):
@@ -111,22 +117,31 @@ class Run(Generic[SomePlan]):
             raise RunError(f"{plan} cannot be read: {error.errors()[0]['msg']}.") from error
         return Run[GanPlan](folder, found) if isinstance(found, GanPlan) else Run[StylePlan](folder, found)
 
-    def save_checkpoint(self, step: int, parts: Mapping[str, Stateful]) -> None:
-        """Write `checkpoint.pt`: the steps done, and the state of networks, optimizers and schedules by name.
+    def save_checkpoint(self, step: int, parts: Mapping[str, Stateful], name: str = LAST) -> None:
+        """Write a checkpoint: the steps done, and the state of networks, optimizers and schedules by name.
+
+        Args:
+            step: steps done.
+            parts: by name.
+            name: `LAST`, or `BEST` for the one to go back to and to export.
 
         Raises:
-            RunError: a number in it is not finite; the old checkpoint stays.
+            NotFiniteError: a number in it is not finite; the old checkpoint stays.
         """
         state = {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
         if not _finite(state):
-            raise RunError(
-                f"A weight became NaN or infinite by step {step}. {self.folder / 'checkpoint.pt'} is as it was "
+            raise NotFiniteError(
+                f"A weight became NaN or infinite by step {step}. {self.folder / name} is as it was "
                 "before; train anew with a lower rate (--set learning_rate=...)."
             )
-        write_whole(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        write_whole(self.folder / name, lambda path: torch.save(state, path))
 
-    def restore(self, parts: Mapping[str, Stateful]) -> int:
-        """Put the last checkpoint into its parts and forget the statistics after it.
+    def restore(self, parts: Mapping[str, Stateful], name: str = LAST) -> int:
+        """Put a checkpoint into its parts and forget the statistics after it.
+
+        Args:
+            parts: by name, as they were saved.
+            name: `LAST` or `BEST`.
 
         Returns:
             The steps done; 0 where there is no checkpoint yet, and the parts stay as they are.
@@ -134,12 +149,12 @@ class Run(Generic[SomePlan]):
         Raises:
             RunError: the checkpoint is broken.
         """
-        checkpoint = self.load_checkpoint()
+        checkpoint = self.load_checkpoint(name)
         step = 0
         if checkpoint is not None:
             step = checkpoint["step"]
-            for name, part in parts.items():
-                self.fit(part, checkpoint, name)
+            for key, part in parts.items():
+                self.fit(part, checkpoint, key)
         self._forget_after(step)
         return step
 
@@ -157,13 +172,13 @@ class Run(Generic[SomePlan]):
                 "One of the two was changed or comes from another version; train anew."
             ) from error
 
-    def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, on the CPU; None where there is none yet.
+    def load_checkpoint(self, name: str = LAST) -> dict[str, Any] | None:
+        """A checkpoint, `LAST` or `BEST`, on the CPU; None where there is none yet.
 
         Raises:
             RunError: the file is broken.
         """
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / name
         if not path.is_file():
             return None
         try:
@@ -180,10 +195,11 @@ class Run(Generic[SomePlan]):
         write_whole(path, lambda partial: picture.save(partial, format="PNG"))
         return path
 
-    def log(self, step: int, **stats: float) -> None:
+    def log(self, step: int, **stats: float | str) -> None:
         """Append a line to stats.jsonl."""
+        values = {name: round(value, 6) if isinstance(value, float) else value for name, value in stats.items()}
         with (self.folder / "stats.jsonl").open("a") as stream:
-            stream.write(json.dumps({"step": step, **{name: round(value, 6) for name, value in stats.items()}}) + "\n")
+            stream.write(json.dumps({"step": step, **values}) + "\n")
 
     def _forget_after(self, step: int) -> None:
         """Drop the lines of stats.jsonl after a step: a resumed run is about to write them again."""

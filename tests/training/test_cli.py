@@ -17,7 +17,9 @@ from tests.training.conftest import MakePictures
 from training.cli import app
 from training.table import read_card
 
-TINY_GAN = ["--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48"]
+TINY_GAN = [
+    "--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48", "--features", "pixels"
+]  # fmt: skip
 TINY_STYLE = [
     "--set",
     "width=4",
@@ -57,8 +59,9 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     assert "1 pictures cannot be read and are left out:\n  broken.jpg: not a picture" in result.output
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
-    (line,) = (run / "stats.jsonl").read_text().splitlines()
-    assert json.loads(line).keys() == {"step", "d_loss", "g_loss", "pictures_per_second"}
+    report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
+    assert report.keys() == {"step", "images", "d_loss", "g_loss", "d_accuracy", "pictures_per_second"}
+    assert {"frechet", "density", "coverage"} < evaluation.keys()
     result = call("export", run, out)
     assert result.exit_code == 0, result.output
     assert "generator" in result.output
@@ -91,7 +94,7 @@ def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> N
     command = [sys.executable, "-m", "training", "gan", "--data", str(photos), "--out", str(tmp_path / "cut"), *options]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=one_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "cut" / "checkpoint.pt").exists():
+    while not (tmp_path / "cut" / "stats.jsonl").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -102,7 +105,7 @@ def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> N
     for part in ("generator", "discriminator", "average"):
         assert all(torch.equal(value, cut[part][name]) for name, value in whole[part].items())
     steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "stats.jsonl").read_text().splitlines()]
-    assert steps == list(range(20, 201, 20))
+    assert steps == [*range(20, 201, 20), 200]  # the last is the evaluation
 
 
 def test_resume_wants_the_same_pictures(photos: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_what_is_wrong_with_an_export(tmp_path: Path) -> None:
     assert "holds no training run" in refused("export", tmp_path, tmp_path / "a.onnx")
 
 
-def test_nan_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path) -> None:
+def test_a_broken_checkpoint_is_not_trained_on(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     checkpoint = torch.load(run / "checkpoint.pt", weights_only=True)
@@ -196,6 +199,26 @@ def test_nan_stops_the_run_and_keeps_the_checkpoint(photos: Path, tmp_path: Path
     next(iter(checkpoint["generator"].values())).fill_(float("nan"))
     torch.save(checkpoint, run / "checkpoint.pt")
     before = (run / "checkpoint.pt").read_bytes()
-    said = refused("gan", "--data", photos, "--out", run, "--resume")
-    assert "d_loss and g_loss became NaN or infinite at step" in said
+    assert "became NaN or infinite" in refused("gan", "--data", photos, "--out", run, "--resume")
     assert (run / "checkpoint.pt").read_bytes() == before
+
+
+def test_two_processes_on_the_command_line(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "training", "gan", "--data", str(photos), "--out", str(run), *TINY_GAN, "--processes", "2"]
+    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=200)
+    report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
+    assert report["images"] == evaluation["images"] == 48
+    assert "7 processes" in refused("gan", "--data", photos, "--out", tmp_path / "odd", *TINY_GAN, "--processes", "7")
+
+
+def test_without_inception_a_run_is_watched_in_pixels(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no weights here"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    options = TINY_GAN[: TINY_GAN.index("--features")]
+    result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    assert "The run is watched in pixels instead." in result.output
+    asked = refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, "--features", "inception")
+    assert "--features pixels" in asked
+    assert not (tmp_path / "asked").exists()

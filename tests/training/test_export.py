@@ -13,7 +13,7 @@ from training.config import GanConfig, StyleConfig
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
 from training.graphs import GeneratorGraph, StylizerGraph
-from training.loops.gan import build_generator
+from training.loops.gan_setup import build_generator
 from training.loops.style import build_stylizer
 from training.run import GanPlan, Run, StylePlan
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from training.config import GanConfig
 from training.errors import ConfigError
-from training.loops.gan import build_discriminator, build_generator
+from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
 from training.networks.registry import GANS
 from training.networks.stylizer import Stylizer

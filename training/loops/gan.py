@@ -1,4 +1,4 @@
-"""Trains a GAN: the generator and the discriminator against each other, in two phases a step.
+"""Trains a GAN: the generator and the discriminator against each other, watched for collapse.
 
     python -m training gan --data FOLDER_OR_ZIP --config dcgan --out runs/NAME
 
@@ -7,93 +7,224 @@ the one that is trained (EMA), whose pictures are steadier. All that is random i
 resumed run goes on as if it had never stopped.
 """
 
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
-import numpy as np
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.config import GanConfig
-from training.data.order import batch_indices
-from training.errors import ConfigError
+from training.data.split import split
+from training.errors import NotFiniteError, RunError
+from training.loops.adversaries import Adversaries, Losses, mean_over_processes
+from training.loops.evaluator import Evaluator
+from training.loops.gan_setup import draw_latents
 from training.loops.progress import Reporter
-from training.losses.gan import discriminator_loss, generator_loss
-from training.networks.registry import GANS, GanArchitecture
+from training.metrics.features import FeatureNetwork
+from training.metrics.watch import CollapseWatch, Verdict
 from training.pictures import grid, to_uint8
-from training.run import GanPlan, Run, Stateful
+from training.report.page import NEIGHBOURS, WALK, write_report
+from training.report.walk import latent_walk, write_walk
+from training.run import BEST, LAST, GanPlan, Run
 
-_LATENTS, _FLIPS, _SAMPLES = 1, 2, 3  # streams of random numbers, told apart in their seeds
+OnCollapse = Literal["warn", "stop", "rollback"]
+
+_SAMPLES = 3  # stream of random numbers
 _REPORT_EVERY = 20  # steps
+_MOST_SETBACKS = 3
+_DAMPING = 0.5  # of the learning rates, when a run goes back to an earlier checkpoint
 
 
-def build_generator(config: GanConfig) -> nn.Module:
-    """The generator of a resolved config, untrained.
-
-    Raises:
-        ConfigError: no such architecture, or not at this size.
-    """
-    return _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
-
-
-def build_discriminator(config: GanConfig) -> nn.Module:
-    """The discriminator of a resolved config, untrained. Raises as `build_generator`."""
-    return _architecture(config).discriminator(config.image_size, channels_of(config), config.width)
-
-
-def train_gan(run: Run[GanPlan], squares: Tensor, device: torch.device) -> None:
+def train_gan(
+    run: Run[GanPlan], squares: Tensor, fabric: Fabric, network: FeatureNetwork | None = None, on_collapse: OnCollapse = "warn"
+) -> None:
     """Train until the config's images have been seen, from the run's last checkpoint where there is one.
 
     Args:
         run: where it is kept.
         squares: uint8 [N, c, size, size], the real pictures.
-        device: where to train.
+        fabric: launched; carries device, precision and processes.
+        network: what the metrics are measured in; None: nothing is measured, nothing watched.
+        on_collapse: what to do when the watch says that the run has collapsed.
 
     Raises:
-        RunError: a loss became NaN, or the checkpoint cannot be read.
+        RunError: the run diverged too often, collapsed and was to stop, or its checkpoint cannot be read.
     """
-    config = run.plan.config
-    torch.manual_seed(config.seed)
-    generator = build_generator(config).to(device)
-    discriminator = build_discriminator(config).to(device)
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
-    betas = (config.beta1, config.beta2)
-    g_optimizer = torch.optim.Adam(generator.parameters(), config.learning_rate, betas)
-    d_optimizer = torch.optim.Adam(discriminator.parameters(), config.learning_rate, betas)
-    parts: dict[str, Stateful] = {"generator": generator, "discriminator": discriminator, "average": average,
-             "g_optimizer": g_optimizer, "d_optimizer": d_optimizer}  # fmt: skip
-    start = run.restore(parts)
+    _Training(run, squares, fabric, network, on_collapse).train()
 
-    reporter = Reporter(
-        run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
-    )
-    with reporter:
-        for step in range(start + 1, config.steps + 1):
-            real = _real_batch(squares, config, step - 1).to(device)
-            latents = _latents(config, step, _LATENTS, config.batch_size).to(device)
 
-            # Phase 1: the discriminator learns to tell a real batch from a fake one.
-            fake = generator(latents)
-            d_loss = discriminator_loss(discriminator(real), discriminator(fake.detach()))
-            d_optimizer.zero_grad()
-            d_loss.backward()
-            d_optimizer.step()
+class _Training:
+    def __init__(
+        self, run: Run[GanPlan], squares: Tensor, fabric: Fabric, network: FeatureNetwork | None, on_collapse: OnCollapse
+    ) -> None:
+        self.run, self.fabric, self.on_collapse = run, fabric, on_collapse
+        self.config = config = run.plan.config
+        learned, real = split(len(squares), config.evaluate_samples, config.seed)
+        self.learned = squares[learned]
+        self.adversaries = Adversaries(config, fabric, self.learned)
+        self.evaluator = (
+            Evaluator(config, squares[real], network, fabric.device)
+            if network and config.evaluate_every and fabric.is_global_zero
+            else None
+        )
+        self.watch = CollapseWatch()
+        self.course = _Course(self.adversaries)
+        self.parts = {**self.adversaries.parts, "watch": self.watch, "course": self.course}
+        self.start = self._restore(LAST)
+        self.reporter = Reporter(
+            run, steps=config.steps, start=self.start, pictures=config.images_a_step, quiet=not fabric.is_global_zero,
+            every=(_REPORT_EVERY, config.checkpoint_every, config.evaluate_every),
+        )  # fmt: skip
 
-            # Phase 2: the generator learns to pass for real, through a frozen discriminator.
-            discriminator.requires_grad_(False)
-            g_loss = generator_loss(discriminator(fake))
-            g_optimizer.zero_grad()
-            g_loss.backward()
-            g_optimizer.step()
-            discriminator.requires_grad_(True)
-            average.update_parameters(generator)
+    def train(self) -> None:
+        step = self.start
+        with self.reporter:
+            if step == 0:
+                self._save(0, LAST)  # so that there is always one to go back to
+            while step < self.config.steps:
+                step += 1
+                try:
+                    self._step(step)
+                except NotFiniteError as error:
+                    step = self._go_back(step, LAST, str(error).split(". ")[0] + ".")
+                except _CollapsedError as collapsed:
+                    step = self._go_back(step, BEST, str(collapsed))
+            if self.fabric.is_global_zero:
+                self.reporter.busy("writing the report")
+                self._show()
 
-            reporter.done(step, d_loss=d_loss, g_loss=g_loss)
-            if step % config.sample_every == 0 or step == config.steps:
-                run.save_sample(step, sample_grid(average.module, config, device))
-            if step % config.checkpoint_every == 0 or step == config.steps:
-                run.save_checkpoint(step, parts)
+    def _step(self, step: int) -> None:
+        config = self.config
+        losses = self.adversaries.step(step)
+        self.course.count(losses)
+        if self.fabric.world_size > 1 and self.reporter.due(step):
+            losses = {name: mean_over_processes(self.fabric, loss) for name, loss in losses.items()}
+        self.reporter.done(step, **losses)
+        if self._due(step, config.sample_every):
+            self.reporter.picture(step, sample_grid(self.generator, config, self.fabric.device))
+        verdict = self._evaluate(step) if self._due(step, config.evaluate_every) else Verdict()
+        if self._due(step, config.checkpoint_every) or (verdict.collapsed and self.on_collapse == "stop"):
+            self._save(step, LAST)
+        if verdict.collapsed:
+            self._act(verdict)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The one that is sampled and exported."""
+        return self.adversaries.average.module
+
+    def _evaluate(self, step: int) -> Verdict:
+        """Measure, judge and report on the first process; the others learn what came of it."""
+        accuracy = self.course.accuracy(self.fabric)
+        verdict = Verdict()
+        best = False
+        if self.evaluator is not None:
+            self.reporter.busy("evaluating")
+            fidelity = self.evaluator.measure(self.generator)
+            verdict = self.watch.judge(step, step * self.config.images_a_step, fidelity, accuracy)
+            self.reporter.log(step, **asdict(fidelity))
+            best = self.watch.best is not None and self.watch.best[0] == step
+            if verdict.words:
+                self.reporter.event(step, " ".join(verdict.words))
+        verdict, best = self.fabric.broadcast((verdict, best))
+        if best:
+            self._save(step, BEST)
+        if self.evaluator is not None:
+            write_report(self.run.folder, self.run.plan)
+        self.reporter.resume_clock(step)
+        return verdict
+
+    def _act(self, verdict: Verdict) -> None:
+        if self.on_collapse == "stop":
+            raise RunError(
+                f"Stopped, as --on-collapse says. {' '.join(verdict.words)} The best checkpoint so far is kept: export "
+                f"{self.run.folder}, or go on with --resume."
+            )
+        if self.on_collapse == "rollback":
+            raise _CollapsedError("The run has collapsed.")
+
+    def _go_back(self, step: int, name: str, why: str) -> int:
+        """Put an earlier checkpoint in place, with lower rates; the step it was made at."""
+        setbacks = self.course.setbacks + 1
+        if setbacks > _MOST_SETBACKS:
+            raise RunError(
+                f"{why} The run has gone back {_MOST_SETBACKS} times, each time with lower rates, to no avail. Begin anew with "
+                "a lower learning_rate, a larger r1 and r2, or more pictures."
+            )
+        damping = self.adversaries.damping * _DAMPING
+        back = self._restore(name)
+        self.course.setbacks, self.adversaries.damping = setbacks, damping
+        self._save(back, LAST)  # so that a run killed from here on resumes with the lower rates
+        self.reporter.back_to(back)
+        images = back * self.config.images_a_step
+        self.reporter.event(back, f"{why} Back to the checkpoint of {images:,} images, with rates times {damping:g}.")
+        return back
+
+    def _restore(self, name: str) -> int:
+        """Put a checkpoint in place in every process; none goes on before all have read it."""
+        step = self.run.restore(self.parts, name)
+        self.fabric.barrier()
+        return step
+
+    def _save(self, step: int, name: str) -> None:
+        """Write a checkpoint on the first process; the others wait, and fail where it fails."""
+        error: NotFiniteError | None = None
+        if self.fabric.is_global_zero:
+            try:
+                self.run.save_checkpoint(step, self.parts, name)
+            except NotFiniteError as found:
+                error = found
+        if error := self.fabric.broadcast(error):
+            raise error
+
+    def _show(self) -> None:
+        """What takes a while and is made once: the walk and the nearest neighbours; then the report."""
+        folder, config, device = self.run.folder, self.config, self.fabric.device
+        write_walk(folder / WALK, latent_walk(self.generator, config.latent_size, config.seed, device))
+        if self.evaluator is not None:
+            self.evaluator.write_neighbours(folder / NEIGHBOURS, self.generator, self.learned)
+        write_report(folder, self.run.plan)
+
+    def _due(self, step: int, every: int) -> bool:
+        return bool(every) and (step % every == 0 or step == self.config.steps)
+
+
+class _CollapsedError(Exception):
+    """The watch says that the run has collapsed, and it is to go back."""
+
+
+class _Course:
+    """What a run remembers beside its networks: setbacks, and how often the discriminator was right."""
+
+    def __init__(self, adversaries: Adversaries) -> None:
+        self.setbacks = 0
+        self._adversaries = adversaries
+        self._right: Tensor | float = 0.0
+        self._steps = 0
+
+    def count(self, losses: Losses) -> None:
+        self._right = self._right + losses["d_accuracy"]
+        self._steps += 1
+
+    def accuracy(self, fabric: Fabric) -> float:
+        """The mean since it was last asked for, over all processes."""
+        mean = torch.as_tensor(self._right, device=fabric.device) / max(self._steps, 1)
+        self._right, self._steps = 0.0, 0
+        return float(mean_over_processes(fabric, mean))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "setbacks": self.setbacks,
+            "damping": self._adversaries.damping,
+            "right": float(self._right),
+            "steps": self._steps,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        self.setbacks, self._adversaries.damping = state_dict["setbacks"], state_dict["damping"]
+        self._right, self._steps = state_dict["right"], state_dict["steps"]
 
 
 @torch.no_grad()
@@ -101,37 +232,7 @@ def sample_grid(generator: nn.Module, config: GanConfig, device: torch.device) -
     """A grid of 64 pictures from the same latents every time, so that a run's samples can be compared."""
     training = generator.training
     generator.eval()
-    latents = _latents(config, 0, _SAMPLES, 64).to(device)
+    latents = draw_latents(config, (0, _SAMPLES), 64).to(device)
     pictures = to_uint8(generator(latents))
     generator.train(training)
     return grid(pictures.cpu().numpy(), columns=8)
-
-
-def channels_of(config: GanConfig) -> Literal[1, 3]:
-    """The channels of a config in which they are resolved, 1 or 3.
-
-    Raises:
-        ConfigError: they are not.
-    """
-    if config.channels is None:
-        raise ConfigError("channels must be resolved before a network is built: set channels to 1 or 3.")
-    return config.channels
-
-
-def _architecture(config: GanConfig) -> GanArchitecture:
-    if config.architecture not in GANS:
-        raise ConfigError(f"There is no architecture {config.architecture}. Known: {', '.join(sorted(GANS))}.")
-    return GANS[config.architecture]
-
-
-def _real_batch(squares: Tensor, config: GanConfig, step: int) -> Tensor:
-    real = squares[batch_indices(len(squares), config.batch_size, step, config.seed)].float() / 127.5 - 1
-    if config.flip:
-        flips = np.random.default_rng((config.seed, step, _FLIPS)).random(len(real)) < 0.5
-        real[flips] = real[flips].flip(3)
-    return real
-
-
-def _latents(config: GanConfig, step: int, stream: int, count: int) -> Tensor:
-    rng = np.random.default_rng((config.seed, step, stream))
-    return torch.from_numpy(rng.standard_normal((count, config.latent_size), dtype=np.float32))

@@ -80,7 +80,7 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
 
             reporter.done(step, content=content, style=style, variation=variation)
             if step % config.sample_every == 0 or step == config.steps:
-                run.save_sample(step, style_sheet(network, sample_crops.to(device)))
+                reporter.picture(step, style_sheet(network, sample_crops.to(device)))
             if step % config.checkpoint_every == 0 or step == config.steps:
                 run.save_checkpoint(step, parts)
 

@@ -44,9 +44,17 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures -> logits: above 0 says real. Arguments as of `Generator`."""
+    """Pictures -> logits: above 0 says real.
 
-    def __init__(self, image_size: int, channels: int, width: int) -> None:
+    Args:
+        image_size: as of `Generator`.
+        channels: as of `Generator`, times the pictures that are judged together.
+        width: channels of the first layer; doubled at each halving of the resolution.
+        norm: batch normalisation, as the paper has it. Without it a picture is judged apart from its batch, as gradient
+            penalties assume.
+    """
+
+    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
         super().__init__()
         start, halvings_ = halvings(image_size)
         features = width
@@ -55,9 +63,10 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2, inplace=True),
         ]
         for _ in range(halvings_ - 1):
-            layers += [nn.Conv2d(features, features * 2, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.Conv2d(features, features * 2, 4, stride=2, padding=1, bias=not norm)]
             features *= 2
-            layers += [nn.BatchNorm2d(features), nn.LeakyReLU(0.2, inplace=True)]
+            layers += [nn.BatchNorm2d(features)] if norm else []
+            layers += [nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Conv2d(features, 1, start)]
         self.layers = nn.Sequential(*layers)
         self.apply(_initialise)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from training.networks import dcgan
+from training.networks import dcgan, mlp
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,14 @@ class GanArchitecture:
 
     Attributes:
         generator: called with image_size, channels, latent_size, width.
-        discriminator: called with image_size, channels, width.
+        discriminator: called with image_size, channels, width, norm.
     """
 
     generator: Callable[[int, int, int, int], nn.Module]
-    discriminator: Callable[[int, int, int], nn.Module]
+    discriminator: Callable[[int, int, int, bool], nn.Module]
 
 
 GANS: dict[str, GanArchitecture] = {
     "dcgan": GanArchitecture(dcgan.Generator, dcgan.Discriminator),
+    "mlp": GanArchitecture(mlp.Generator, mlp.Discriminator),
 }

@@ -33,6 +33,7 @@ class VggFeatures(nn.Module):
         layers: names from `LAYERS`.
         weights: a .safetensors or .pth file with `features.N.weight` and `features.N.bias`; None lets torchvision
             find them in its cache or download them.
+        option: of the command line that names this file, for messages.
 
     Raises:
         WeightsError: the weights cannot be had or do not fit.
@@ -40,12 +41,12 @@ class VggFeatures(nn.Module):
 
     means: Tensor
 
-    def __init__(self, layers: tuple[str, ...], weights: Path | None = None) -> None:
+    def __init__(self, layers: tuple[str, ...], weights: Path | None = None, option: str = "--vgg") -> None:
         super().__init__()
         self._names = {LAYERS[name]: name for name in layers}
         with torch.device("meta"):  # without making up weights that are replaced at once
             network = vgg16().features[: max(self._names) + 1]
-        _load(network, weights)
+        _load(network, weights, option)
         for module in network:
             if isinstance(module, nn.ReLU):
                 module.inplace = False  # the features handed out must not change afterwards
@@ -63,17 +64,17 @@ class VggFeatures(nn.Module):
         return features
 
 
-def _load(network: nn.Module, path: Path | None) -> None:
+def _load(network: nn.Module, path: Path | None, option: str) -> None:
     if path is None:
         try:
             state: dict[str, object] = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=True, check_hash=True)
         except (OSError, RuntimeError) as error:  # no network, or a download that broke
             raise WeightsError(
                 f"torchvision could not download the VGG-16 weights ({error}). Download "
-                f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on a machine that can and name the file with --vgg FILE."
+                f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on a machine that can and name the file with {option} FILE."
             ) from error
     else:
-        state = _read(path)
+        state = _read(path, option)
     wanted = network.state_dict()
     named = {name: state.get(f"features.{name}") for name in wanted}
     found = {name: value.float() for name, value in named.items() if isinstance(value, Tensor)}
@@ -85,9 +86,9 @@ def _load(network: nn.Module, path: Path | None) -> None:
     network.load_state_dict(found, assign=True)
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path, option: str) -> dict[str, object]:
     if not path.is_file():
-        raise WeightsError(f"{path} is no file. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
+        raise WeightsError(f"{path} is no file. {option} takes a .safetensors or .pth file of VGG-16 weights.")
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
@@ -95,5 +96,5 @@ def _read(path: Path) -> dict[str, object]:
     except Exception as error:
         raise WeightsError(f"{path} cannot be read as weights: {first_line(error)}.") from error
     if not isinstance(state, dict):
-        raise WeightsError(f"{path} holds no weights by name. --vgg takes a .safetensors or .pth file of VGG-16 weights.")
+        raise WeightsError(f"{path} holds no weights by name. {option} takes a .safetensors or .pth file of VGG-16 weights.")
     return state

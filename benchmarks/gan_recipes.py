@@ -1,0 +1,163 @@
+"""What does each part of the default GAN recipe bring? Trains one run with each recipe on the same pictures, and compares them.
+
+    python -m benchmarks.gan_recipes --data FOLDER_OR_ZIP --out runs/recipes [--size 64] [--width 48] [--images 60000]
+                                     [--features vgg --weights FILE] [--only NAME ...] [--table FILE]
+
+Writes a Markdown table and OUT/recipes.png, the same eight latents as each recipe paints them. A run that is finished is not
+trained again, one that was broken off goes on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from benchmarks.command import run_command
+from benchmarks.recipe_results import Outcome, markdown, write_picture
+from training.config import Features, GanConfig, load_config, resolve
+from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.squares import load_squares
+from training.devices import find_device, launch
+from training.errors import ConfigError, RunError, first_line
+from training.files import write_whole
+from training.loops.gan import train_gan
+from training.loops.gan_setup import channels_of, precision_of, resolve_gan
+from training.losses.augment import AUGMENTATIONS
+from training.metrics.features import FeatureNetwork, build_features
+from training.report.stats import read_stats
+from training.run import GanPlan, Run
+
+Changes = dict[str, object]
+
+_PLAIN: Changes = {"r1": 0.0, "r2": 0.0, "ema_decay": 0.0, "augment": (), "shared_pass": False}
+
+# Radford et al. 2016: a normalised discriminator, binary cross-entropy, Adam at 2e-4 with a momentum of 0.5.
+_CLASSIC: Changes = _PLAIN | {
+    "objective": "bce", "discriminator_norm": True, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
+}  # fmt: skip
+
+# Huang et al. 2024 (R3GAN): pairs of pictures, penalties on both kinds.
+_RELATIVISTIC: Changes = {"ema_decay": 0.0, "augment": ()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: what it is called in the table, and what it changes of the default config."""
+
+    title: str
+    changes: Changes
+
+
+RECIPES = {
+    "classic": Recipe("classic DCGAN", _CLASSIC),
+    "ttur": Recipe("classic + TTUR", _CLASSIC | {"d_learning_rate": 5e-5}),
+    "skip": Recipe("classic + skipped discriminator steps", _CLASSIC | {"skip_below": 0.5}),
+    "hinge": Recipe("hinge", _PLAIN | {"objective": "hinge", "learning_rate": 2e-4, "beta1": 0.0, "beta2": 0.9}),
+    "relativistic": Recipe("relativistic + R1 + R2", _RELATIVISTIC),
+    "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
+    "default": Recipe("relativistic + R1 + R2 + EMA (the default)", {}),
+}
+"""Name -> recipe. The default augments where pictures are few."""
+
+DEFAULT = "default"
+
+_LEAST_PICTURES = 16
+
+
+def gan_recipes(
+    data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the runs, one a recipe.", show_default=False)],
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 64,
+    width: Annotated[int, typer.Option(help="Of both networks.")] = 48,
+    images: Annotated[int, typer.Option(help="Real pictures shown in each run, repeats counted.")] = 60_000,
+    evaluations: Annotated[int, typer.Option(min=1, help="In each run, evenly spread.")] = 10,
+    features: Annotated[Features, typer.Option(help="Network that metrics are measured in.")] = "inception",
+    weights: Annotated[
+        Path | None, typer.Option(help="Local file of its weights; left out, they are downloaded.", show_default=False)
+    ] = None,
+    only: Annotated[list[str], typer.Option(help=f"Of {', '.join(RECIPES)}. Repeatable; all where none is named.")] = [],  # noqa: B006
+    set_: Annotated[
+        list[str], typer.Option("--set", help="Change a value of every recipe that has none of its own: key=value. Repeatable.")
+    ] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="File to write the table to as well.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")] = "auto",
+) -> None:
+    """Train a GAN with each recipe on the same pictures, and compare them."""
+    if unknown := [name for name in only if name not in RECIPES]:
+        raise ConfigError(f"There is no recipe {', '.join(unknown)}. Known: {', '.join(RECIPES)}.")
+    where = find_device(device)
+    common = load_config("dcgan", GanConfig, set_).model_dump(exclude_unset=True)
+    common |= {"image_size": size, "width": width, "images": images, "features": features}
+    configs = {name: recipe_config(name, common, evaluations) for name in RECIPES if not only or name in only}
+    pictures = find_pictures(data)
+    refuse_few(pictures, _LEAST_PICTURES)
+    refuse_small(pictures, size, "--size")
+    network = build_features(features, weights)
+    configs = {name: resolve_gan(config, len(pictures.names), pictures.grey, where) for name, config in configs.items()}
+    first = next(iter(configs.values()))
+    squares, _ = load_squares(pictures, size, channels_of(first))
+    fabric = launch(where, precision_of(first))
+
+    outcomes = []
+    for name, config in configs.items():
+        typer.echo(f"{name}: {RECIPES[name].title}")
+        plan = GanPlan(config=config, data=data.resolve().name, pictures=len(squares), fingerprint=pictures.fingerprint)
+        outcomes.append(train(name, out / name, plan, squares, fabric, network))
+    text = markdown(outcomes, DEFAULT)
+    typer.echo(f"\n{text}")
+    if table is not None:
+        write_whole(table, lambda partial: partial.write_text(text))
+    write_picture(out / "recipes.png", outcomes, where)
+    typer.echo(f"See {out / 'recipes.png'}.")
+
+
+def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> GanConfig:
+    """The config of a recipe.
+
+    Args:
+        name: of `RECIPES`.
+        common: values of every recipe that has none of its own.
+        evaluations: in the run.
+
+    Raises:
+        ConfigError: a value that is not allowed.
+    """
+    config = resolve({**common, **RECIPES[name].changes}, GanConfig, name)
+    every = -(-config.steps // evaluations)
+    return config.model_copy(update={"evaluate_every": every, "sample_every": every, "checkpoint_every": every})
+
+
+def train(name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabric, network: FeatureNetwork) -> Outcome:
+    """Train one recipe, or go on where it was broken off, or find it finished.
+
+    Args:
+        name: of `RECIPES`.
+        folder: of the run.
+        plan: what it is to do.
+        squares: uint8 [N, c, size, size], the real pictures.
+        fabric: launched.
+        network: what the metrics are measured in.
+
+    Raises:
+        RunError: the folder holds a run of other settings or pictures.
+    """
+    run = Run.open(folder) if folder.exists() else Run.create(folder, plan)
+    if run.plan != plan:
+        raise RunError(f"{folder} was trained with other settings or pictures. Name another --out, or remove that folder.")
+    failure = ""
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None or checkpoint["step"] < plan.config.steps:
+        try:
+            train_gan(run, squares, fabric, network)
+        except RunError as error:  # a recipe that fails is a result as well
+            failure = first_line(error)
+    stats = read_stats(folder / "stats.jsonl", plan.config.images_a_step)
+    return Outcome(name, RECIPES[name].title, run, stats, failure)
+
+
+if __name__ == "__main__":
+    run_command(gan_recipes)

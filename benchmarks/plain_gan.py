@@ -1,0 +1,165 @@
+"""A GAN's training step as textbooks and tutorials write it, and the ingredients that make ours faster, one switch each.
+
+With no ingredient: contiguous float32; two phases, each with fake pictures of its own; in the generator's phase gradients of
+the discriminator's weights are computed and thrown away; Adam as torch builds it; the moving average a loop over the weights.
+Networks, batches, objective and penalties are those of `training.loops.adversaries.Adversaries`, from the same seed.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from training.config import GanConfig
+from training.data.order import batch_indices
+from training.errors import ConfigError
+from training.loops.gan_setup import build_discriminator, build_generator, draw_latents
+from training.losses.augment import augment
+from training.losses.gan import gradient_penalty, objective
+
+Ingredient = Literal["channels_last", "generator once", "both once", "fused updates", "bfloat16"]
+INGREDIENTS: dict[Ingredient, str] = {
+    "channels_last": "weights and pictures lie in memory as height, width, channels",
+    "generator once": "both phases use the fake pictures of one pass",
+    "both once": "both phases use the pictures and the logits of one pass",
+    "fused updates": "Adam and the moving average change all weights by one kernel each",
+    "bfloat16": "convolutions multiply 16-bit numbers",
+}
+"""Name -> what it does."""
+
+_DISCRIMINATOR, _GENERATOR = 1, 2  # phases; the first latents of a step are those that Adversaries draws
+_LEFT_ALONE = ("pack", "instance_noise", "skip_below", "d_steps", "g_steps")
+
+
+class PlainGan:
+    """Two networks and a step that trains both, plainly but for the ingredients.
+
+    Args:
+        config: resolved.
+        device: where to train.
+        squares: uint8 [N, c, size, size], the real pictures.
+        ingredients: of `INGREDIENTS`, any of them.
+
+    Raises:
+        ConfigError: the config asks for what the plain recipe does not know.
+    """
+
+    def __init__(
+        self, config: GanConfig, device: torch.device, squares: Tensor, ingredients: Sequence[Ingredient] = ()
+    ) -> None:
+        for key in _LEFT_ALONE:
+            if getattr(config, key) != (default := GanConfig.model_fields[key].default):
+                raise ConfigError(
+                    f"The plain recipe knows no {key}, so there is nothing to compare with: leave it at {default} for this."
+                )
+        self.config, self.device, self.squares, self.ingredients = config, device, squares, frozenset(ingredients)
+        self._layout = torch.channels_last if "channels_last" in ingredients else torch.contiguous_format
+        torch.manual_seed(config.seed)
+        self.generator = self._place(build_generator(config))
+        self.discriminator = self._place(build_discriminator(config))
+        self.average = deepcopy(self.generator)
+        self.g_optimizer = self._optimizer(self.generator, config.learning_rate)
+        self.d_optimizer = self._optimizer(self.discriminator, config.d_learning_rate or config.learning_rate)
+        self._objective = objective(config.objective, config.label_smoothing)
+        self._rng = torch.Generator().manual_seed(config.seed)  # of flips and augmentations
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One training step, from 1 on; both losses, without penalties."""
+        losses = self._passes_once(step) if "both once" in self.ingredients else self._two_phases(step)
+        self._update_average()
+        return losses
+
+    def _two_phases(self, step: int) -> dict[str, Tensor]:
+        real = self._see(self._real(step))
+        fake = self._fake(step, _DISCRIMINATOR)
+        seen = self._see(fake.detach())
+        with self._autocast():
+            d_loss = self._objective.discriminator(self.discriminator(real).float(), self.discriminator(seen).float())
+        self._step_discriminator(step, d_loss, real, seen)
+
+        if "generator once" not in self.ingredients:
+            fake = self._fake(step, _GENERATOR)
+        with self._autocast():
+            fake_logits = self.discriminator(self._see(fake)).float()
+            real_logits = fake_logits.detach()
+            if self.config.objective == "relativistic":  # the others do not look at real pictures here
+                with torch.no_grad():
+                    real_logits = self.discriminator(real).float()
+        g_loss = self._objective.generator(real_logits, fake_logits)
+        self.g_optimizer.zero_grad()
+        g_loss.backward()
+        self.g_optimizer.step()
+        return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
+
+    def _passes_once(self, step: int) -> dict[str, Tensor]:
+        """Shen et al. 2021, "Training GANs in One Stage"."""
+        real = self._see(self._real(step))
+        fake = self._fake(step, _DISCRIMINATOR)
+        shown = fake.detach().requires_grad_()
+        seen = self._see(shown)
+        with self._autocast():
+            real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+        d_loss = self._objective.discriminator(real_logits, fake_logits)
+        g_loss = self._objective.generator(real_logits.detach(), fake_logits)
+        (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
+        self._step_discriminator(step, d_loss, real, seen.detach())
+        self.g_optimizer.zero_grad()
+        fake.backward(direction)
+        self.g_optimizer.step()
+        return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
+
+    def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor) -> None:
+        config = self.config
+        if step % config.penalty_every == 0:
+            for weight, pictures in ((config.r1, real), (config.r2, fake)):
+                if weight:
+                    loss = loss + weight * config.penalty_every * gradient_penalty(self.discriminator, pictures.float())
+        self.d_optimizer.zero_grad()
+        loss.backward(inputs=list(self.discriminator.parameters()) if "both once" in self.ingredients else None)
+        self.d_optimizer.step()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = self.config.ema_decay
+        averaged: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.generator.parameters())
+        if "fused updates" in self.ingredients:
+            get_ema_multi_avg_fn(decay)(averaged, current, None)
+        else:
+            for mean, weight in zip(averaged, current, strict=True):
+                mean.mul_(decay).add_(weight, alpha=1 - decay)
+        for mean, value in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            mean.copy_(value)
+
+    def _real(self, step: int) -> Tensor:
+        config = self.config
+        chosen = batch_indices(len(self.squares), config.batch_size, step - 1, config.seed)
+        real = self.squares[chosen].float() / 127.5 - 1
+        if config.flip:
+            flips = torch.rand(len(real), generator=self._rng) < 0.5
+            real[flips] = real[flips].flip(3)
+        return real.to(self.device, memory_format=self._layout)
+
+    def _fake(self, step: int, phase: int) -> Tensor:
+        latents = draw_latents(self.config, (step, phase), self.config.batch_size).to(self.device)
+        with self._autocast():
+            pictures: Tensor = self.generator(latents)
+        return pictures
+
+    def _see(self, pictures: Tensor) -> Tensor:
+        return augment(pictures, self.config.augment or (), self._rng)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled="bfloat16" in self.ingredients)
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        placed: nn.Module = network.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
+        return placed
+
+    def _optimizer(self, network: nn.Module, rate: float) -> torch.optim.Adam:
+        fused = True if "fused updates" in self.ingredients else None
+        return torch.optim.Adam(network.parameters(), rate, (self.config.beta1, self.config.beta2), fused=fused)

@@ -1,0 +1,130 @@
+"""What the docs claim of the shipped generators beyond their cards' metrics: are all kinds of pictures made, equally often?
+
+    python -m benchmarks.shipped_gans --digits digits-28.zip [--model exported/digits.onnx]
+    python -m benchmarks.shipped_gans --heads [--model exported/toon-heads.onnx]
+
+Digits are told apart by a small network that is trained here on the real ones, nine in ten of them, and tested on the tenth;
+heads by the colour of their corners, of which the drawings have five.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, parse_card
+from training.data.images import find_pictures
+from training.data.squares import load_squares
+
+SAMPLES = 2000
+SURE = 0.9
+"""A digit is told with certainty where the classifier gives it this probability."""
+
+BACKGROUNDS = ("b6e3f4", "c0aede", "d1d4f9", "ffd5dc", "ffdfbf")
+_CORNER = 6  # pixels
+_EPOCHS = 12
+_BATCH = 100
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def sample(model: Path, count: int, seed: int = 0) -> Bytes:
+    """Pictures of an exported generator: uint8 [count, h, w, c]."""
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    card = parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+    if not isinstance(card, GeneratorCard):
+        raise typer.BadParameter(f"{model} is no generator.")
+    latents = np.random.default_rng(seed).standard_normal((count, card.latent_size), dtype=np.float32)
+    rows = (session.run([OUTPUT], {"latents": batch})[0] for batch in np.split(latents, range(_BATCH, count, _BATCH)))
+    return np.concatenate(list(rows))
+
+
+def read_digits(data: Path) -> tuple[Tensor, Tensor]:
+    """Every digit and its class, the name of the folder it lies in: uint8 [N, 1, 28, 28] and int64 [N]."""
+    pictures = find_pictures(data)
+    squares, broken = load_squares(pictures, 28, 1)
+    names = [name for name in pictures.names if name not in broken]
+    return squares, torch.tensor([int(name.split("/")[-2]) for name in names])
+
+
+def train_classifier(digits: Tensor, classes: Tensor) -> tuple[nn.Module, float]:
+    """A small convolutional network, and its accuracy on the tenth of the digits that it has not seen."""
+    torch.manual_seed(0)
+    order = torch.randperm(len(digits))
+    test, learn = order[: len(order) // 10], order[len(order) // 10 :]
+    network = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(64 * 49, 128), nn.ReLU(), nn.Linear(128, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in track(range(_EPOCHS), "Training the classifier"):
+        for batch in learn[torch.randperm(len(learn))].split(_BATCH):
+            shift = [int(step) for step in torch.randint(-2, 3, (2,))]
+            loss = F.cross_entropy(network(digits[batch].float().roll(shift, (2, 3)) / 255), classes[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    network.eval()
+    return network, float((_classify(network, digits[test]).argmax(1) == classes[test]).float().mean())
+
+
+@torch.no_grad()
+def _classify(network: nn.Module, digits: Tensor) -> Tensor:
+    return torch.cat([network(batch.float() / 255).softmax(1) for batch in digits.split(_BATCH)])
+
+
+def background(pictures: Bytes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """For each picture [h, w, 3] the nearest of `BACKGROUNDS` to its upper corners, and its distance in grey levels (RMS)."""
+    corners = np.concatenate([pictures[:, :_CORNER, :_CORNER], pictures[:, :_CORNER, -_CORNER:]], axis=2)
+    colours = np.array([list(bytes.fromhex(colour)) for colour in BACKGROUNDS], dtype=float)
+    distances = np.sqrt(((corners.mean(axis=(1, 2))[:, None] - colours) ** 2).mean(axis=2))
+    return distances.argmin(axis=1), distances.min(axis=1)
+
+
+def _print_shares(title: str, names: Sequence[str], kinds: npt.NDArray[np.intp]) -> None:
+    table = Table("kind", "share", title=title)
+    for kind, name in enumerate(names):
+        table.add_row(name, f"{(kinds == kind).mean():.1%}")
+    Console().print(table)
+
+
+def main(
+    digits: Annotated[Path | None, typer.Option(help="Zip or folder of digits, a folder a class.")] = None,
+    heads: Annotated[bool, typer.Option("--heads", help="Look at the heads' backgrounds.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Exported generator; the shipped one where none is named.")] = None,
+) -> None:
+    """Print the shares of the kinds of pictures among 2,000 samples."""
+    if digits:
+        network, accuracy = train_classifier(*read_digits(digits))
+        samples = torch.from_numpy(sample(model or Path("exported/digits.onnx"), SAMPLES)).permute(0, 3, 1, 2)
+        chances, kinds = _classify(network, samples).max(dim=1)
+        _print_shares("Digits", [str(digit) for digit in range(10)], kinds.numpy())
+        sure = (chances >= SURE).float().mean()
+        typer.echo(
+            f"The classifier is right in {accuracy:.1%} of unseen real digits, and sure (>= {SURE}) of {sure:.1%} of samples."
+        )
+    if heads:
+        nearest, distances = background(sample(model or Path("exported/toon-heads.onnx"), SAMPLES))
+        _print_shares("Backgrounds", BACKGROUNDS, nearest)
+        typer.echo(
+            f"Distance to the nearest, in grey levels: median {np.median(distances):.1f}, nine in ten under "
+            f"{np.quantile(distances, 0.9):.1f}."
+        )
+    if not (digits or heads):
+        sys.exit("Say what to look at: --digits ZIP or --heads.")
+
+
+if __name__ == "__main__":
+    typer.run(main)

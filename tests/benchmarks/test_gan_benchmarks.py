@@ -1,0 +1,199 @@
+"""The GAN benchmarks, run whole but tiny; and that both training steps they compare do the same."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.gan_recipes import DEFAULT, RECIPES, gan_recipes, recipe_config
+from benchmarks.gan_step import OURS, PLAIN, _ordinary, compare, contestants, gan_step, race
+from benchmarks.plain_gan import INGREDIENTS, PlainGan
+from benchmarks.recipe_results import Outcome, markdown
+from tests.training.conftest import draw
+from training.config import GanConfig, resolve
+from training.devices import best_precision, launch
+from training.errors import ConfigError, RunError
+from training.loops.adversaries import Adversaries
+from training.loops.gan_setup import resolve_gan
+from training.report.stats import Event, Stats, read_stats
+from training.run import GanPlan, Run
+
+CPU = torch.device("cpu")
+TINY = {"image_size": 16, "width": 4, "batch_size": 8, "latent_size": 8, "penalty_every": 2}
+
+
+def tiny(**changes: object) -> GanConfig:
+    return resolve_gan(resolve({**TINY, **changes}, GanConfig, "tiny"), 10_000, False, CPU)
+
+
+@pytest.fixture
+def squares() -> torch.Tensor:
+    return torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("objective", ["bce", "hinge", "relativistic"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_plain_step_lowers_the_same_losses(objective: str, shared: bool, squares: torch.Tensor) -> None:
+    config = tiny(objective=objective, shared_pass=shared, precision="float32", ema_decay=0.0)
+    ours = Adversaries(config, launch(CPU, "float32"), squares)
+    plain = PlainGan(config, CPU, squares, ["both once"] if shared else ["generator once"])
+    for step in (1, 2):  # the second with penalties
+        expected, found = ours.step(step), plain.step(step)
+        torch.testing.assert_close(found["d_loss"], expected["d_loss"], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found["g_loss"], expected["g_loss"], rtol=1e-4, atol=1e-5)
+    for a, b in ((ours.generator, plain.generator), (ours.discriminator, plain.discriminator)):
+        for one, other in zip(a.parameters(), b.parameters(), strict=True):
+            assert (one - other).abs().max() < 4e-4  # no more than a step apart, where a gradient is nearly 0
+            assert (one - other).abs().mean() < 2e-5
+    for mean, weight in zip(plain.average.parameters(), plain.generator.parameters(), strict=True):
+        assert torch.equal(mean, weight)  # ema_decay 0
+
+
+def test_without_ingredients_each_phase_has_fake_pictures_of_its_own(squares: torch.Tensor) -> None:
+    config = tiny(precision="float32")
+    plain, once = PlainGan(config, CPU, squares), PlainGan(config, CPU, squares, ["generator once"])
+    first, other = plain.step(1), once.step(1)
+    torch.testing.assert_close(first["d_loss"], other["d_loss"])
+    assert first["g_loss"] != other["g_loss"]
+
+
+def test_every_ingredient_keeps_the_mathematics(squares: torch.Tensor) -> None:
+    config = tiny(precision="float32")
+    plain = PlainGan(config, CPU, squares).step(1)["d_loss"]
+    for ingredient in INGREDIENTS:
+        found = PlainGan(config, CPU, squares, [ingredient]).step(1)["d_loss"]
+        torch.testing.assert_close(found, plain, rtol=0.02 if ingredient == "bfloat16" else 1e-5, atol=1e-5)
+
+
+def test_what_the_plain_recipe_does_not_know_is_refused(squares: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match="knows no pack, so there is nothing to compare with: leave it at 1"):
+        PlainGan(tiny(pack=2), CPU, squares)
+
+
+def test_a_slice_weighs_steps_with_penalties_as_often_as_they_come() -> None:
+    assert [_ordinary(number, 4) for number in range(1, 8)] == [1, 2, 3, 5, 6, 7, 9]
+    assert [_ordinary(number, 0) for number in range(1, 4)] == [1, 2, 3]
+    seen: list[int] = []
+    race({PLAIN: seen.append}, tiny(r1=1.0, r2=0.0, penalty_every=4), CPU, rounds=2, slice_seconds=0.0)
+    assert seen == [1, 4, 1, 8, 1, 12]  # an ordinary step and one with penalties: warm-up, then each round
+    seen.clear()
+    race({PLAIN: seen.append}, tiny(r1=0.0, r2=0.0), CPU, rounds=1, slice_seconds=0.0)
+    assert seen == [1, 1]
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    plain, ours = compare({PLAIN: [10.0, 5.0, 20.0], OURS: [20.0, 5.0, 30.0]})
+    assert (plain.pictures_per_second, plain.ratio) == (10.0, 1.0)
+    assert (ours.pictures_per_second, ours.ratio, ours.lowest, ours.highest) == (20.0, 1.5, 1.0, 2.0)
+
+
+def test_the_speeds_of_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = [f"{key}={value}" for key, value in TINY.items()]
+    gan_step("toon-heads", changes, "cpu", seconds=0.02, slice_=0.01, ablation=True, json_=tmp_path / "speeds.json")
+    speeds = json.loads((tmp_path / "speeds.json").read_text())["speeds"]
+    here = [name for name in INGREDIENTS if name != "bfloat16" or best_precision(CPU) == "bfloat16"]
+    names = [PLAIN, *(f"plain + {name}" for name in here), *(f"... + {name}" for name in here[1:]), OURS]
+    assert [speed["name"] for speed in speeds] == names
+    for speed in speeds:
+        assert speed["pictures_per_second"] > 0
+        assert 0 < speed["lowest"] <= speed["ratio"] <= speed["highest"] < math.inf
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in here)
+    assert list(contestants(tiny(), CPU, ablation=False)) == [PLAIN, OURS]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index in range(24):
+        draw(index, (20, 18)).save(folder / f"{index}.png")
+    return folder
+
+
+def compare_recipes(pictures: Path, out: Path, only: list[str], images: int = 32) -> str:
+    set_ = ["batch_size=16", "latent_size=8", "evaluate_samples=16"]
+    gan_recipes(
+        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, only=only, set_=set_,
+        table=out.with_suffix(".md"), device="cpu",
+    )  # fmt: skip
+    return out.with_suffix(".md").read_text()
+
+
+def rows(table: str) -> list[list[str]]:
+    lines = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "recipes"
+    compare_recipes(pictures, out, ["classic"])
+    checkpoint, stats = out / "classic" / "checkpoint.pt", out / "classic" / "stats.jsonl"
+    made, measured = checkpoint.stat().st_mtime_ns, [row["frechet"] for row in read_stats(stats, 16).evaluations]
+
+    table = rows(compare_recipes(pictures, out, []))
+    assert [row[0] for row in table] == [recipe.title for recipe in RECIPES.values()]
+    for _, by_images, by_time, speed, _ in table:
+        numbers = [*by_images.split(", "), *by_time.removesuffix(" *").split(", "), speed]
+        assert len(numbers) == 7
+        assert all(math.isfinite(float(number.replace(",", ""))) for number in numbers)
+    with Image.open(out / "recipes.png") as sheet:
+        assert sheet.height >= 7 * 16
+    assert checkpoint.stat().st_mtime_ns == made
+
+    checkpoint.unlink()  # as if it had been killed before its first
+    compare_recipes(pictures, out, ["classic"])
+    assert [row["frechet"] for row in read_stats(stats, 16).evaluations] == measured
+
+    with pytest.raises(RunError, match=r"was trained with other settings or pictures\. Name another --out"):
+        compare_recipes(pictures, out, ["classic"], images=64)
+
+
+def test_an_unknown_recipe_is_named(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"There is no recipe clasic\. Known: classic, ttur, "):
+        compare_recipes(pictures, tmp_path / "recipes", ["clasic"])
+
+
+def test_a_recipe_goes_before_what_all_have_in_common() -> None:
+    common = {"learning_rate": 1e-3, "batch_size": 16, "images": 1600}
+    classic, default = recipe_config("classic", common, 7), recipe_config(DEFAULT, common, 7)
+    assert (classic.learning_rate, classic.batch_size, classic.discriminator_norm) == (2e-4, 16, True)
+    assert default == GanConfig(
+        learning_rate=1e-3, batch_size=16, images=1600, evaluate_every=15, sample_every=15, checkpoint_every=15
+    )
+
+
+def outcome(folder: Path, name: str, rate: float, frechets: list[float], events: tuple[Event, ...] = ()) -> Outcome:
+    """A run whose evaluations came every 100 images, at so many pictures/s."""
+    rows = []
+    for turn, frechet in enumerate(frechets, 1):
+        place = {"step": 10.0 * turn, "images": 100.0 * turn}
+        rows += [place | {"pictures_per_second": rate}, place | {"frechet": frechet, "density": 0.5, "coverage": 0.25}]
+    plan = GanPlan(config=GanConfig(channels=3, images=300, batch_size=10, features="pixels"), data="heads.zip", pictures=40)
+    return Outcome(name, name.title(), Run.create(folder / name, plan), Stats(tuple(rows), events))
+
+
+def test_equal_images_and_equal_time(tmp_path: Path) -> None:
+    alike = "The samples are nearly all alike: diversity 0.10, where real pictures have 1."
+    events = (
+        Event(10, 100, f"{alike} The discriminator has won: it tells real from fake. Try another --set: pack=2."),
+        Event(20, 200, alike),
+    )
+    slow = outcome(tmp_path, "slow", 2.0, [90.0, 60.0, 40.0], events)  # 50 s, 100 s, 150 s
+    default = outcome(tmp_path, "default", 4.0, [80.0, 50.0, 30.0])  # 25 s, 50 s, 75 s
+    fast = outcome(tmp_path, "fast", 10.0, [70.0, 65.0, 55.0])  # done after 30 s
+    assert slow.curve.seconds.tolist() == [50, 100, 150]
+    table = markdown([slow, default, fast], "default")
+    assert "at 300 images | the same after 75 seconds of training" in table
+    assert "heads.zip: 40 pictures, 64x64, width 64, batches of 10, seed 0; measured in pixels features." in table
+    won = "The samples are nearly all alike (first at 100 images). The discriminator has won (first at 100 images)."
+    assert rows(table) == [
+        ["Slow", "40.0, 0.50, 0.25", "75.0, 0.50, 0.25", "2", won],
+        ["Default", "30.0, 0.50, 0.25", "30.0, 0.50, 0.25", "4", "nothing"],
+        ["Fast", "55.0, 0.50, 0.25", "55.0, 0.50, 0.25 *", "10", "nothing"],
+    ]
+    assert "was finished before that time" in table
+    assert "after 30 seconds" in markdown([slow, fast], "default")  # the quickest where there is no default

@@ -1,0 +1,25 @@
+"""Run by test_gan_run.py in two processes: trains a few steps, each process writes what it ended with.
+
+python -m tests.training.processes FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from training.config import GanConfig
+from training.devices import launch
+from training.loops.adversaries import Adversaries
+
+CONFIG = GanConfig(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty_every=2)
+PICTURES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+if __name__ == "__main__":
+    fabric = launch(torch.device("cpu"), "float32", processes=2)
+    adversaries = Adversaries(CONFIG, fabric, PICTURES)
+    batches = [adversaries._real(step) for step in (1, 2, 3)]
+    for step in (1, 2, 3):
+        adversaries.step(step)
+    parts = {name: part.state_dict() for name, part in adversaries.parts.items()}
+    torch.save({"real": batches, **parts}, Path(sys.argv[1]) / f"{fabric.global_rank}.pt")

@@ -1,0 +1,125 @@
+"""The networks that metrics are measured in, with random weights where they have any."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.errors import ConfigError, WeightsError
+from training.metrics.features import FEATURES, build_features, extract
+
+# isort: split
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
+
+
+class _Untrained(FeatureExtractorInceptionV3):
+    """Inception v3 as it is before its weights are loaded."""
+
+    def load_state_dict(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inception v3 as a local file holds it, but with random weights."""
+    folder = tmp_path_factory.mktemp("inception")
+    torch.save({}, folder / "none.pth")
+    torch.manual_seed(0)
+    state = _Untrained("inception-v3-compat", ["2048"], str(folder / "none.pth")).state_dict()
+    torch.save({name: value.half() for name, value in state.items()}, folder / "inception.pth")
+    return folder / "inception.pth"
+
+
+def pictures(count: int, channels: int = 3, size: int = 32) -> Tensor:
+    return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def test_inception(inception_weights: Path) -> None:
+    network = build_features("inception", inception_weights)
+    assert network.name == "Inception v3 pool, 2048"
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    grey = pictures(2, channels=1)
+    features = extract(network, grey)
+    assert (features.shape, features.dtype) == ((2, 2048), torch.float32)
+    assert not torch.equal(features[0], features[1])
+    assert torch.equal(extract(network, grey[:1].repeat(1, 3, 1, 1)), extract(network, grey[:1]))
+
+
+def test_vgg(vgg_weights: Path) -> None:
+    network = build_features("vgg", vgg_weights)
+    assert network.name == "VGG-16 relu4_3, mean over positions"
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    grey = pictures(2, channels=1)
+    features = extract(network, grey)
+    assert (features.shape, features.dtype) == ((2, 512), torch.float32)
+    assert (features >= 0).all()
+    assert torch.equal(extract(network, grey.repeat(1, 3, 1, 1)), features)
+
+
+def test_pixels_are_means_of_areas() -> None:
+    network = build_features("pixels")
+    assert network.name == "pixels at 16 x 16"
+    picture = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    picture[0, 0, :2, :2] = torch.tensor([[10, 20], [30, 40]])  # becomes the first of 16 x 16
+    picture[0, 0, 31, 31] = 200  # a quarter of the last
+    features = extract(network, picture)[0]
+    assert features.shape == (256,)
+    assert (features[0].item(), features[-1].item(), features.sum().item()) == (25, 50, 75)
+    assert extract(network, pictures(2)).shape == (2, 3 * 256)
+
+
+def test_extract_takes_one_tensor_or_batches() -> None:
+    network, many = build_features("pixels"), pictures(7)
+
+    def batches() -> Iterator[Tensor]:
+        yield many[:4]
+        yield many[4:]
+
+    whole = network(many)
+    assert torch.equal(extract(network, many, batch_size=3), whole)
+    assert torch.equal(extract(network, batches()), whole)
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg"])
+def test_weights_that_cannot_be_downloaded(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # and a network that refuses at once
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(WeightsError, match=r"Download https://.* --weights FILE\. Or take --features pixels"):
+        build_features("inception" if name == "inception" else "vgg")
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg"])
+def test_files_that_are_no_weights(name: str, tmp_path: Path) -> None:
+    torch.save({"layer1.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    for file in ("none.pth", "broken.pth", "other.pth"):
+        with pytest.raises(WeightsError, match=rf"{file} (cannot be read|is no).* Or take --features pixels"):
+            build_features("inception" if name == "inception" else "vgg", tmp_path / file)
+
+
+class _Bomb:
+    def __init__(self, target: Path) -> None:
+        self._target = target
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self._target,)
+
+
+def test_code_in_a_file_of_weights_does_not_run(tmp_path: Path) -> None:
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(_Bomb(tmp_path / "ran")))
+    with pytest.raises(WeightsError, match=r"bomb.pth cannot be read"):
+        build_features("inception", tmp_path / "bomb.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pixels_take_no_weights(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Pixels have no weights"):
+        build_features("pixels", tmp_path / "vgg.pth")
+    assert list(FEATURES) == ["inception", "vgg", "pixels"]

@@ -1,0 +1,48 @@
+"""How a command of the command line ends when something goes wrong: in words, never in a traceback."""
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+
+from training.errors import TrainingError
+
+P = ParamSpec("P")
+
+
+def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what the user can mend into a message and exit code 2, and Ctrl-C into exit code 130."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+        try:
+            command(*args, **kwargs)
+        except TrainingError as error:
+            typer.secho(f"Error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from None
+        except UnicodeError as error:
+            typer.secho(f"Error: a name or a file that is not UTF-8: {error}.", fg="red", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+            raise typer.Exit(2) from None
+        except (MemoryError, RuntimeError) as error:
+            # torch has a class for the GPU's memory, but none for the CPU's
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            typer.secho(
+                "Error: not enough memory. Lower batch_size, width or the size of the pictures by --set; to evaluate, lower "
+                "--samples.",
+                fg="red",
+                err=True,
+            )
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped

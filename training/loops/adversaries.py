@@ -1,0 +1,226 @@
+"""The two networks of a GAN in training: their optimizers, the average that is exported, and one step of both."""
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.config import GanConfig
+from training.data.order import batch_indices
+from training.loops.gan_setup import build_discriminator, build_generator, draw_latents, refuse_uneven
+from training.losses.augment import augment
+from training.losses.gan import gradient_penalty, objective
+from training.run import Stateful
+from training.schedules import rate_factor
+
+_LATENTS, _FLIPS, _SIGHT = 1, 2, 4  # streams of random numbers, told apart in their seeds; 3 is that of the sample grid
+
+Batch = TypeVar("Batch", Tensor, np.ndarray)
+Tensors = tuple[Tensor, ...] | list[Tensor]
+Losses = dict[Literal["d_loss", "g_loss", "d_accuracy"], Tensor]
+
+
+class Adversaries:
+    """Generator and discriminator, in training against each other.
+
+    All that is random in a step is drawn from (seed, step), so nothing but the parts below has to be saved. With several
+    processes each takes its share of every batch, and the gradients are averaged: the same mathematics as one process with
+    the whole batch (but for batch normalisation, whose statistics are those of each share).
+
+    Args:
+        config: resolved: channels and augment are known.
+        fabric: launched; carries device, precision and processes.
+        squares: uint8 [N, c, size, size], the real pictures to learn from.
+
+    Attributes:
+        average: exponential moving average (EMA) of the generator: what is sampled and exported.
+        parts: all that a checkpoint holds of them.
+        damping: multiplies both learning rates; lowered when a run had to go back.
+
+    Raises:
+        ConfigError: an unknown architecture or size, or a batch that cannot be shared by the processes.
+    """
+
+    def __init__(self, config: GanConfig, fabric: Fabric, squares: Tensor) -> None:
+        self.config, self.fabric, self.squares = config, fabric, squares
+        self.damping = 1.0
+        refuse_uneven(config, fabric.world_size)
+        torch.manual_seed(config.seed)
+        self.generator = self._place(build_generator(config))
+        self.discriminator = self._place(build_discriminator(config))
+        self.average = AveragedModel(self.generator, multi_avg_fn=_moving_average(config.ema_decay), use_buffers=True)
+        self.g_optimizer = self._optimizer(self.generator)
+        self.d_optimizer = self._optimizer(self.discriminator)
+        self.parts: dict[str, Stateful] = {
+            "generator": self.generator, "discriminator": self.discriminator, "average": self.average,
+            "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
+        }  # fmt: skip
+        self._objective = objective(config.objective, config.label_smoothing)
+
+    def step(self, step: int) -> Losses:
+        """One training step.
+
+        Args:
+            step: which, from 1 on.
+
+        Returns:
+            Scalars: both losses, and the share of pairs whose real picture has the higher logit (0.5: the discriminator
+            cannot tell; 1: it is always right).
+        """
+        config = self.config
+        factor = rate_factor(config, (step - 0.5) / config.steps) * self.damping
+        _set_rate(self.g_optimizer, config.learning_rate * factor)
+        _set_rate(self.d_optimizer, (config.d_learning_rate or config.learning_rate) * factor)
+        shared = config.shared_pass and config.d_steps == config.g_steps == 1
+        losses = self._shared_step(step) if shared else self._separate_steps(step)
+        self.average.update_parameters(self.generator)
+        return losses
+
+    def _shared_step(self, step: int) -> Losses:
+        """Both phases from one pass through both networks: Shen et al. 2021, "Training GANs in One Stage".
+
+        The generator learns from the discriminator as it was before its step, so the logits of the fake pictures serve
+        both losses; only their gradients differ.
+        """
+        rng = self._random(step, _SIGHT)
+        real = self._see(self._real(step), step, rng)
+        fake = self._fake(step)
+        shown = fake.detach().requires_grad_()
+        with self.fabric.autocast():
+            seen = self._see(shown, step, rng)
+            real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+        d_loss = self._objective.discriminator(real_logits, fake_logits)
+        g_loss = self._objective.generator(real_logits.detach(), fake_logits)
+        (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
+        self._step_discriminator(step, d_loss, real, seen)
+        self.g_optimizer.zero_grad()
+        fake.backward(direction)
+        self._update(self.g_optimizer)
+        return _losses(d_loss, g_loss, real_logits, fake_logits)
+
+    def _separate_steps(self, step: int) -> Losses:
+        """The classical two phases: `d_steps` of the discriminator, then `g_steps` of the generator."""
+        config = self.config
+        for turn in range(config.d_steps):
+            number = (step - 1) * config.d_steps + turn + 1  # of the real batch
+            rng = self._random(number, _SIGHT)
+            fake = self._fake(step, turn)
+            with self.fabric.autocast():
+                real, seen = self._see(self._real(number), step, rng), self._see(fake.detach(), step, rng)
+                real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+            d_loss = self._objective.discriminator(real_logits, fake_logits)
+            self._step_discriminator(step, d_loss, real, seen)
+
+        self.discriminator.requires_grad_(False)
+        for turn in range(config.g_steps):
+            if turn:  # the first turn passes the last pictures that the discriminator has just learned from
+                fake = self._fake(step, config.d_steps + turn)
+            with self.fabric.autocast():
+                with torch.no_grad():
+                    real_again = self.discriminator(real).float()
+                g_loss = self._objective.generator(real_again, self.discriminator(self._see(fake, step, rng)).float())
+            self.g_optimizer.zero_grad()
+            g_loss.backward()
+            self._update(self.g_optimizer)
+        self.discriminator.requires_grad_(True)
+        return _losses(d_loss, g_loss, real_logits, fake_logits)
+
+    def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor) -> None:
+        config = self.config
+        if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
+            return
+        if (config.r1 or config.r2) and step % config.penalty_every == 0:  # lazily: Karras et al. 2020
+            for weight, pictures in ((config.r1, real), (config.r2, fake)):
+                if weight:
+                    penalty = gradient_penalty(self.discriminator, pictures.float())
+                    loss = loss + weight * config.penalty_every * penalty
+        self.d_optimizer.zero_grad()
+        loss.backward(inputs=list(self.discriminator.parameters()))
+        self._update(self.d_optimizer)
+
+    def _update(self, optimizer: torch.optim.Optimizer) -> None:
+        """Step, with the gradients averaged over the processes."""
+        if self.fabric.world_size > 1:
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            mean = mean_over_processes(self.fabric, torch.cat([gradient.flatten() for gradient in gradients]))
+            for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+        optimizer.step()
+
+    def _real(self, number: int) -> Tensor:
+        """This process's share of a real batch; the first batch is number 1."""
+        config = self.config
+        chosen = self._share(batch_indices(len(self.squares), config.batch_size, number - 1, config.seed))
+        real = self.squares[chosen].float() / 127.5 - 1
+        if config.flip:
+            flips = self._share(np.random.default_rng((config.seed, number - 1, _FLIPS)).random(config.batch_size) < 0.5)
+            real[flips] = real[flips].flip(3)
+        return real.to(self.fabric.device, memory_format=torch.channels_last)
+
+    def _fake(self, step: int, turn: int = 0) -> Tensor:
+        latents = draw_latents(self.config, (step, _LATENTS, turn) if turn else (step, _LATENTS), self.config.batch_size)
+        with self.fabric.autocast():
+            pictures: Tensor = self.generator(self._share(latents).to(self.fabric.device))
+        return pictures
+
+    def _see(self, pictures: Tensor, step: int, rng: torch.Generator) -> Tensor:
+        """Pictures as the discriminator gets them: augmented, under noise, packed (Lin et al. 2018, "PacGAN")."""
+        config = self.config
+        pictures = augment(pictures, config.augment or (), rng)
+        if config.instance_noise:
+            noise = torch.randn(pictures.shape, generator=rng).to(pictures)
+            pictures = pictures + config.instance_noise * (1 - step / config.steps) * noise
+        if config.pack == 1:
+            return pictures
+        n, channels, height, width = pictures.shape
+        return pictures.reshape(n // config.pack, config.pack * channels, height, width)
+
+    def _random(self, number: int, stream: int) -> torch.Generator:
+        """The random numbers of one step, of this process."""
+        seeds = np.random.SeedSequence((self.config.seed, number, stream, self.fabric.global_rank))
+        return torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
+
+    def _share(self, batch: Batch) -> Batch:
+        """The rows of this process."""
+        size = self.config.batch_size // self.fabric.world_size
+        return batch[self.fabric.global_rank * size : (self.fabric.global_rank + 1) * size]
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        """On the device, its convolutions' weights in the order of memory that they are fastest in."""
+        placed: nn.Module = network.to(device=self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed
+
+    def _optimizer(self, network: nn.Module) -> torch.optim.Adam:
+        betas = (self.config.beta1, self.config.beta2)
+        return torch.optim.Adam(network.parameters(), betas=betas, fused=self.fabric.device.type in {"cpu", "cuda"})
+
+
+def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
+    """The mean of a tensor over all processes of a run, the same in each."""
+    mean = fabric.all_reduce(value, reduce_op="mean")
+    assert isinstance(mean, Tensor)  # noqa: S101  Fabric reduces collections as well, so its type does not tell
+    return mean
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _losses(d_loss: Tensor, g_loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Losses:
+    accuracy = (real_logits > fake_logits).float().mean()
+    return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach(), "d_accuracy": accuracy}
+
+
+def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """EMA whose memory grows with the run, so that the first samples are not those of the untrained network."""
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(now)(averaged, current, count)
+
+    return update

@@ -1,0 +1,99 @@
+"""What a GAN's config leaves open, decided; and what is built from one that is decided."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.config import GanConfig
+from training.devices import Precision, best_precision
+from training.errors import ConfigError
+from training.losses.augment import AUGMENTATIONS, FEW_PICTURES
+from training.networks.registry import GANS, GanArchitecture
+
+
+def build_generator(config: GanConfig) -> nn.Module:
+    """The generator of a resolved config, untrained.
+
+    Raises:
+        ConfigError: no such architecture, or not at this size.
+    """
+    return _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
+
+
+def build_discriminator(config: GanConfig) -> nn.Module:
+    """The discriminator of a resolved config, untrained. Raises as `build_generator`."""
+    return _architecture(config).discriminator(
+        config.image_size,
+        channels_of(config) * config.pack,
+        config.discriminator_width or config.width,
+        config.discriminator_norm,
+    )
+
+
+def channels_of(config: GanConfig) -> Literal[1, 3]:
+    """The channels of a config in which they are resolved, 1 or 3.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if config.channels is None:
+        raise ConfigError("channels must be resolved before a network is built: set channels to 1 or 3.")
+    return config.channels
+
+
+def precision_of(config: GanConfig) -> Precision:
+    """The precision of a config in which it is resolved.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if config.precision == "auto":
+        raise ConfigError("precision must be resolved before a training: set precision to float32 or bfloat16.")
+    return config.precision
+
+
+def refuse_uneven(config: GanConfig, processes: int) -> None:
+    """Refuse a batch that so many processes cannot share.
+
+    Raises:
+        ConfigError: says which sizes they can.
+    """
+    least = config.pack * processes
+    if config.batch_size % least:
+        packs = f" in packs of {config.pack}" if config.pack > 1 else ""
+        raise ConfigError(
+            f"batch_size {config.batch_size} cannot be shared by {processes} processes{packs}. Choose a multiple of {least}."
+        )
+
+
+def resolve_gan(config: GanConfig, pictures: int, grey: bool, device: torch.device) -> GanConfig:
+    """Decide what a config leaves open, from the pictures and the device; what it says is kept.
+
+    Args:
+        config: as it was read.
+        pictures: how many there are.
+        grey: whether all of them are.
+        device: where to train.
+    """
+    few = pictures < FEW_PICTURES
+    return config.model_copy(
+        update={
+            "channels": config.channels or (1 if grey else 3),
+            "augment": (tuple(AUGMENTATIONS) if few else ()) if config.augment is None else config.augment,
+            "precision": best_precision(device) if config.precision == "auto" else config.precision,
+        }
+    )
+
+
+def draw_latents(config: GanConfig, place: tuple[int, ...], count: int) -> Tensor:
+    """Float [count, latent_size] from N(0, 1), a function of the config's seed and the place they are for."""
+    rng = np.random.default_rng((config.seed, *place))
+    return torch.from_numpy(rng.standard_normal((count, config.latent_size), dtype=np.float32))
+
+
+def _architecture(config: GanConfig) -> GanArchitecture:
+    if config.architecture not in GANS:
+        raise ConfigError(f"There is no architecture {config.architecture}. Known: {', '.join(sorted(GANS))}.")
+    return GANS[config.architecture]

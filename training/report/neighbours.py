@@ -1,0 +1,115 @@
+"""Inventions or copies? Each sample beside the training pictures that are most like it.
+
+How to read the sheet: a row is a sample, then, after the gap, the training pictures nearest to it. Neighbours that are alike in
+kind but differ in shape, colour and detail: the generator invents. A neighbour that is the same picture: it copies.
+
+How to read the number (`novelty`): how far samples lie from the training pictures, measured in how far training pictures lie
+from each other. About 1 or more: a sample is as new as one more picture of the folder would be. Near 0: copies. Much above 1
+it says only that samples are unlike the training pictures, which bad pictures are as well: look at them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from training.files import write_whole
+from training.pictures import grid
+
+_QUERIES = 1000  # training pictures whose own neighbours are looked up: enough for a median, and quick
+_BLOCK = 2**24  # distances at a time
+_SPARE = 16  # candidates more than asked for
+_NOVELTY = "novelty"  # where neighbours.png keeps the number
+
+
+def nearest_distances(queries: Tensor, features: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """The k nearest of `features` to each query by Euclidean distance, nearest first.
+
+    Args:
+        queries: float [n, d].
+        features: float [N, d], N at least k.
+        k: how many.
+
+    Returns:
+        Distances float [n, k] and indices int64 [n, k]. Equal rows are at distance 0 exactly.
+    """
+    centre = features.mean(0)
+    queries, features = queries - centre, features - centre  # shorter rows lose less in rounding
+    distances, indices = [], []
+    for block in queries.split(max(1, _BLOCK // len(features))):
+        # Matrix products find candidates quickly but lose small distances in rounding; those of the candidates are exact.
+        candidates = torch.cdist(block, features).topk(min(k + _SPARE, len(features)), largest=False).indices
+        exact, order = (block[:, None] - features[candidates]).norm(dim=2).sort(dim=1)
+        distances.append(exact[:, :k])
+        indices.append(candidates.gather(1, order[:, :k]))
+    return torch.cat(distances), torch.cat(indices)
+
+
+def novelty(sample_features: Tensor, training_features: Tensor) -> float:
+    """Tells copies from inventions; see the head of this file for how to read it.
+
+    The median distance from a sample to the nearest training picture, divided by the median distance from a training picture
+    to the nearest other one (over 1000 of them at most, evenly spread). Where pictures are mirrored in training, pass mirrored
+    ones as well, or a copy of a mirrored picture goes unnoticed.
+
+    Args:
+        sample_features: float [n, d].
+        training_features: float [N, d], N at least 2, in the same feature space.
+
+    Returns:
+        0 or more; infinite where more than half of the training pictures have an exact double and the samples are none.
+    """
+    ours = nearest_distances(sample_features, training_features)[0].median().item()
+    spread = torch.linspace(0, len(training_features) - 1, min(_QUERIES, len(training_features))).long()
+    # The nearest to a training picture is itself, at distance 0; the second is the nearest other.
+    theirs = nearest_distances(training_features[spread], training_features, 2)[0][:, 1].median().item()
+    if theirs == 0:
+        return 0.0 if ours == 0 else float("inf")
+    return ours / theirs
+
+
+def neighbours_sheet(
+    samples: Tensor, sample_features: Tensor, training: Tensor, training_features: Tensor, k: int = 3
+) -> Image.Image:
+    """One row a sample: the sample, a gap, its k nearest training pictures. The samples nearest to one come first.
+
+    Args:
+        samples: uint8 [n, c, h, w].
+        sample_features: float [n, d].
+        training: uint8 [N, c, h, w].
+        training_features: float [N, d], in the same feature space.
+        k: neighbours a row.
+    """
+    distances, indices = nearest_distances(sample_features, training_features, k)
+    order = distances[:, 0].argsort()
+    left = grid(_rows(samples[order.to(samples.device)]), columns=1)
+    right = grid(_rows(training[indices[order].flatten().to(training.device)]), columns=k)
+    gap = samples.shape[3] // 3
+    sheet = Image.new(left.mode, (left.width + gap + right.width, left.height), "white")
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (left.width + gap, 0))
+    return sheet
+
+
+def write_neighbours(path: Path, sheet: Image.Image, number: float) -> None:
+    """Write the sheet as PNG, the `novelty` inside, where `read_novelty` and so the report finds it."""
+    info = PngInfo()
+    info.add_text(_NOVELTY, repr(number))
+    write_whole(path, lambda partial: sheet.save(partial, format="PNG", pnginfo=info))
+
+
+def read_novelty(path: Path) -> float | None:
+    """The number inside a PNG that `write_neighbours` wrote; None where there is none."""
+    with Image.open(path) as sheet:
+        try:
+            return float(sheet.info[_NOVELTY])
+        except (KeyError, ValueError):
+            return None
+
+
+def _rows(pictures: Tensor) -> npt.NDArray[np.uint8]:
+    return pictures.permute(0, 2, 3, 1).cpu().numpy()

@@ -1,0 +1,112 @@
+"""Reads stats.jsonl: the reports, evaluations and events of a GAN run.
+
+    {"step": 20, "images": 1280, "d_loss": 1.31, "g_loss": 0.82, "d_accuracy": 0.71, "pictures_per_second": 265.1}
+    {"step": 600, "images": 38400, "frechet": 41.2, "precision": 0.62, "recall": 0.31, "density": 0.8, "coverage": 0.6}
+    {"step": 600, "images": 38400, "event": "The generator makes nearly the same picture again and again."}
+
+Any key but `step` may be missing: older runs wrote fewer, and a killed one leaves a line that is cut off.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+METRICS = {
+    "frechet": ("Frechet", "distance of all generated pictures from all real ones; lower is better, 0 is the same"),
+    "density": ("Density", "how closely generated pictures keep to real ones; 1 is as real ones do, above is safer"),
+    "coverage": ("Coverage", "share of the real pictures that have a generated one nearby; low where variety is lost"),
+    "precision": ("Precision", "share of the generated pictures that could be real"),
+    "recall": ("Recall", "share of the real pictures that the generator could have made"),
+    "diversity": ("Diversity", "how much generated pictures differ from each other; 1 is as real ones do, near 0 is collapse"),
+}  # fmt: skip
+"""What an evaluation measures: key -> name and how to read it, in the order in which it is shown."""
+
+Row = dict[str, float]  # the numbers of one line by key; `step` and `images` are always there
+
+
+class Event(NamedTuple):
+    """Something that a user should know, and when it was."""
+
+    step: int
+    images: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What stats.jsonl says, oldest first. Numbers that are not finite are left out."""
+
+    rows: tuple[Row, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    def series(self, key: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Images seen and values, float [m] each, of the m lines that have this key."""
+        points = [(row["images"], row[key]) for row in self.rows if key in row]
+        images, values = np.array(points, np.float64).reshape(-1, 2).T
+        return images, values
+
+    @property
+    def evaluations(self) -> list[Row]:
+        """The lines that hold metrics."""
+        return [row for row in self.rows if METRICS.keys() & row.keys()]
+
+    @property
+    def best(self) -> Row | None:
+        """The evaluation of the smallest Frechet distance; the first of equals, None where there is none."""
+        return min((row for row in self.rows if "frechet" in row), key=lambda row: row["frechet"], default=None)
+
+    @property
+    def step(self) -> int:
+        """Steps done by the last line."""
+        return int(max((row["step"] for row in self.rows), default=0))
+
+    @property
+    def images(self) -> int:
+        """Real pictures shown by the last line, repeats counted."""
+        return int(max((row["images"] for row in self.rows), default=0))
+
+    @property
+    def pictures_per_second(self) -> float | None:
+        """The median of the last ten reports; None where there is none."""
+        speeds = self.series("pictures_per_second")[1][-10:]
+        return float(np.median(speeds)) if len(speeds) else None
+
+
+def read_stats(path: Path, images_a_step: int) -> Stats:
+    """Read what can be read of a stats.jsonl: lines that are broken are left out, a file that is missing is empty.
+
+    Args:
+        path: the file.
+        images_a_step: counts the images of lines that do not.
+    """
+    rows: list[Row] = []
+    events: list[Event] = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        values = _values(line)
+        row: Row = {key: value for key, value in values.items() if _is_number(value)}
+        if "step" in row:
+            row.setdefault("images", row["step"] * images_a_step)
+            rows.append(row)
+            if isinstance(words := values.get("event"), str):
+                events.append(Event(int(row["step"]), int(row["images"]), words))
+    return Stats(tuple(rows), tuple(events))
+
+
+def _values(line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):  # cut off when the run was killed
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer of more digits than a float holds
+        return False
