@@ -49,7 +49,7 @@ def test_what_is_not_allowed_is_named(change: str, message: str) -> None:
 
 
 def test_unknown_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no config nothing. Known: dcgan, "):
+    with pytest.raises(ConfigError, match=r"no config nothing. Known: classic, dcgan, "):
         load_config("nothing", GanConfig)
     path = tmp_path / "broken.toml"
     path.write_text("width = = 3")

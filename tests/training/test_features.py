@@ -12,7 +12,7 @@ from training.errors import ConfigError, WeightsError
 from training.metrics.features import FEATURES, build_features, extract
 
 # isort: split
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # type: ignore[import-untyped]
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 
 class _Untrained(FeatureExtractorInceptionV3):

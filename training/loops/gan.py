@@ -93,6 +93,8 @@ class _Training:
                     step = self._go_back(step, BEST, str(collapsed))
             if self.fabric.is_global_zero:
                 self.reporter.busy("writing the report")
+                if self.evaluator is not None:
+                    self.evaluator.write_neighbours(self.run.folder / NEIGHBOURS, self.generator, self.learned)
                 self._show()
 
     def _step(self, step: int) -> None:
@@ -132,7 +134,7 @@ class _Training:
         if best:
             self._save(step, BEST)
         if self.evaluator is not None:
-            write_report(self.run.folder, self.run.plan)
+            self._show()
         self.reporter.resume_clock(step)
         return verdict
 
@@ -180,11 +182,9 @@ class _Training:
             raise error
 
     def _show(self) -> None:
-        """What takes a while and is made once: the walk and the nearest neighbours; then the report."""
-        folder, config, device = self.run.folder, self.config, self.fabric.device
-        write_walk(folder / WALK, latent_walk(self.generator, config.latent_size, config.seed, device))
-        if self.evaluator is not None:
-            self.evaluator.write_neighbours(folder / NEIGHBOURS, self.generator, self.learned)
+        """The walk through latent space, and the report."""
+        folder, config = self.run.folder, self.config
+        write_walk(folder / WALK, latent_walk(self.generator, config.latent_size, config.seed, self.fabric.device))
         write_report(folder, self.run.plan)
 
     def _due(self, step: int, every: int) -> bool:

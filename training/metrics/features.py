@@ -20,7 +20,7 @@ from training.networks.vgg import VggFeatures
 
 # isort: split
 # After training.networks, through which torchvision can be imported everywhere: torchmetrics imports it as well.
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3  # type: ignore[import-untyped]
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torchmetrics.image.fid import NoTrainInceptionV3
 
 

@@ -147,8 +147,10 @@ def _left(stats: Stats, images: int) -> str | None:
 
 
 def _digits(row: Row, key: str) -> str:
-    """A metric to three digits; a dash where it was not measured."""
-    return f"{row[key]:#.3g}".rstrip(".") if key in row else "-"
+    """A metric to three digits, large ones whole; a dash where it was not measured."""
+    if key not in row:
+        return "-"
+    return f"{row[key]:,.0f}" if row[key] >= 1000 else f"{row[key]:#.3g}".rstrip(".")
 
 
 def _toml(value: object) -> str:

@@ -111,7 +111,7 @@ def _frechet(axes: Axes, stats: Stats) -> None:
     best = values.argmin()
     axes.plot(images[best], values[best], "o", markersize=11, markerfacecolor="none", markeredgecolor=_INK, markeredgewidth=1.4)
     axes.annotate(
-        f"best {values[best]:.3g}", (images[best], values[best]), (0, -11), textcoords="offset points",
+        f"best {_number(values[best])}", (images[best], values[best]), (0, -11), textcoords="offset points",
         ha="center", va="top", color=_INK, fontsize=10, fontweight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
@@ -121,7 +121,11 @@ def _frechet(axes: Axes, stats: Stats) -> None:
     axes.set_ylim(low / margin**3, high * margin)  # below the lowest, place for its label
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _events(axes: list[Axes], stats: Stats) -> None:
