@@ -23,7 +23,7 @@ from training.loops.gan_setup import build_discriminator, build_generator, chann
 from training.loops.style import Objective, train_style
 from training.metrics.evaluation import EVALUATION, read_evaluation
 from training.metrics.features import FeatureNetwork, build_features
-from training.run import GanPlan, Run, StylePlan, refuse_existing
+from training.run import BEST, GanPlan, Run, StylePlan, refuse_existing
 from training.table import write_tables
 
 LEAST_GAN_PICTURES = 16
@@ -222,7 +222,8 @@ def export(
             err=True,
         )
     if trained != planned:
-        typer.secho(f"This run is not finished: trained {trained} of {planned} steps.", fg="yellow", err=True)
+        which = "the best by Frechet distance" if (run / BEST).is_file() else "the last so far"
+        typer.secho(f"This is the checkpoint of step {trained} of {planned}: {which}.", fg="yellow", err=True)
     typer.echo(f"Wrote {out} ({card.kind}, {size:.1f} MB): the same pictures as the trained network, within one grey level.")
 
 

@@ -141,7 +141,7 @@ def test_an_unfinished_run_says_so_in_words_and_card(photos: Path, tmp_path: Pat
     plan = (run / "run.json").read_text()
     (run / "run.json").write_text(plan.replace('"images": 48', '"images": 80'))
     result = call("export", run, out)
-    assert "trained 6 of 10 steps" in result.output
+    assert "checkpoint of step 6 of 10: the best by Frechet distance" in result.output
     assert read_card(out).training_config["trained_steps"] == 6
 
 
