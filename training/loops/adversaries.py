@@ -120,9 +120,11 @@ class Adversaries:
             if turn:  # the first turn passes the last pictures that the discriminator has just learned from
                 fake = self._fake(step, config.d_steps + turn)
             with self.fabric.autocast():
-                with torch.no_grad():
-                    real_again = self.discriminator(real).float()
-                g_loss = self._objective.generator(real_again, self.discriminator(self._see(fake, step, rng)).float())
+                against = real_logits.detach()
+                if config.objective == "relativistic":  # the others do not look at them
+                    with torch.no_grad():
+                        against = self.discriminator(real).float()
+                g_loss = self._objective.generator(against, self.discriminator(self._see(fake, step, rng)).float())
             self.g_optimizer.zero_grad()
             g_loss.backward()
             self._update(self.g_optimizer)

@@ -133,7 +133,7 @@ class _Training:
         verdict, best = self.fabric.broadcast((verdict, best))
         if best:
             self._save(step, BEST)
-        if self.evaluator is not None:
+        if self.evaluator is not None and step < self.config.steps:  # at the end everything is shown at once
             self._show()
         self.reporter.resume_clock(step)
         return verdict
