@@ -92,7 +92,7 @@ def markdown(outcomes: Sequence[Outcome], reference: str) -> str:
     """
     seconds = next((one.seconds for one in outcomes if one.name == reference), min(one.seconds for one in outcomes))
     config = outcomes[0].run.plan.config
-    head = f"Fréchet, density, coverage at {config.images:,} images", f"the same after {_minutes(seconds)} of training"
+    head = f"Frechet, density, coverage at {config.images:,} images", f"the same after {_minutes(seconds)} of training"
     lines = [
         f"| recipe | {head[0]} | {head[1]} | pictures/s | what the watch said |",
         "| --- | --- | --- | --- | --- |",
@@ -109,7 +109,7 @@ def markdown(outcomes: Sequence[Outcome], reference: str) -> str:
             one.findings.replace("|", "/"),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"{_conditions(outcomes[0])} Fréchet: lower is better; density and coverage: higher is."]
+    lines += ["", f"{_conditions(outcomes[0])} Frechet: lower is better; density and coverage: higher is."]
     if early:
         lines.append("\\* was finished before that time; these are its last numbers.")
     return "\n".join(lines) + "\n"

@@ -78,6 +78,8 @@ def gan(
     if run is None:
         refuse_existing(out)
     settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
+    if run and features and features != settings.features:
+        raise ConfigError(f"{out} is measured in {settings.features}; its metrics would not compare. Leave --features out.")
     where = find_device(device)
     pictures = find_pictures(data)
     refuse_few(pictures, LEAST_GAN_PICTURES)
@@ -269,9 +271,9 @@ def _feature_network(
     settings: GanConfig, asked: Features | None, weights: Path | None
 ) -> tuple[FeatureNetwork | None, GanConfig]:
     """What the metrics are measured in; pixels where nobody asked for anything else and Inception cannot be had."""
-    name = asked or settings.features
     if not settings.evaluate_every:
         return None, settings
+    name = asked or settings.features
     try:
         network = build_features(name or "inception", weights)
     except WeightsError as error:

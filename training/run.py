@@ -168,7 +168,7 @@ class Run(Generic[SomePlan]):
             part.load_state_dict(checkpoint[name])
         except Exception as error:
             raise RunError(
-                f"{self.folder / 'checkpoint.pt'} does not fit run.json beside it ({name}: {first_line(error)}). "
+                f"The checkpoint in {self.folder} does not fit run.json beside it ({name}: {first_line(error)}). "
                 "One of the two was changed or comes from another version; train anew."
             ) from error
 

@@ -59,7 +59,7 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         The path of report.html.
     """
     config = plan.config
-    images_a_step = getattr(config, "images_a_step", config.batch_size)
+    images_a_step = config.images_a_step
     stats = read_stats(run_folder / "stats.jsonl", images_a_step)
     if any(len(stats.series(key)[0]) for key in ("d_loss", "g_loss")):
         _save(run_folder / _LOSSES, plot_losses(stats))
@@ -76,8 +76,8 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         name=run_folder.resolve().name,
         plan=plan,
         config=config,
-        objective=getattr(config, "objective", None),
-        evaluate_every=getattr(config, "evaluate_every", None),
+        objective=config.objective,
+        evaluate_every=config.evaluate_every,
         settings=[(key, _toml(value)) for key, value in config.model_dump(mode="json").items()],
         stats=stats,
         step=step,
