@@ -25,9 +25,9 @@ from training.data.squares import load_squares
 from training.errors import ConfigError, ExportError, RunError, first_line
 from training.export import checkpoint_to_export, generator_graph, write_card
 from training.loops.gan_setup import channels_of
-from training.metrics.evaluation import METRICS, Evaluation, four_digits, named, rounded
+from training.metrics.evaluation import Evaluation, four_digits, named, rounded
 from training.metrics.features import FeatureNetwork, extract
-from training.metrics.fidelity import Fidelity, measure
+from training.metrics.fidelity import METRICS, Fidelity, measure
 from training.run import GanPlan, Run
 from training.table import read_card
 
@@ -119,10 +119,10 @@ class Evaluated:
         table.add_column("Metric", no_wrap=True)
         for heading in ("Samples", "Floor"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("Best")
+        table.add_column("How to read it")
         ours, floor = asdict(self.fidelity), asdict(self.floor)
-        for key, (name, best) in METRICS.items():
-            table.add_row(name, *(f"{four_digits(side[key]):,.10g}" for side in (ours, floor)), best)
+        for key, (name, words) in METRICS.items():
+            table.add_row(name, *(f"{four_digits(side[key]):,.10g}" for side in (ours, floor)), words)
         return table
 
     def explain_floor(self, settings: Settings) -> str:

@@ -84,13 +84,9 @@ def test_extract_takes_one_tensor_or_batches() -> None:
     assert torch.equal(extract(network, batches()), whole)
 
 
+@pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["inception", "vgg"])
-def test_weights_that_cannot_be_downloaded(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # and a network that refuses at once
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
+def test_weights_that_cannot_be_downloaded(name: str) -> None:
     with pytest.raises(WeightsError, match=r"Download https://.* --weights FILE\. Or take --features pixels"):
         build_features("inception" if name == "inception" else "vgg")
 

@@ -43,11 +43,7 @@ def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
         VggFeatures(("relu1_2",), other)
 
 
-def test_torchvisions_download_failing_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # and a network that refuses at once
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
+@pytest.mark.usefixtures("offline")
+def test_torchvisions_download_failing_says_what_to_do() -> None:
     with pytest.raises(WeightsError, match=r"could not download the VGG-16 weights .* --vgg FILE"):
         VggFeatures(("relu1_2",), None)

@@ -114,14 +114,6 @@ def test_best() -> None:
     assert watch.best == (2 * EVERY, 90.0)
 
 
-def test_going_back_forgets_what_came_after() -> None:
-    watch = CollapseWatch()
-    assert judge(watch, [fidelity(f) for f in (300, 100, 250, 260)])[-1].collapsed
-    watch.forget_after(2 * EVERY)
-    assert watch.best == (2 * EVERY, 100.0)
-    assert [verdict.collapsed for verdict in judge(watch, [fidelity(240), fidelity(250)], start=3)] == [False, True]
-
-
 def test_a_resumed_run_is_judged_as_one_left_alone(tmp_path: Path) -> None:
     evaluations = [fidelity(f) for f in (300, 100, 250, 260, 90)]
     alone = judge(CollapseWatch(), evaluations)

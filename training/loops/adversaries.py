@@ -18,6 +18,7 @@ from training.run import Stateful
 from training.schedules import rate_factor
 
 _LATENTS, _FLIPS, _SIGHT = 1, 2, 4  # streams of random numbers, told apart in their seeds; 3 is that of the sample grid
+_LEAST_GRADIENT = 1e-20  # of a logit
 
 Batch = TypeVar("Batch", Tensor, np.ndarray)
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -60,6 +61,8 @@ class Adversaries:
             "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
         }  # fmt: skip
         self._objective = objective(config.objective, config.label_smoothing)
+        # hinge: the discriminator's gradient is 0 where the generator's is not, so neither is a multiple of the other
+        self._judges_apart = not config.discriminator_norm and config.objective != "hinge"
 
     def step(self, step: int) -> Losses:
         """One training step.
@@ -84,7 +87,8 @@ class Adversaries:
         """Both phases from one pass through both networks: Shen et al. 2021, "Training GANs in One Stage".
 
         The generator learns from the discriminator as it was before its step, so the logits of the fake pictures serve
-        both losses; only their gradients differ.
+        both losses; only their gradients differ. Where each picture is judged apart from its batch, they differ by a factor
+        a picture alone, and one backward pass through the discriminator serves both as well.
         """
         rng = self._random(step, _SIGHT)
         real = self._see(self._real(step), step, rng)
@@ -95,8 +99,20 @@ class Adversaries:
             real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
         d_loss = self._objective.discriminator(real_logits, fake_logits)
         g_loss = self._objective.generator(real_logits.detach(), fake_logits)
-        (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
-        self._step_discriminator(step, d_loss, real, seen)
+        if self._judges_apart:
+            (by_d,), (by_g,) = (torch.autograd.grad(loss, fake_logits, retain_graph=True) for loss in (d_loss, g_loss))
+            # By d_loss it is above 0; where it is 0 but for rounding, this keeps the ratio finite and the product exact.
+            floor = fake_logits.register_hook(lambda gradient: gradient.clamp_min(_LEAST_GRADIENT))
+            ratio = (by_g / by_d.clamp_min(_LEAST_GRADIENT)).repeat_interleave(self.config.pack)
+            if self._step_discriminator(step, d_loss, real, seen, (shown,)):
+                assert shown.grad is not None  # noqa: S101
+                direction = shown.grad * ratio[:, None, None, None]
+            else:
+                floor.remove()
+                (direction,) = torch.autograd.grad(g_loss, shown)
+        else:
+            (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
+            self._step_discriminator(step, d_loss, real, seen)
         self.g_optimizer.zero_grad()
         fake.backward(direction)
         self._update(self.g_optimizer)
@@ -131,18 +147,20 @@ class Adversaries:
         self.discriminator.requires_grad_(True)
         return _losses(d_loss, g_loss, real_logits, fake_logits)
 
-    def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor) -> None:
+    def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor, also: tuple[Tensor, ...] = ()) -> bool:
+        """Learn, and leave the gradients of what is named `also` in it; False where the step is left out."""
         config = self.config
         if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
-            return
+            return False
         if (config.r1 or config.r2) and step % config.penalty_every == 0:  # lazily: Karras et al. 2020
             for weight, pictures in ((config.r1, real), (config.r2, fake)):
                 if weight:
                     penalty = gradient_penalty(self.discriminator, pictures.float())
                     loss = loss + weight * config.penalty_every * penalty
         self.d_optimizer.zero_grad()
-        loss.backward(inputs=list(self.discriminator.parameters()))
+        loss.backward(inputs=[*self.discriminator.parameters(), *also])
         self._update(self.d_optimizer)
+        return True
 
     def _update(self, optimizer: torch.optim.Optimizer) -> None:
         """Step, with the gradients averaged over the processes."""

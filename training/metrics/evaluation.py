@@ -9,19 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ganvas.card import Metric
 from training.errors import RunError
 from training.files import write_whole
-from training.metrics.fidelity import Fidelity
+from training.metrics.fidelity import METRICS, Fidelity
 
 EVALUATION = "evaluation.json"
-
-METRICS = {
-    "frechet": ("Frechet distance", "0; lower is better"),
-    "precision": ("Precision", "1: every sample could be real"),
-    "recall": ("Recall", "1: every real picture could be made"),
-    "density": ("Density", "1, as real pictures have"),
-    "coverage": ("Coverage", "1: every real picture has a like"),
-    "diversity": ("Diversity", "1; 0: all alike"),
-}
-"""Field of `Fidelity` -> name and what is best, in the order in which they are shown."""
 
 
 class Evaluation(BaseModel):

@@ -86,10 +86,6 @@ class CollapseWatch:
         best = _closest(self._seen)
         return best.step, best.fidelity.frechet
 
-    def forget_after(self, step: int) -> None:
-        """Forget the evaluations after a step: the run goes back to its checkpoint of that step."""
-        self._seen = [evaluation for evaluation in self._seen if evaluation.step <= step]
-
     def state_dict(self) -> dict[str, Any]:
         """All evaluations, in plain numbers."""
         return {"evaluations": [asdict(evaluation) for evaluation in self._seen]}

@@ -20,9 +20,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from training.files import write_whole
+from training.metrics.fidelity import METRICS
 from training.report.neighbours import read_novelty
 from training.report.plots import plot_losses, plot_metrics
-from training.report.stats import METRICS, Row, Stats, read_stats
+from training.report.stats import Row, Stats, read_stats
 from training.run import GanPlan
 
 REPORT, WALK, NEIGHBOURS = "report.html", "walk.webp", "neighbours.png"

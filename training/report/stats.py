@@ -16,15 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-METRICS = {
-    "frechet": ("Frechet", "distance of all generated pictures from all real ones; lower is better, 0 is the same"),
-    "density": ("Density", "how closely generated pictures keep to real ones; 1 is as real ones do, above is safer"),
-    "coverage": ("Coverage", "share of the real pictures that have a generated one nearby; low where variety is lost"),
-    "precision": ("Precision", "share of the generated pictures that could be real"),
-    "recall": ("Recall", "share of the real pictures that the generator could have made"),
-    "diversity": ("Diversity", "how much generated pictures differ from each other; 1 is as real ones do, near 0 is collapse"),
-}  # fmt: skip
-"""What an evaluation measures: key -> name and how to read it, in the order in which it is shown."""
+from training.metrics.fidelity import METRICS
 
 Row = dict[str, float]  # the numbers of one line by key; `step` and `images` are always there
 
