@@ -8,14 +8,17 @@ runs/NAME/run.json          kind, resolved config, what the data was; written fi
           tensorboard/      the same for `tensorboard --logdir runs`
           report.html       all of it on one page, for a GAN; see training/report/
           evaluation.json   what `python -m training evaluate` measured last
+          .lock             held while a process trains it
 """
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
+import filelock
 import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -116,6 +119,23 @@ class Run(Generic[SomePlan]):
         except ValidationError as error:
             raise RunError(f"{plan} cannot be read: {error.errors()[0]['msg']}.") from error
         return Run[GanPlan](folder, found) if isinstance(found, GanPlan) else Run[StylePlan](folder, found)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run at the same time; a process that dies lets go.
+
+        Raises:
+            RunError: another one holds it.
+        """
+        lock = filelock.FileLock(self.folder / ".lock", blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunError(f"Another process is training {self.folder}. Wait for it, or stop it first.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def save_checkpoint(self, step: int, parts: Mapping[str, Stateful], name: str = LAST) -> None:
         """Write a checkpoint: the steps done, and the state of networks, optimizers and schedules by name.

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,20 @@ def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
 def test_an_existing_folder_is_refused(run: Run[GanPlan]) -> None:
     with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or go on with it by --resume"):
         Run.create(run.folder, run.plan)
+
+
+def test_two_processes_never_train_one_run(run: Run[GanPlan]) -> None:
+    open_it = f"from pathlib import Path; from training.run import Run; run = Run.open(Path({str(run.folder)!r}))"
+    train = f"{open_it}\nwith run.held(): print('held')"
+
+    def other() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", train], capture_output=True, text=True, check=False)
+
+    with run.held():
+        refused = other()
+    assert refused.returncode
+    assert f"Another process is training {run.folder}. Wait for it, or stop it first." in refused.stderr
+    assert other().stdout == "held\n"
 
 
 def test_stats_after_the_checkpoint_are_forgotten_on_resume(run: Run[GanPlan]) -> None:

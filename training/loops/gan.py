@@ -7,6 +7,7 @@ the one that is trained (EMA), whose pictures are steadier. All that is random i
 resumed run goes on as if it had never stopped.
 """
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -50,9 +51,11 @@ def train_gan(
         on_collapse: what to do when the watch says that the run has collapsed.
 
     Raises:
-        RunError: the run diverged too often, collapsed and was to stop, or its checkpoint cannot be read.
+        RunError: the run diverged too often, collapsed and was to stop, its checkpoint cannot be read, or another process
+            is training it.
     """
-    _Training(run, squares, fabric, network, on_collapse).train()
+    with run.held() if fabric.is_global_zero else nullcontext():
+        _Training(run, squares, fabric, network, on_collapse).train()
 
 
 class _Training:

@@ -48,8 +48,13 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
         device: where to train; the objective is there too.
 
     Raises:
-        RunError: a loss became NaN, or the checkpoint cannot be read.
+        RunError: a loss became NaN, the checkpoint cannot be read, or another process is training this run.
     """
+    with run.held():
+        _train(run, crops, objective, device)
+
+
+def _train(run: Run[StylePlan], crops: Crops, objective: "Objective", device: torch.device) -> None:
     config, styles = run.plan.config, len(run.plan.styles)
     torch.manual_seed(config.seed)
     network = build_stylizer(config, styles).to(device)
