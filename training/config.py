@@ -30,11 +30,14 @@ class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class _RunConfig(_Config):
     sample_every: Positive = 500  # steps between sample pictures
     checkpoint_every: Positive = 500  # steps between checkpoints
 
 
-class GanConfig(_Config):
+class GanConfig(_RunConfig):
     """How to train a GAN. The defaults are the recipe that was measured to work best; see docs/gans.md."""
 
     architecture: str = "dcgan"
@@ -98,18 +101,10 @@ class GanConfig(_Config):
         return -(-self.images // self.images_a_step)
 
 
-class StyleConfig(_Config):
-    """How to train a style network. After Johnson et al. 2016, at half their width."""
+class PaintingConfig(_Config):
+    """What painting is asked to do: the objective that the slow optimisation and the fast network share."""
 
-    width: int = Field(default=16, ge=4, le=128)
-    residual_blocks: int = Field(default=5, ge=0, le=20)
-    steps: Positive = 20_000
-    batch_size: int = Field(default=4, ge=1, le=256)
-    crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=4)  # pixels
     style_size: int = Field(default=384, ge=64, le=2048)  # shorter side of a painting in pixels
-    learning_rate: Rate = 1e-3
-    style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
-    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
     content_layers: tuple[Layer, ...] = Field(default=("relu3_3",), min_length=1)
     style_layers: tuple[Layer, ...] = Field(default=("relu1_2", "relu2_2", "relu3_3", "relu4_3"), min_length=1)
     content_weight: Weight = 1.0
@@ -117,7 +112,32 @@ class StyleConfig(_Config):
     variation_weight: Weight = 1.0
 
 
-SomeConfig = TypeVar("SomeConfig", GanConfig, StyleConfig)
+class StyleConfig(PaintingConfig, _RunConfig):
+    """How to train a style network. After Johnson et al. 2016, at half their width."""
+
+    width: int = Field(default=16, ge=4, le=128)
+    residual_blocks: int = Field(default=5, ge=0, le=20)
+    steps: Positive = 20_000
+    batch_size: int = Field(default=4, ge=1, le=256)
+    crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=4)  # pixels
+    learning_rate: Rate = 1e-3
+    style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
+    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
+
+
+class PaintConfig(PaintingConfig):
+    """How to paint one picture by optimisation: Gatys, Ecker and Bethge 2016."""
+
+    size: int = Field(default=512, ge=64, le=4096)  # longer side of the picture in pixels
+    scales: int = Field(default=1, ge=1, le=5)  # sizes painted at, each twice the one before, the last one `size`
+    start: Literal["content", "noise"] = "content"
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    learning_rate: float = Field(default=5.0, gt=0, le=100)  # adam's, in grey levels
+    iterations: int = Field(default=100, ge=1, le=100_000)  # at each scale
+    sample_every: int = Field(default=0, ge=0)  # iterations between intermediate pictures; 0: none
+
+
+SomeConfig = TypeVar("SomeConfig", GanConfig, StyleConfig, PaintConfig)
 
 
 def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) -> SomeConfig:
@@ -125,7 +145,7 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
 
     Args:
         name: a file of `training/configs/` without its ending, or a path to a TOML file.
-        kind: `GanConfig` or `StyleConfig`.
+        kind: `GanConfig`, `StyleConfig` or `PaintConfig`.
         changes: "key=value", the value as TOML writes it (a bare word is taken as a string).
 
     Raises:

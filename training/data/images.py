@@ -122,6 +122,21 @@ def find_pictures(path: Path) -> Pictures:
     return Pictures(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
 
 
+def read_picture(path: Path) -> Image.Image:
+    """One picture file, upright, RGB.
+
+    Raises:
+        DataError: it does not exist, or cannot be read.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is no file. Name a picture: {READABLE}.")
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            return _upright(picture, "RGB")
+    except UNREADABLE as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}. Name another picture: {READABLE}.") from error
+
+
 def refuse_small(pictures: Pictures, side: int, option: str) -> None:
     """Refuse pictures with a side under `side` pixels: enlarging them would teach the network to blur.
 

@@ -7,9 +7,7 @@ in one style, and compares VGG-16 features: with the crop's for content, with th
 style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
 """
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +18,9 @@ from torch import Tensor
 from training.config import StyleConfig
 from training.data.crops import Crops
 from training.data.order import batch_indices
-from training.errors import WeightsError
 from training.loops.progress import Reporter
-from training.losses.style import content_loss, gram_matrix, style_loss, total_variation
+from training.losses.painting import Objective
 from training.networks.stylizer import Stylizer
-from training.networks.vgg import VggFeatures
 from training.pictures import grid
 from training.run import Run, Stateful, StylePlan
 
@@ -38,7 +34,7 @@ def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
     return Stylizer(styles, config.width, config.residual_blocks)
 
 
-def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", device: torch.device) -> None:
+def train_style(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device) -> None:
     """Train for the config's steps, from the run's last checkpoint where there is one.
 
     Args:
@@ -54,7 +50,7 @@ def train_style(run: Run[StylePlan], crops: Crops, objective: "Objective", devic
         _train(run, crops, objective, device)
 
 
-def _train(run: Run[StylePlan], crops: Crops, objective: "Objective", device: torch.device) -> None:
+def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device) -> None:
     config, styles = run.plan.config, len(run.plan.styles)
     torch.manual_seed(config.seed)
     network = build_stylizer(config, styles).to(device)
@@ -75,77 +71,18 @@ def _train(run: Run[StylePlan], crops: Crops, objective: "Objective", device: to
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
 
-            painted = network(photos, F.one_hot(chosen, styles).float())
-            content, style, variation = objective(painted, photos, chosen)
-            loss = content + style + variation
+            weights = F.one_hot(chosen, styles).float()
+            terms = objective(network(photos, weights), objective.content(photos), weights)
             optimizer.zero_grad()
-            loss.backward()
+            terms.total.mean().backward()
             optimizer.step()
             schedule.step()
 
-            reporter.done(step, content=content, style=style, variation=variation)
+            reporter.done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
             if step % config.sample_every == 0 or step == config.steps:
                 reporter.picture(step, style_sheet(network, sample_crops.to(device)))
             if step % config.checkpoint_every == 0 or step == config.steps:
                 run.save_checkpoint(step, parts)
-
-
-class Objective:
-    """Content + style + variation of painted pictures, with the config's layers and weights."""
-
-    def __init__(
-        self, config: StyleConfig, paintings: Mapping[str, Tensor], vgg_weights: Path | None, device: torch.device
-    ) -> None:
-        self.config = config
-        self.vgg = VggFeatures((*config.content_layers, *config.style_layers), vgg_weights).to(device)
-        self.vgg_content = VggFeatures(config.content_layers, vgg_weights).to(device)  # stops at the layers that content needs
-        self.balances = torch.ones(len(paintings), device=device)
-        with torch.no_grad():
-            per_painting = [self._grams(painting.to(device)) for painting in paintings.values()]
-            self.grams = {layer: torch.cat([grams[layer] for grams in per_painting]) for layer in config.style_layers}
-
-    @torch.no_grad()
-    def balance(self, photos: Tensor) -> None:
-        """Weigh each style so that unpainted photos are equally far from all: no painting drowns another.
-
-        Args:
-            photos: uint8 [n, 3, h, w].
-
-        Raises:
-            WeightsError: the features are no numbers.
-        """
-        features = self.vgg(photos.to(self.balances.device, torch.float32))
-        count = len(self.balances)
-        baselines = torch.stack([self._style(features, torch.full((len(photos),), style)).mean() for style in range(count)])
-        self.balances = baselines.mean() / baselines
-        if not self.balances.isfinite().all():
-            raise WeightsError("The VGG-16 features of the paintings are not finite numbers: the weights of --vgg are broken.")
-
-    def __call__(self, painted: Tensor, photos: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weighted content, style and variation loss, means over the batch.
-
-        Args:
-            painted: float [n, 3, h, w] RGB in 0..255.
-            photos: float [n, 3, h, w], what was painted.
-            chosen: int [n], the style of each.
-        """
-        features = self.vgg(painted)
-        with torch.no_grad():
-            targets = self.vgg_content(photos)
-        config = self.config
-        content = torch.stack([content_loss(features[layer], targets[layer]).mean() for layer in config.content_layers]).sum()
-        style = (self._style(features, chosen) * self.balances[chosen]).mean()
-        variation = total_variation(painted).mean()
-        return content * config.content_weight, style * config.style_weight, variation * config.variation_weight
-
-    def _grams(self, painting: Tensor) -> dict[str, Tensor]:
-        features = self.vgg(painting)
-        return {layer: gram_matrix(features[layer].float()) for layer in self.config.style_layers}
-
-    def _style(self, features: Mapping[str, Tensor], chosen: Tensor) -> Tensor:
-        """Unweighted style loss of each picture: float [n]."""
-        per_layer = [style_loss(gram_matrix(features[layer].float()), grams[chosen]) for layer, grams in self.grams.items()]
-        return torch.stack(per_layer).sum(dim=0)
 
 
 @torch.no_grad()

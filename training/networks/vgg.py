@@ -4,6 +4,7 @@ The network is torchvision's; its weights are `VGG16_Weights.IMAGENET1K_FEATURES
 is 0..255 minus the channel means), downloaded by torchvision or read from a local file.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import safetensors
@@ -53,14 +54,23 @@ class VggFeatures(nn.Module):
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("means", torch.tensor(_CHANNEL_MEANS).reshape(1, 3, 1, 1))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Float [n, 3, h, w] RGB in 0..255 -> layer name -> features float [n, c, h', w'], shallow first."""
+    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """The features of some pictures.
+
+        Args:
+            images: float [n, 3, h, w] RGB in 0..255.
+            layers: which of the layers asked for at first, for less work where they are shallow; None: all of them.
+
+        Returns:
+            Layer name -> float [n, c, h', w'], shallow first.
+        """
+        wanted = {index: name for index, name in self._names.items() if layers is None or name in layers}
         features: dict[str, Tensor] = {}
         x = images - self.means
-        for index, module in enumerate(self.network):
+        for index, module in enumerate(self.network[: max(wanted) + 1]):
             x = module(x)
-            if index in self._names:
-                features[self._names[index]] = x
+            if index in wanted:
+                features[wanted[index]] = x
         return features
 
 

@@ -1,8 +1,10 @@
-"""Draws a run's statistics: losses, and metrics of quality and variety, over the real pictures seen.
+"""Draws statistics: of a GAN run, losses and metrics over the real pictures seen; of a painting, losses over its iterations.
 
 The colours are those of Okabe and Ito, "Color Universal Design", which colour-blind people tell apart; markers differ as well.
 Figures are made without pyplot, which would keep them in a global state.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +79,26 @@ def plot_metrics(stats: Stats) -> Image.Image:
     return _draw(figure, axes)
 
 
+def plot_painting(history: Mapping[str, npt.ArrayLike]) -> Image.Image:
+    """The losses of one painting over its iterations.
+
+    Args:
+        history: name -> float [m], a value an iteration.
+
+    Returns:
+        RGB, 900 pixels wide.
+    """
+    figure, axes = _figure("Losses", "weighted, as the picture lowers their sum", heights=[290], along="iterations")
+    for (name, values), colour in zip(history.items(), (BLUE, ORANGE, GREEN, PURPLE), strict=False):
+        values = np.asarray(values, np.float64)
+        axes[0].plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=2, label=name)
+    axes[0].set_yscale("log", nonpositive="mask")
+    axes[0].yaxis.set_minor_locator(NullLocator())
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+    _legend(axes[0], len(history))
+    return _draw(figure, axes, 1)
+
+
 def running_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
     """The mean of the values around each, float [m] -> float [m]; fewer of them at both ends.
 
@@ -141,7 +163,7 @@ def _events(axes: list[Axes], stats: Stats) -> None:
             )  # fmt: skip
 
 
-def _figure(title: str, hint: str, heights: list[int]) -> tuple[Figure, list[Axes]]:
+def _figure(title: str, hint: str, heights: list[int], along: str = "real pictures seen") -> tuple[Figure, list[Axes]]:
     """Axes one above the other, of these heights in pixels."""
     pixels = sum(heights) + 60 * len(heights) + 30
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)  # inches
@@ -154,7 +176,7 @@ def _figure(title: str, hint: str, heights: list[int]) -> tuple[Figure, list[Axe
         each.set_axisbelow(True)
         each.tick_params(colors=_INK, length=0, labelsize=10)
     _title(axes[0], title, hint)
-    axes[-1].set_xlabel("real pictures seen", color=_INK, fontsize=10)
+    axes[-1].set_xlabel(along, color=_INK, fontsize=10)
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     return figure, axes
 
@@ -181,8 +203,9 @@ def _nothing(axes: Axes, words: str) -> None:
     axes.yaxis.set_major_locator(FixedLocator([]))
 
 
-def _draw(figure: Figure, axes: list[Axes]) -> Image.Image:
-    axes[-1].set_xlim(0, max(axes[-1].get_xlim()[1], 1000))
+def _draw(figure: Figure, axes: list[Axes], shortest: float = 1000) -> Image.Image:
+    """Render, with an axis from 0 to at least `shortest`."""
+    axes[-1].set_xlim(0, max(axes[-1].get_xlim()[1], shortest))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

@@ -1,0 +1,104 @@
+"""`python -m training gan`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli.options import (
+    ChooseFeatures,
+    Config,
+    Device,
+    Out,
+    Resume,
+    Set,
+    Weights,
+    name_of,
+    name_unreadable,
+    refuse_other,
+    run_to_resume,
+    say_done,
+)
+from training.config import Features, GanConfig, load_config
+from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.squares import load_squares
+from training.devices import find_device, launch
+from training.errors import ConfigError, WeightsError
+from training.exits import exits_in_words
+from training.loops.gan import OnCollapse, train_gan
+from training.loops.gan_setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
+from training.metrics.features import FeatureNetwork, build_features
+from training.run import GanPlan, Run, refuse_existing
+
+LEAST_GAN_PICTURES = 16
+
+
+@exits_in_words
+def gan(
+    data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
+    out: Out,
+    config: Config = None,
+    set_: Set = [],  # noqa: B006  typer reads the default, nobody changes it
+    resume: Resume = False,
+    device: Device = "auto",
+    on_collapse: Annotated[
+        OnCollapse, typer.Option(help="What to do when the run collapses: rollback goes back, with lower rates.")
+    ] = "warn",
+    features: ChooseFeatures = None,
+    weights: Weights = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
+) -> None:
+    """Train a GAN on a folder or zip of pictures; --config dcgan where none is named."""
+    run = run_to_resume(out, GanPlan, config, set_) if resume else None
+    if run is None:
+        refuse_existing(out)
+    settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
+    if run and features and features != settings.features:
+        raise ConfigError(f"{out} is measured in {settings.features}; its metrics would not compare. Leave --features out.")
+    where = find_device(device)
+    pictures = find_pictures(data)
+    refuse_few(pictures, LEAST_GAN_PICTURES)
+    refuse_small(pictures, settings.image_size, "--set image_size=...")
+    network, settings = _feature_network(settings, features, weights)
+    settings = resolve_gan(settings, len(pictures.names), pictures.grey, where)
+    refuse_uneven(settings, processes * nodes)
+    build_generator(settings)  # these refuse a config before the pictures are decoded
+    build_discriminator(settings)
+    squares, broken = load_squares(pictures, settings.image_size, channels_of(settings))
+    name_unreadable(pictures.unreadable | broken)
+    if run is not None:
+        refuse_other(run.plan.fingerprint, pictures, out)
+    # Further processes begin here with the same command, so the folder must not be there before.
+    fabric = launch(where, precision_of(settings), processes, nodes)
+    with fabric.rank_zero_first():
+        if run is None and fabric.is_global_zero:
+            Run.create(
+                out, GanPlan(config=settings, data=name_of(data), pictures=len(squares), fingerprint=pictures.fingerprint)
+            )
+        run = run_to_resume(out, GanPlan, None, ())
+    if fabric.is_global_zero:
+        typer.echo(
+            f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}, "
+            f"{settings.precision}; see {out / 'report.html'}"
+        )
+    train_gan(run, squares, fabric, network, on_collapse)
+    if fabric.is_global_zero:
+        say_done(out, out / "report.html")
+
+
+def _feature_network(
+    settings: GanConfig, asked: Features | None, weights: Path | None
+) -> tuple[FeatureNetwork | None, GanConfig]:
+    """What the metrics are measured in; pixels where nobody asked for anything else and Inception cannot be had."""
+    if not settings.evaluate_every:
+        return None, settings
+    name = asked or settings.features
+    try:
+        network = build_features(name or "inception", weights)
+    except WeightsError as error:
+        if name:
+            raise
+        typer.secho(f"{error} The run is watched in pixels instead.", fg="yellow", err=True)
+        name, network = "pixels", build_features("pixels")
+    return network, settings.model_copy(update={"features": name or "inception"})

@@ -1,0 +1,75 @@
+"""What several commands share: options, and words."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from training.config import Features
+from training.data.images import Pictures
+from training.errors import ConfigError, RunError
+from training.run import GanPlan, Run, StylePlan
+
+SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
+
+Out = Annotated[Path, typer.Option(help="Run folder to make: config, samples, stats and checkpoints.", show_default=False)]
+Config = Annotated[str | None, typer.Option(help="A config of training/configs/ by name, or a TOML file.", show_default=False)]
+Set = Annotated[
+    list[str],
+    typer.Option("--set", help="Change a value of the config: --set key=value; keys as in training/config.py. Repeatable."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
+]
+ChooseFeatures = Annotated[
+    Features | None, typer.Option(help="Network that metrics are measured in; inception where none is named.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Local file of the feature network's weights; left out, they are downloaded.")
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+
+
+def run_to_resume(out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str]) -> Run[SomePlan]:
+    """The run of `--resume`, which goes by its own config.
+
+    Raises:
+        ConfigError: a config is named as well.
+        RunError: there is no run, or one of the other kind.
+    """
+    if config or changes:
+        raise ConfigError("--resume goes on with the run's own config. Leave --config and --set out, or begin anew.")
+    run = Run.open(out)
+    if not isinstance(run.plan, kind):
+        raise RunError(f"{out} holds a {run.plan.kind} run. Resume it with: python -m training {run.plan.kind}.")
+    return run
+
+
+def refuse_other(fingerprint: str, pictures: Pictures, out: Path) -> None:
+    """Refuse pictures that a run did not learn from, told by their fingerprint.
+
+    Raises:
+        RunError: they differ.
+    """
+    if fingerprint != pictures.fingerprint:
+        raise RunError(
+            f"{out} was trained on other pictures than {pictures.path} holds now. Resume with the same, or begin anew."
+        )
+
+
+def name_of(path: Path) -> str:
+    """The name of a folder or zip, for the card; `.` has one as well."""
+    return path.resolve().name.encode(errors="replace").decode()
+
+
+def name_unreadable(unreadable: Mapping[str, str]) -> None:
+    """Tell the user which pictures cannot be read: name -> reason."""
+    if unreadable:
+        names = "\n".join(f"  {name}: {reason}" for name, reason in unreadable.items())
+        typer.secho(f"{len(unreadable)} pictures cannot be read and are left out:\n{names}", fg="yellow", err=True)
+
+
+def say_done(out: Path, look: Path) -> None:
+    """Tell the user what to look at and what to do next."""
+    typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")

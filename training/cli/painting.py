@@ -1,0 +1,162 @@
+"""`python -m training style` and `paint`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from training.cli.options import (
+    Config,
+    Device,
+    Out,
+    Resume,
+    Set,
+    name_of,
+    name_unreadable,
+    refuse_other,
+    run_to_resume,
+    say_done,
+)
+from training.config import PaintConfig, StyleConfig, load_config
+from training.data.crops import Crops
+from training.data.images import find_pictures, read_picture, refuse_few, refuse_small
+from training.data.paintings import load_paintings
+from training.devices import find_device
+from training.errors import ConfigError, RunError
+from training.exits import exits_in_words
+from training.loops.paint import Losses, paint
+from training.loops.style import train_style
+from training.losses.painting import Objective, features_for
+from training.networks.vgg import VggFeatures
+from training.report.painting import Painting
+from training.run import Run, StylePlan, refuse_existing
+
+LEAST_CONTENT_PICTURES = 4
+BASELINE_CROPS = 8
+
+Vgg = Annotated[Path | None, typer.Option(help="VGG-16 weights, .safetensors or .pth; left out, torchvision downloads them.")]
+
+
+@exits_in_words
+def style(
+    styles: Annotated[
+        Path, typer.Option(help="Folder or zip of paintings: one style each, named by its file.", show_default=False)
+    ],
+    content: Annotated[Path, typer.Option(help="Folder or zip of photos to learn painting on.", show_default=False)],
+    out: Out,
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    vgg: Vgg = None,
+    resume: Resume = False,
+    device: Device = "auto",
+) -> None:
+    """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
+    run = run_to_resume(out, StylePlan, config, set_) if resume else None
+    if run is None:
+        refuse_existing(out)
+    settings = run.plan.config if run else load_config(config or "style", StyleConfig, set_)
+    where = find_device(device)
+    photos = find_pictures(content)
+    refuse_few(photos, LEAST_CONTENT_PICTURES)
+    refuse_small(photos, settings.crop_size, "--set crop_size=...")
+    found = find_pictures(styles)
+    refuse_small(found, settings.crop_size, "--set crop_size=...")
+    paintings, thumbnails, broken = load_paintings(found, settings.style_size)
+    name_unreadable(photos.unreadable | found.unreadable | broken)
+    crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
+    objective = Objective(settings, paintings, VggFeatures(features_for(settings), vgg).to(where))
+    objective.balance(crops.first(BASELINE_CROPS))
+    if run is None:
+        plan = StylePlan(
+            config=settings,
+            styles=thumbnails,
+            data=name_of(content),
+            pictures=len(photos.names),
+            fingerprint=photos.fingerprint,
+        )
+        run = Run.create(out, plan)
+    else:
+        refuse_other(run.plan.fingerprint, photos, out)
+        if run.plan.styles != thumbnails:
+            raise RunError(
+                f"{out} was trained on {', '.join(run.plan.styles)}; {styles} holds other paintings ({', '.join(paintings)}). "
+                "Resume with the same."
+            )
+    typer.echo(
+        f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
+        f"on {where}; see {out}"
+    )
+    train_style(run, crops, objective, where)
+    say_done(out, out / "samples")
+
+
+@exits_in_words
+def paint_(
+    content: Annotated[Path, typer.Option(help="Photo to paint.", show_default=False)],
+    style: Annotated[
+        list[str],
+        typer.Option(
+            help="Painting to paint it like. Repeatable, with weights: --style night.jpg:0.7 --style wave.jpg:0.3.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.", show_default=False)],
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    vgg: Vgg = None,
+    device: Device = "auto",
+) -> None:
+    """Paint one photo by optimisation (Gatys et al.): slow, and what the fast network is measured by."""
+    settings = load_config(config or "paint", PaintConfig, set_)
+    painting = Painting(out)
+    where = find_device(device)
+    photo = _tensor(read_picture(content))
+    named = dict(_weighted(each) for each in style)
+    paintings = {str(path): _tensor(read_picture(path)) for path in named}
+    weights = torch.tensor(list(named.values()))
+    features = VggFeatures(features_for(settings), vgg).to(where)
+    bar = Progress(
+        TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}"), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    task = bar.add_task("", total=settings.iterations * settings.scales, news="")
+
+    def seen(losses: Losses, picture: Tensor) -> None:
+        painting.seen(losses, picture)
+        news = f"{losses.size} px: content {losses.content:.3g} style {losses.style:.3g} variation {losses.variation:.3g}"
+        bar.update(task, completed=losses.iteration, news=news)
+        if settings.sample_every and losses.iteration % settings.sample_every == 0:
+            painting.save_sample()
+
+    try:
+        with bar:
+            paint(settings, photo, paintings, weights / weights.sum(), features, seen)
+    except KeyboardInterrupt:
+        if saved := painting.save():
+            typer.secho(f"Wrote {saved} as it was after {painting.losses[-1].iteration} iterations.", fg="yellow", err=True)
+        raise
+    typer.echo(f"Wrote {painting.save()}, and its losses beside it.")
+
+
+def _weighted(style: str) -> tuple[Path, float]:
+    """`night.jpg:0.7` -> the painting and its weight; 1 where none stands there."""
+    path, _, weight = style.rpartition(":")
+    if not path or Path(style).is_file():
+        return Path(style), 1.0
+    try:
+        value = float(weight)
+    except ValueError:
+        return Path(style), 1.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"--style {style}: a weight is a number above 0, such as {path}:0.5.")
+    return Path(path), value
+
+
+def _tensor(picture: Image.Image) -> Tensor:
+    """Float [1, 3, h, w] in 0..255."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
