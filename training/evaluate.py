@@ -18,14 +18,14 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ganvas.card import OUTPUT, GeneratorCard
+from ganvas.card import OUTPUT, GeneratorCard, Metric
 from training.config import Features
 from training.data.images import Pictures, refuse_few, refuse_small
 from training.data.squares import load_squares
 from training.errors import ConfigError, ExportError, RunError, first_line
 from training.export import checkpoint_to_export, generator_graph, write_card
 from training.loops.gan_setup import channels_of
-from training.metrics.evaluation import Evaluation, four_digits, named, rounded
+from training.metrics.evaluation import four_digits, named, rounded
 from training.metrics.features import FeatureNetwork, extract
 from training.metrics.fidelity import METRICS, Fidelity, measure
 from training.run import GanPlan, Run
@@ -135,6 +135,10 @@ class Evaluated:
             )
         return f"{said}, as a perfect generator would."
 
+    def metrics(self) -> tuple[Metric, ...]:
+        """For the card, unrounded."""
+        return named(self.fidelity, self.method)
+
 
 def load_candidate(path: Path, device: torch.device) -> Candidate:
     """The generator of a run (of the checkpoint that export takes, EMA) or of an exported file.
@@ -149,7 +153,7 @@ def load_candidate(path: Path, device: torch.device) -> Candidate:
         ExportError: the file is no exported model.
     """
     if not path.exists():
-        raise ConfigError(f"{path} does not exist. Name a GAN's run folder or an exported generator, NAME.onnx.")
+        raise ConfigError(f"{path} does not exist. Name a run folder or an exported model, NAME.onnx.")
     return _exported(path) if path.is_file() else _trained(path, device)
 
 
@@ -211,37 +215,19 @@ def draw_samples(candidate: Candidate, count: int, seed: int) -> Iterator[Tensor
         yield candidate.draw(batch).permute(0, 3, 1, 2)
 
 
-def keep_in_run(candidate: Candidate, evaluated: Evaluated, data: str) -> Path:
-    """Write evaluation.json into the run folder; the path of it.
-
-    Args:
-        candidate: from a run.
-        evaluated: what came of it.
-        data: name of the real pictures' folder or zip.
-    """
-    assert candidate.step is not None  # noqa: S101  a run knows it
-    metrics = named(evaluated.fidelity, evaluated.method)
-    return Evaluation(step=candidate.step, data=data, metrics=metrics).write(candidate.path)
-
-
-def keep_in_card(candidate: Candidate, evaluated: Evaluated) -> None:
-    """Write the metrics into the card of an exported file, in place of those of the same names.
-
-    Args:
-        candidate: from an exported file.
-        evaluated: what came of it.
-    """
-    card = read_card(candidate.path)
-    measured = rounded(named(evaluated.fidelity, evaluated.method))
+def keep_in_card(path: Path, metrics: Iterable[Metric]) -> None:
+    """Write metrics into the card of an exported file, in place of those of the same names."""
+    card = read_card(path)
+    measured = rounded(metrics)
     names = {metric.name for metric in measured}
     others = (metric for metric in card.metrics if metric.name not in names)
-    write_card(candidate.path, card.model_copy(update={"metrics": (*measured, *others)}))
+    write_card(path, card.model_copy(update={"metrics": (*measured, *others)}))
 
 
 def _trained(folder: Path, device: torch.device) -> Candidate:
     run = Run.open(folder)
     if not isinstance(run.plan, GanPlan):
-        raise RunError(f"{folder} holds a style run, and the metrics are a GAN's. Name a GAN's run or exported generator.")
+        raise RunError(f"{folder} holds a style run. Name the folder of its paintings with --styles.")
     config, checkpoint = run.plan.config, checkpoint_to_export(run)
     graph = generator_graph(run, run.plan, checkpoint).eval().to(device)
     step: int = checkpoint["step"]
@@ -260,7 +246,7 @@ def _trained(folder: Path, device: torch.device) -> Candidate:
 def _exported(path: Path) -> Candidate:
     card = read_card(path)
     if not isinstance(card, GeneratorCard):
-        raise ConfigError(f"{path} is a stylizer, and the metrics are a GAN's. Name a GAN's run or exported generator.")
+        raise ConfigError(f"{path} is a stylizer. Name the folder of its paintings with --styles.")
     if card.height != card.width:
         raise ConfigError(f"{path} makes pictures of {card.width} x {card.height} pixels; only square ones can be evaluated.")
     try:

@@ -65,7 +65,7 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
         card, graph = _generator_card(out.stem, plan, about, checkpoint["step"]), generator_graph(run, plan, checkpoint)
         trials = _generator_trials(plan)
     else:
-        card, graph = _stylizer_card(out.stem, plan, about, checkpoint["step"]), _stylizer_graph(run, plan, checkpoint)
+        card, graph = _stylizer_card(out.stem, plan, about, checkpoint["step"]), stylizer_graph(run, plan, checkpoint)
         trials = _stylizer_trials(len(plan.styles))
     graph.eval()
     if not all(value.isfinite().all() for value in graph.state_dict().values() if value.is_floating_point()):
@@ -149,7 +149,12 @@ def _check_name(out: Path) -> None:
         ) from None
 
 
-def _stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
+def stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
+    """The style network of a checkpoint, as it is exported.
+
+    Raises:
+        RunError: the checkpoint does not fit the plan.
+    """
     stylizer = build_stylizer(plan.config, len(plan.styles))
     run.fit(stylizer, checkpoint, "network")
     return StylizerGraph(stylizer)

@@ -1,32 +1,39 @@
 """`python -m training evaluate`, `export` and `table`: from a run to a model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 
+from ganvas.card import Metric
 from training.about import read_about
 from training.cli.options import Device, Weights, name_of, name_unreadable
 from training.config import Features
 from training.data.images import find_pictures
+from training.data.paintings import load_paintings
 from training.devices import find_device
 from training.errors import ConfigError
-from training.evaluate import Settings, choose_real, evaluate, keep_in_card, keep_in_run, load_candidate
+from training.evaluate import Settings, choose_real, evaluate, keep_in_card, load_candidate
+from training.evaluate_stylizer import choose_photos, evaluate_painter, load_painter
 from training.exits import exits_in_words
 from training.export import export_run
-from training.metrics.evaluation import EVALUATION, read_evaluation
+from training.losses.painting import features_for
+from training.metrics.evaluation import EVALUATION, Evaluation, read_evaluation
 from training.metrics.features import build_features
+from training.networks.vgg import VggFeatures
 from training.run import BEST, Run
 from training.table import write_tables
 
 
 @exits_in_words
 def evaluate_(
-    model: Annotated[
-        Path, typer.Argument(help="Run folder of a GAN, or an exported generator: NAME.onnx.", show_default=False)
+    model: Annotated[Path, typer.Argument(help="Run folder, or an exported model: NAME.onnx.", show_default=False)],
+    data: Annotated[
+        Path, typer.Option(help="Folder or zip: real pictures to compare with, or photos to paint.", show_default=False)
     ],
-    data: Annotated[Path, typer.Option(help="Folder or zip of real pictures to compare with.", show_default=False)],
     features: Annotated[
         Features | None, typer.Option(help="Network to measure in; left out, the run's own, or inception for a file.")
     ] = None,
@@ -34,15 +41,35 @@ def evaluate_(
     samples: Annotated[int, typer.Option(min=2, help="Pictures to draw, and real ones to compare them with.")] = 2000,
     neighbours: Annotated[int, typer.Option(min=1, help="k of precision, recall, density and coverage.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the latents and of the choice of real pictures.")] = 0,
+    styles: Annotated[
+        Path | None, typer.Option(help="Of a stylizer: folder or zip of its paintings, by the names of its styles.")
+    ] = None,
+    size: Annotated[list[int], typer.Option(help="Of a stylizer: longer side of the photos in pixels. Repeatable.")] = [256],  # noqa: B006
+    iterations: Annotated[int, typer.Option(min=0, help="Of a stylizer: L-BFGS iterations to compare with.")] = 50,
     device: Device = "auto",
     write: Annotated[bool, typer.Option("--write", help="Put the metrics into the card of an exported file.")] = False,
 ) -> None:
-    """Measure a GAN's run or exported generator against real pictures; a run keeps it for its export's card."""
-    settings = Settings(samples, neighbours, seed)
-    where = find_device(device)
-    candidate = load_candidate(model, where)
-    if write and not candidate.exported:
+    """Measure a model: a generator against real pictures, a stylizer (--styles) against painting by optimisation."""
+    if write and not model.is_file():
         raise ConfigError("--write is for exported files: a run keeps its evaluation, and export writes it to the card.")
+    where = find_device(device)
+    if styles is None:
+        step, metrics = _evaluate_generator(model, data, features, weights, Settings(samples, neighbours, seed), where)
+    else:
+        step, metrics = _evaluate_stylizer(model, data, styles, weights, size, iterations, where)
+    if write:
+        keep_in_card(model, metrics)
+        typer.echo(f"Wrote them into the card of {model}.")
+    elif model.is_dir():
+        assert step is not None  # noqa: S101  a run knows it
+        written = Evaluation(step=step, data=name_of(data), metrics=metrics).write(model)
+        typer.echo(f"Wrote {written}; export puts it into the card.")
+
+
+def _evaluate_generator(
+    model: Path, data: Path, features: Features | None, weights: Path | None, settings: Settings, where: torch.device
+) -> tuple[int | None, tuple[Metric, ...]]:
+    candidate = load_candidate(model, where)
     network = build_features(features or candidate.features, weights)
     pictures = find_pictures(data)
     real, broken = choose_real(pictures, candidate, settings)
@@ -50,11 +77,26 @@ def evaluate_(
     evaluated = evaluate(candidate, real, network, settings, where)
     Console().print(evaluated.table())
     typer.echo(f"{evaluated.method}{candidate.progress}.\n{evaluated.explain_floor(settings)}")
-    if write:
-        keep_in_card(candidate, evaluated)
-        typer.echo(f"Wrote them into the card of {model}.")
-    elif not candidate.exported:
-        typer.echo(f"Wrote {keep_in_run(candidate, evaluated, name_of(data))}; export puts it into the card.")
+    return candidate.step, evaluated.metrics()
+
+
+def _evaluate_stylizer(
+    model: Path, data: Path, styles: Path, weights: Path | None, sizes: Sequence[int], iterations: int, where: torch.device
+) -> tuple[int | None, tuple[Metric, ...]]:
+    painter = load_painter(model, where)
+    photos, found = find_pictures(data), find_pictures(styles)
+    paintings, _, broken = load_paintings(found, painter.config.style_size)
+    name_unreadable(photos.unreadable | found.unreadable | broken)
+    vgg = VggFeatures(features_for(painter.config), weights, option="--weights").to(where)
+    metrics: tuple[Metric, ...] = ()
+    for size in sizes:
+        chosen, broken = choose_photos(photos, size, painter.multiple)
+        name_unreadable(broken)
+        evaluated = evaluate_painter(painter, chosen, paintings, vgg, iterations, size)
+        Console().print(evaluated.table())
+        typer.echo(f"{evaluated.method}.\n{evaluated.explain()}")
+        metrics += evaluated.metrics()
+    return painter.step, metrics
 
 
 @exits_in_words

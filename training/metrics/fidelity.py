@@ -48,10 +48,10 @@ class Fidelity:
 
 METRICS = {
     "frechet": ("Frechet distance", "of all samples from all real pictures; lower is better, 0 is the same"),
-    "density": ("Density", "how closely samples keep to real pictures; 1 is as real ones do, above is safer"),
-    "coverage": ("Coverage", "share of the real pictures that have a sample nearby; low where variety is lost"),
     "precision": ("Precision", "share of the samples that could be real"),
     "recall": ("Recall", "share of the real pictures that the generator could have made"),
+    "density": ("Density", "how closely samples keep to real pictures; 1 is as real ones do, above is safer"),
+    "coverage": ("Coverage", "share of the real pictures that have a sample nearby; low where variety is lost"),
     "diversity": ("Diversity", "how much samples differ from each other; 1 is as real pictures do, near 0 is collapse"),
 }
 """Field of `Fidelity` -> name and how to read it, in the order in which they are shown."""
