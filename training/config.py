@@ -117,9 +117,13 @@ class StyleConfig(PaintingConfig, _RunConfig):
 
     width: int = Field(default=16, ge=4, le=128)
     residual_blocks: int = Field(default=5, ge=0, le=20)
+    halvings: int = Field(default=2, ge=1, le=3)  # of the resolution, after the first layer and before the residual blocks
+    kernel: Literal[3, 5, 7, 9] = 9  # side of the first convolution, and of the last where stride is 1
+    stride: Literal[1, 2] = 1  # of the first convolution; 2: nothing is normalised at the full resolution
+    separable: bool = False  # depthwise-separable convolutions in the residual blocks
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
-    crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=4)  # pixels
+    crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels
     learning_rate: Rate = 1e-3
     style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
     decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0

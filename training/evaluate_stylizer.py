@@ -26,7 +26,6 @@ from training.export import checkpoint_to_export, stylizer_graph
 from training.loops.paint import optimise, resize
 from training.losses.painting import Objective, Terms
 from training.metrics.evaluation import four_digits
-from training.networks.stylizer import SIZE_MULTIPLE
 from training.networks.vgg import VggFeatures
 from training.run import Run, StylePlan
 from training.table import read_card
@@ -233,7 +232,7 @@ def _trained(folder: Path, device: torch.device) -> Painter:
         return painted
 
     config = PaintingConfig.model_validate(run.plan.config.model_dump(include=set(PaintingConfig.model_fields)))
-    return Painter(folder, paint, tuple(run.plan.styles), config, SIZE_MULTIPLE, checkpoint["step"])
+    return Painter(folder, paint, tuple(run.plan.styles), config, graph.stylizer.size_multiple, checkpoint["step"])
 
 
 def _exported(path: Path) -> Painter:

@@ -18,22 +18,21 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.optim.swa_utils import AveragedModel
 
-from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, Style, StylizerCard, TrainingData, dump_card
-from training.about import NOT_STATED, About, AboutStyle, title_of
+from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, StylizerCard, dump_card
+from training.about import About
+from training.cards import generator_card, stylizer_card
 from training.errors import ExportError, RunError
 from training.files import write_whole
 from training.graphs import GeneratorGraph, StylizerGraph
-from training.loops.gan_setup import build_generator, channels_of
+from training.loops.gan_setup import build_generator
 from training.loops.style import build_stylizer
 from training.metrics.evaluation import read_evaluation, rounded
-from training.networks.stylizer import MIN_SIDE, SIZE_MULTIPLE
 from training.run import BEST, GanPlan, Run, StylePlan
 
 TOLERANCE = 1
 """Grey levels by which onnxruntime may differ from torch: rounding."""
 
 _BATCHES = (1, 2, 5)
-_SIDES = ((MIN_SIDE, MIN_SIDE), (64, 64), (48, 100))
 
 
 def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | StylizerCard:
@@ -60,13 +59,15 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
     evaluation = read_evaluation(folder)
     if evaluation and evaluation.step == checkpoint["step"]:
         about = about.model_copy(update={"metrics": (*rounded(evaluation.metrics), *about.metrics)})
+    graph: GeneratorGraph | StylizerGraph
     card: GeneratorCard | StylizerCard
     if isinstance(plan, GanPlan):
-        card, graph = _generator_card(out.stem, plan, about, checkpoint["step"]), generator_graph(run, plan, checkpoint)
-        trials = _generator_trials(plan)
+        graph = generator_graph(run, plan, checkpoint)
+        card, trials = generator_card(out.stem, plan, about, checkpoint["step"]), _generator_trials(plan)
     else:
-        card, graph = _stylizer_card(out.stem, plan, about, checkpoint["step"]), stylizer_graph(run, plan, checkpoint)
-        trials = _stylizer_trials(len(plan.styles))
+        graph = stylizer_graph(run, plan, checkpoint)
+        card = stylizer_card(out.stem, plan, about, checkpoint["step"], graph.stylizer)
+        trials = _stylizer_trials(card)
     graph.eval()
     if not all(value.isfinite().all() for value in graph.state_dict().values() if value.is_floating_point()):
         raise ExportError(f"The network in {folder} holds numbers that are not finite: its training went wrong. Train anew.")
@@ -88,7 +89,7 @@ def checkpoint_to_export(run: Run[Any]) -> dict[str, Any]:
     return checkpoint
 
 
-def generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) -> nn.Module:
+def generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) -> GeneratorGraph:
     """The averaged generator of a checkpoint, as it is exported.
 
     Raises:
@@ -149,7 +150,7 @@ def _check_name(out: Path) -> None:
         ) from None
 
 
-def stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> nn.Module:
+def stylizer_graph(run: Run[Any], plan: StylePlan, checkpoint: dict[str, Any]) -> StylizerGraph:
     """The style network of a checkpoint, as it is exported.
 
     Raises:
@@ -165,17 +166,18 @@ def _generator_trials(plan: GanPlan) -> list[dict[str, Tensor]]:
     return [{"latents": torch.randn(n, plan.config.latent_size, generator=rng)} for n in _BATCHES]
 
 
-def _stylizer_trials(styles: int) -> list[dict[str, Tensor]]:
+def _stylizer_trials(card: StylizerCard) -> list[dict[str, Tensor]]:
     rng = torch.Generator().manual_seed(0)
+    least, multiple = card.min_side, card.size_multiple
     return [
         {
             "images": torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=rng),
-            "styles": torch.rand(n, styles, generator=rng).softmax(dim=1),
+            "styles": torch.rand(n, len(card.styles), generator=rng).softmax(dim=1),
             "strength": torch.rand(n, generator=rng),
             "keep_color": torch.rand(n, generator=rng),
         }
         for n in _BATCHES
-        for height, width in _SIDES
+        for height, width in ((least, least), (4 * least, 4 * least), (3 * least, 5 * least + multiple))
     ]
 
 
@@ -184,7 +186,8 @@ def _to_onnx(graph: nn.Module, example: dict[str, Tensor], card: GeneratorCard |
     if isinstance(card, GeneratorCard):
         shapes: dict[str, Any] = {"latents": {0: n}}
     else:
-        height, width = (SIZE_MULTIPLE * Dim(name, min=MIN_SIDE // SIZE_MULTIPLE) for name in ("h4", "w4"))
+        multiple = card.size_multiple
+        height, width = (multiple * Dim(name, min=card.min_side // multiple) for name in ("h_part", "w_part"))
         shapes = {"images": {0: n, 1: height, 2: width}, "styles": {0: n}, "strength": {0: n}, "keep_color": {0: n}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own internals: nothing a user could act on
@@ -217,57 +220,3 @@ def _forget_the_machine(model: onnx.ModelProto) -> None:
         part.doc_string = ""
         del part.metadata_props[:]
     del graph.metadata_props[:]
-
-
-def _common(name: str, plan: GanPlan | StylePlan, about: About, step: int, summary: str) -> dict[str, Any]:
-    default = TrainingData(title=f"{plan.pictures} pictures ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
-    return {
-        "name": name,
-        "title": about.title or title_of(name),
-        "summary": about.summary or summary,
-        "licence": about.licence,
-        "training_data": about.training_data or (default,),
-        "training_config": {"trained_steps": step, **plan.config.model_dump(mode="json")},
-        "metrics": about.metrics,
-    }
-
-
-def _generator_card(name: str, plan: GanPlan, about: About, step: int) -> GeneratorCard:
-    config = plan.config
-    if about.styles:
-        raise ExportError(f"--about speaks of the style {next(iter(about.styles))}; a generator has none.")
-    return GeneratorCard(
-        **_common(
-            name, plan, about, step, f"Pictures of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
-        ),
-        architecture=config.architecture,
-        latent_size=config.latent_size,
-        height=config.image_size,
-        width=config.image_size,
-        channels=channels_of(config),
-    )
-
-
-def _stylizer_card(name: str, plan: StylePlan, about: About, step: int) -> StylizerCard:
-    if unknown := [style for style in about.styles if style not in plan.styles]:
-        raise ExportError(f"--about speaks of the style {unknown[0]}; this run has {', '.join(plan.styles)}.")
-    styles = []
-    for style, thumbnail in plan.styles.items():
-        said = about.styles.get(style, AboutStyle())
-        styles.append(
-            Style(
-                name=style,
-                title=said.title or title_of(style),
-                artist=said.artist,
-                year=said.year,
-                licence=said.licence,
-                thumbnail=thumbnail,
-            )
-        )
-    return StylizerCard(
-        **_common(name, plan, about, step, f"Paints a photo in {len(styles)} styles, or any blend of them."),
-        architecture=f"Johnson et al. 2016, width {plan.config.width}, {plan.config.residual_blocks} residual blocks",
-        size_multiple=SIZE_MULTIPLE,
-        min_side=MIN_SIDE,
-        styles=tuple(styles),
-    )

@@ -40,9 +40,8 @@ class StylizerGraph(nn.Module):
     def forward(self, images: Tensor, styles: Tensor, strength: Tensor, keep_color: Tensor) -> Tensor:
         """See the class."""
         photos = images.permute(0, 3, 1, 2).float()
-        painted = self.stylizer(photos, styles).clamp(0, 255)
-        brightness = ((painted - photos) * self.luma).sum(dim=1, keepdim=True)
-        recoloured = photos + brightness
-        painted = torch.lerp(painted, recoloured, keep_color[:, None, None, None])
-        mixed = torch.lerp(photos, painted, strength[:, None, None, None])
+        change = self.stylizer(photos, styles).clamp(0, 255) - photos
+        brightness = (change * self.luma).sum(dim=1, keepdim=True)
+        strength, keep_color = strength[:, None, None, None], keep_color[:, None, None, None]
+        mixed = photos + change * (strength * (1 - keep_color)) + brightness * (strength * keep_color)
         return mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from training.config import GanConfig
@@ -7,7 +10,7 @@ from training.errors import ConfigError
 from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
 from training.networks.registry import GANS
-from training.networks.stylizer import Stylizer
+from training.networks.stylizer import ConditionalInstanceNorm, NearestConv, Stylizer
 
 
 @pytest.mark.parametrize("architecture", GANS)
@@ -47,10 +50,15 @@ def test_an_unknown_architecture_lists_the_known() -> None:
         build_generator(GanConfig(architecture="stylegan9", channels=3))
 
 
-@pytest.fixture
-def stylizer() -> Stylizer:
+VARIANTS: list[dict[str, Any]] = [
+    {}, {"stride": 2, "kernel": 5}, {"halvings": 3, "kernel": 3}, {"separable": True}, {"stride": 2, "halvings": 3}
+]  # fmt: skip
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
+def stylizer(request: pytest.FixtureRequest) -> Stylizer:
     torch.manual_seed(0)
-    network = Stylizer(styles=3, width=4, residual_blocks=1)
+    network = Stylizer(styles=3, width=4, residual_blocks=1, **request.param)
     for name, parameter in network.named_parameters():
         if name.endswith(("norm.scale", "norm.bias")):  # untrained styles are all alike
             nn.init.normal_(parameter, 1.0 if name.endswith("scale") else 0.0, 0.5)
@@ -58,10 +66,29 @@ def stylizer() -> Stylizer:
 
 
 def test_the_stylizer_keeps_any_size(stylizer: Stylizer) -> None:
-    for height, width in ((16, 16), (20, 36), (64, 32)):
-        painted = stylizer(torch.rand(1, 3, height, width) * 255, torch.eye(3)[:1])
-        assert painted.shape == (1, 3, height, width)
+    multiple = stylizer.size_multiple
+    for height, width in ((4, 2), (5, 9), (16, 8)):
+        painted = stylizer(torch.rand(1, 3, multiple * height, multiple * width) * 255, torch.eye(3)[:1])
+        assert painted.shape == (1, 3, multiple * height, multiple * width)
         assert painted.isfinite().all()
+
+
+def test_the_convolution_before_the_upsampling_is_the_one_after() -> None:
+    layer, x = NearestConv(3, 4), torch.rand(2, 3, 6, 9)
+    after = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), layer.conv.weight, layer.conv.bias, padding=2)
+    assert torch.allclose(layer(x)[:, :, 2:-2, 2:-2], after[:, :, 2:-2, 2:-2], atol=1e-6)  # but for the padding
+
+
+@torch.no_grad()
+def test_conditional_instance_norm_by_hand() -> None:
+    norm, x = ConditionalInstanceNorm(2, styles=3), torch.rand(2, 2, 5, 4) * 9
+    nn.init.normal_(norm.scale)
+    nn.init.normal_(norm.bias)
+    styles = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
+    normal = (x - x.mean(dim=(2, 3), keepdim=True)) / (x.var(dim=(2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    scale = torch.stack([norm.scale[1], (norm.scale[0] + norm.scale[2]) / 2])[:, :, None, None]
+    bias = torch.stack([norm.bias[1], (norm.bias[0] + norm.bias[2]) / 2])[:, :, None, None]
+    assert torch.allclose(norm(x, styles), normal * scale + bias, atol=1e-5)
 
 
 @torch.no_grad()

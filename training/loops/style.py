@@ -31,7 +31,9 @@ _SAMPLE_PHOTOS = 4
 
 def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
     """The network of a resolved config, untrained."""
-    return Stylizer(styles, config.width, config.residual_blocks)
+    return Stylizer(
+        styles, config.width, config.residual_blocks, config.halvings, config.kernel, config.stride, separable=config.separable
+    )
 
 
 def train_style(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device) -> None:

@@ -9,12 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIZE_MULTIPLE = 4
-"""Height and width must be multiples of this: two halvings."""
-
-MIN_SIDE = 16
-"""The smallest side in pixels; mirror padding needs more than it mirrors."""
-
 
 class ConditionalInstanceNorm(nn.Module):
     """Instance normalisation whose scale and bias are blended from one row a style."""
@@ -26,8 +20,10 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
         """Float [n, c, h, w] and style weights float [n, k] -> float [n, c, h, w]."""
-        normal = F.instance_norm(x.float())  # float32: a sum over all positions overflows half precision
-        return normal * (styles @ self.scale)[:, :, None, None] + (styles @ self.bias)[:, :, None, None]
+        # With the batch among the channels, each row has a scale and bias of its own and all is one operator of ONNX.
+        rows = x.float().reshape(1, -1, *x.shape[2:])  # float32: a sum over all positions overflows half precision
+        scale, bias = (styles @ self.scale).flatten(), (styles @ self.bias).flatten()
+        return F.instance_norm(rows, weight=scale, bias=bias).reshape(x.shape)
 
 
 class MirrorConv(nn.Module):
@@ -44,12 +40,51 @@ class MirrorConv(nn.Module):
         return y
 
 
+class NearestConv(nn.Module):
+    """Nearest-neighbour upsampling by 2, then a 5x5 convolution, computed before the upsampling.
+
+    Of the 5 pixels in a row that an upsampled pixel sees, two and two (or one) are the same: 3x3 weights suffice for each of
+    the four pixels that a pixel becomes, and a ninth of the 5x5 convolution's inputs is padded and read.
+    """
+
+    folds: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 5)  # as it would be after the upsampling
+        # [place, pixel before, pixel after]: which of the 3 pixels before are the 5 after, for the left and the right place
+        folds = [[[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]]]
+        self.register_buffer("folds", torch.tensor(folds, dtype=torch.float32), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [n, inputs, h, w] -> float [n, outputs, 2 h, 2 w]."""
+        weight = torch.einsum("pas,qbt,oist->opqiab", self.folds, self.folds, self.conv.weight).flatten(0, 2)
+        assert self.conv.bias is not None  # noqa: S101  for mypy: there is one unless told not to
+        y = F.conv2d(F.pad(x, [1] * 4, mode="reflect"), weight, self.conv.bias.repeat_interleave(4))
+        return F.pixel_shuffle(y, 2)
+
+
+class SeparableConv(nn.Module):
+    """A convolution of each channel by itself, then one across channels: Howard et al. 2017, "MobileNets"."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.padding = [kernel // 2] * 4
+        self.depthwise = nn.Conv2d(inputs, inputs, kernel, groups=inputs, bias=False)
+        self.pointwise = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [n, inputs, h, w] -> float [n, outputs, h, w]."""
+        y: Tensor = self.pointwise(self.depthwise(F.pad(x, self.padding, mode="reflect")))
+        return y
+
+
 class ConvNorm(nn.Module):
     """Convolution, conditional instance normalisation and, unless told not to, ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, styles: int, stride: int = 1, *, relu: bool = True) -> None:
+    def __init__(self, conv: nn.Module, outputs: int, styles: int, *, relu: bool = True) -> None:
         super().__init__()
-        self.conv = MirrorConv(inputs, outputs, kernel, stride)
+        self.conv = conv
         self.norm = ConditionalInstanceNorm(outputs, styles)
         self.relu = relu
 
@@ -62,10 +97,11 @@ class ConvNorm(nn.Module):
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a straight way through."""
 
-    def __init__(self, features: int, styles: int) -> None:
+    def __init__(self, features: int, styles: int, *, separable: bool) -> None:
         super().__init__()
-        self.first = ConvNorm(features, features, 3, styles)
-        self.second = ConvNorm(features, features, 3, styles, relu=False)
+        conv = SeparableConv if separable else MirrorConv
+        self.first = ConvNorm(conv(features, features, 3), features, styles)
+        self.second = ConvNorm(conv(features, features, 3), features, styles, relu=False)
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
         """Float [n, c, h, w] and style weights [n, k] -> float [n, c, h, w]."""
@@ -78,31 +114,46 @@ class Stylizer(nn.Module):
 
     Args:
         styles: how many styles, k.
-        width: channels of the first layer (Johnson: 32).
-        residual_blocks: how many at a quarter of the resolution (Johnson: 5).
+        width: channels of the first layer (Johnson: 32), doubled at each halving of the resolution.
+        residual_blocks: how many at the lowest resolution (Johnson: 5).
+        halvings: of the resolution after the first layer, before the residual blocks (Johnson: 2).
+        kernel: side of the first convolution, and of the last one where `stride` is 1 (Johnson: 9).
+        stride: of the first convolution (Johnson: 1). With 2, nothing is normalised at the full resolution, where layers cost
+            most.
+        separable: depthwise-separable convolutions in the residual blocks.
+
+    Attributes:
+        size_multiple: of which height and width must be multiples.
+        min_side: the smallest height and width in pixels: mirror padding needs more than it mirrors.
     """
 
-    def __init__(self, styles: int, width: int = 16, residual_blocks: int = 5) -> None:
+    def __init__(
+        self,
+        styles: int,
+        width: int = 16,
+        residual_blocks: int = 5,
+        halvings: int = 2,
+        kernel: int = 9,
+        stride: int = 1,
+        *,
+        separable: bool = False,
+    ) -> None:
         super().__init__()
         self.styles = styles
-        self.down = nn.ModuleList(
-            [
-                ConvNorm(3, width, 9, styles),
-                ConvNorm(width, width * 2, 3, styles, stride=2),
-                ConvNorm(width * 2, width * 4, 3, styles, stride=2),
-            ]
-        )
-        self.residuals = nn.ModuleList(Residual(width * 4, styles) for _ in range(residual_blocks))
-        self.up = nn.ModuleList(
-            [ConvNorm(width * 4, width * 2, 3, styles), ConvNorm(width * 2, width, 3, styles)],
-        )
-        self.last = MirrorConv(width, 3, 9)
+        self.size_multiple = stride * 2**halvings
+        self.min_side = max(16, 2 * self.size_multiple)
+        widths = [width * 2**level for level in range(halvings + 1)]
+        self.down = nn.ModuleList([ConvNorm(MirrorConv(3, width, kernel, stride), width, styles)])
+        self.down.extend(ConvNorm(MirrorConv(wide, 2 * wide, 3, 2), 2 * wide, styles) for wide in widths[:-1])
+        self.residuals = nn.ModuleList(Residual(widths[-1], styles, separable=separable) for _ in range(residual_blocks))
+        self.up = nn.ModuleList(ConvNorm(NearestConv(2 * wide, wide), wide, styles) for wide in reversed(widths[:-1]))
+        self.last = MirrorConv(width, 3, kernel) if stride == 1 else NearestConv(width, 3)
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
         """Paint.
 
         Args:
-            images: float [n, 3, h, w] RGB in 0..255; h and w multiples of `SIZE_MULTIPLE`.
+            images: float [n, 3, h, w] RGB in 0..255; h and w multiples of `size_multiple`, at least `min_side`.
             styles: float [n, k]; each row weighs the k styles and sums to 1.
 
         Returns:
@@ -114,6 +165,6 @@ class Stylizer(nn.Module):
         for block in self.residuals:
             x = block(x, styles)
         for layer in self.up:
-            x = layer(F.interpolate(x, scale_factor=2, mode="nearest"), styles)
+            x = layer(x, styles)
         # Linear, where Johnson has a scaled tanh: what once saturates stays black, for want of a gradient.
         return 127.5 + 127.5 * self.last(x).float()
