@@ -129,6 +129,10 @@ class StyleConfig(PaintingConfig, _RunConfig):
     decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
 
 
+ARCHITECTURE = ("width", "residual_blocks", "halvings", "kernel", "stride", "separable")
+"""What of a `StyleConfig` makes the network: a trained one cannot have other values."""
+
+
 class PaintConfig(PaintingConfig):
     """How to paint one picture by optimisation: Gatys, Ecker and Bethge 2016."""
 
@@ -164,6 +168,11 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {first_line(error)}.") from error
     return resolve(values | _parse(changes), kind, name)
+
+
+def change(config: SomeConfig, changes: Sequence[str], name: str) -> SomeConfig:
+    """A config with some values changed; arguments and errors as `load_config`."""
+    return resolve(config.model_dump() | _parse(changes), type(config), name)
 
 
 def resolve(values: dict[str, object], kind: type[SomeConfig], name: str) -> SomeConfig:

@@ -63,6 +63,8 @@ class StylePlan(_Plan):
     kind: Literal["style"] = "style"
     config: StyleConfig
     styles: dict[Name, str] = Field(min_length=1)  # style name -> thumbnail, a base64 JPEG; in the order of the network's rows
+    kept: int = 0  # how many of them, the first, come from the run that this one extends, and stay as they are
+    baseline: float | None = None  # mean style loss of unpainted photos, to which styles are balanced
     data: str  # name of the content folder or zip
     pictures: int
     fingerprint: str = ""  # of the photos

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from typer.testing import CliRunner, Result
@@ -113,6 +115,48 @@ def test_resume_wants_the_same_pictures(photos: Path, make_pictures: MakePicture
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     others = make_pictures("others", 20, size=(70, 70))
     assert "was trained on other pictures" in refused("gan", "--data", others, "--out", run, "--resume")
+
+
+def test_a_painting_is_added_and_the_old_styles_stay(
+    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+) -> None:
+    paintings, new = make_pictures("paintings", 3, size=(80, 80)), tmp_path / "new"
+    new.mkdir()
+    (paintings / "002.png").rename(new / "night.png")
+    data = ["--content", photos, "--vgg", vgg_weights]
+    old, out = tmp_path / "old", tmp_path / "out"
+    assert call("style", "--styles", paintings, *data, "--out", old, *TINY_STYLE).exit_code == 0
+    extend = ["style", "--styles", new, *data, "--out", out, "--extend", old]
+    assert "has the style 000 already" in refused(*extend, "--styles", paintings)
+    assert "a trained network keeps its width, " in refused(*extend, "--set", "width=8")
+    assert "Leave --config out" in refused(*extend, "--config", "style-cpu")
+    assert not out.exists()
+
+    result = call(*extend, "--set", "steps=3", "--set", "checkpoint_every=1")
+    assert result.exit_code == 0, result.output
+    assert "Training 1 styles (night)" in result.output
+    plan = json.loads((out / "run.json").read_text())
+    assert (list(plan["styles"]), plan["kept"]) == (["000", "001", "night"], 2)
+    assert plan["baseline"] == json.loads((old / "run.json").read_text())["baseline"]
+    before, after = (torch.load(run / "checkpoint.pt", weights_only=True)["network"] for run in (old, out))
+    for name, value in before.items():
+        assert torch.equal(after[name][: len(value)], value), name
+    rows = [value for name, value in after.items() if ".norm." in name]
+    assert all(len(row) == 3 and not torch.equal(row[2], row[:2].mean(dim=0)) for row in rows)
+
+    # the pictures of the old styles are the same, byte for byte
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    pictures = []
+    for run, styles in ((old, 2), (out, 3)):
+        assert call("export", run, tmp_path / f"{run.name}.onnx").exit_code == 0
+        session = onnxruntime.InferenceSession(tmp_path / f"{run.name}.onnx")
+        ones = np.ones(2, np.float32)
+        inputs = {"images": images, "styles": np.eye(styles, dtype=np.float32)[:2], "strength": ones, "keep_color": 0 * ones}
+        pictures.append(session.run(None, inputs)[0])
+    assert np.array_equal(*pictures)
+
+    assert call("style", "--styles", new, *data, "--out", out, "--resume").exit_code == 0  # nothing left to do
+    assert "was trained on night" in refused("style", "--styles", paintings, *data, "--out", out, "--resume")
 
 
 def test_a_style_run_resumed_ends_as_one_left_alone(

@@ -1,5 +1,6 @@
 """`python -m training style` and `paint`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +23,16 @@ from training.cli.options import (
     run_to_resume,
     say_done,
 )
-from training.config import PaintConfig, StyleConfig, load_config
+from training.config import ARCHITECTURE, PaintConfig, StyleConfig, change, load_config
 from training.data.crops import Crops
 from training.data.images import find_pictures, read_picture, refuse_few, refuse_small
 from training.data.paintings import load_paintings
 from training.devices import find_device
-from training.errors import ConfigError, RunError
+from training.errors import ConfigError, DataError, RunError
 from training.exits import exits_in_words
+from training.export import checkpoint_to_export
 from training.loops.paint import Losses, paint
-from training.loops.style import train_style
+from training.loops.style import extend_stylizer, train_style
 from training.losses.painting import Objective, features_for
 from training.networks.vgg import VggFeatures
 from training.report.painting import Painting
@@ -52,6 +54,9 @@ def style(
     config: Config = None,
     set_: Set = [],  # noqa: B006
     vgg: Vgg = None,
+    extend: Annotated[
+        Path | None, typer.Option(help="Add the paintings to this run's network; its own styles stay as they are.")
+    ] = None,
     resume: Resume = False,
     device: Device = "auto",
 ) -> None:
@@ -59,7 +64,13 @@ def style(
     run = run_to_resume(out, StylePlan, config, set_) if resume else None
     if run is None:
         refuse_existing(out)
-    settings = run.plan.config if run else load_config(config or "style", StyleConfig, set_)
+    base = _run_to_extend(extend, config, resume=resume) if extend else None
+    if run:
+        settings = run.plan.config
+    elif base:
+        settings = _settings_to_extend(base, set_)
+    else:
+        settings = load_config(config or "style", StyleConfig, set_)
     where = find_device(device)
     photos = find_pictures(content)
     refuse_few(photos, LEAST_CONTENT_PICTURES)
@@ -68,31 +79,60 @@ def style(
     refuse_small(found, settings.crop_size, "--set crop_size=...")
     paintings, thumbnails, broken = load_paintings(found, settings.style_size)
     name_unreadable(photos.unreadable | found.unreadable | broken)
+    old = base.plan.styles if base else dict(list(run.plan.styles.items())[: run.plan.kept]) if run else {}
+    if run is not None:
+        refuse_other(run.plan.fingerprint, photos, out)
+        if run.plan.styles != old | thumbnails:
+            learnt = list(run.plan.styles)[run.plan.kept :]
+            raise RunError(
+                f"{out} was trained on {', '.join(learnt)}; {styles} holds other paintings ({', '.join(paintings)}). "
+                "Resume with the same."
+            )
+    elif again := old.keys() & thumbnails.keys():
+        raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or take it out of {styles}.")
     crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
     objective = Objective(settings, paintings, VggFeatures(features_for(settings), vgg).to(where))
-    objective.balance(crops.first(BASELINE_CROPS))
+    known = run or base
+    baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
+    network = None
+    if base:
+        state = checkpoint_to_export(base)["network"]
+        network = extend_stylizer(settings, len(old) + len(thumbnails), state)
     if run is None:
         plan = StylePlan(
             config=settings,
-            styles=thumbnails,
+            styles=old | thumbnails,
+            kept=len(old),
+            baseline=baseline,
             data=name_of(content),
             pictures=len(photos.names),
             fingerprint=photos.fingerprint,
         )
         run = Run.create(out, plan)
-    else:
-        refuse_other(run.plan.fingerprint, photos, out)
-        if run.plan.styles != thumbnails:
-            raise RunError(
-                f"{out} was trained on {', '.join(run.plan.styles)}; {styles} holds other paintings ({', '.join(paintings)}). "
-                "Resume with the same."
-            )
     typer.echo(
         f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
         f"on {where}; see {out}"
     )
-    train_style(run, crops, objective, where)
+    train_style(run, crops, objective, where, network)
     say_done(out, out / "samples")
+
+
+def _run_to_extend(folder: Path, config: str | None, *, resume: bool) -> Run[StylePlan]:
+    if config or resume:
+        raise ConfigError(
+            "--extend goes on with the config of the run that it names. Leave --config out; to resume an extension, leave "
+            "--extend out."
+        )
+    return run_to_resume(folder, StylePlan, None, ())
+
+
+def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleConfig:
+    """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set says otherwise."""
+    old = base.plan.config
+    settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
+    if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
+        raise ConfigError(f"--set {other[0]}: a trained network keeps its {', '.join(ARCHITECTURE)}. Leave it out.")
+    return settings
 
 
 @exits_in_words

@@ -7,6 +7,7 @@ in one style, and compares VGG-16 features: with the crop's for content, with th
 style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,30 +37,56 @@ def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
     )
 
 
-def train_style(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device) -> None:
+def extend_stylizer(config: StyleConfig, styles: int, state: Mapping[str, Tensor]) -> Stylizer:
+    """A trained network with more styles, the new ones as the mean of the old ones: Dumoulin et al. 2017.
+
+    Args:
+        config: of the trained network.
+        styles: how many there will be.
+        state: the trained network's weights.
+    """
+    network = build_stylizer(config, styles)
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            old = state[name]
+            value[: len(old)] = old
+            if _of_a_style(name):
+                value[len(old) :] = old.mean(dim=0)
+    return network
+
+
+def train_style(
+    run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device, network: Stylizer | None = None
+) -> None:
     """Train for the config's steps, from the run's last checkpoint where there is one.
 
     Args:
-        run: where it is kept.
+        run: where it is kept. What its plan keeps, and all that styles share, then stays as it is, bit for bit.
         crops: batches of photos.
-        objective: what to lower; its paintings are in the order of the network's rows.
+        objective: what to lower; its paintings are those that the plan does not keep, in the order of the network's rows.
         device: where to train; the objective is there too.
+        network: to begin with, for instance from `extend_stylizer`; None: an untrained one.
 
     Raises:
         RunError: a loss became NaN, the checkpoint cannot be read, or another process is training this run.
     """
     with run.held():
-        _train(run, crops, objective, device)
+        _train(run, crops, objective, device, network)
 
 
-def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device) -> None:
-    config, styles = run.plan.config, len(run.plan.styles)
+def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device, network: Stylizer | None) -> None:
+    config, kept = run.plan.config, run.plan.kept
+    styles = len(run.plan.styles) - kept  # to learn
     torch.manual_seed(config.seed)
-    network = build_stylizer(config, styles).to(device)
+    network = (network or build_stylizer(config, kept + styles)).to(device)
+    if kept:
+        _keep(network, kept)
     optimizer = torch.optim.Adam(_parameter_groups(network, config), config.learning_rate, _BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
     parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
     start = run.restore(parts)
+    if start == 0:
+        run.save_checkpoint(0, parts)  # what it begins with may come from another run
     sample_crops = crops.first(_SAMPLE_PHOTOS)
 
     reporter = Reporter(
@@ -73,8 +100,8 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
 
-            weights = F.one_hot(chosen, styles).float()
-            terms = objective(network(photos, weights), objective.content(photos), weights)
+            painted = network(photos, F.one_hot(kept + chosen, kept + styles).float())
+            terms = objective(painted, objective.content(photos), F.one_hot(chosen, styles).float())
             optimizer.zero_grad()
             terms.total.mean().backward()
             optimizer.step()
@@ -107,8 +134,8 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
 
 def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
     """What belongs to a style learns faster: a step moves only the rows of the few styles in its batch."""
-    shared = [p for name, p in network.named_parameters() if ".norm." not in name]
-    of_styles = [p for name, p in network.named_parameters() if ".norm." in name]
+    shared = [p for name, p in network.named_parameters() if not _of_a_style(name) and p.requires_grad]
+    of_styles = [p for name, p in network.named_parameters() if _of_a_style(name)]
     return [{"params": shared}, {"params": of_styles, "lr": config.learning_rate * config.style_rate}]
 
 
@@ -116,3 +143,18 @@ def _rate(config: StyleConfig, step: int) -> float:
     """The learning rate's factor: 1, then down to 0 along half a cosine."""
     progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
     return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))
+
+
+def _of_a_style(name: str) -> bool:
+    """Whether a parameter has a row for each style."""
+    return ".norm." in name
+
+
+def _keep(network: Stylizer, kept: int) -> None:
+    """Let only the rows of styles from `kept` on learn: the others' gradient is 0, and so is Adam's step."""
+    for name, parameter in network.named_parameters():
+        if _of_a_style(name):
+            learns = (torch.arange(len(parameter), device=parameter.device) >= kept).to(parameter)[:, None]
+            parameter.register_hook(learns.mul)
+        else:
+            parameter.requires_grad_(False)

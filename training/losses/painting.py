@@ -47,11 +47,15 @@ class Objective:
             self.grams = {layer: torch.cat([each[layer] for each in grams]) for layer in config.style_layers}
 
     @torch.no_grad()
-    def balance(self, photos: Tensor) -> None:
+    def balance(self, photos: Tensor, baseline: float | None = None) -> float:
         """Weigh each style so that unpainted photos are equally far from all: no painting drowns another.
 
         Args:
             photos: uint8 [n, 3, h, w].
+            baseline: how far; None: as far as they are from the styles in the mean.
+
+        Returns:
+            The baseline: a style loss, before `style_weight`.
 
         Raises:
             WeightsError: the features are no numbers.
@@ -60,9 +64,11 @@ class Objective:
         self.balances.fill_(1)
         styles = torch.eye(len(self.balances), device=self.balances.device)
         baselines = torch.stack([self._style(grams, style.expand(len(photos), -1)).mean() for style in styles])
-        self.balances = baselines.mean() / baselines
+        baseline = baselines.mean().item() if baseline is None else baseline
+        self.balances = baseline / baselines
         if not self.balances.isfinite().all():
             raise WeightsError("The VGG-16 features of the paintings are not finite numbers: the weights of --vgg are broken.")
+        return baseline
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> dict[str, Tensor]:
