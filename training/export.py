@@ -27,6 +27,7 @@ from training.graphs import GeneratorGraph, StylizerGraph
 from training.loops.gan_setup import build_generator
 from training.loops.style import build_stylizer
 from training.metrics.evaluation import read_evaluation, rounded
+from training.networks.stylizer import Stylizer
 from training.run import BEST, GanPlan, Run, StylePlan
 
 TOLERANCE = 1
@@ -67,11 +68,13 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
     else:
         graph = stylizer_graph(run, plan, checkpoint)
         card = stylizer_card(out.stem, plan, about, checkpoint["step"], graph.stylizer)
-        trials = _stylizer_trials(card)
+        trials = stylizer_trials(graph.stylizer)
     graph.eval()
     if not all(value.isfinite().all() for value in graph.state_dict().values() if value.is_floating_point()):
         raise ExportError(f"The network in {folder} holds numbers that are not finite: its training went wrong. Train anew.")
-    model = _to_onnx(graph, trials[-1], card)
+    model = to_onnx(graph, trials[-1])
+    onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
+    onnx.checker.check_model(model, full_check=True)
     compare(graph, model.SerializeToString(), trials)
     _write(model, out)
     return card
@@ -166,13 +169,14 @@ def _generator_trials(plan: GanPlan) -> list[dict[str, Tensor]]:
     return [{"latents": torch.randn(n, plan.config.latent_size, generator=rng)} for n in _BATCHES]
 
 
-def _stylizer_trials(card: StylizerCard) -> list[dict[str, Tensor]]:
+def stylizer_trials(stylizer: Stylizer) -> list[dict[str, Tensor]]:
+    """Inputs by name for its graph, of several batch sizes and sizes."""
     rng = torch.Generator().manual_seed(0)
-    least, multiple = card.min_side, card.size_multiple
+    least, multiple = stylizer.min_side, stylizer.size_multiple
     return [
         {
             "images": torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=rng),
-            "styles": torch.rand(n, len(card.styles), generator=rng).softmax(dim=1),
+            "styles": torch.rand(n, stylizer.styles, generator=rng).softmax(dim=1),
             "strength": torch.rand(n, generator=rng),
             "keep_color": torch.rand(n, generator=rng),
         }
@@ -181,13 +185,22 @@ def _stylizer_trials(card: StylizerCard) -> list[dict[str, Tensor]]:
     ]
 
 
-def _to_onnx(graph: nn.Module, example: dict[str, Tensor], card: GeneratorCard | StylizerCard) -> onnx.ModelProto:
+def to_onnx(graph: GeneratorGraph | StylizerGraph, example: dict[str, Tensor]) -> onnx.ModelProto:
+    """A graph as ONNX, batch and picture size dynamic, without a card.
+
+    Args:
+        graph: in evaluation mode.
+        example: input name -> tensor, in the order of the graph's arguments; with two rows at least.
+
+    Raises:
+        ExportError: torch's exporter returned nothing.
+    """
     n = Dim("n", min=1)
-    if isinstance(card, GeneratorCard):
+    if isinstance(graph, GeneratorGraph):
         shapes: dict[str, Any] = {"latents": {0: n}}
     else:
-        multiple = card.size_multiple
-        height, width = (multiple * Dim(name, min=card.min_side // multiple) for name in ("h_part", "w_part"))
+        multiple = graph.stylizer.size_multiple
+        height, width = (multiple * Dim(name, min=graph.stylizer.min_side // multiple) for name in ("h_part", "w_part"))
         shapes = {"images": {0: n, 1: height, 2: width}, "styles": {0: n}, "strength": {0: n}, "keep_color": {0: n}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own internals: nothing a user could act on
@@ -199,8 +212,6 @@ def _to_onnx(graph: nn.Module, example: dict[str, Tensor], card: GeneratorCard |
         raise ExportError("torch.onnx.export returned nothing. Nothing was written; look at its messages above.")
     model = program.model_proto
     _forget_the_machine(model)
-    onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
-    onnx.checker.check_model(model, full_check=True)
     return model
 
 

@@ -1,0 +1,133 @@
+"""What does a style network cost? Parameters, work and time of variants, untrained, beside any other exported stylizer.
+
+    python -m benchmarks.stylizers [--size 512] [--threads 2] [--rounds 10] [--beside FILE.onnx ...] [--table FILE]
+
+--beside takes files with one picture among their inputs, float [1, 3, h, w] or uint8 [n, h, w, 3]; all else is filled with
+zeros. The first row is what the last column compares with. All run in turns, so that a slow moment of the machine meets each.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnxruntime
+import torch
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.command import run_command
+from training.config import StyleConfig
+from training.export import stylizer_trials, to_onnx
+from training.files import write_whole
+from training.graphs import StylizerGraph
+from training.loops.style import build_stylizer
+from training.networks.stylizer import Stylizer
+
+_STYLES = 8
+
+_JOHNSON = "Johnson et al. 2016"
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    _JOHNSON: {"width": 32},
+    "half the width": {},
+    "quarter width": {"width": 8},
+    "quarter width, three halvings": {"width": 8, "kernel": 5, "halvings": 3},
+    "stride 2": {"kernel": 5, "stride": 2},
+    "stride 2, width 24": {"width": 24, "kernel": 5, "stride": 2},
+    "stride 2, three halvings": {"kernel": 5, "stride": 2, "halvings": 3},
+    "stride 2, separable": {"kernel": 5, "stride": 2, "separable": True},
+}
+"""What differs from the defaults of `StyleConfig`."""
+
+
+def main(
+    size: Annotated[int, typer.Option(min=64, help="Side of the picture in pixels.")] = 512,
+    threads: Annotated[int, typer.Option(min=1, help="Of onnxruntime and torch.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each variant has.")] = 10,
+    only: Annotated[list[str], typer.Option(help="Only this variant. Repeatable.")] = [],  # noqa: B006
+    beside: Annotated[list[Path], typer.Option(help="Another exported stylizer. Repeatable.")] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+) -> None:
+    """Compare style networks of several shapes."""
+    torch.set_num_threads(threads)
+    if unknown := [name for name in only if name not in VARIANTS]:
+        raise typer.BadParameter(f"There is no variant {unknown[0]!r}. Known: {', '.join(VARIANTS)}.")
+    runs: dict[str, Callable[[], object]] = {path.stem: _session(path.read_bytes(), size, threads) for path in beside}
+    costs: dict[str, tuple[str, str]] = {}
+    for name in track(only or list(VARIANTS), "Exporting", transient=True):
+        network = build_stylizer(StyleConfig.model_validate(VARIANTS[name]), _STYLES).eval()
+        costs[name] = (f"{sum(p.numel() for p in network.parameters()):,}", f"{gigaflops(network, size):.1f}")
+        model = to_onnx(StylizerGraph(network).eval(), stylizer_trials(network)[-1])
+        runs[name] = _session(model.SerializeToString(), size, threads)
+        if name == _JOHNSON:
+            runs[f"{name}, PyTorch"] = partial(_paint, network, size)
+    times = {name: statistics.median(taken) for name, taken in interleaved(runs, rounds).items()}
+    first = times[next(iter(times))]
+    lines = [
+        f"One picture of {size} x {size}, onnxruntime, {threads} threads, median of {rounds} interleaved runs.\n",
+        f"| network | parameters | GFLOP | ms | of {next(iter(times))} |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {' | '.join(costs.get(name, ('', '')))} | {1000 * taken:.0f} | {taken / first:.2f} |"
+            for name, taken in times.items()
+        ),
+    ]
+    text = "\n".join(lines) + "\n"
+    Console().print(Markdown(text))
+    if table:
+        write_whole(table, lambda path: path.write_text(text))
+
+
+def gigaflops(network: Stylizer, size: int) -> float:
+    """Multiplications and additions of one picture, in billions; convolutions alone, all else is small."""
+    with FlopCounterMode(display=False) as counter:
+        _paint(network, size)
+    return counter.get_total_flops() / 1e9
+
+
+def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each run in each round, all in turns, after one that does not count."""
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in track(range(rounds), "Timing", transient=True):
+        for name, run in runs.items():
+            since = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - since)
+    return times
+
+
+@torch.no_grad()
+def _paint(network: Stylizer, size: int) -> None:
+    network(torch.zeros(1, 3, size, size), torch.eye(network.styles)[:1])
+
+
+def _session(model: bytes, size: int, threads: int) -> Callable[[], object]:
+    """One inference of a random picture."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    inputs = {each.name: _input(each.type, each.shape, size) for each in session.get_inputs()}
+    return lambda: session.run(None, inputs)
+
+
+def _input(kind: str, shape: Sequence[object], size: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    if len(shape) == 4:
+        channels_first = shape[1] == 3
+        picture = rng.integers(0, 256, (1, 3, size, size) if channels_first else (1, size, size, 3))
+        return picture.astype(np.uint8 if kind == "tensor(uint8)" else np.float32)
+    return np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,47 @@
+"""The benchmark of style networks, run small."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from benchmarks.stylizers import VARIANTS, gigaflops, interleaved, main
+from training.config import StyleConfig
+from training.loops.style import build_stylizer
+
+PAINTERS = Path(__file__).parents[2] / "exported" / "painters.onnx"
+
+
+def test_every_variant_is_a_network() -> None:
+    for changes in VARIANTS.values():
+        build_stylizer(StyleConfig.model_validate(changes), 2)
+
+
+def test_the_work_grows_with_the_picture_and_is_counted_right() -> None:
+    network = build_stylizer(StyleConfig(width=4, residual_blocks=0, halvings=1, kernel=3), 2)
+    # at h x w, twice the products: 3 -> 4 channels, at a quarter 4 -> 8 by 3 x 3 and 8 -> 16 by 3 x 3, 4 -> 3
+    by_hand = 2 * 9 * (64 * 64 * (3 * 4 + 4 * 3) + 32 * 32 * (4 * 8 + 8 * 16)) / 1e9
+    assert gigaflops(network, 64) == pytest.approx(by_hand, rel=0.02)  # and the products of styles and scales
+    assert gigaflops(network, 128) == pytest.approx(4 * by_hand, rel=0.02)
+
+
+def test_all_have_their_turn() -> None:
+    turns: list[str] = []
+    times = interleaved({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2)
+    assert turns == ["a", "b"] * 3
+    assert {name: len(taken) for name, taken in times.items()} == {"a": 2, "b": 2}
+
+
+def test_the_table(tmp_path: Path) -> None:
+    main(size=64, threads=1, rounds=1, only=["quarter width", "stride 2"], beside=[PAINTERS], table=tmp_path / "table.md")
+    *_, head, _, beside, quarter, stride = (tmp_path / "table.md").read_text().splitlines()
+    assert head == "| network | parameters | GFLOP | ms | of painters |"
+    assert re.fullmatch(r"\| painters \|  \|  \| \d+ \| 1.00 \|", beside)
+    for row, name in ((quarter, "quarter width"), (stride, "stride 2")):
+        assert re.fullmatch(rf"\| {name} \| [\d,]+ \| \d+\.\d \| \d+ \| \d+\.\d\d \|", row)
+
+
+def test_an_unknown_variant() -> None:
+    with pytest.raises(typer.BadParameter, match=r"There is no variant 'cubist'\. Known: Johnson et al\. 2016, "):
+        main(only=["cubist"])
