@@ -25,7 +25,7 @@ def of_kind(*kinds: str) -> pytest.MarkDecorator:
 
 
 def test_the_models_that_the_readme_speaks_of_are_here() -> None:
-    assert {"digits", "painters"} <= {model.card.name for model in MODELS}
+    assert {"digits", "toon-heads", "painters"} <= {model.card.name for model in MODELS}
 
 
 @of_kind("generator", "stylizer")
