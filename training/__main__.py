@@ -1,5 +1,5 @@
 """`python -m training`: see training/cli/."""
 
-from training.cli import app
+from training.cli.app import app
 
 app(prog_name="python -m training")

@@ -16,7 +16,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from tests.training.conftest import MakePictures
-from training.cli import app
+from training.cli.app import app
 from training.table import read_card
 
 TINY_GAN = [

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from ganvas.card import Metric, dump_card
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.training.conftest import draw
-from training.cli import app
+from training.cli.app import app
 from training.config import StyleConfig
 from training.data.images import find_pictures
 from training.data.squares import load_squares

@@ -18,7 +18,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from tests.training.conftest import draw
-from training.cli import app
+from training.cli.app import app
 from training.config import PaintConfig
 from training.errors import DataError, NotFiniteError
 from training.loops.paint import Losses, optimise, paint
