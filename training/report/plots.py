@@ -93,6 +93,7 @@ def plot_painting(history: Mapping[str, npt.ArrayLike]) -> Image.Image:
         values = np.asarray(values, np.float64)
         axes[0].plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=2, label=name)
     axes[0].set_yscale("log", nonpositive="mask")
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].yaxis.set_minor_locator(NullLocator())
     axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
     _legend(axes[0], len(history))
