@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,10 +12,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
+from tests.training.commands import call, refused
 from tests.training.conftest import MakePictures
-from training.cli.app import app
 from training.table import read_card
 
 TINY_GAN = [
@@ -34,18 +32,6 @@ TINY_STYLE = [
     "--set",
     "steps=2",
 ]
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(*arguments: object) -> str:
-    """Call what must be refused; give back what it said, on one line."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    return re.sub(r"[\s│]+", " ", result.output)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Evaluations of a small run and of its exported file, by the command line, against numbers made by hand."""
 
 import json
-import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +12,11 @@ import torch
 from onnx import helper
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from typer.testing import CliRunner, Result
 
 from ganvas.card import Metric, dump_card
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
+from tests.training.commands import done, refused
 from tests.training.conftest import draw
-from training.cli.app import app
 from training.config import StyleConfig
 from training.data.images import find_pictures
 from training.data.squares import load_squares
@@ -37,25 +35,6 @@ NAMES = ["Frechet distance", "Precision", "Recall", "Density", "Coverage", "Dive
 METHOD = f"pixels at 16 x 16; {SAMPLES} samples against {SAMPLES} real pictures, k = {K}, seed {SEED}"
 BEAUTY = Metric(name="Beauty", value=0.5, method="by eye")
 CPU = torch.device("cpu")
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def done(*arguments: object) -> str:
-    """Call what must succeed; give back what it said."""
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def refused(*arguments: object) -> str:
-    """Call what must be refused; give back what it said, on one line."""
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    return re.sub(r"[\s│]+", " ", result.output)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
 """Evaluations of a small style run and of its exported file, by the command line, against numbers made by hand."""
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from ganvas.card import StylizerCard
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
+from tests.training.commands import done, refused
 from tests.training.conftest import draw
-from training.cli.app import app
 from training.config import PaintConfig
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
@@ -27,23 +25,6 @@ LAYERS = {"content_layers": '["relu1_2"]', "style_layers": '["relu1_1"]'}
 TINY = {"width": 4, "residual_blocks": 1, "crop_size": 64, "batch_size": 2, "steps": 2, "style_size": 64, **LAYERS}
 SIZE, ITERATIONS = 80, 3
 NAMES = ["Content loss", "Style loss", "Variation loss", "Objective", "Equal iterations of L-BFGS"]
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def done(*arguments: object) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def refused(*arguments: object) -> str:
-    result = call(*arguments)
-    assert result.exit_code == 2, result.output
-    assert "Traceback" not in result.output
-    return re.sub(r"[\s│]+", " ", result.output)
 
 
 @pytest.fixture(scope="module")

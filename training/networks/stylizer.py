@@ -44,7 +44,7 @@ class NearestConv(nn.Module):
     """Nearest-neighbour upsampling by 2, then a 5x5 convolution, computed before the upsampling.
 
     Of the 5 pixels in a row that an upsampled pixel sees, two and two (or one) are the same: 3x3 weights suffice for each of
-    the four pixels that a pixel becomes, and a ninth of the 5x5 convolution's inputs is padded and read.
+    the four pixels that a pixel becomes, and the upsampled picture is never made.
     """
 
     folds: Tensor
