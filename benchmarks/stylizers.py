@@ -1,12 +1,13 @@
 """What does a style network cost? Parameters, work and time of variants, untrained, beside any other exported stylizer.
 
-    python -m benchmarks.stylizers [--size 512] [--threads 2] [--rounds 10] [--beside FILE.onnx ...] [--table FILE]
+    python -m benchmarks.stylizers [--size 512] [--threads 2] [--rounds 10] [--beside FILE.onnx ...] [--int8] [--table FILE]
 
 --beside takes files with one picture among their inputs, float [1, 3, h, w] or uint8 [n, h, w, 3]; all else is filled with
 zeros. The first row is what the last column compares with. All run in turns, so that a slow moment of the machine meets each.
 """
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 import typer
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
@@ -53,6 +57,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each variant has.")] = 10,
     only: Annotated[list[str], typer.Option(help="Only this variant. Repeatable.")] = [],  # noqa: B006
     beside: Annotated[list[Path], typer.Option(help="Another exported stylizer. Repeatable.")] = [],  # noqa: B006
+    int8: Annotated[bool, typer.Option(help="Each variant also with convolutions in int8.")] = False,
     table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
 ) -> None:
     """Compare style networks of several shapes."""
@@ -66,6 +71,8 @@ def main(
         costs[name] = (f"{sum(p.numel() for p in network.parameters()):,}", f"{gigaflops(network, size):.1f}")
         model = to_onnx(StylizerGraph(network).eval(), stylizer_trials(network)[-1])
         runs[name] = _session(model.SerializeToString(), size, threads)
+        if int8:
+            runs[f"{name}, int8"] = _session(quantized(model, size), size, threads)
         if name == _JOHNSON:
             runs[f"{name}, PyTorch"] = partial(_paint, network, size)
     times = {name: statistics.median(taken) for name, taken in interleaved(runs, rounds).items()}
@@ -90,6 +97,32 @@ def gigaflops(network: Stylizer, size: int) -> float:
     with FlopCounterMode(display=False) as counter:
         _paint(network, size)
     return counter.get_total_flops() / 1e9
+
+
+def quantized(model: onnx.ModelProto, size: int) -> bytes:
+    """The same file with its convolutions in int8: weights a channel, activations a tensor, as QDQ nodes.
+
+    The ranges of the activations come from one random picture, which is enough to measure time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain, ready, done = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "done"))
+        onnx.save(model, plain)
+        quant_pre_process(plain, ready, skip_symbolic_shape=True)  # which does not know all dynamic sizes
+        quantize_static(
+            ready, done, _OnePicture(model, size), per_channel=True, op_types_to_quantize=["Conv"],
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        return done.read_bytes()
+
+
+class _OnePicture(CalibrationDataReader):
+    def __init__(self, model: onnx.ModelProto, size: int) -> None:
+        shapes = [[dim.dim_value or dim.dim_param for dim in each.type.tensor_type.shape.dim] for each in model.graph.input]
+        names = [each.name for each in model.graph.input]
+        self.left = [{name: _input("tensor(uint8)", shape, size) for name, shape in zip(names, shapes, strict=True)}]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return self.left.pop() if self.left else None
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

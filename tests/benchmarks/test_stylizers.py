@@ -34,12 +34,15 @@ def test_all_have_their_turn() -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    main(size=64, threads=1, rounds=1, only=["quarter width", "stride 2"], beside=[PAINTERS], table=tmp_path / "table.md")
-    *_, head, _, beside, quarter, stride = (tmp_path / "table.md").read_text().splitlines()
+    table = tmp_path / "table.md"
+    main(size=64, threads=1, rounds=1, only=["quarter width", "stride 2"], int8=True, beside=[PAINTERS], table=table)
+    *_, head, _, beside, quarter, quarter_int8, stride, stride_int8 = table.read_text().splitlines()
     assert head == "| network | parameters | GFLOP | ms | of painters |"
     assert re.fullmatch(r"\| painters \|  \|  \| \d+ \| 1.00 \|", beside)
     for row, name in ((quarter, "quarter width"), (stride, "stride 2")):
         assert re.fullmatch(rf"\| {name} \| [\d,]+ \| \d+\.\d \| \d+ \| \d+\.\d\d \|", row)
+    for row, name in ((quarter_int8, "quarter width, int8"), (stride_int8, "stride 2, int8")):
+        assert re.fullmatch(rf"\| {name} \|  \|  \| \d+ \| \d+\.\d\d \|", row)
 
 
 def test_an_unknown_variant() -> None:
