@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from service.settings import ROOT
 ENVIRONMENTS = ROOT / ".bench"
 PEERS = Path(__file__).parent / "peers"
 _MODEL_PACKAGES = ("onnxruntime==1.30.0", "numpy", "pillow")
-_START_S = 120
+_START_S = 300  # Ray takes its time
 _STOP_S = 20
 
 
@@ -66,7 +67,8 @@ class Contestant:
 
     def version(self) -> str:
         """Of the package that it is named after."""
-        code = f"import importlib.metadata as m; print(m.version({self.packages[0].partition('==')[0]!r}))"
+        package = re.split("[[=]", self.packages[0])[0]
+        code = f"import importlib.metadata as m; print(m.version({package!r}))"
         found = subprocess.run([str(self.python()), "-c", code], capture_output=True, text=True, check=False)
         return found.stdout.strip()
 
@@ -134,7 +136,10 @@ CONTESTANTS = {
             "starlette", "Starlette, thread pool", ("starlette==1.3.1", "uvicorn[standard]", *_MODEL_PACKAGES),
             script="starlette_app.py",
         ),
-        Contestant("litserve", "LitServe", ("litserve==0.2.19", *_MODEL_PACKAGES), script="litserve_app.py"),
+        Contestant(
+            "litserve", "LitServe", ("litserve==0.2.19", "python-multipart", *_MODEL_PACKAGES), script="litserve_app.py",
+            reads=lambda workload: workload.multipart("image"),
+        ),
         Contestant("ray", "Ray Serve", ("ray[serve]==2.60.0", *_MODEL_PACKAGES), script="ray_app.py"),
         Contestant(
             "bentoml", "BentoML, plain API", ("bentoml==1.4.39", *_MODEL_PACKAGES), script="bentoml_app.py",

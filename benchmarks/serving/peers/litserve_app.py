@@ -12,9 +12,8 @@ class Sample(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.model = Model(sys.argv[1], int(sys.argv[3]))
 
-    async def decode_request(self, request: Request) -> tuple:
-        fields = await request.json()
-        return self.model.latents(fields), fields["format"]
+    def decode_request(self, request: dict) -> tuple:
+        return self.model.latents(request), request["format"]
 
     def batch(self, inputs: list) -> list:
         return inputs
@@ -32,8 +31,8 @@ class Sample(litserve.LitAPI):
 
 
 class Stylize(Sample):
-    async def decode_request(self, request: Request) -> np.ndarray:
-        return decode(await request.body())
+    def decode_request(self, request: Request) -> np.ndarray:
+        return decode(request["image"].file.read())
 
     def predict(self, inputs: list) -> list:
         return [(picture[None], "jpeg") for picture in self.model.stylize(np.concatenate(inputs))]
