@@ -12,21 +12,18 @@ FROM ${BASE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /packages
 RUN python -m venv --without-pip /venv
-COPY pyproject.toml constraints.txt constraints-gpu.txt LICENSE ./
+COPY pyproject.toml constraints.txt constraints-gpu.txt LICENSE deploy/image/install-packages ./
 RUN mkdir ganvas && touch README.md ganvas/__init__.py
 
-# Without the packages' own tests, a tenth of the whole.
 FROM packages AS packages-cpu
-RUN pip --python /venv/bin/python install --constraint constraints.txt ".[service]" \
-    && find /venv -type d -name tests -prune -exec rm -r {} +
+RUN ./install-packages constraints.txt service
 
 FROM packages AS packages-gpu
-RUN pip --python /venv/bin/python install --constraint constraints-gpu.txt ".[gpu]" \
-    && find /venv -type d -name tests -prune -exec rm -r {} +
+RUN ./install-packages constraints-gpu.txt gpu
 
 # torch from here comes with CUDA; --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes it without.
 FROM packages AS packages-training
-ARG PIP_EXTRA_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL=""
 RUN pip --python /venv/bin/python install --constraint constraints.txt ".[training]"
 
 # Compiled here: at run time the root file system is read-only. pip has compiled the packages.
@@ -61,7 +58,8 @@ ENV PATH=/venv/bin:$PATH \
     HOME=/tmp \
     BENTOML_HOME=/tmp/bentoml \
     BENTOML_DO_NOT_TRACK=True
-RUN groupadd --gid 10001 ganvas \
+RUN mkdir /app \
+    && groupadd --gid 10001 ganvas \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin ganvas
 WORKDIR /app
 USER 10001:10001
@@ -76,7 +74,7 @@ FROM runtime AS service
 EXPOSE 3000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --start-period=60s --timeout=5s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:3000/readyz', timeout=3)"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=3)"]
 ENTRYPOINT ["python", "-m", "service", "--host", "0.0.0.0"]
 
 FROM service AS cpu
