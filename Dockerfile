@@ -1,35 +1,87 @@
-# The service in a container, for NVIDIA GPUs or, smaller, for the CPU. No torch inside.
-#   docker build -t ganvas .                  docker run --rm --gpus all -p 3000:3000 ganvas
-#   docker build -t ganvas --target cpu .     docker run --rm -p 3000:3000 ganvas
-# Only the driver comes from outside: CUDA and cuDNN are wheels.
+# Ganvas in a container; docs/container.md tells more.
+#   docker build -t ganvas .                                    the service for NVIDIA GPUs: only the driver comes from outside
+#   docker build -t ganvas --target cpu .                       the service for the CPU, smaller
+#   docker build -t ganvas-training --target training .         python -m training
+# `buildah build --format docker` takes the same arguments.
 
-FROM python:3.11-slim-bookworm AS base
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 BENTOML_DO_NOT_TRACK=True
-WORKDIR /app
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin ganvas && python -m venv /venv
-# The dependencies alone, so that a change of code does not install them again: the package that is installed here is empty,
-# and the one in /app stands before it.
-COPY pyproject.toml constraints.txt constraints-gpu.txt LICENSE ./
+ARG BASE=python:3.11-slim-bookworm
+
+# What is installed depends on these files alone, so a change of code installs nothing again. The package `ganvas` that pip
+# installs here is empty: the real one lies in /app, which stands before it.
+FROM ${BASE} AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /packages
+RUN python -m venv --without-pip /venv
+COPY pyproject.toml constraints.txt constraints-gpu.txt LICENSE deploy/image/install-packages ./
 RUN mkdir ganvas && touch README.md ganvas/__init__.py
 
-FROM base AS code
+FROM packages AS packages-cpu
+RUN ./install-packages constraints.txt service
+
+FROM packages AS packages-gpu
+RUN ./install-packages constraints-gpu.txt gpu
+
+# torch from here comes with CUDA; --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes it without.
+FROM packages AS packages-training
+ARG PIP_EXTRA_INDEX_URL=""
+RUN pip --python /venv/bin/python install --constraint constraints.txt ".[training]"
+
+# Compiled here: at run time the root file system is read-only. pip has compiled the packages.
+FROM ${BASE} AS code
+WORKDIR /app
+COPY LICENSE ./
 COPY ganvas ganvas
 COPY service service
 COPY exported/*.onnx exported/
+RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
-FROM base AS cpu
-RUN pip install --no-cache-dir --constraint constraints.txt ".[service]"
-COPY --from=code /app /app
-USER 10001
+FROM ${BASE} AS code-training
+WORKDIR /app
+COPY LICENSE ./
+COPY ganvas ganvas
+COPY training training
+RUN python -m compileall -q --invalidation-mode unchecked-hash .
+
+# What every image has in common. /tmp is all that anything writes to, but for the volumes that training is given.
+FROM ${BASE} AS runtime
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Ganvas" \
+      org.opencontainers.image.description="Pictures from GANs and style networks over HTTP" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    BENTOML_HOME=/tmp/bentoml \
+    BENTOML_DO_NOT_TRACK=True
+RUN mkdir /app \
+    && groupadd --gid 10001 ganvas \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin ganvas
+WORKDIR /app
+USER 10001:10001
+
+FROM runtime AS training
+COPY --from=packages-training /venv /venv
+COPY --from=code-training /app /app
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]
+
+FROM runtime AS service
 EXPOSE 3000
-HEALTHCHECK --start-period=30s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:3000/readyz', timeout=3)"]
-CMD ["python", "-m", "service", "--host", "0.0.0.0"]
+STOPSIGNAL SIGTERM
+HEALTHCHECK --start-period=60s --timeout=5s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=3)"]
+ENTRYPOINT ["python", "-m", "service", "--host", "0.0.0.0"]
 
-FROM base AS gpu
-RUN pip install --no-cache-dir --constraint constraints-gpu.txt ".[gpu]"
+FROM service AS cpu
+COPY --from=packages-cpu /venv /venv
 COPY --from=code /app /app
+
+FROM service AS gpu
 ENV GANVAS_DEVICE=cuda
-USER 10001
-EXPOSE 3000
-HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:3000/readyz', timeout=3)"]
-CMD ["python", "-m", "service", "--host", "0.0.0.0"]
+COPY --from=packages-gpu /venv /venv
+COPY --from=code /app /app

@@ -2,18 +2,21 @@
 #   make serve    the service alone (no torch), in .venv-serve, on port 3000 (PORT=8080 make serve)
 #   make test     every test, in .venv
 #   make bench    the service beside the bare model and its peers, into docs/benchmarks.md
-#   make lint     ruff and mypy            make format       ruff's formatter and fixes
+#   make container-test   builds and runs the image of the CPU (buildah, root)
+#   make bulk-test        `python -m service.bulk` on a local Ray, in .venv-bulk
+#   make lint     ruff, mypy, hadolint     make format       ruff's formatter and fixes
 #   make constraints   pin anew: the newest versions that pyproject.toml admits
 
 PYTHON ?= python3
 PORT ?= 3000
 VENV := .venv
 SERVE_VENV := .venv-serve
+BULK_VENV := .venv-bulk
 # onnxruntime has two builds that exclude each other: the one for NVIDIA GPUs where there is one.
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: serve test bench lint format constraints clean
+.PHONY: serve test bench lint format constraints clean container-test bulk-test
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
@@ -24,10 +27,18 @@ test: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks.serving --table docs/benchmarks.md
 
+container-test: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest -m container tests/container $(PYTEST_ARGS)
+	@cat build/container.json
+
+bulk-test: $(BULK_VENV)/.installed
+	$(BULK_VENV)/bin/python -m pytest -m bulk tests/bulk $(PYTEST_ARGS)
+
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/hadolint Dockerfile
 
 format: $(VENV)/.installed
 	$(VENV)/bin/ruff check --fix .
@@ -50,6 +61,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(VENV)/bin/python $(PIP_INSTALL) constraints.txt --editable ".[service,training,dev]"
 	@touch $@
 
+$(BULK_VENV)/.installed: pyproject.toml constraints.txt constraints-bulk.txt
+	@echo "Installing the service with Ray into $(BULK_VENV) (a few minutes, once)"
+	@rm -rf $(BULK_VENV)
+	@$(PYTHON) -m venv $(BULK_VENV)
+	@$(BULK_VENV)/bin/python $(PIP_INSTALL) constraints-bulk.txt --editable ".[service,bulk,dev]" onnx
+	@touch $@
+
 # The CUDA libraries are pinned apart: the CUDA build of torch pins its own versions of them.
 constraints:
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
@@ -59,7 +77,11 @@ constraints:
 	.venv-constraints/bin/python -m pip install --quiet --dry-run --report .venv-constraints/gpu.json ".[gpu]"
 	$(PYTHON) -c 'import json; [print(p["metadata"]["name"], p["metadata"]["version"], sep="==") for p in \
 	  json.load(open(".venv-constraints/gpu.json"))["install"] if p["metadata"]["name"] != "ganvas"]' >> constraints-gpu.txt
+	echo "--constraint constraints.txt" > constraints-bulk.txt
+	.venv-constraints/bin/python -m pip install --quiet --dry-run --report .venv-constraints/bulk.json -c constraints.txt ".[service,bulk]"
+	$(PYTHON) -c 'import json; [print(p["metadata"]["name"], p["metadata"]["version"], sep="==") for p in \
+	  json.load(open(".venv-constraints/bulk.json"))["install"] if p["metadata"]["name"] != "ganvas"]' >> constraints-bulk.txt
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf .venv .venv-serve .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build .venv .venv-bulk .venv-serve .pytest_cache .mypy_cache .ruff_cache

@@ -1,8 +1,10 @@
 """How a command of the command line ends when something goes wrong: in words, never in a traceback."""
 
 import logging
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec
 
@@ -14,13 +16,14 @@ P = ParamSpec("P")
 
 
 def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what the user can mend into a message and exit code 2, and Ctrl-C into exit code 130."""
+    """Turn what the user can mend into a message and exit code 2, Ctrl-C into exit code 130, and SIGTERM into 143."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
         try:
-            command(*args, **kwargs)
+            with _sigterm_interrupts():
+                command(*args, **kwargs)
         except TrainingError as error:
             typer.secho(f"Error: {error}", fg="red", err=True)
             raise typer.Exit(2) from None
@@ -41,8 +44,26 @@ def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
                 err=True,
             )
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
 
     return wrapped
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come: the process is to end, as with Ctrl-C."""
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the command. The kernel drops a signal without a handler for process 1, which this is in a container."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from training.cli.options import (
+    AutoResume,
     ChooseFeatures,
     Config,
     Device,
@@ -16,6 +17,7 @@ from training.cli.options import (
     name_of,
     name_unreadable,
     refuse_other,
+    run_to_go_on,
     run_to_resume,
     say_done,
 )
@@ -28,7 +30,7 @@ from training.exits import exits_in_words
 from training.loops.gan import OnCollapse, train_gan
 from training.loops.gan_setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
-from training.run import GanPlan, Run, refuse_existing
+from training.run import GanPlan, Run
 
 LEAST_GAN_PICTURES = 16
 
@@ -40,6 +42,7 @@ def gan(
     config: Config = None,
     set_: Set = [],  # noqa: B006  typer reads the default, nobody changes it
     resume: Resume = False,
+    auto_resume: AutoResume = False,
     device: Device = "auto",
     on_collapse: Annotated[
         OnCollapse, typer.Option(help="What to do when the run collapses: rollback goes back, with lower rates.")
@@ -50,9 +53,7 @@ def gan(
     nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
 ) -> None:
     """Train a GAN on a folder or zip of pictures; --config dcgan where none is named."""
-    run = run_to_resume(out, GanPlan, config, set_) if resume else None
-    if run is None:
-        refuse_existing(out)
+    run = run_to_go_on(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
     settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
     if run and features and features != settings.features:
         raise ConfigError(f"{out} is measured in {settings.features}; its metrics would not compare. Leave --features out.")

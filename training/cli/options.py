@@ -6,10 +6,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from training.config import Features
+from training.config import Features, GanConfig, StyleConfig, change, load_config
 from training.data.images import Pictures
 from training.errors import ConfigError, RunError
-from training.run import GanPlan, Run, StylePlan
+from training.run import GanPlan, Run, StylePlan, refuse_existing
 
 SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
 
@@ -21,6 +21,13 @@ Set = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
+]
+AutoResume = Annotated[
+    bool,
+    typer.Option(
+        "--auto-resume",
+        help="Begin the run, or go on with it where --out holds it already: the same command, however often it is started.",
+    ),
 ]
 ChooseFeatures = Annotated[
     Features | None, typer.Option(help="Network that metrics are measured in; inception where none is named.")
@@ -44,6 +51,42 @@ def run_to_resume(out: Path, kind: type[SomePlan], config: str | None, changes: 
     if not isinstance(run.plan, kind):
         raise RunError(f"{out} holds a {run.plan.kind} run. Resume it with: python -m training {run.plan.kind}.")
     return run
+
+
+def run_to_go_on(
+    out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
+) -> Run[SomePlan] | None:
+    """The run of `--resume` or `--auto-resume`; None where a new one begins.
+
+    Raises:
+        ConfigError: a config is named beside `--resume`, or one that the run of `--auto-resume` did not begin with.
+        RunError: there is no run to resume, one of the other kind, or, without both options, any at all.
+    """
+    if resume:
+        return run_to_resume(out, kind, config, changes)
+    if auto_resume and (out / "run.json").is_file():
+        run = run_to_resume(out, kind, None, ())
+        _refuse_changed(run, config, changes)
+        return run
+    refuse_existing(out)
+    return None
+
+
+def _refuse_changed(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
+    """Refuse values that a run did not begin with; what they leave open was decided then."""
+    begun: GanConfig | StyleConfig = run.plan.config
+    chosen = load_config(config, type(begun), changes) if config else change(begun, changes, "--set")
+    open_values = (None, "auto")
+    changed = sorted(
+        name
+        for name in chosen.model_fields_set
+        if getattr(chosen, name) not in open_values and getattr(chosen, name) != getattr(begun, name)
+    )
+    if changed:
+        raise ConfigError(
+            f"{run.folder} began with other values of {', '.join(changed)}. Go on with those, or name another folder "
+            "with --out."
+        )
 
 
 def refuse_other(fingerprint: str, pictures: Pictures, out: Path) -> None:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from training.cli.options import (
+    AutoResume,
     Config,
     Device,
     Out,
@@ -20,6 +21,7 @@ from training.cli.options import (
     name_of,
     name_unreadable,
     refuse_other,
+    run_to_go_on,
     run_to_resume,
     say_done,
 )
@@ -36,7 +38,7 @@ from training.loops.style import extend_stylizer, train_style
 from training.losses.painting import Objective, features_for
 from training.networks.vgg import VggFeatures
 from training.report.painting import Painting
-from training.run import Run, StylePlan, refuse_existing
+from training.run import Run, StylePlan
 
 LEAST_CONTENT_PICTURES = 4
 BASELINE_CROPS = 8
@@ -58,13 +60,13 @@ def style(
         Path | None, typer.Option(help="Add the paintings to this run's network; its own styles stay as they are.")
     ] = None,
     resume: Resume = False,
+    auto_resume: AutoResume = False,
     device: Device = "auto",
 ) -> None:
     """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
-    run = run_to_resume(out, StylePlan, config, set_) if resume else None
-    if run is None:
-        refuse_existing(out)
-    base = _run_to_extend(extend, config, resume=resume) if extend else None
+    run = run_to_go_on(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
+    going_on = run is not None and auto_resume
+    base = _run_to_extend(extend, config, resume=resume) if extend and not going_on else None
     if run:
         settings = run.plan.config
     elif base:

@@ -1,0 +1,102 @@
+"""Restyle millions of pictures without HTTP, on one machine or on a Ray cluster.
+
+    python -m service.bulk --pictures photos --out painted --model painters --style starry-night
+
+Every picture is written whole or not at all; then its line goes into OUT/manifest.jsonl. The same command after a stop, however
+abrupt, goes on where the manifest ends. Settings are the service's environment variables; see `service/settings.py`. Workers
+join a Ray cluster where RAY_ADDRESS names one; elsewhere they run on this machine.
+"""
+
+import argparse
+import importlib.util
+import signal
+import sys
+from typing import get_args
+
+from service.bulk.storage import absolute
+from service.bulk.task import BulkError, Format, Task, plan
+from service.problems import Problem
+from service.settings import settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, do what the manifest does not list yet, and return the exit code."""
+    options = _parser().parse_args(arguments)
+    if importlib.util.find_spec("ray") is None:
+        return _fail("Ray is not installed; install the extra: pip install -c constraints-bulk.txt -e '.[service,bulk]'")
+    # As Ctrl-C. The kernel drops a signal without a handler for process 1, which this is in a container.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        task = Task(
+            pictures=absolute(options.pictures),
+            out=absolute(options.out),
+            model=str(settings().models_folder / f"{options.model}.onnx"),
+            style=options.style,
+            strength=options.strength,
+            keep_color=options.keep_color,
+            max_side=options.max_side,
+            format=options.format,
+        )
+        job = plan(task, options.manifest, retry_failed=options.retry_failed)
+        from service.bulk.cluster import run
+
+        failed = run(job, workers=options.workers, cores=options.cores)
+    except BulkError as error:
+        return _fail(str(error))
+    except Problem as problem:
+        return _fail(problem.detail)
+    except KeyboardInterrupt:
+        sys.stderr.write("ganvas: stopped; the same command goes on where it was\n")
+        return 130
+    if failed:
+        sys.stderr.write(f"ganvas: {failed} pictures could not be restyled; {job.manifest.path} says why\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m service.bulk", description="Restyle a folder of any size with an exported style network."
+    )
+    parser.add_argument("--pictures", required=True, help="folder, or what fsspec can list, as s3://bucket/photos")
+    parser.add_argument("--out", required=True, help="folder or URL to write to; the names are those of the pictures")
+    parser.add_argument("--model", required=True, help="a stylizer's name, from the folder that GANVAS_MODELS names")
+    parser.add_argument("--style", help="a style or a blend, as in /v1/stylize; may be left out where there is only one")
+    parser.add_argument("--strength", type=_share, default=1.0, help="0 gives the picture back, 1 is the whole style")
+    parser.add_argument("--keep-color", type=_share, default=0.0, help="1 keeps the picture's own colours")
+    parser.add_argument(
+        "--max-side",
+        type=_count,
+        default=settings().default_side,
+        help="larger pictures are shrunk to it (default: %(default)s)",
+    )
+    parser.add_argument("--format", choices=get_args(Format), default="jpeg", help="of what is written (default: %(default)s)")
+    parser.add_argument("--manifest", help="file of what is done (default: OUT/manifest.jsonl; needed where OUT is a URL)")
+    parser.add_argument("--retry-failed", action="store_true", help="try the pictures again that could not be restyled")
+    parser.add_argument("--workers", type=_count, help="processes with the model (default: one a GPU; on CPUs, all cores)")
+    parser.add_argument("--cores", type=_count, default=1, help="cores of each worker (default: %(default)s)")
+    return parser
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"it is a number from 0 to 1, not {text!r}")
+    return share
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"it is a number from 1 up, not {text!r}")
+    return int(text)
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"ganvas: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The pictures of a job, shared out to workers by Ray Data."""
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import filelock
+import ray
+import ray.data
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from service.bulk.manifest import is_failure
+from service.bulk.task import BulkError, Job, Task
+from service.bulk.worker import Worker, load_stylizer, weights_of
+from service.engine.sessions import DeviceError
+from service.settings import ROOT, Device, settings
+
+BLOCK = 64  # pictures that a worker takes at a time: what at most is done again after a stop ...
+BLOCKS = 10_000  # ... unless there are so many that Ray would be busy with the blocks alone
+
+
+def run(job: Job, *, workers: int | None, cores: int) -> int:
+    """Restyle what is left of a job.
+
+    Args:
+        job: what is left.
+        workers: how many; None: one a GPU where the device is one, else as many as there are cores for.
+        cores: of each worker.
+
+    Returns:
+        How many of them could not be restyled.
+
+    Raises:
+        BulkError: the model or the device does not work, a worker failed, or another process is at this job.
+        Problem: the model has no such style.
+    """
+    device = _check(job.task)
+    lock = filelock.FileLock(job.manifest.path.with_name(".bulk.lock"), blocking=False)
+    try:
+        with lock:
+            return _run(job, device, workers, cores) if job.left else 0
+    except filelock.Timeout:
+        raise BulkError(f"another process is writing {job.manifest.path}; wait for it, or stop it") from None
+
+
+def _check(task: Task) -> Device:
+    """Load the model once in this process, where an error is easily told."""
+    try:
+        card = load_stylizer(task, "cpu", 1).card
+    except DeviceError as error:
+        raise BulkError(str(error)) from None
+    weights_of(task, card)
+    return settings().device
+
+
+def _run(job: Job, device: Device, workers: int | None, cores: int) -> int:
+    _start(workers, cores)
+    try:
+        gpus = _gpus() if device != "cpu" else 0
+        if device in ("cuda", "tensorrt") and not gpus:
+            raise BulkError(f"GANVAS_DEVICE={device}, but Ray finds no GPU")
+        device = device if gpus else "cpu"
+        count = workers or (gpus if gpus else max(1, int(ray.cluster_resources()["CPU"]) // cores))
+        failed = 0
+        columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with job.manifest.appending() as manifest, Progress(*columns) as progress:
+            bar = progress.add_task("", total=len(job.manifest.done) + len(job.left), completed=len(job.manifest.done))
+            for line in _lines(job.task, job.left, device, count, cores, bool(gpus)):
+                manifest.add(line)
+                failed += is_failure(line)
+                progress.advance(bar)
+        return failed
+    except ray.exceptions.RayError as error:
+        raise BulkError(f"a worker failed: {error}") from None
+    finally:
+        ray.shutdown()
+
+
+def _start(workers: int | None, cores: int) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_ADDRESS" in os.environ:  # a cluster, whose machines run this same image
+        ours = {name: value for name, value in os.environ.items() if name.startswith("GANVAS_")}
+        options: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **ours}}}
+    else:
+        options = {"num_cpus": max(os.cpu_count() or 1, (workers or 1) * cores), "include_dashboard": False}
+    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # there is one of our own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _gpus() -> int:
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _lines(task: Task, names: Sequence[str], device: Device, workers: int, cores: int, gpu: bool) -> Iterator[str]:
+    """What the manifest is to say, as the workers get done."""
+    block = max(BLOCK, math.ceil(len(names) / BLOCKS))
+    pictures = ray.data.from_items([{"picture": name} for name in names], override_num_blocks=math.ceil(len(names) / block))
+    done = pictures.map_batches(
+        Worker,
+        fn_constructor_args=(task, device, cores),
+        batch_size=block,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=cores,
+        num_gpus=1 if gpu else None,
+    )
+    for row in done.iter_rows():
+        yield str(row["line"])

@@ -1,0 +1,118 @@
+"""One worker: the exported model in a session of its own, and the engine's batcher and codecs around it.
+
+Knows nothing of Ray: a batch of names in, a batch of the manifest's lines out.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ganvas.card import StylizerCard
+from service.blends import parse_blend
+from service.bulk.manifest import line_of
+from service.bulk.storage import Storage
+from service.bulk.task import BulkError, Task, name_written
+from service.engine.codecs import Pixels, decode, encode, limit_pillow
+from service.engine.models import Stylizer
+from service.engine.sessions import RefusedError, load_model
+from service.problems import Problem, Unsupported
+from service.settings import Device, settings
+
+T = TypeVar("T")
+
+UNBOUNDED = 2**62  # pixels that may wait: `AHEAD` bounds them here
+AHEAD = 4  # pictures a core that are under way at a time: enough to decode and encode while the device works
+
+
+class Worker:
+    """Restyles pictures by the batch.
+
+    Args:
+        task: what to do.
+        device: where the model runs.
+        cores: threads of the session, and of the codecs.
+
+    Raises:
+        BulkError: the model is refused, is no stylizer, or not the one that the job began with.
+        Problem: it has no such style.
+    """
+
+    def __init__(self, task: Task, device: Device, cores: int) -> None:
+        limit_pillow(settings().max_pixels)
+        self._task = task
+        self._stylizer = load_stylizer(task, device, cores)
+        self._weights = weights_of(task, self._stylizer.card)
+        self._pictures, self._out = Storage(task.pictures), Storage(task.out)
+        self._threads = ThreadPoolExecutor(cores + 1, thread_name_prefix="codec")
+        self._ahead = asyncio.Semaphore(AHEAD * cores)
+        self._runner = asyncio.Runner()  # one loop for the life of the worker, as the batcher wants it
+
+    def __call__(self, batch: dict[str, npt.NDArray[np.object_]]) -> dict[str, list[str]]:
+        """Restyle the pictures of one batch, and write them.
+
+        Args:
+            batch: `picture`, the names.
+
+        Returns:
+            `line`, of the manifest, for each.
+
+        Raises:
+            OSError: a picture cannot be written; one that cannot be read is a line with an error.
+        """
+        return {"line": self._runner.run(self._all([str(name) for name in batch["picture"]]))}
+
+    async def _all(self, names: Sequence[str]) -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._one(name)) for name in names]
+        return [task.result() for task in tasks]
+
+    async def _one(self, name: str) -> str:
+        task = self._task
+        async with self._ahead:
+            try:
+                pixels = await self._in_thread(lambda: self._read(name))
+            except Problem as problem:
+                return line_of({"picture": name, "error": problem.detail})
+            (restyled,) = await self._stylizer.stylize([pixels], self._weights, task.strength, task.keep_color)
+            written = name_written(name, task.format)
+            size = await self._in_thread(lambda: self._write(written, restyled))
+        height, width = restyled.shape[:2]
+        return line_of({"picture": name, "written": written, "width": width, "height": height, "bytes": size})
+
+    def _read(self, name: str) -> Pixels:
+        try:
+            data = self._pictures.read(name)
+        except OSError as error:
+            raise Unsupported(f"{name} cannot be read: {error.strerror or error}") from None
+        return decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
+
+    def _write(self, name: str, picture: Pixels) -> int:
+        data = encode(picture, self._task.format)
+        self._out.write(name, data)
+        return len(data)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
+    """The task's model, as the engine serves it, with a queue that never refuses; raises as `Worker`."""
+    try:
+        model = load_model(Path(task.model), device, threads)
+    except (RefusedError, OSError) as error:
+        raise BulkError(f"{task.model} is refused: {error}") from None
+    if not isinstance(model.card, StylizerCard):
+        raise BulkError(f"{task.model} is a {model.card.kind}; bulk is for stylizers")
+    if model.version != task.version:
+        raise BulkError(f"{task.model} is version {model.version} here, not {task.version}, with which the job began")
+    return Stylizer(model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED}))
+
+
+def weights_of(task: Task, card: StylizerCard) -> npt.NDArray[np.float32]:
+    """The weights of the task's style; raises as `parse_blend`."""
+    return parse_blend(task.style, [style.name for style in card.styles])

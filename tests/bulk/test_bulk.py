@@ -1,0 +1,197 @@
+"""`python -m service.bulk` on a local Ray, as `make bulk-test` runs it."""
+
+import contextlib
+import functools
+import http.server
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from service.settings import ROOT
+from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
+
+LIMIT_S = 900  # generous: the machine may be busy with a training
+MANY = 10_000
+
+pytestmark = pytest.mark.bulk
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save(stylizer_model(), folder / "painters.onnx", stylizer_card())
+    save(generator_model(), folder / "digits.onnx", generator_card())
+    return folder
+
+
+def start(models: Path, *arguments: object) -> subprocess.Popen[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("GANVAS_", "RAY_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.bulk", *map(str, arguments)], cwd=ROOT, text=True,
+        env={**inherited, "GANVAS_MODELS": str(models), "GANVAS_DEVICE": "cpu"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,  # Ray ends what is left of a driver's process group
+    )  # fmt: skip
+
+
+def call(models: Path, *arguments: object) -> tuple[int, str]:
+    """Run it to its end: the exit code, and what it said on stderr."""
+    process = start(models, *arguments)
+    _, said = process.communicate(timeout=LIMIT_S)
+    return process.returncode, said
+
+
+def draw(folder: Path, count: int) -> dict[str, np.ndarray]:
+    """Small pictures in several folders, each of a colour and a size of its own kind."""
+    drawn = {}
+    for index in range(count):
+        pixels = np.zeros((16 + index % 3, 16 + index % 5, 3), np.uint8)
+        pixels[...] = (index % 256, index // 256, 200 - index % 200)
+        name = f"{index % 7}/{index:05d}.png"
+        drawn[name] = pixels
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, compress_level=0)
+    return drawn
+
+
+def entries(manifest: Path) -> list[dict]:
+    return [json.loads(line) for line in manifest.read_text().splitlines()]
+
+
+def wait_for_lines(manifest: Path, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not manifest.exists() or manifest.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ten_thousand_pictures_on_two_workers_killed_and_resumed(models: Path, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    drawn = draw(photos, MANY)
+    (photos / "0" / "broken.png").write_bytes(b"no picture")
+    (photos / "notes.txt").write_text("no picture either")
+    command = ["--pictures", photos, "--out", out, "--model", "painters", "--style", "night:3,wave:1", "--format", "png"]
+    command += ["--keep-color", "0.5", "--workers", "2"]
+    manifest = out / "manifest.jsonl"
+
+    killed = start(models, *command)
+    wait_for_lines(manifest, MANY // 10, killed)
+    killed.kill()
+    killed.wait()
+    before = manifest.read_bytes().count(b"\n")
+    assert MANY // 10 <= before < MANY
+    with manifest.open("a") as stream:
+        stream.write('{"picture": "0/00')  # as a kill in the midst of a write leaves it
+
+    going_on = start(models, *command)
+    wait_for_lines(manifest, before + MANY // 10, going_on)
+    workers = [child for child in psutil.Process(going_on.pid).children(recursive=True) if "MapWorker" in child.name()]
+    assert workers
+    workers[0].kill()  # Ray starts another in its place
+    _, said = going_on.communicate(timeout=LIMIT_S)
+    assert going_on.returncode == 0, said
+    assert "1 pictures could not be restyled" in said
+
+    listed = entries(manifest)
+    assert Counter(entry["picture"] for entry in listed) == dict.fromkeys([*drawn, "0/broken.png"], 1)
+    assert [entry["picture"] for entry in listed if "error" in entry] == ["0/broken.png"]
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert files == {*drawn, "manifest.jsonl", "bulk.json", ".bulk.lock"}  # whole pictures alone, nothing half done
+    weights = np.array([0.75, 0.25, 0])
+    for entry in listed:
+        if "error" not in entry:
+            path = out / entry["written"]
+            picture = np.asarray(Image.open(path))
+            expected = styled(drawn[entry["picture"]], weights, 1, 0.5)
+            assert np.abs(picture.astype(int) - expected).max() <= 1
+            assert (entry["height"], entry["width"], entry["bytes"]) == (*picture.shape[:2], path.stat().st_size)
+
+    stamp = manifest.stat().st_mtime_ns
+    assert call(models, *command)[0] == 0  # nothing is left to do
+    assert manifest.stat().st_mtime_ns == stamp
+
+    # A picture that was broken and is mended.
+    Image.new("RGB", (20, 20)).save(photos / "0" / "broken.png")
+    assert call(models, *command, "--retry-failed")[0] == 0
+    assert not any("error" in entry for entry in entries(manifest))
+    assert (out / "0" / "broken.png").is_file()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_pictures_of_a_url_and_a_stop(models: Path, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    drawn = draw(photos, 300)
+    with serving(photos) as url:
+        command = ["--pictures", url, "--out", out, "--model", "painters", "--style", "wave", "--workers", "1"]
+        stopped = start(models, *command)
+        wait_for_lines(out / "manifest.jsonl", 1, stopped)
+        stopped.send_signal(signal.SIGTERM)
+        said = stopped.communicate(timeout=LIMIT_S)[1]
+        assert (stopped.returncode, "goes on where it was" in said) in ((130, True), (0, False))
+        code, said = call(models, *command)
+        assert code == 0, said
+    assert Counter(entry["picture"] for entry in entries(out / "manifest.jsonl")) == dict.fromkeys(drawn, 1)
+    assert {entry["written"] for entry in entries(out / "manifest.jsonl")} == {f"{name}.jpg" for name in drawn}
+    with Image.open(io.BytesIO((out / "0" / "00000.png.jpg").read_bytes())) as picture:
+        assert picture.format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--model", "nobody"], "nobody.onnx cannot be read"),
+        (["--model", "digits"], "bulk is for stylizers"),
+        (["--style", "rembrandt"], "this model's styles are night, wave, scream"),
+        (["--pictures", "/nowhere"], "/nowhere holds no picture"),
+        (["--pictures", "carrier-pigeon://photos"], "carrier-pigeon://photos cannot be listed"),
+        (["--out", "memory://out"], "name a local file for it with --manifest"),
+    ],
+)
+def test_what_cannot_be_done_is_said(change: list[str], says: str, models: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "photos", 3)
+    command = ["--pictures", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave", *change]
+    code, said = call(models, *command)
+    assert code == 1
+    assert says in said
+    assert "Traceback" not in said
+
+
+def test_another_job_does_not_go_on_with_this_one(models: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "photos", 3)
+    command = ["--pictures", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave"]
+    code, said = call(models, *command)
+    assert code == 0, said
+    code, said = call(models, *command, "--style", "night", "--format", "png")
+    assert code == 1
+    assert "began with another style, format" in said
+    Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "0" / "00000.png.jpg")
+    code, said = call(models, *command)
+    assert code == 1
+    assert "would both be written to 0/00000.png.jpg" in said

@@ -1,0 +1,107 @@
+"""Images built and opened with buildah, which needs no daemon; for root, or within `buildah unshare`."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+IMAGE = "localhost/ganvas:container-test"
+STAND_IN = "localhost/ganvas-base:container-test"
+BUILD = (
+    "build", "--isolation", "chroot", "--format", "docker", "--layers",
+    # Where a proxy stands before the package index, its certificate is among the machine's own.
+    "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro",
+)  # fmt: skip
+SUITE = "bookworm"
+WITHIN = ("python3", "python3-pip", "python3-venv", "ca-certificates")
+# What Debian's own slim images leave out as well.
+NOT_SLIM = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+
+
+def buildah(*arguments: str) -> str:
+    """Run buildah; its stdout without the last newline."""
+    return _run(*arguments).stdout.rstrip("\n")
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(["buildah", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"buildah {' '.join(arguments)}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done
+
+
+def base_image() -> str:
+    """The Dockerfile's base, where it is here or can be pulled; else a stand-in of the same Debian and Python."""
+    match = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert match
+    for known in (match[1], STAND_IN):
+        if subprocess.run(["buildah", "images", "--quiet", known], capture_output=True).returncode == 0:
+            return known
+    pulled = subprocess.run(["buildah", "pull", f"docker.io/library/{match[1]}"], capture_output=True, timeout=600)
+    return match[1] if pulled.returncode == 0 else stand_in()
+
+
+def stand_in() -> str:
+    """A slim Debian with Python, by debootstrap, for a machine without a registry."""
+    assert shutil.which("debootstrap"), (
+        "no registry can be reached, and debootstrap, which makes a base image, is not installed"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        command = ["debootstrap", "--variant=minbase", f"--include={','.join(WITHIN)}", SUITE, folder]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:]
+        for name in NOT_SLIM:
+            shutil.rmtree(root / name, ignore_errors=True)
+        (root / "usr/bin/python").symlink_to("python3")
+        container = buildah("from", "scratch")
+        try:
+            buildah("add", "--quiet", container, folder, "/")
+            buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
+            buildah("commit", "--quiet", container, STAND_IN)
+        finally:
+            buildah("rm", container)
+    return STAND_IN
+
+
+def build(target: str, folder: Path = ROOT) -> str:
+    """Build a target of the Dockerfile; what buildah said of it."""
+    done = _run(*BUILD, "--build-arg", f"BASE={base_image()}", "--target", target, "--tag", IMAGE, str(folder))
+    return done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image's file system, and how it wants to be run."""
+
+    root: Path
+    config: dict[str, Any]
+
+
+class Mounted:
+    """A context that opens an image."""
+
+    def __init__(self, image: str) -> None:
+        self._image = image
+
+    def __enter__(self) -> Opened:
+        self._container = buildah("from", "--pull-never", self._image)
+        root = Path(buildah("mount", self._container))
+        inspected = json.loads(buildah("inspect", "--type", "image", self._image))
+        return Opened(root, inspected["Docker"]["config"])
+
+    def __exit__(self, *_: object) -> None:
+        buildah("umount", self._container)
+        buildah("rm", self._container)
+
+
+def megabytes(root: Path) -> float:
+    """The size of a file system, unpacked, in MB of a million bytes."""
+    done = subprocess.run(
+        ["du", "--bytes", "--summarize", "--one-file-system", root], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout.split()[0]) / 1e6

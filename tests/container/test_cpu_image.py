@@ -1,0 +1,185 @@
+"""The cpu image, built and run: `make container-test`."""
+
+import json
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.container.images import IMAGE, ROOT, Mounted, Opened, base_image, build, megabytes
+from tests.container.pod import Pod, run, sample, stylize
+from tests.deploy.rendering import one, overlay, renderer
+
+pytestmark = pytest.mark.container
+
+PHOTO = (ROOT / "docs/images/photo.jpg").read_bytes()
+PYTHON_SLIM_MB = 130  # python:3.11-slim-bookworm, unpacked; a stand-in for it is larger
+MOST_MB = 400
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
+    """What was measured; kept in build/container.json."""
+    measured: dict[str, float] = {}
+    yield measured
+    (ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build" / "container.json").write_text(json.dumps(measured, indent=2) + "\n")
+
+
+@pytest.fixture
+def pod(image: Opened, tmp_path: Path) -> Iterator[Pod]:
+    started = Pod(image, tmp_path / "pod", "--port", "0")
+    yield started
+    started.kill()
+
+
+def test_the_first_pictures(image: Opened, tmp_path: Path, report: dict[str, float]) -> None:
+    pod = Pod(image, tmp_path / "pod", "--port", "0")
+    try:
+        first = sample(pod.url)
+        report["first_picture_s"] = round(time.monotonic() - pod.started, 2)
+        assert first.status_code == 200
+        assert first.headers["content-type"] == "image/png"
+        assert stylize(pod.url, PHOTO).headers["content-type"] == "image/jpeg"
+        assert sample(pod.url).content == first.content
+        largest = stylize(pod.url, enlarged(tmp_path), max_side=2048)
+        assert largest.status_code == 200
+        status = pod.status()
+        report["peak_memory_mb"] = round(int(status["VmHWM"].split()[0]) * 1024 / 1e6)
+        assert status["Uid"].split() == ["10001"] * 4
+        assert status["Gid"].split() == ["10001"] * 4
+        assert status["CapEff"] == "0" * 16
+        assert status["NoNewPrivs"] == "1"
+        pod.signal(signal.SIGTERM)
+        assert pod.wait(30) == 0
+        assert "Traceback" not in pod.stderr()
+    finally:
+        pod.kill()
+
+
+def enlarged(folder: Path) -> bytes:
+    with Image.open(ROOT / "docs/images/photo.jpg") as photo:
+        photo.resize((2048, 2048)).save(folder / "large.jpg")
+    return (folder / "large.jpg").read_bytes()
+
+
+def test_nothing_but_tmp_can_be_written(image: Opened) -> None:
+    for folder in ("/app", "/venv", "/etc", "/var/tmp", "/"):
+        tried = run(image, "python", "-c", f"open('{folder}/here', 'w')")
+        assert "Read-only file system" in tried.stderr, tried
+    assert run(image, "python", "-c", "open('/tmp/here', 'w')").returncode == 0
+
+
+def test_what_is_inside(image: Opened, report: dict[str, float]) -> None:
+    packages = {path.name.lower() for path in image.root.glob("venv/lib/python3*/site-packages/*")}
+    assert "bentoml" in packages
+    assert not packages & {"torch", "torchvision", "onnx", "ray", "pip"}
+    inside = {path.name for path in (image.root / "app").iterdir()}
+    assert inside == {"LICENSE", "exported", "ganvas", "service"}
+    loaded = run(
+        image, "python", "-c", "import service.endpoints, sys; print({'torch', 'training', 'onnx'} & sys.modules.keys())"
+    )
+    assert loaded.stdout.strip() == "set()", loaded.stderr
+    sources = sorted((image.root / "app").rglob("*.py"))
+    compiled = sorted((image.root / "app").rglob("*.pyc"))
+    assert len(compiled) == len(sources) > 10  # a read-only root keeps no bytecode of its own
+    report["image_mb"] = round(megabytes(image.root))
+    with Mounted(base_image()) as base:
+        report["base_mb"] = round(megabytes(base.root))
+    assert report["image_mb"] - report["base_mb"] <= MOST_MB - PYTHON_SLIM_MB
+
+
+def test_how_it_wants_to_be_run(image: Opened, pod: Pod) -> None:
+    config = image.config
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"][0] == "python"
+    assert config["ExposedPorts"].keys() == {"3000/tcp"}
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert {"title", "description", "licenses", "version", "revision"} <= labels.keys()
+    kind, *command = config["Healthcheck"]["Test"]
+    assert kind == "CMD"  # no shell
+    port = pod.url.rpartition(":")[2]
+    assert run(image, *(word.replace("3000", port) for word in command)).returncode == 0
+    assert run(image, *(word.replace("3000", "9") for word in command)).returncode == 1
+
+
+def test_a_change_of_code_installs_nothing_again(image: Opened, tmp_path: Path) -> None:
+    for name in ("ganvas", "service", "training", "exported", "deploy"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", "constraints-gpu.txt", "LICENSE"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    with (tmp_path / "service" / "latents.py").open("a") as source:
+        source.write("\n# changed\n")
+    said = build("cpu", tmp_path)
+    assert "Collecting" not in said
+    with Mounted(IMAGE) as changed:
+        assert "# changed" in (changed.root / "app" / "service" / "latents.py").read_text()
+    build("cpu")  # put the tag back where it was
+
+
+def test_sigterm_under_load_answers_what_was_accepted(pod: Pod) -> None:
+    sent = threading.Semaphore(0)
+    with ThreadPoolExecutor(6) as callers:
+        under_way = [callers.submit(stylize, pod.url, PHOTO, 1024, sent.release) for _ in range(6)]
+        assert all(sent.acquire(timeout=60) for _ in under_way)
+        assert httpx.get(f"{pod.url}/livez", timeout=60).status_code == 200  # read after them
+        pod.signal(signal.SIGTERM)
+        assert [call.result().status_code for call in under_way] == [200] * 6
+    assert pod.wait(60) == 0
+    with pytest.raises(httpx.ConnectError):
+        sample(pod.url)
+    assert "Traceback" not in pod.stderr()
+
+
+@pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render the manifests")
+def test_a_node_is_drained(image: Opened, tmp_path: Path) -> None:
+    """Two pods behind a Service; one is evicted under load, by the manifests' own times. Every request is answered."""
+    spec = one(overlay("cpu"), "Deployment")["spec"]["template"]["spec"]
+    pre_stop_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    pods = [Pod(image, tmp_path / name, "--port", "0") for name in ("leaving", "staying")]
+    leaving, staying = pods
+    endpoints = [leaving.url, staying.url]
+    answers: Counter[tuple[str, object]] = Counter()
+    stop = threading.Event()
+
+    def load(number: int) -> None:
+        turn = number
+        while not stop.is_set():
+            turn += 1
+            url = endpoints[turn % len(endpoints)]
+            try:
+                answer: object = (stylize(url, PHOTO, 512) if turn % 3 else sample(url)).status_code
+            except httpx.HTTPError as error:
+                answer = repr(error)
+            answers[url, answer] += 1
+
+    try:
+        with ThreadPoolExecutor(4) as callers:
+            running = [callers.submit(load, number) for number in range(4)]
+            try:
+                time.sleep(2)
+                evicted = time.monotonic()
+                # The kubelet sleeps, while the news of the leaving pod travels to those who still send it requests.
+                time.sleep(pre_stop_s - 1)
+                endpoints.remove(leaving.url)
+                time.sleep(1)
+                leaving.signal(signal.SIGTERM)
+                assert leaving.wait(spec["terminationGracePeriodSeconds"] - (time.monotonic() - evicted)) == 0
+                time.sleep(2)
+            finally:
+                stop.set()
+            for caller in running:
+                caller.result()
+    finally:
+        for pod in pods:
+            pod.kill()
+    assert answers.keys() == {(leaving.url, 200), (staying.url, 200)}, answers
+    assert min(answers.values()) >= 5

@@ -1,0 +1,266 @@
+"""Every overlay, alone and with every component: rendered, valid for Kubernetes, and as safe as the docs say."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from service.settings import Settings
+from tests.deploy.rendering import (
+    COMPONENTS,
+    DEPLOY,
+    OVERLAYS,
+    TRAININGS,
+    Resource,
+    composed,
+    of_kind,
+    one,
+    overlay,
+    pod_specs,
+    render,
+    renderer,
+)
+
+pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render them")
+
+SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
+KUBERNETES = sorted(
+    {match[1] for path in SCHEMAS.iterdir() if (match := re.match(r"v(\d+\.\d+\.\d+)-", path.name))},
+    key=lambda version: [int(part) for part in version.split(".")],
+)[-3:]
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}  # of operators, which Kubernetes has no schema of
+VERSION = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+CASES = [
+    *(("overlays", name, ()) for name in OVERLAYS),
+    *(("overlays", name, (component,)) for name in OVERLAYS for component in COMPONENTS),
+    *(("overlays", name, tuple(COMPONENTS)) for name in OVERLAYS),
+    *(("training", name, ()) for name in TRAININGS),
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([case[1], *case[2]]))
+def resources(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
+    """What a cluster would get."""
+    kind, name, components = request.param
+    if not components:
+        return render(DEPLOY / kind / name)
+    return composed(tmp_path_factory.mktemp("user"), f"{kind}/{name}", components)
+
+
+def test_there_is_what_the_tests_think() -> None:
+    assert OVERLAYS == ["cpu", "gpu", "local"]
+    assert TRAININGS == ["common", "multi-node", "single"]
+    assert len(KUBERNETES) == 3
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_they_are_valid(resources: list[Resource], version: str) -> None:
+    for resource in resources:
+        if resource["kind"] not in CUSTOM:
+            kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_pods_are_restricted(resources: list[Resource]) -> None:
+    """What Pod Security's `restricted` asks for, and a read-only root file system."""
+    for spec in pod_specs(resources):
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["runAsGroup"] == 10001
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+            assert re.search(rf":{re.escape(VERSION)}-(cpu|gpu|training)$", container["image"])
+        for volume in spec["volumes"]:
+            assert volume.keys() - {"name"} <= {"emptyDir", "persistentVolumeClaim", "secret"}
+            assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
+
+
+def test_no_shell_starts_anything(resources: list[Resource]) -> None:
+    for spec in pod_specs(resources):
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            words = [*container.get("command", []), *container.get("args", [])]
+            assert not {"sh", "bash", "/bin/sh", "/bin/bash"} & set(words)
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                assert "exec" not in container.get(probe, {})
+            assert "exec" not in container.get("lifecycle", {}).get("preStop", {})
+
+
+def test_the_network_is_closed_but_for_what_is_needed(resources: list[Resource]) -> None:
+    pods = [resource["spec"]["template"] for resource in resources if resource["kind"] in ("Deployment", "Job")]
+    for policy in of_kind(resources, "NetworkPolicy"):
+        spec = policy["spec"]
+        assert sorted(spec["policyTypes"]) == ["Egress", "Ingress"]
+        selector = spec["podSelector"]["matchLabels"].items()
+        assert all(selector <= pod["metadata"]["labels"].items() for pod in pods)
+        own = {"podSelector": spec["podSelector"]}
+        for rule in spec["ingress"]:
+            assert rule.get("ports") == [{"protocol": "TCP", "port": "http"}] or rule["from"] == [own]
+        for rule in spec["egress"]:
+            if rule["to"] != [own]:
+                assert {port["port"] for port in rule["ports"]} == {53}
+                assert all("podSelector" in peer and "namespaceSelector" in peer for peer in rule["to"])
+    assert of_kind(resources, "NetworkPolicy")
+
+
+def test_what_refers_to_something_finds_it(resources: list[Resource]) -> None:
+    names = {(resource["kind"], resource["metadata"]["name"]) for resource in resources}
+    for spec in pod_specs(resources):
+        for container in spec["containers"]:
+            for source in container.get("envFrom", []):
+                assert ("ConfigMap", source["configMapRef"]["name"]) in names
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert mounted <= {volume["name"] for volume in spec["volumes"]}
+        for volume in spec["volumes"]:
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+    for resource in resources:
+        if resource["kind"] == "HorizontalPodAutoscaler":
+            assert ("Deployment", resource["spec"]["scaleTargetRef"]["name"]) in names
+        if resource["kind"] == "ScaledObject":
+            assert ("Deployment", resource["spec"]["scaleTargetRef"]["name"]) in names
+            assert not of_kind(resources, "HorizontalPodAutoscaler")  # two would pull at one Deployment
+    for kind in ("Service", "PodDisruptionBudget", "ServiceMonitor"):
+        for resource in of_kind(resources, kind):
+            selected = resource["spec"]["selector"]
+            assert_selects(selected.get("matchLabels", selected), resources, "Service" if kind == "ServiceMonitor" else "pod")
+
+
+def assert_selects(selector: dict[str, str], resources: list[Resource], what: str) -> None:
+    if what == "Service":
+        labelled = [resource["metadata"] for resource in of_kind(resources, "Service")]
+    else:
+        labelled = [r["spec"]["template"]["metadata"] for r in resources if r["kind"] in ("Deployment", "Job")]
+        for job in of_kind(resources, "Job"):  # the Job controller's own label
+            labelled.append({"labels": {"batch.kubernetes.io/job-name": job["metadata"]["name"]}})
+    assert any(selector.items() <= metadata["labels"].items() for metadata in labelled)
+
+
+# The Deployment.
+
+
+def deployment(name: str) -> dict[str, Any]:
+    return dict(one(overlay(name), "Deployment")["spec"])
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_probes_ask_what_they_should(name: str) -> None:
+    container = deployment(name)["template"]["spec"]["containers"][0]
+    paths = {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert paths == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+    assert {container[probe]["httpGet"]["port"] for probe in paths} == {container["ports"][0]["name"]}
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_grace_period_fits_the_drain(name: str) -> None:
+    spec = deployment(name)["template"]["spec"]
+    settings = one(overlay(name), "ConfigMap")["data"]
+    pre_stop_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain_s = max(float(settings["GANVAS_DRAIN_S"]), float(settings["GANVAS_TIMEOUT_S"]))
+    readiness = spec["containers"][0]["readinessProbe"]
+    assert pre_stop_s + drain_s + 5 <= spec["terminationGracePeriodSeconds"] <= pre_stop_s + drain_s + 30
+    assert pre_stop_s >= 5
+    assert readiness["periodSeconds"] * readiness["failureThreshold"] <= pre_stop_s
+
+
+@pytest.mark.xfail(strict=True, reason="the branch `engine` brings them; take this mark away at the merge")
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_settings_are_known(name: str, tmp_path: Path) -> None:
+    resources = composed(tmp_path, f"overlays/{name}", COMPONENTS)
+    given = {key for config in of_kind(resources, "ConfigMap") for key in config["data"] if key.startswith("GANVAS_")}
+    given |= {variable["name"] for spec in pod_specs(resources) for variable in spec["containers"][0]["env"]}
+    assert given <= {f"GANVAS_{field.upper()}" for field in Settings.model_fields}
+    for config in of_kind(resources, "ConfigMap"):
+        if config["metadata"]["name"].startswith("ganvas-settings"):
+            values = {key.removeprefix("GANVAS_").lower(): value for key, value in config["data"].items()}
+            Settings.model_validate(values)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_a_roll_out_never_goes_below_what_the_budget_allows(name: str) -> None:
+    budget = one(overlay(name), "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert deployment(name)["strategy"]["rollingUpdate"]["maxUnavailable"] <= 1
+    assert ("replicas" in deployment(name)) == (name == "local")  # elsewhere the autoscaler's
+
+
+def test_threads_are_those_of_the_pod() -> None:
+    container = deployment("cpu")["template"]["spec"]["containers"][0]
+    env = {variable["name"]: variable for variable in container["env"]}
+    for name in ("GANVAS_THREADS", "GANVAS_CODEC_THREADS"):
+        assert env[name]["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    resources = container["resources"]
+    assert resources["requests"] == resources["limits"]
+    assert resources["requests"]["cpu"].isdecimal()  # whole cores
+
+
+def test_the_gpu_overlay_asks_for_a_gpu() -> None:
+    spec = deployment("gpu")["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert {"name": "GANVAS_DEVICE", "value": "cuda"} in spec["containers"][0]["env"]
+    assert spec["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+# The Jobs.
+
+
+@pytest.mark.parametrize("name", ["single", "multi-node"])
+def test_an_evicted_training_begins_again(name: str) -> None:
+    spec = one(render(DEPLOY / "training" / name), "Job")["spec"]
+    assert spec["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
+    assert spec["podReplacementPolicy"] == "Failed"
+    pod = spec["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert "--auto-resume" in pod["containers"][0]["args"]
+
+
+def test_the_machines_of_a_training_find_each_other() -> None:
+    resources = render(DEPLOY / "training" / "multi-node")
+    job, service = one(resources, "Job"), one(resources, "Service")
+    spec = job["spec"]
+    pod = spec["template"]["spec"]
+    command, args = pod["containers"][0]["command"], pod["containers"][0]["args"]
+    assert spec["completionMode"] == "Indexed"
+    assert spec["completions"] == spec["parallelism"] == 2
+    assert {f"--nnodes={spec['completions']}", "--node-rank=$(JOB_COMPLETION_INDEX)"} < set(command)
+    assert f"--master-addr={job['metadata']['name']}-0.{service['metadata']['name']}" in command
+    assert f"--nodes={spec['completions']}" in args
+    assert pod["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+
+
+def test_the_trainings_commands_are_those_of_training() -> None:
+    from typer.testing import CliRunner
+
+    from training.cli.app import app
+
+    known = CliRunner().invoke(app, ["gan", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    for name in ("single", "multi-node"):
+        job = one(render(DEPLOY / "training" / name), "Job")
+        kind, *options = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert kind == "gan"
+        for option in options:
+            assert option.partition("=")[0] in known
+
+
+def test_every_manifest_is_part_of_something() -> None:
+    """No file in deploy/ that nothing renders."""
+    for folder in {path.parent for path in DEPLOY.rglob("kustomization.yaml")}:
+        kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+        files = [*kustomization.get("resources", []), *(patch.get("path") for patch in kustomization.get("patches", []))]
+        files += [name for config in kustomization.get("configMapGenerator", []) for name in config.get("files", [])]
+        unused = {path.name for path in folder.iterdir() if path.is_file()} - {"kustomization.yaml", *files}
+        assert not unused, folder

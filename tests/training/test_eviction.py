@@ -1,0 +1,113 @@
+"""A training whose pod is evicted: SIGTERM, then the same command again, on one machine and on two."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.commands import call, refused
+from tests.training.conftest import MakePictures
+
+LIMIT_S = 300  # generous: the machine may be busy with a training
+CHECKPOINT_EVERY, STEPS, BATCH = 10, 400, 8
+OPTIONS = [
+    "--set", "image_size=28", "--set", "width=4", "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",
+    "--set", f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluate_every=0", "--set", "precision=float32",
+    "--set", "sample_every=1000", "--auto-resume",
+]  # fmt: skip
+
+
+@pytest.fixture
+def photos(make_pictures: MakePictures) -> Path:
+    return make_pictures("photos", 40, size=(32, 32))
+
+
+def start(*command: object) -> subprocess.Popen[bytes]:
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [str(word) for word in command], env=one_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def training(photos: Path, run: Path, *options: str) -> list[object]:
+    return ["-m", "training", "gan", "--data", photos, "--out", run, "--device", "cpu", *OPTIONS, *options]
+
+
+def wait_for_checkpoint(run: Path, *processes: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not (run / "stats.jsonl").exists():  # written with the first report, after the first checkpoint
+        assert all(process.poll() is None for process in processes)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def checkpoint(run: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(run / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def identical(one: object, other: object) -> bool:
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(identical(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(identical, one, other))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) else one == other
+
+
+def test_an_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
+    whole, evicted = tmp_path / "whole", tmp_path / "evicted"
+    assert start(sys.executable, *training(photos, whole)).wait(LIMIT_S) == 0
+
+    first = start(sys.executable, *training(photos, evicted))
+    wait_for_checkpoint(evicted, first)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(LIMIT_S) == 143
+    assert checkpoint(evicted)["step"] < STEPS
+    assert start(sys.executable, *training(photos, evicted)).wait(LIMIT_S) == 0
+
+    assert checkpoint(whole)["step"] == STEPS
+    assert identical(checkpoint(whole), checkpoint(evicted))
+
+    # Started once more, as a Job whose node was lost at the end may be: nothing is left to do.
+    assert start(sys.executable, *training(photos, evicted)).wait(LIMIT_S) == 0
+    assert identical(checkpoint(whole), checkpoint(evicted))
+    mistaken = call("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "width=8", "--config", "mlp")
+    assert mistaken.exit_code == 2
+    assert "began with other values of architecture" in mistaken.output
+    assert "width" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "width=8")
+    assert "exists already" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS[:-1])
+
+
+def test_two_machines_of_which_one_is_evicted(photos: Path, tmp_path: Path) -> None:
+    """As the Indexed Job runs it: torchrun on each, the first one's address known to all."""
+    whole, evicted = tmp_path / "whole", tmp_path / "evicted"
+
+    def both(run: Path) -> list[subprocess.Popen[bytes]]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        return [
+            start(
+                sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", f"--node-rank={rank}",
+                "--master-addr=127.0.0.1", f"--master-port={port}", *training(photos, run, "--nodes", "2"),
+            )
+            for rank in range(2)
+        ]  # fmt: skip
+
+    assert [process.wait(LIMIT_S) for process in both(whole)] == [0, 0]
+
+    nodes = both(evicted)
+    wait_for_checkpoint(evicted, *nodes)
+    nodes[1].send_signal(signal.SIGTERM)
+    assert [process.wait(LIMIT_S) != 0 for process in nodes] == [True, True]  # the other one does not wait for ever
+    assert checkpoint(evicted)["step"] < STEPS
+    assert [process.wait(LIMIT_S) for process in both(evicted)] == [0, 0]
+
+    assert checkpoint(whole)["step"] == STEPS
+    assert identical(checkpoint(whole), checkpoint(evicted))
