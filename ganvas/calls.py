@@ -6,10 +6,11 @@
 `Client` and `AsyncClient` take their methods from here, signatures and docstrings included.
 """
 
+import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import httpx
@@ -18,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from ganvas.errors import UnexpectedAnswerError, problem_of, request_id_of
 from ganvas.models import Listing, Model, Models
 from ganvas.pictures import SUFFIXES, Pictures
-from ganvas.uploads import ImageSource, Upload, upload_of
+from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
 
@@ -44,9 +45,8 @@ class Call(Generic[T]):
     method: str
     path: str
     reads: Callable[[httpx.Response], T]
-    json: Mapping[str, object] | None = None
-    data: Mapping[str, str] = field(default_factory=dict)
-    files: Sequence[tuple[str, Upload]] = ()
+    content: bytes = b""
+    content_type: str = ""
 
     def read(self, response: httpx.Response) -> T:
         """Read an answer.
@@ -189,7 +189,9 @@ def stylize(
     """
     fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
     data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
-    return Call("POST", "v1/stylize", _read_pictures, data=data, files=[("image", upload_of(image))])
+    # One piece of bytes, which is sent in one go: httpx would send each field and each boundary by itself.
+    form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
+    return Call("POST", "v1/stylize", _read_pictures, form.read(), form.headers["Content-Type"])
 
 
 def ready() -> Call[None]:
@@ -203,7 +205,7 @@ def ready() -> Call[None]:
 
 def _post_json(route: str, **fields: object) -> Call[Pictures]:
     body = {name: value for name, value in fields.items() if value is not None}
-    return Call("POST", f"v1/{route}", _read_pictures, json=body)
+    return Call("POST", f"v1/{route}", _read_pictures, json.dumps(body).encode(), "application/json")
 
 
 def _rows(latents: Latents | None) -> list[list[float]] | None:

@@ -54,10 +54,8 @@ class _Service:
         return http.build_request(
             call.method,
             call.path,
-            json=call.json,
-            data=call.data or None,
-            files=call.files or None,
-            headers={REQUEST_ID: uuid.uuid4().hex},
+            content=call.content or None,
+            headers={REQUEST_ID: uuid.uuid4().hex, **({"Content-Type": call.content_type} if call.content else {})},
             extensions={} if retries else {"retry": ONCE},
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 from httpx_retries import Retry, RetryTransport
 
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=3)
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3)
 """A connection that has idled for 3 s is not used again: the service closes it after 5, and may do so just then."""
 
 STATUSES = (429, 502, 503, 504)

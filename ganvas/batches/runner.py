@@ -26,7 +26,7 @@ from ganvas.errors import (
 )
 from ganvas.pictures import Pictures
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 32
 MOST_BYTES = 64 * 2**20
 """Bytes of pictures, on their way in or out, that a batch holds in memory; one that is larger goes alone."""
 
