@@ -1,6 +1,7 @@
 # Ganvas. `make serve` needs Python 3.11+ and a package index; `make test` sets up everything else by itself.
 #   make serve    the service alone (no torch), in .venv-serve, on port 3000 (PORT=8080 make serve)
 #   make test     every test, in .venv
+#   make bench    the service beside the bare model and its peers, into docs/benchmarks.md
 #   make lint     ruff and mypy            make format       ruff's formatter and fixes
 #   make constraints   pin anew: the newest versions that pyproject.toml admits
 
@@ -12,13 +13,16 @@ SERVE_VENV := .venv-serve
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: serve test lint format constraints clean
+.PHONY: serve test bench lint format constraints clean
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m benchmarks.serving --table docs/benchmarks.md
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

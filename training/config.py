@@ -58,6 +58,8 @@ class GanConfig(_RunConfig):
     r1: Weight = 0.2  # gradient penalty on real pictures
     r2: Weight = 0.2  # gradient penalty on fake pictures
     penalty_every: Positive = 16  # steps between two penalties, each weighed so many times more
+    penalty_start: float = Field(default=1.0, ge=1, le=1000)  # r1 and r2 begin at so many times their weight ...
+    penalty_fall: float = Field(default=0.0, ge=0, le=1)  # ... and fall to it in this part of the run
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)  # bce: real pictures are called 1 minus this
     instance_noise: float = Field(default=0.0, ge=0, le=2)  # of both kinds of pictures at first, falls to 0; they span -1..1
     augment: tuple[Augmentation, ...] | None = None  # of both kinds; None: all of them for few pictures, none for many
@@ -88,6 +90,8 @@ class GanConfig(_RunConfig):
             raise ValueError(f"label_smoothing is for objective bce; {self.objective} has no labels")
         if self.batch_size % self.pack:
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of pack {self.pack}")
+        if self.penalty_start != 1 and not self.penalty_fall:
+            raise ValueError(f"penalty_start {self.penalty_start:g} never falls: set penalty_fall to a part of the run")
         return self
 
     @property

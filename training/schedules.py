@@ -1,4 +1,7 @@
-"""Learning-rate schedules, as functions of the progress of a run alone: nothing to save, nothing to restore."""
+"""Schedules of the learning rates and the gradient penalties.
+
+They are functions of the progress of a run alone: nothing to save, nothing to restore.
+"""
 
 import math
 
@@ -26,3 +29,18 @@ def rate_factor(config: GanConfig, progress: float) -> float:
     if config.warm_up:
         factor *= min(progress / config.warm_up, 1.0)
     return factor
+
+
+def penalty_factor(config: GanConfig, progress: float) -> float:
+    """What the weights r1 and r2 are multiplied by: from `penalty_start` to 1 in the first `penalty_fall` of the run.
+
+    Evenly in the logarithm. A large penalty keeps every kind of picture while the first shapes are found, a small one lets
+    the details come: Huang et al. 2024 (R3GAN) lower theirs tenfold.
+
+    Args:
+        config: penalty_start, penalty_fall.
+        progress: part of the run that is done, 0..1.
+    """
+    if progress >= config.penalty_fall:
+        return 1.0
+    return float(config.penalty_start ** (1 - progress / config.penalty_fall))

@@ -121,5 +121,7 @@ def test_packed_pictures_are_judged_together() -> None:
 def test_options_that_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="label_smoothing is for objective bce; hinge has no labels"):
         GanConfig(objective="hinge", label_smoothing=0.1)
-    with pytest.raises(ConfigError, match=r"There is no architecture transformer\. Known: dcgan, mlp"):
+    with pytest.raises(ValueError, match="penalty_start 10 never falls: set penalty_fall"):
+        GanConfig(penalty_start=10)
+    with pytest.raises(ConfigError, match=r"There is no architecture transformer\. Known: dcgan, dcgan-nearest, mlp"):
         adversaries(architecture="transformer")

@@ -9,6 +9,7 @@ from training.config import GanConfig
 from training.errors import ConfigError
 from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
+from training.networks.dcgan_nearest import UpsampledConv
 from training.networks.registry import GANS
 from training.networks.stylizer import ConditionalInstanceNorm, NearestConv, Stylizer
 
@@ -43,6 +44,14 @@ def test_sizes_by_doubling(size: int, start: tuple[int, int]) -> None:
 def test_sizes_that_cannot_be_reached(size: int) -> None:
     with pytest.raises(ConfigError, match=f"image_size {size} cannot be reached"):
         halvings(size)
+
+
+def test_the_convolution_before_upsampling_is_the_one_after_it() -> None:
+    torch.manual_seed(0)
+    convolution, features = UpsampledConv(5, 3), torch.randn(2, 5, 6, 7)
+    upsampled = F.interpolate(features, scale_factor=2, mode="nearest")
+    expected = F.conv2d(upsampled, convolution.weight.flip(2, 3).transpose(0, 1), padding=1)
+    torch.testing.assert_close(convolution(features), expected)
 
 
 def test_an_unknown_architecture_lists_the_known() -> None:

@@ -1,9 +1,9 @@
-"""Learning-rate schedules, at places worked out by hand."""
+"""Schedules of learning rates and penalties, at places worked out by hand."""
 
 import pytest
 
 from training.config import GanConfig
-from training.schedules import rate_factor
+from training.schedules import penalty_factor, rate_factor
 
 
 def factors(config: GanConfig, *places: float) -> list[float]:
@@ -26,3 +26,12 @@ def test_cosine() -> None:
 def test_warm_up_then_the_schedule() -> None:
     assert factors(GanConfig(warm_up=0.1), 0.0, 0.05, 0.1, 0.5) == pytest.approx([0.0, 0.5, 1.0, 1.0])
     assert factors(GanConfig(warm_up=0.5, schedule="cosine"), 0.25, 0.5) == pytest.approx([0.5 * 0.8535534, 0.5])
+
+
+def test_the_penalty_stays() -> None:
+    assert [penalty_factor(GanConfig(), place) for place in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+
+
+def test_the_penalty_falls_in_the_first_part_of_the_run() -> None:
+    config = GanConfig(penalty_start=100, penalty_fall=0.5)
+    assert [penalty_factor(config, place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([100, 10, 1, 1])

@@ -15,7 +15,7 @@ from training.loops.gan_setup import build_discriminator, build_generator, draw_
 from training.losses.augment import augment
 from training.losses.gan import gradient_penalty, objective
 from training.run import Stateful
-from training.schedules import rate_factor
+from training.schedules import penalty_factor, rate_factor
 
 _LATENTS, _FLIPS, _SIGHT = 1, 2, 4  # streams of random numbers, told apart in their seeds; 3 is that of the sample grid
 _LEAST_GRADIENT = 1e-20  # of a logit
@@ -153,10 +153,11 @@ class Adversaries:
         if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
             return False
         if (config.r1 or config.r2) and step % config.penalty_every == 0:  # lazily: Karras et al. 2020
+            factor = config.penalty_every * penalty_factor(config, (step - 0.5) / config.steps)
             for weight, pictures in ((config.r1, real), (config.r2, fake)):
                 if weight:
                     penalty = gradient_penalty(self.discriminator, pictures.float())
-                    loss = loss + weight * config.penalty_every * penalty
+                    loss = loss + factor * weight * penalty
         self.d_optimizer.zero_grad()
         loss.backward(inputs=[*self.discriminator.parameters(), *also])
         self._update(self.d_optimizer)

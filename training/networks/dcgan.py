@@ -35,7 +35,7 @@ class Generator(nn.Module):
         layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
         layers += [nn.ConvTranspose2d(features, channels, 4, stride=2, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Float [n, latent_size] -> float [n, channels, image_size, image_size] in -1..1."""
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
             layers += [nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Conv2d(features, 1, start)]
         self.layers = nn.Sequential(*layers)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Float [n, channels, image_size, image_size] in -1..1 -> logits float [n]."""
@@ -94,7 +94,8 @@ def halvings(image_size: int) -> tuple[int, int]:
     return start, doublings
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """As the paper starts: weights from N(0, 0.02), batch normalisation's scales from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from training.networks import dcgan, mlp
+from training.networks import dcgan, dcgan_nearest, mlp
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,6 @@ class GanArchitecture:
 
 GANS: dict[str, GanArchitecture] = {
     "dcgan": GanArchitecture(dcgan.Generator, dcgan.Discriminator),
+    "dcgan-nearest": GanArchitecture(dcgan_nearest.Generator, dcgan.Discriminator),
     "mlp": GanArchitecture(mlp.Generator, mlp.Discriminator),
 }

@@ -1,0 +1,171 @@
+"""Who is measured, each in an environment of its own: this service, and what a user would pick instead."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from benchmarks.serving.load import Request, closed_loop
+from benchmarks.serving.workloads import Workload
+from service.settings import ROOT
+
+ENVIRONMENTS = ROOT / ".bench"
+PEERS = Path(__file__).parent / "peers"
+_MODEL_PACKAGES = ("onnxruntime==1.30.0", "numpy", "pillow")
+_START_S = 120
+_STOP_S = 20
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server under measurement.
+
+    Attributes:
+        name: on the command line, and of its environment.
+        title: in the table.
+        packages: what pip installs for it.
+        script: of `peers/`; None: this service.
+        reads: how it takes a photo.
+        skips: workloads that it has no answer for.
+    """
+
+    name: str
+    title: str
+    packages: Sequence[str]
+    script: str | None = None
+    reads: Callable[[Workload], Request] = Workload.raw
+    skips: Sequence[str] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, workload: Workload) -> Request:
+        """What to send it."""
+        return self.reads(workload) if workload.name == "stylize" else workload.json()
+
+    def python(self) -> Path:
+        """The interpreter of its environment, which is made where it is missing."""
+        folder = ENVIRONMENTS / self.name
+        stamp = folder / ".installed"
+        wanted = "\n".join(self.packages)
+        if not stamp.is_file() or stamp.read_text() != wanted:
+            Console().print(f"Installing {self.title} into {folder.relative_to(ROOT)} (once)")
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*install, *self.packages], check=True, cwd=ROOT)
+            stamp.write_text(wanted)
+        return folder / "bin" / "python"
+
+    def version(self) -> str:
+        """Of the package that it is named after."""
+        code = f"import importlib.metadata as m; print(m.version({self.packages[0].partition('==')[0]!r}))"
+        found = subprocess.run([str(self.python()), "-c", code], capture_output=True, text=True, check=False)
+        return found.stdout.strip()
+
+    @contextlib.contextmanager
+    def serving(self, workload: Workload, threads: int, **settings: object) -> Iterator["Server"]:
+        """Start it, wait until it answers this workload, and stop it at the end."""
+        port = _free_port()
+        python, model = str(self.python()), ROOT / "exported" / f"{workload.model}.onnx"
+        environment = {**os.environ, **self.variables}
+        if self.script is None:
+            command = [python, "-m", "service", "--port", str(port)]
+            environment |= {"GANVAS_DEVICE": "cpu", "GANVAS_THREADS": str(threads)}
+            environment |= {f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}
+        else:
+            command = [python, str(PEERS / self.script), str(model), workload.name, str(threads), str(port)]
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+        server = Server(self, process.pid, f"http://127.0.0.1:{port}")
+        try:
+            server.wait_for(self.request(workload), process)
+            yield server
+        finally:
+            _stop(process)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running contestant."""
+
+    contestant: Contestant
+    pid: int
+    url: str
+
+    def memory(self) -> int:
+        """Bytes resident of all its processes."""
+        process = psutil.Process(self.pid)
+        total = 0
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += one.memory_info().rss
+        return total
+
+    def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
+        """Wait until it answers with 200.
+
+        Raises:
+            RuntimeError: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and process.poll() is None:
+            if asyncio.run(closed_loop(self.url, request, 0.1, 1)).count():
+                return
+            time.sleep(0.3)
+        raise RuntimeError(f"{self.contestant.title} did not answer in {_START_S} s, or ended (exit code {process.poll()}).")
+
+
+CONTESTANTS = {
+    contestant.name: contestant
+    for contestant in (
+        Contestant(
+            "ganvas", "Ganvas", ("--constraint", "constraints.txt", "--editable", ".[service]"),
+            reads=lambda workload: workload.multipart("image", model=workload.model, max_side="512", style="the-scream"),
+        ),
+        Contestant(
+            "starlette", "Starlette, thread pool", ("starlette==1.3.1", "uvicorn[standard]", *_MODEL_PACKAGES),
+            script="starlette_app.py",
+        ),
+        Contestant("litserve", "LitServe", ("litserve==0.2.19", *_MODEL_PACKAGES), script="litserve_app.py"),
+        Contestant("ray", "Ray Serve", ("ray[serve]==2.60.0", *_MODEL_PACKAGES), script="ray_app.py"),
+        Contestant(
+            "bentoml", "BentoML, plain API", ("bentoml==1.4.39", *_MODEL_PACKAGES), script="bentoml_app.py",
+            reads=lambda workload: workload.multipart("image"), skips=("sample-16",),
+        ),
+    )
+}  # fmt: skip
+
+
+def bare_loop(workload: Workload, threads: int, seconds: float) -> float:
+    """Pictures a second of the model in a loop, without a server."""
+    python = CONTESTANTS["ganvas"].python()
+    model = ROOT / "exported" / f"{workload.model}.onnx"
+    command = [str(python), str(PEERS / "bare.py"), str(model), workload.name, str(threads), str(seconds)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End it and everything that it started."""
+    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_STOP_S)
+    for one in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.kill()
+    process.wait()

@@ -1,0 +1,76 @@
+"""The load that the service's benchmarks send, on a real server, and what they write."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import typer
+
+from benchmarks.serving.contestants import CONTESTANTS
+from benchmarks.serving.load import Answers, closed_loop, open_loop
+from benchmarks.serving.workloads import WORKLOADS
+from benchmarks.tables import replace_section
+from service.settings import ROOT
+from tests.service.running import Running, running
+
+GANVAS = CONTESTANTS["ganvas"]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(ROOT / "exported", tmp_path_factory.mktemp("service")) as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_workload_is_answered(service: Running, name: str) -> None:
+    request = GANVAS.request(WORKLOADS[name])
+    answer = httpx.post(service.url + request.path, content=request.body, headers=dict(request.headers), timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_closed_loop_has_one_request_a_connection_on_its_way(service: Running) -> None:
+    answers = asyncio.run(closed_loop(service.url, WORKLOADS["sample-1"].json(), 0.5, 3))
+    assert answers.count() >= 3
+    assert set(answers.times) == {200}
+    assert sum(answers.times[200]) <= 3 * answers.seconds  # no more than three at a time
+    assert answers.rate() == answers.count() / answers.seconds
+
+
+def test_an_open_loop_sends_at_its_rate(service: Running) -> None:
+    answers = asyncio.run(open_loop(service.url, WORKLOADS["sample-1"].json(), 0.5, 10))
+    assert answers.count() == 6  # at 0, 0.1 .. 0.5 s
+
+
+def test_a_server_that_is_gone_is_counted() -> None:
+    answers = asyncio.run(open_loop("http://127.0.0.1:9", WORKLOADS["sample-1"].json(), 0.1, 10))
+    assert answers.count(-1) == 2
+    assert answers.count() == 0
+    assert np.isnan(answers.percentile(99))
+
+
+def test_percentiles_are_of_one_status() -> None:
+    answers = Answers(seconds=2.0)
+    for taken in range(1, 102):
+        answers.add(200, taken)
+    answers.add(429, 7.0)
+    assert (answers.percentile(50), answers.percentile(99), answers.percentile(99, 429)) == (51, 100, 7)
+    assert answers.rate() == 50.5
+
+
+def test_a_section_of_a_page_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
+    replace_section(page, "a", r"new \1")
+    assert page.read_text() == "before\n<!-- a -->\n\nnew \\1\n\n<!-- /a -->\nafter\n"
+    with pytest.raises(typer.BadParameter, match="has no line <!-- b -->"):
+        replace_section(page, "b", "new")
+
+
+def test_the_page_has_a_section_for_every_benchmark() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name in ("serving", "overload", "soak"):
+        assert page.count(f"<!-- {name} -->\n") == page.count(f"<!-- /{name} -->\n") == 1
