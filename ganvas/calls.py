@@ -119,7 +119,7 @@ def interpolate(
     steps: int = 24,
     truncation: float = 1.0,
     loop: bool = True,
-    fps: int = 24,
+    fps: float = 24,
     format: AnimationFormat = "webp",
 ) -> Call[Pictures]:
     """Walk from picture to picture through the latents between them.
@@ -129,14 +129,15 @@ def interpolate(
             answer's `seeds` says which.
         model: a generator; may be left out where only one is served.
         latents: in place of seeds, [2 to 8, latent_size] numbers.
-        steps: frames from one key to the next, 2 or more.
+        steps: frames from one key to the next, 2 to 120.
         truncation: 0 to 1, what latents are multiplied by.
         loop: whether it goes back to the first key.
         fps: frames a second of an animation, 1 to 60.
         format: `webp` and `gif` are animations; `zip` and `npy` carry each frame, without loss.
 
     Returns:
-        The frames.
+        The frames: k * steps of k keys in a loop, else (k - 1) * steps + 1. Frame i * steps is key i. An animation may hold
+        fewer, for longer, where they are the same.
 
     Raises:
         NotFoundError: no such generator.

@@ -63,10 +63,10 @@ def interpolate(
         list[int] | None, typer.Argument(help="2 to 8 keys; left out, two random ones.", show_default=False)
     ] = None,
     model: GeneratorName = None,
-    steps: Annotated[int, typer.Option(min=2, help="Frames from one key to the next.")] = 24,
+    steps: Annotated[int, typer.Option(min=2, max=120, help="Frames from one key to the next.")] = 24,
     truncation: Truncation = 1.0,
     loop: Annotated[bool, typer.Option(help="Whether it goes back to the first key.")] = True,
-    fps: Annotated[int, typer.Option(min=1, max=60, help="Frames a second.")] = 24,
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 24,
     out: Annotated[
         str | None,
         typer.Option(

@@ -58,6 +58,35 @@ def test_every_format_of_samples(client: ganvas.Client, image_format: ganvas.Sam
     assert "digits" in repr(pictures)
 
 
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_walk(service: Running, ask: Ask, loop: bool) -> None:
+    walk = ask(service.url, "interpolate", [3, 7, 11], steps=4, loop=loop, truncation=0.5, format="npy")
+    assert len(walk) == (12 if loop else 9)
+    assert (walk.seeds, walk.seed, walk.model) == ((3, 7, 11), 3, "digits")
+    keys = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in walk.seeds]) * np.float32(0.5)
+    np.testing.assert_array_equal(walk.array[:9:4], generated(keys))
+
+
+@pytest.mark.parametrize("image_format", ["webp", "gif", "zip"])
+def test_a_walk_between_latents_in_every_format(
+    client: ganvas.Client, image_format: ganvas.AnimationFormat, tmp_path: Path
+) -> None:
+    latents = np.eye(2, LATENT_SIZE) * 4
+    walk = client.interpolate(latents=latents, steps=5, fps=12.5, format=image_format)
+    assert walk.seeds == ()
+    assert len(walk) == 10
+    assert {image.size for image in walk} == {(8, 8)}
+    assert walk.save(tmp_path / walk.filename).suffix == f".{image_format}"
+    if image_format == "zip":
+        np.testing.assert_array_equal(walk.array[0], generated(latents[:1].astype(np.float32))[0])
+
+
+def test_a_walk_between_two_random_pictures_can_be_made_again(client: ganvas.Client) -> None:
+    first = client.interpolate(steps=2)
+    assert len(first.seeds) == 2
+    assert client.interpolate(first.seeds, steps=2).content == first.content
+
+
 @pytest.mark.parametrize("kind", ["str", "path", "bytes", "bytearray", "memoryview", "file", "BytesIO", "PIL", "array"])
 def test_a_photo_in_whatever_it_comes(service: Running, ask: Ask, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "lake.png"
