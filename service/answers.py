@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.responses import Response
 
-from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contact_sheet, encode, npy
+from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contact_sheet, encode, encode_animation, npy
 from service.engine.models import Generator, Stylizer
 
 
@@ -21,12 +21,37 @@ def sampled(images: npt.NDArray[np.uint8], image_format: str, generator: Generat
     """
     stem = generator.card.name if seed is None else f"{generator.card.name}-{seed}"
     if image_format == "zip":
-        data = archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
+        data = _png_each(images, stem)
     elif image_format == "npy":
         data = npy(images)
     else:
         data = encode(contact_sheet(list(images)), image_format)
     headers = {} if seed is None else {"Ganvas-Seed": str(seed)}
+    return _answer(data, image_format, stem, generator, headers)
+
+
+def interpolated(
+    frames: npt.NDArray[np.uint8], image_format: str, fps: float, generator: Generator, seeds: Sequence[int]
+) -> Response:
+    """Answer with the frames of a walk, uint8 [n, h, w, c].
+
+    webp and gif are an animation; zip is one PNG a frame; npy is the array.
+
+    Args:
+        frames: the pictures, in order.
+        image_format: webp, gif, zip or npy.
+        fps: frames a second of an animation.
+        generator: what made them.
+        seeds: those of the pictures that the walk leads through; none where latents were given.
+    """
+    stem = "-".join([generator.card.name, *(map(str, seeds) if seeds else ["walk"])])
+    if image_format == "zip":
+        data = _png_each(frames, stem)
+    elif image_format == "npy":
+        data = npy(frames)
+    else:
+        data = encode_animation(frames, image_format, fps)
+    headers = {"Ganvas-Seeds": ", ".join(map(str, seeds))} if seeds else {}
     return _answer(data, image_format, stem, generator, headers)
 
 
@@ -40,6 +65,10 @@ def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str
         for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
     )
     return _answer(archive(entries), "zip", stylizer.card.name, stylizer, {})
+
+
+def _png_each(images: npt.NDArray[np.uint8], stem: str) -> bytes:
+    return archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
 
 
 def _answer(data: bytes, media: str, stem: str, model: Generator | Stylizer, headers: dict[str, str]) -> Response:

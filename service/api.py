@@ -21,10 +21,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from service.bodies import Body
 from service.boundary import Boundary
 from service.openapi import describe
 from service.problems import Problem, TimedOut
-from service.requests import Body
 from service.settings import settings
 
 B = TypeVar("B", bound=Body)

@@ -16,11 +16,12 @@ from starlette.responses import Response
 from service import answers, catalogue
 from service.api import GanvasService, post
 from service.blends import parse_blend
+from service.bodies import Upload
 from service.engine.codecs import Pixels, decode, limit_pillow
 from service.engine.models import models
-from service.latents import latents_of_seed, random_seed
+from service.latents import interpolate, latents_of_seed, random_seed
 from service.problems import Invalid, Unavailable
-from service.requests import SampleRequest, StylizeRequest, Upload
+from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 from service.settings import settings
 
 P = ParamSpec("P")
@@ -54,6 +55,21 @@ class Ganvas:
             latents = rows_of(request.latents, size)
         images = await generator.sample(latents * np.float32(request.truncation))
         return await self._in_thread(answers.sampled, images, request.format, generator, seed)
+
+    @post("/v1/interpolate", InterpolateRequest)
+    async def interpolate(self, request: InterpolateRequest) -> Response:
+        """Walk from picture to picture through the latents between them: an animation, a zip, or an array."""
+        generator = self.models.generator(request.model)
+        size = generator.card.latent_size
+        if request.latents is None:
+            seeds = request.seeds or [random_seed() for _ in range(request.keys)]
+            keys = np.concatenate([latents_of_seed(seed, 1, size) for seed in seeds])
+        else:
+            seeds = []
+            keys = rows_of(request.latents, size)
+        latents = interpolate(keys, request.steps, loop=request.loop)
+        frames = await generator.walk(latents * np.float32(request.truncation))
+        return await self._in_thread(answers.interpolated, frames, request.format, request.fps, generator, seeds)
 
     @post("/v1/stylize", StylizeRequest)
     async def stylize(self, request: StylizeRequest) -> Response:

@@ -1,15 +1,21 @@
-"""From a seed to latents: the same seed gives the same pictures, on every machine and in every version.
+"""From a seed to latents, the same on every machine and in every version; and the way from latents to latents.
 
 numpy's policy (NEP 19) freezes the stream of `RandomState`, and only that: `Generator` may change between versions.
 """
 
+import itertools
 import secrets
 
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float32]
+
 SEED_LIMIT = 2**32
 """Seeds are 0 up to, not including, this: what `RandomState` takes."""
+
+SMALLEST_SINE = 1e-6
+"""Of the angle between two latents; below it they lie on one line, through which no single great circle leads."""
 
 
 def random_seed() -> int:
@@ -17,7 +23,7 @@ def random_seed() -> int:
     return secrets.randbelow(SEED_LIMIT)
 
 
-def latents_of_seed(seed: int, n: int, size: int) -> npt.NDArray[np.float32]:
+def latents_of_seed(seed: int, n: int, size: int) -> Floats:
     """Draw latents from the standard normal distribution.
 
     Row i depends on the seed and i alone, so the first pictures of a seed are the same for any n.
@@ -31,3 +37,40 @@ def latents_of_seed(seed: int, n: int, size: int) -> npt.NDArray[np.float32]:
         float32 [n, size].
     """
     return np.random.RandomState(seed).standard_normal((n, size)).astype(np.float32)
+
+
+def frame_count(keys: int, steps: int, *, loop: bool) -> int:
+    """How many rows `interpolate` gives."""
+    return keys * steps if loop else (keys - 1) * steps + 1
+
+
+def interpolate(keys: Floats, steps: int, *, loop: bool) -> Floats:
+    """Walk from key to key by spherical interpolation (White 2016, "Sampling Generative Networks").
+
+    Row `i * steps` is key i, to the bit. A straight line would pass nearer to the origin than the latents that a generator
+    was trained on ever lie.
+
+    Args:
+        keys: float32 [k, size].
+        steps: rows from one key to the next.
+        loop: whether the walk leads back to the first key, whose row is then not repeated: played over and over, it is even.
+
+    Returns:
+        float32 [k * steps, size] with a loop, else [(k - 1) * steps + 1, size].
+    """
+    shares = np.arange(steps) / steps
+    legs = [_slerp(start, end, shares) for start, end in itertools.pairwise([*keys, keys[0]] if loop else keys)]
+    return np.concatenate(legs if loop else [*legs, keys[-1:]])
+
+
+def _slerp(start: Floats, end: Floats, shares: npt.NDArray[np.float64]) -> Floats:
+    """Latents at shares [t] of the way along the great circle: float32 [t, size]."""
+    low, high = start.astype(np.float64), end.astype(np.float64)
+    lengths = np.linalg.norm(low) * np.linalg.norm(high)
+    angle = np.arccos(np.clip(low @ high / lengths, -1, 1)) if lengths else 0.0
+    sine, t = np.sin(angle), shares[:, None]
+    if sine < SMALLEST_SINE:
+        walked = (1 - t) * low + t * high
+    else:
+        walked = np.sin((1 - t) * angle) / sine * low + np.sin(t * angle) / sine * high
+    return walked.astype(np.float32)

@@ -10,15 +10,22 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from ganvas.card import GeneratorCard, StylizerCard
+from service.bodies import BINARY, Body, field_schema
 from service.engine.codecs import MEDIA_TYPES
 from service.problems import MEDIA_TYPE, Invalid, Problem
-from service.requests import BINARY, Body, SampleRequest, StylizeRequest, field_schema
+from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 
 REF = "#/components/schemas/{model}"
 DESCRIPTION = "Pictures from generators and style networks. Every error is an RFC 9457 problem document."
 VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-256."}
 MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
 SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, unless latents were given."}}
+SEEDS_HEADER = {
+    "Ganvas-Seeds": {
+        "schema": {"type": "string"},
+        "description": "The seeds used, parted by commas, unless latents were given.",
+    }
+}
 
 
 def describe(document: dict[str, Any]) -> dict[str, Any]:
@@ -26,6 +33,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     paths = dict(document["paths"])
     for route, body, media_types, headers in (
         ("/v1/sample", SampleRequest, ("png", "jpeg", "webp", "zip", "npy"), {**MODEL_HEADER, **SEED_HEADER}),
+        ("/v1/interpolate", InterpolateRequest, ("webp", "gif", "zip", "npy"), {**MODEL_HEADER, **SEEDS_HEADER}),
         ("/v1/stylize", StylizeRequest, ("jpeg", "png", "webp", "zip"), MODEL_HEADER),
     ):
         operation = dict(paths[route]["post"])

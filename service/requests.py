@@ -1,77 +1,30 @@
-"""What the POST routes take: the fields with their bounds, and how they are read from an HTTP request.
+"""What the POST routes take: the fields with their bounds."""
 
-BentoML asks an input model for `from_http_request`, which here hands the request on unread; `service.api` then calls
-`read` where a `Problem` becomes an answer. BentoML's own readers are never used: they fetch a URL that stands where a
-file is expected, guess the content type, and log a traceback for every bad request.
-"""
+from typing import Annotated, Literal, Self
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self
+from pydantic import Field, model_validator
 
-from bentoml import IODescriptor
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, core_schema, from_json
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-
-from service.latents import SEED_LIMIT
-from service.problems import Invalid, Malformed, Problem, TooLarge, Unsupported
+from service.bodies import FormBody, JsonBody, Upload
+from service.latents import SEED_LIMIT, frame_count
 from service.settings import settings
 
-MAX_JSON = 4 * 2**20
-"""Bytes of a JSON body: room for the latents of a hundred large samples. Parsed, a body takes far more memory."""
+MAX_KEYS = 8
+"""Pictures that one walk leads through."""
 
 ModelName = Annotated[str, Field(max_length=64)]
 Latent = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 Row = Annotated[list[Latent], Field(fail_fast=True)]  # of a million wrong numbers, the first is enough
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 
 
-class Body(IODescriptor):
-    """A request body: fields, bounds, and `read`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    # The endpoint gets the body whole, which BentoML calls a root input; to a caller its fields are the parameters.
-    __root_input__: ClassVar[bool] = True
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The schema of the fields, without BentoML's mark of a root input."""
-        schema = super().model_json_schema(*args, **kwargs)
-        schema.pop("root_input", None)
-        return schema
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> Any:
-        """Hand the request on, unread."""
-        return request
-
-    @classmethod
-    async def read(cls, http: Request) -> Self:
-        """Read the body and check it.
-
-        Raises:
-            Malformed: it cannot be parsed.
-            Unsupported: another content type than this route's.
-            TooLarge: over the limit.
-            Invalid: a field that is unknown, missing, or out of its bounds.
-        """
-        raise NotImplementedError
-
-
-class SampleRequest(Body):
+class SampleRequest(JsonBody):
     """What to sample: from a seed, or from latents of your own."""
 
     model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
     n: int = Field(1, ge=1, le=settings().max_n, description="How many pictures.")
-    seed: int | None = Field(
+    seed: Seed | None = Field(
         None,
-        ge=0,
-        lt=SEED_LIMIT,
         description="The same seed gives the same pictures, and the first ones are the same for any n. Random when "
         "left out; the seed used comes back in the header Ganvas-Seed.",
     )
@@ -94,47 +47,56 @@ class SampleRequest(Body):
                 raise ValueError(f"n is {self.n}, but there are {len(self.latents)} rows of latents; leave n out")
         return self
 
-    @classmethod
-    async def read(cls, http: Request) -> Self:
-        """Read a JSON object; an empty body is an empty object."""
-        _expect(http, "application/json", "curl -H 'Content-Type: application/json' -d '{\"n\": 4}' ...")
-        try:
-            fields = from_json(await _json_of(http) or b"{}")
-        except ValueError as error:
-            raise Malformed(f"The body is not JSON: {error}") from None
-        if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list each
-            raise Invalid((_field((name,)), _unknown(cls)) for name in fields if name not in cls.model_fields)
-        try:
-            # Strict: the string "4" and the number 4.5 are no counts.
-            return cls.model_validate(fields, strict=True)
-        except ValidationError as error:
-            raise _problem_of(error, cls) from None
+
+class InterpolateRequest(JsonBody):
+    """Which pictures to walk between, and how the walk is shown."""
+
+    model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
+    seeds: Annotated[list[Seed], Field(min_length=2, max_length=MAX_KEYS, fail_fast=True)] | None = Field(
+        None,
+        description="The pictures to walk between, in order: the ones that /v1/sample makes of these seeds. Two random ones "
+        "when left out; the seeds used come back in the header Ganvas-Seeds.",
+    )
+    latents: Annotated[list[Row], Field(min_length=2, max_length=MAX_KEYS, fail_fast=True)] | None = Field(
+        None, description="In place of seeds: rows of as many numbers as the model's latent_size."
+    )
+    steps: int = Field(
+        24,
+        ge=2,
+        le=120,
+        description="Frames from one picture to the next. With them a walk has at most "
+        f"{settings().max_frames} frames: steps x pictures in a loop, else steps x (pictures - 1) + 1.",
+    )
+    truncation: Share = Field(1, description="Multiplies the latents: below 1, less varied and more typical pictures.")
+    loop: bool = Field(True, description="Whether the walk leads back to the first picture.")
+    fps: float = Field(
+        24,
+        ge=1,
+        le=60,
+        allow_inf_nan=False,
+        description="Frames a second of an animation. A GIF holds its frames for whole hundredths of a second, at least two.",
+    )
+    format: Literal["webp", "gif", "zip", "npy"] = Field(
+        "webp", description="webp, gif: an animation; zip: one PNG a frame; npy: uint8 [frames, h, w, c]."
+    )
+
+    @property
+    def keys(self) -> int:
+        """How many pictures the walk leads through."""
+        return len(self.latents or self.seeds or (0, 0))
+
+    @model_validator(mode="after")
+    def _seeds_or_latents(self) -> Self:
+        if self.latents is not None and self.seeds is not None:
+            raise ValueError("Give seeds or latents, not both")
+        frames = frame_count(self.keys, self.steps, loop=self.loop)
+        if frames > settings().max_frames:
+            raise ValueError(f"It would have {frames} frames, more than {settings().max_frames}; take fewer steps")
+        return self
 
 
-@dataclass(frozen=True)
-class Upload:
-    """An uploaded file, in memory."""
-
-    name: str
-    data: bytes
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.is_instance_schema(cls)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, str]:
-        # BentoML's client uploads what its schema calls a "file"; OpenAPI's word for it is a binary string.
-        return {"type": "file", "format": "image"} if handler.mode == "validation" else BINARY
-
-
-BINARY = {"type": "string", "format": "binary"}
-
-
-class StylizeRequest(Body):
+class StylizeRequest(FormBody):
     """Which pictures to restyle, and how."""
-
-    media_type: ClassVar[str | None] = "multipart/form-data"
 
     image: list[Upload] = Field(
         min_length=1, max_length=settings().max_images, description="One or more JPEG, PNG or WebP files."
@@ -158,121 +120,6 @@ class StylizeRequest(Body):
         "jpeg", description="Format of each picture; several pictures come in a zip."
     )
 
-    @classmethod
-    async def read(cls, http: Request) -> Self:
-        """Read a multipart form; text is taken as it is or, as BentoML's client writes it, as JSON."""
-        _expect(http, "multipart/form-data", "curl -F image=@photo.jpg ...")
-        try:
-            form = await http.form()
-        except Problem:
-            raise
-        except (HTTPException, ValueError) as error:  # ValueError: a charset that is none
-            detail = error.detail if isinstance(error, HTTPException) else "unknown charset"
-            raise Malformed(f"The body is no multipart form: {detail}") from None
-        fields = await _fields_of(form, cls)
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise _problem_of(error, cls) from None
-
 
 # Set by BentoML from the fields' types, among which it looks for paths and PIL images only.
 StylizeRequest.multipart_fields = ["image"]
-
-
-async def _fields_of(form: FormData, body: type[Body]) -> dict[str, object]:
-    """Sort a form into uploads and text.
-
-    Raises:
-        Invalid: a file where text belongs, text where a file does, or a text twice.
-    """
-    fields: dict[str, object] = {}
-    errors: list[tuple[str, str]] = []
-    for name in form:
-        values = form.getlist(name)
-        uploads = [value for value in values if isinstance(value, UploadFile)]
-        if name in body.multipart_fields:
-            if len(uploads) < len(values):
-                errors.append((name, "Must be an uploaded file; text is not, and URLs are never fetched"))
-            fields[name] = [Upload((upload.filename or "image")[-100:], await upload.read()) for upload in uploads]
-        elif uploads:
-            errors.append((name[:64], "Must be text, not a file" if name in body.model_fields else _unknown(body)))
-        elif len(values) > 1:
-            errors.append((name[:64], "Given more than once"))
-        elif (text := _plain(str(values[0]))) is not None:
-            fields[name] = text
-    if errors:
-        raise Invalid(errors)
-    return fields
-
-
-async def _json_of(http: Request) -> bytes:
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > MAX_JSON:
-            raise TooLarge(f"A JSON body is over its limit of {MAX_JSON} bytes")
-    return bytes(body)
-
-
-def _expect(http: Request, media_type: str, example: str) -> None:
-    """Hold a request's content type against the one of its route; a missing one will do for JSON.
-
-    Raises:
-        Unsupported: it is another.
-        Invalid: there are fields in the URL, where nobody would read them.
-    """
-    if http.query_params:
-        raise Invalid((name[:64] or "body", "Fields go into the body, not into the URL") for name in http.query_params)
-    given = http.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != media_type and (given or media_type != "application/json"):
-        raise Unsupported(f"This route takes {media_type}, not {given or 'a body without a type'}: {example}")
-
-
-def _plain(text: str) -> str | None:
-    """A form's text without the quotes that make it JSON; None for JSON's null."""
-    if text == "null":
-        return None
-    if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
-        return value if isinstance(value, str) else text
-    return text
-
-
-def _problem_of(error: ValidationError, body: type[Body]) -> Problem:
-    """Say in this service's words what pydantic found."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    return Invalid((_field(detail["loc"]), _message(detail, body)) for detail in details)
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:64]}" for part in location)
-    return path.removeprefix(".") or "body"
-
-
-def _message(detail: ErrorDetails, body: type[Body]) -> str:
-    match detail["type"]:
-        case "extra_forbidden":
-            return _unknown(body)
-        case "missing":
-            return "Missing"
-        case "model_type" | "model_attributes_type":
-            return "Must be a JSON object"
-        case _:
-            return detail["msg"].removeprefix("Value error, ")
-
-
-def _unknown(body: type[Body]) -> str:
-    return f"Unknown field; the fields are {', '.join(body.model_fields)}"
-
-
-def field_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A field's schema as OpenAPI has it: without the null that stands for "left out"."""
-    options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
-    merged = {**options[0], **{k: v for k, v in schema.items() if k != "anyOf"}} if options else dict(schema)
-    if merged.get("default", ...) is None:
-        del merged["default"]
-    return merged

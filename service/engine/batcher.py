@@ -67,10 +67,15 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def submit(self, jobs: Sequence[Job]) -> list[Pictures]:
+    async def submit(self, jobs: Sequence[Job], *, admitted: bool = False) -> list[Pictures]:
         """Queue jobs, all or none, and wait for their results, in order.
 
         Cancelling the call takes those that have not started out of the queue.
+
+        Args:
+            jobs: what to run.
+            admitted: whether they go on with a request that was taken before. They are then taken however much waits;
+                of one request's jobs no more than were first taken may wait at a time, so what waits stays bounded.
 
         Raises:
             QueueFull: too much waits already.
@@ -80,7 +85,7 @@ class Batcher:
         if self._closed:
             raise self._closing()
         waiting = self.waiting()
-        if waiting and waiting + sum(job.cost for job in jobs) > self.max_queue:
+        if waiting and not admitted and waiting + sum(job.cost for job in jobs) > self.max_queue:
             raise QueueFull(f"{self.name} has all the work waiting that it may have; try again in a second")
         self._queue.extend(jobs)
         self._arrival.set()

@@ -40,6 +40,17 @@ class Generator:
         parts = [latents[i : i + step] for i in range(0, len(latents), step)]
         return np.concatenate(await self.batcher.submit([Job({"latents": part}) for part in parts]))
 
+    async def walk(self, latents: Floats) -> Pixels:
+        """Make many pictures as `sample` does, but one batch after the other: whoever comes meanwhile goes between.
+
+        It holds one batch's place in the queue at a time, and keeps it to the end: a walk that began is not refused.
+        """
+        step = self.batcher.max_batch
+        made = []
+        for i in range(0, len(latents), step):
+            made += await self.batcher.submit([Job({"latents": latents[i : i + step]})], admitted=i > 0)
+        return np.concatenate(made)
+
 
 class Stylizer:
     """A served style network: pictures to the same pictures in its styles."""

@@ -15,6 +15,7 @@ LIMITS = {
     "max_body_mb": 1,
     "max_pixels": 1_000_000,
     "max_n": 40,
+    "max_frames": 120,
     "max_batch": 8,
     "max_images": 4,
     "max_side": 256,

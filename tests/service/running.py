@@ -56,12 +56,12 @@ def environment(models: Path, **settings: object) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(models: Path, folder: Path, **settings: object) -> Iterator[Running]:
-    """Start the service with the models of a folder; what it writes goes into another."""
+def running(models: Path, folder: Path, port: object = 0, **settings: object) -> Iterator[Running]:
+    """Start the service with the models of a folder, on a free port unless one is named; what it writes goes into another."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
         process = subprocess.Popen(
-            command("--port", "0"), cwd=ROOT, env=environment(models, **settings), stdout=out, stderr=err, text=True
+            command("--port", str(port)), cwd=ROOT, env=environment(models, **settings), stdout=out, stderr=err, text=True
         )
     try:
         yield Running(process, folder)

@@ -202,6 +202,21 @@ def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
     asyncio.run(test())
 
 
+def test_who_was_admitted_goes_on_however_much_waits(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(*range(1, 9)))
+        with pytest.raises(QueueFull):
+            await batcher.submit([job(10)])
+        going_on = asyncio.create_task(batcher.submit([job(10)], admitted=True))
+        await asyncio.sleep(0)
+        device.free.set()
+        assert (await going_on)[0] == 20
+        await asyncio.gather(blocker, waiting)
+
+    with_batcher(device, test)
+
+
 def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from service.latents import latents_of_seed
+from service.latents import interpolate, latents_of_seed
 from tests.service.onnx_models import LATENT_SIZE, generated, styled
 from tests.service.running import Running
 
@@ -21,6 +21,8 @@ url, photo, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 with bentoml.SyncHTTPClient(url) as client:
     shutil.copy(client.sample(seed=7, n=3, format="npy"), out / "samples.npy")
     shutil.copy(client.sample(latents=[[0.0, 1.0, 0, 0, 0, 0]], format="npy", model="digits"), out / "latents.npy")
+    shutil.copy(client.interpolate(seeds=[7, 8], steps=5, loop=False, format="npy"), out / "walk.npy")
+    shutil.copy(client.interpolate(seeds=[7, 8], steps=5, fps=12), out / "walk.webp")
     shutil.copy(client.stylize(image=[photo], style="night", strength=0.5, format="png"), out / "styled.png")
     shutil.copy(client.stylize(image=[photo, photo], style="night:1,wave:1"), out / "styled.zip")
     try:
@@ -38,6 +40,10 @@ def test_bentomls_own_client(service: Running, photo: np.ndarray, tmp_path: Path
     latents = latents_of_seed(7, 3, LATENT_SIZE)
     np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), generated(latents))
     np.testing.assert_array_equal(np.load(tmp_path / "latents.npy"), generated(np.eye(6, dtype=np.float32)[1:2]))
+    keys = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in (7, 8)])
+    np.testing.assert_array_equal(np.load(tmp_path / "walk.npy"), generated(interpolate(keys, 5, loop=False)))
+    with Image.open(tmp_path / "walk.webp") as animation:
+        assert len([*ImageSequence.Iterator(animation)]) == 10
     expected = styled(photo, np.array([1, 0, 0], np.float32), 0.5, 0)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "styled.png")), expected)
     assert (tmp_path / "styled.zip").read_bytes()[:2] == b"PK"

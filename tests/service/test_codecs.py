@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from service.engine import codecs
 from service.problems import TooLarge, Unsupported
@@ -208,3 +208,13 @@ def test_no_metadata_is_copied(photo: np.ndarray) -> None:
     for image_format in ("png", "jpeg", "webp"):
         assert b"secret" not in codecs.encode(decode(data), image_format)
     assert pixels(codecs.encode(decode(data), "png")).shape == photo.shape
+
+
+@pytest.mark.parametrize("image_format", ["webp", "gif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_animations_keep_frames_and_colours(image_format: str, channels: int, photo: np.ndarray) -> None:
+    frames = np.stack([np.roll(photo, 5 * i, axis=1) for i in range(4)])[..., :channels]
+    with Image.open(io.BytesIO(codecs.encode_animation(frames, image_format, fps=10))) as animation:
+        shown = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)])
+    assert shown.shape[:3] == frames.shape[:3]
+    assert np.abs(shown.astype(int) - frames).mean() < 6

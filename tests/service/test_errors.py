@@ -12,7 +12,7 @@ from tests.service.conftest import LIMITS, Problem
 from tests.service.running import Running
 
 LIMIT = LIMITS["max_body_mb"] * 2**20
-POST_ROUTES = ["/v1/sample", "/v1/stylize"]
+POST_ROUTES = ["/v1/sample", "/v1/interpolate", "/v1/stylize"]
 GET_ROUTES = ["/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png", "/livez", "/readyz", "/metrics", "/"]
 
 

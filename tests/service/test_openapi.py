@@ -23,7 +23,7 @@ def fields(document: dict[str, Any], route: str, media_type: str) -> dict[str, A
 def test_every_route_is_described(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     assert {*document["paths"]} >= {
-        "/v1/sample", "/v1/stylize", "/v1/models", "/v1/models/{name}", "/v1/models/{name}/preview.png",
+        "/v1/sample", "/v1/interpolate", "/v1/stylize", "/v1/models", "/v1/models/{name}", "/v1/models/{name}/preview.png",
         "/livez", "/readyz", "/metrics",
     }  # fmt: skip
 
@@ -37,6 +37,19 @@ def test_the_bounds_of_sample(document: dict[str, Any]) -> None:
     assert sample["latents"]["maxItems"] == LIMITS["max_n"]
     assert sample["format"]["enum"] == ["png", "jpeg", "webp", "zip", "npy"]
     assert all(field["description"] for field in sample.values())
+
+
+def test_the_bounds_of_interpolate(document: dict[str, Any]) -> None:
+    interpolate = fields(document, "/v1/interpolate", "application/json")
+    assert {*interpolate} == {"model", "seeds", "latents", "steps", "truncation", "loop", "fps", "format"}
+    for name in ("seeds", "latents"):
+        assert (interpolate[name]["minItems"], interpolate[name]["maxItems"]) == (2, 8)
+    assert (interpolate["steps"]["minimum"], interpolate["steps"]["maximum"]) == (2, 120)
+    assert f"at most {LIMITS['max_frames']} frames" in interpolate["steps"]["description"]
+    assert (interpolate["fps"]["minimum"], interpolate["fps"]["maximum"]) == (1, 60)
+    assert interpolate["loop"]["default"] is True
+    assert interpolate["format"]["enum"] == ["webp", "gif", "zip", "npy"]
+    assert all(field["description"] for field in interpolate.values())
 
 
 def test_the_bounds_of_stylize(document: dict[str, Any]) -> None:
@@ -55,6 +68,7 @@ def test_the_bounds_of_stylize(document: dict[str, Any]) -> None:
     ("route", "media_types"),
     [
         ("/v1/sample", {"image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy"}),
+        ("/v1/interpolate", {"image/webp", "image/gif", "application/zip", "application/x-npy"}),
         ("/v1/stylize", {"image/png", "image/jpeg", "image/webp", "application/zip"}),
     ],
 )

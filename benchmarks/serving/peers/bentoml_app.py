@@ -16,7 +16,7 @@ class Pictures:
         self.model = Model(os.environ["PEER_MODEL"], int(os.environ["PEER_THREADS"]))
 
     @bentoml.api(route="/v1/sample")
-    def sample(self, model: str, n: int, seed: int, format: str) -> Image.Image:  # noqa: A002
+    def sample(self, model: str, n: int, seed: int, format: str) -> Image.Image:
         return Image.fromarray(self.model.sample(self.model.latents({"n": n, "seed": seed}))[0])
 
     @bentoml.api(route="/v1/stylize")

@@ -1,0 +1,88 @@
+"""Which photos a batch takes, and where each of its pictures goes."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganvas.calls import ImageFormat
+
+Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+"""A folder, a file, a pattern such as `photos/*.jpg`, or several of these."""
+
+READ = (".jpg", ".jpeg", ".png", ".webp")
+"""What is taken of a folder; a file that is named itself is taken whatever it is called."""
+
+WRITTEN: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo of a batch: where it is, and its picture's path below the batch's folder."""
+
+    source: Path
+    file: str
+
+
+def find_items(sources: Sources, out_dir: Path, image_format: ImageFormat) -> list[Item]:
+    """List the photos, in a folder's order, and name their pictures.
+
+    A folder is taken with all folders below it, and its pictures lie as its photos do; hidden files and `out_dir` are left
+    out. Two photos whose names differ in the suffix alone keep it: `lake.png.jpg`.
+
+    Raises:
+        FileNotFoundError: a source that is not there, a pattern that fits nothing, or no photo at all.
+        ValueError: two photos would become the same file, or a picture its own photo.
+    """
+    found = dict(_walk(sources, out_dir.absolute()))  # a photo that is named twice is painted once
+    if not found:
+        raise FileNotFoundError(f"no picture ({', '.join(READ)}) in {_shown(sources)}")
+    suffix = WRITTEN[image_format]
+    shared = Counter(place.with_suffix(suffix) for place in found.values())
+    items = [
+        Item(
+            source,
+            (place.with_suffix(suffix) if shared[place.with_suffix(suffix)] == 1 else Path(f"{place}{suffix}")).as_posix(),
+        )
+        for source, place in found.items()
+    ]
+    for file, count in Counter(item.file for item in items).items():
+        if count > 1:
+            twins = [str(item.source) for item in items if item.file == file]
+            raise ValueError(f"{' and '.join(twins)} would both become {out_dir / file}; paint them into folders of their own")
+    for item in items:
+        if item.source == (out_dir / item.file).absolute():
+            raise ValueError(f"{item.source} would be overwritten by its picture; take another folder than {out_dir}")
+    return items
+
+
+def _walk(sources: Sources, out_dir: Path) -> Iterator[tuple[Path, Path]]:
+    """Each photo, and its place below the folder that it was found in."""
+    for source in [sources] if isinstance(sources, str | os.PathLike) else sources:
+        path = Path(source).absolute()
+        if path.is_dir():
+            for photo in _photos_of(path, out_dir):
+                yield photo, photo.relative_to(path)
+        elif path.exists():
+            yield path, Path(path.name)
+        elif matches := sorted(glob.glob(os.fspath(source), recursive=True)):  # noqa: PTH207  it may be absolute
+            yield from _walk(matches, out_dir)
+        else:
+            raise FileNotFoundError(f"there is no {os.fspath(source)}")
+
+
+def _photos_of(folder: Path, out_dir: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name != out_dir)
+        if here == out_dir:
+            return
+        for name in sorted(files):
+            if name.lower().endswith(READ) and not name.startswith("."):
+                yield here / name
+
+
+def _shown(sources: Sources) -> str:
+    return os.fspath(sources) if isinstance(sources, str | os.PathLike) else ", ".join(os.fspath(source) for source in sources)

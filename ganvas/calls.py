@@ -1,0 +1,257 @@
+"""The one core of both clients: what each method asks, and how its answer is read. Nothing here sends anything.
+
+    call = sample(n=4, seed=7)        # the method, the path, the body
+    call.read(response)               # Pictures
+
+`Client` and `AsyncClient` take their methods from here, signatures and docstrings included.
+"""
+
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from ganvas.errors import UnexpectedAnswerError, problem_of, request_id_of
+from ganvas.models import Listing, Model, Models
+from ganvas.pictures import SUFFIXES, Pictures
+from ganvas.uploads import ImageSource, upload_of
+
+T = TypeVar("T")
+
+ImageFormat = Literal["png", "jpeg", "webp"]
+SampleFormat = Literal["png", "jpeg", "webp", "zip", "npy"]
+AnimationFormat = Literal["webp", "gif", "zip", "npy"]
+
+
+class Listable(Protocol):
+    """What arrays have, numpy's and others'."""
+
+    def tolist(self) -> Any:
+        """The numbers as lists of lists."""
+
+
+Latents = Sequence[Sequence[float]] | Listable
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request, and how the body of its answer is read."""
+
+    method: str
+    path: str
+    reads: Callable[[httpx.Response], T]
+    content: bytes = b""
+    content_type: str = ""
+
+    def read(self, response: httpx.Response) -> T:
+        """Read an answer.
+
+        Raises:
+            ProblemError: the answer is an error.
+            UnexpectedAnswerError: it is no answer of a Ganvas service.
+        """
+        if response.status_code >= 400:
+            raise problem_of(response)
+        if response.status_code != 200:
+            raise UnexpectedAnswerError(
+                f"{response.request.url} answered {response.status_code}; is it the URL of a Ganvas service?"
+            )
+        return self.reads(response)
+
+
+def models() -> Call[Models]:
+    """List the served models and, in `refused`, the files that the service would not serve.
+
+    Thumbnails are left out of the cards; `model(name)` has them.
+    """
+    return Call("GET", "v1/models", _read_models)
+
+
+def model(name: str) -> Call[Model]:
+    """Get one model's card and version.
+
+    Raises:
+        NotFoundError: there is none of this name; the detail lists the known ones.
+    """
+    return Call("GET", f"v1/models/{urllib.parse.quote(name, safe='')}", lambda response: _parsed(_MODEL, response))
+
+
+def sample(
+    n: int | None = None,
+    *,
+    model: str | None = None,
+    seed: int | None = None,
+    latents: Latents | None = None,
+    truncation: float = 1.0,
+    format: SampleFormat = "npy",
+) -> Call[Pictures]:
+    """Make pictures from a seed, or from latents of your own.
+
+    Args:
+        n: how many, 1 where it is left out; with latents, one a row.
+        model: a generator; may be left out where only one is served.
+        seed: 0 to 2**32 - 1. The same seed gives the same pictures, and the first ones are the same for any n. Random where
+            it is left out; the answer's `seed` says which.
+        latents: in place of a seed, [n, latent_size] numbers.
+        truncation: 0 to 1, what latents are multiplied by: below 1, less varied and more typical pictures.
+        format: `npy` and `zip` carry each picture, without loss; `png`, `jpeg` and `webp` one, or a contact sheet of several.
+
+    Returns:
+        n pictures of the card's height, width and channels; or one contact sheet.
+
+    Raises:
+        NotFoundError: no such generator.
+        InvalidError: a value out of its bounds.
+    """
+    return _post_json("sample", n=n, model=model, seed=seed, latents=_rows(latents), truncation=truncation, format=format)
+
+
+def interpolate(
+    seeds: Sequence[int] | None = None,
+    *,
+    model: str | None = None,
+    latents: Latents | None = None,
+    steps: int = 24,
+    truncation: float = 1.0,
+    loop: bool = True,
+    fps: float = 24,
+    format: AnimationFormat = "webp",
+) -> Call[Pictures]:
+    """Walk from picture to picture through the latents between them.
+
+    Args:
+        seeds: 2 to 8 keys, the first picture of each seed. Two random ones where neither seeds nor latents are given; the
+            answer's `seeds` says which.
+        model: a generator; may be left out where only one is served.
+        latents: in place of seeds, [2 to 8, latent_size] numbers.
+        steps: frames from one key to the next, 2 to 120.
+        truncation: 0 to 1, what latents are multiplied by.
+        loop: whether it goes back to the first key.
+        fps: frames a second of an animation, 1 to 60.
+        format: `webp` and `gif` are animations; `zip` and `npy` carry each frame, without loss.
+
+    Returns:
+        The frames: k * steps of k keys in a loop, else (k - 1) * steps + 1. Frame i * steps is key i. An animation may hold
+        fewer, for longer, where they are the same.
+
+    Raises:
+        NotFoundError: no such generator.
+        InvalidError: a value out of its bounds.
+    """
+    return _post_json(
+        "interpolate",
+        model=model,
+        seeds=None if seeds is None else [int(seed) for seed in seeds],
+        latents=_rows(latents),
+        steps=steps,
+        truncation=truncation,
+        loop=loop,
+        fps=fps,
+        format=format,
+    )
+
+
+def stylize(
+    image: ImageSource,
+    *,
+    style: str | None = None,
+    model: str | None = None,
+    strength: float = 1.0,
+    keep_color: float = 0.0,
+    max_side: int | None = None,
+    format: ImageFormat = "jpeg",
+) -> Call[Pictures]:
+    """Paint a picture in a style, or in a blend of several.
+
+    Args:
+        image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w] or [h, w, 1, 3 or 4].
+        style: a name, or a blend such as `starry-night:0.7,great-wave:0.3`; may be left out where the model has only one.
+        model: a stylizer; may be left out where only one is served.
+        strength: 0, the picture as it is, to 1, the whole style.
+        keep_color: 0, the style's colours, to 1, the picture's own.
+        max_side: a picture whose longer side is larger, in pixels, is shrunk to it; the service's default where left out.
+        format: of the answer.
+
+    Returns:
+        One picture, RGB.
+
+    Raises:
+        OSError: the image's path cannot be read.
+        TypeError, ValueError: the image is none that is allowed.
+        NotFoundError: no such stylizer or style; the detail lists the known ones.
+        UnsupportedError: the image is no picture that the service reads.
+        TooLargeError: it has too many bytes or pixels.
+        InvalidError: a value out of its bounds.
+    """
+    fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
+    data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
+    # One piece of bytes, which is sent in one go: httpx would send each field and each boundary by itself.
+    form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
+    return Call("POST", "v1/stylize", _read_pictures, form.read(), form.headers["Content-Type"])
+
+
+def ready() -> Call[None]:
+    """Ask whether the service can be used now.
+
+    Raises:
+        UnavailableError: it starts, shuts down, or has no model.
+    """
+    return Call("GET", "readyz", lambda response: None)
+
+
+def _post_json(route: str, **fields: object) -> Call[Pictures]:
+    body = {name: value for name, value in fields.items() if value is not None}
+    return Call("POST", f"v1/{route}", _read_pictures, json.dumps(body).encode(), "application/json")
+
+
+def _rows(latents: Latents | None) -> list[list[float]] | None:
+    if latents is None:
+        return None
+    rows = latents if isinstance(latents, Sequence) else latents.tolist()
+    return [[float(number) for number in row] for row in rows]
+
+
+_LISTING = TypeAdapter(Listing)
+_MODEL = TypeAdapter(Model)
+
+
+def _read_models(response: httpx.Response) -> Models:
+    listing = _parsed(_LISTING, response)
+    return Models(listing.models, listing.refused)
+
+
+def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+    try:
+        return adapter.validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the answer"
+        raise UnexpectedAnswerError(
+            f"{response.request.url} did not answer as a Ganvas service that this client knows ({place}: {first['msg']}); "
+            "check the URL, or install a newer client"
+        ) from None
+
+
+def _read_pictures(response: httpx.Response) -> Pictures:
+    media_type = response.headers.get("Content-Type", "").partition(";")[0]
+    name, _, version = response.headers.get("Ganvas-Model", "").partition("@")
+    if media_type not in SUFFIXES or not name:
+        raise UnexpectedAnswerError(
+            f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?"
+        )
+    seeds = response.headers.get("Ganvas-Seeds") or response.headers.get("Ganvas-Seed") or ""
+    filename = re.search(r'filename="([^"/\\]+)"', response.headers.get("Content-Disposition", ""))
+    return Pictures(
+        response.content,
+        media_type,
+        name,
+        version,
+        tuple(int(seed) for seed in seeds.split(",") if seed.strip().isdecimal()),
+        filename[1] if filename else f"{name}.{SUFFIXES[media_type]}",
+        request_id_of(response),
+    )

@@ -1,0 +1,66 @@
+"""How a command ends: an exit code, and words or JSON for what went wrong; never a traceback."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+
+from ganvas.errors import GanvasError, ProblemError, QueueFullError
+
+P = ParamSpec("P")
+
+SOME_FAILED = 1
+USAGE = 2
+REFUSED = 3
+NOT_SERVED = 4
+STOPPED = 130
+
+
+def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn errors into a message on stderr, or with --json into `{"error": ...}` on stdout, and an exit code."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except GanvasError as error:
+            _end(str(error), _document(error), code_of(error), as_json=bool(kwargs.get("as_json")))
+        except (OSError, ValueError) as error:
+            message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+            _end(message, {"title": "Used wrongly", "detail": message}, USAGE, as_json=bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            typer.secho("Stopped. A batch goes on from here when it is started again.", fg="yellow", err=True)
+            raise typer.Exit(STOPPED) from None
+
+    return wrapped
+
+
+def code_of(error: GanvasError) -> int:
+    """3 for what another request would mend, 4 for what another time might."""
+    is_refusal = isinstance(error, ProblemError) and error.status < 500 and not isinstance(error, QueueFullError)
+    return REFUSED if is_refusal else NOT_SERVED
+
+
+def print_json(document: object) -> None:
+    """Write one JSON object on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def _document(error: GanvasError) -> dict[str, object]:
+    if not isinstance(error, ProblemError):
+        return {"title": type(error).__name__.removesuffix("Error"), "detail": str(error)}
+    document: dict[str, object] = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
+    if error.errors:
+        document["errors"] = [{"field": e.field, "detail": e.detail} for e in error.errors]
+    return {**document, "request_id": error.request_id}
+
+
+def _end(message: str, document: dict[str, object], code: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"error": document})
+    else:
+        typer.secho(f"Error: {message}", fg="red", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,86 @@
+"""`ganvas sample` and `ganvas interpolate`: pictures that nobody made before."""
+
+from typing import Annotated
+
+import typer
+
+from ganvas.batches.runner import MOST_AT_ONCE
+from ganvas.calls import AnimationFormat, SampleFormat
+from ganvas.cli.exits import exits_in_words
+from ganvas.cli.options import AtOnce, GeneratorName, Json, Progress, Truncation, Url
+from ganvas.cli.output import ANIMATIONS, SAMPLES, format_of, is_folder, put, tell
+from ganvas.cli.running import with_client
+from ganvas.client import DEFAULT_URL, AsyncClient, Client
+
+FILE_FORMAT_HELP = "Where the file's name does not say it."
+
+
+@exits_in_words
+def sample(
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
+    model: GeneratorName = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed gives the same pictures.", show_default="random; 0 for a folder")
+    ] = None,
+    truncation: Truncation = 1.0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="A file (.png, .jpg, .webp: a contact sheet of several; .zip; .npy), - for stdout, or a folder, which gets a "
+            "PNG a picture, of as many as you like.",
+            show_default="MODEL-SEED.png",
+        ),
+    ] = None,
+    format: Annotated[SampleFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
+    most_at_once: AtOnce = MOST_AT_ONCE,
+    progress: Progress = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Make pictures from a seed."""
+    if out is None or not is_folder(out):
+        chosen = format_of(out, format, SAMPLES, "png")
+        with Client(url) as client:
+            put(client.sample(n, model=model, seed=seed, truncation=truncation, format=chosen), out, as_json=as_json)
+        return
+    if format not in (None, "png"):
+        raise ValueError(f"a folder gets a PNG a picture, not {format}")
+
+    async def make(client: AsyncClient) -> None:
+        report = await client.sample_many(
+            n, out, model=model, seed=seed or 0, truncation=truncation, most_at_once=most_at_once, progress=progress
+        )
+        tell(report, as_json=as_json)
+
+    with_client(url, make)
+
+
+@exits_in_words
+def interpolate(
+    seeds: Annotated[
+        list[int] | None, typer.Argument(help="2 to 8 keys; left out, two random ones.", show_default=False)
+    ] = None,
+    model: GeneratorName = None,
+    steps: Annotated[int, typer.Option(min=2, max=120, help="Frames from one key to the next.")] = 24,
+    truncation: Truncation = 1.0,
+    loop: Annotated[bool, typer.Option(help="Whether it goes back to the first key.")] = True,
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 24,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", help="A file (.webp, .gif; .zip, .npy: each frame), or - for stdout.", show_default="of the service"
+        ),
+    ] = None,
+    format: Annotated[AnimationFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Walk from picture to picture through the latents between them."""
+    chosen = format_of(out, format, ANIMATIONS, "webp")
+    with Client(url) as client:
+        frames = client.interpolate(
+            seeds or None, model=model, steps=steps, truncation=truncation, loop=loop, fps=fps, format=chosen
+        )
+        put(frames, out, as_json=as_json)

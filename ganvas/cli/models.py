@@ -1,0 +1,69 @@
+"""`ganvas models`: what there is to choose from."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ganvas.card import GeneratorCard
+from ganvas.cli.exits import exits_in_words, print_json
+from ganvas.cli.options import Json, Url
+from ganvas.client import DEFAULT_URL, Client
+from ganvas.models import Model, Models
+
+
+@exits_in_words
+def models(
+    name: Annotated[str | None, typer.Argument(help="One of them, with its whole card.", show_default=False)] = None,
+    url: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """List the models, or show one."""
+    with Client(url) as client:
+        if name is not None:
+            _show(client.model(name), as_json=as_json)
+        else:
+            _list(client.models(), as_json=as_json)
+
+
+def _list(found: Models, *, as_json: bool) -> None:
+    if as_json:
+        refused = [file.model_dump(mode="json") for file in found.refused]
+        print_json({"models": [model.model_dump(mode="json") for model in found], "refused": refused})
+        return
+    table = Table("model", "kind", "what it makes", "licence", "version")
+    for model in found:
+        table.add_row(model.name, model.card.kind, _what(model), model.card.licence, model.version)
+    Console().print(table)
+    for file in found.refused:
+        typer.secho(f"Not served: {file.file}: {file.reason}", fg="yellow", err=True)
+
+
+def _show(model: Model, *, as_json: bool) -> None:
+    if as_json:
+        print_json(model.model_dump(mode="json"))
+        return
+    card = model.card
+    table = Table(show_header=False, box=None)
+    rows = {
+        "model": f"{card.name}@{model.version}",
+        "kind": card.kind,
+        "title": card.title,
+        "what it makes": _what(model),
+        "architecture": card.architecture,
+        "licence": card.licence,
+        "trained on": "\n".join(f"{data.title} ({data.licence}), {data.source}" for data in card.training_data),
+        "measured": "\n".join(f"{metric.name} {metric.value:g}: {metric.method}" for metric in card.metrics),
+    }
+    for label, text in rows.items():
+        if text:
+            table.add_row(label, text)
+    Console().print(table)
+
+
+def _what(model: Model) -> str:
+    card = model.card
+    if isinstance(card, GeneratorCard):
+        return f"{card.summary} {card.width} x {card.height}, latents of {card.latent_size}"
+    return f"{card.summary}\n" + "\n".join(f"{style.name}: {style.title}, {style.artist}" for style in card.styles)

@@ -1,0 +1,59 @@
+"""Options that several commands share, and what the shell completes them with."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from ganvas.card import GeneratorCard, StylizerCard
+from ganvas.client import DEFAULT_URL, Client
+from ganvas.errors import GanvasError
+
+
+def _listed(context: typer.Context, kind: type[GeneratorCard | StylizerCard]) -> list[GeneratorCard | StylizerCard]:
+    """The service's models of a kind, for the shell's completion; none where it does not answer at once."""
+    url = context.params.get("url") or os.environ.get("GANVAS_URL") or DEFAULT_URL
+    try:
+        with Client(url, timeout=1, retries=0) as client:
+            return [model.card for model in client.models() if isinstance(model.card, kind)]
+    except (GanvasError, ValueError):
+        return []
+
+
+def _generators(context: typer.Context) -> list[tuple[str, str]]:
+    return [(card.name, card.title) for card in _listed(context, GeneratorCard)]
+
+
+def _stylizers(context: typer.Context) -> list[tuple[str, str]]:
+    return [(card.name, card.title) for card in _listed(context, StylizerCard)]
+
+
+def _styles(context: typer.Context) -> list[tuple[str, str]]:
+    cards = [card for card in _listed(context, StylizerCard) if isinstance(card, StylizerCard)]
+    named = context.params.get("model")
+    return [
+        (style.name, f"{style.title}, {style.artist}") for card in cards if named in (None, card.name) for style in card.styles
+    ]
+
+
+Url = Annotated[str, typer.Option("--url", envvar="GANVAS_URL", help="Where the service is.")]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object on stdout: what was made, or the error.")]
+Progress = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Of a batch; left out: in a terminal.", show_default=False)
+]
+AtOnce = Annotated[int, typer.Option("--most-at-once", min=1, help="Of a batch: requests under way, at most.")]
+GeneratorName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A generator, where several are served.", autocompletion=_generators, show_default=False
+    ),
+]
+StylizerName = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="A stylizer, where several are served.", autocompletion=_stylizers, show_default=False),
+]
+StyleName = Annotated[
+    str | None,
+    typer.Option("--style", "-s", help="A style, or a blend: NAME:0.7,NAME:0.3.", autocompletion=_styles, show_default=False),
+]
+Truncation = Annotated[float, typer.Option(help="0 to 1: below 1, less varied and more typical pictures.")]

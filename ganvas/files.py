@@ -1,0 +1,17 @@
+"""Files that are there whole or not at all."""
+
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside `path`, then put it in place in one step: whoever is killed leaves the old file, or none.
+
+    What a killed writer leaves beside it is overwritten by the next that writes the same file.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,56 @@
+"""What a caller of the service uses. `import ganvas` has all of it: `ganvas.Client`."""
+
+from ganvas.batches.report import BatchReport, Failure
+from ganvas.calls import AnimationFormat, ImageFormat, SampleFormat
+from ganvas.client import AsyncClient, Client
+from ganvas.errors import (
+    FieldError,
+    GanvasError,
+    InternalError,
+    InvalidError,
+    MalformedError,
+    NoAnswerError,
+    NotAllowedError,
+    NotFoundError,
+    ProblemError,
+    QueueFullError,
+    TimedOutError,
+    TooLargeError,
+    UnauthorizedError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnsupportedError,
+)
+from ganvas.models import Model, Models
+from ganvas.pictures import Pictures
+from ganvas.uploads import ImageSource
+
+__all__ = [
+    "AnimationFormat",
+    "AsyncClient",
+    "BatchReport",
+    "Client",
+    "Failure",
+    "FieldError",
+    "GanvasError",
+    "ImageFormat",
+    "ImageSource",
+    "InternalError",
+    "InvalidError",
+    "MalformedError",
+    "Model",
+    "Models",
+    "NoAnswerError",
+    "NotAllowedError",
+    "NotFoundError",
+    "Pictures",
+    "ProblemError",
+    "QueueFullError",
+    "SampleFormat",
+    "TimedOutError",
+    "TooLargeError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "UnsupportedError",
+]

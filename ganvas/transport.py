@@ -1,0 +1,69 @@
+"""How requests leave: retries with jittered back-off around any transport, and the proxy that the environment names."""
+
+import random
+import urllib.request
+from collections.abc import Awaitable, Callable
+
+import httpx
+from httpx_retries import Retry, RetryTransport
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3)
+"""A connection that has idled for 3 s is not used again: the service closes it after 5, and may do so just then."""
+
+STATUSES = (429, 502, 503, 504)
+LOST = (httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError)
+"""No connection, or one that broke. A request that was read too slowly is not sent again: it would be slow again."""
+
+
+class JitteredRetry(Retry):
+    """httpx-retries' policy, whose wait after a Retry-After is jittered too: never shorter, and not the same for all."""
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        """The header's seconds, and up to a quarter more."""
+        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311  no secret
+
+
+ONCE = Retry(total=0)
+"""The policy of a single request, as its extension `retry`, that is not to be sent again."""
+
+
+def retrying(transport: httpx.BaseTransport, retries: int) -> RetryTransport:
+    """Wrap a transport: what fails in passing is sent again, `retries` times at most.
+
+    Waits are drawn from 0 to 0.5, 1, 2, ... 30 seconds, or follow Retry-After. An answer that breaks off while it is read
+    counts as a lost connection.
+    """
+    return RetryTransport(transport, _policy(retries, _read))
+
+
+def retrying_async(transport: httpx.AsyncBaseTransport, retries: int) -> RetryTransport:
+    """`retrying`, for an asynchronous transport."""
+    return RetryTransport(transport, _policy(retries, _aread))
+
+
+def proxy_for(url: httpx.URL) -> str | None:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for a URL, or None."""
+    if urllib.request.proxy_bypass(url.host):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(url.scheme) or proxies.get("all")
+
+
+def _policy(retries: int, read: Callable[[httpx.Response], Awaitable[None] | None]) -> Retry:
+    return JitteredRetry(
+        total=retries,
+        allowed_methods=("GET", "POST"),  # the service keeps nothing, so nothing is done twice
+        status_forcelist=STATUSES,
+        retry_on_exceptions=LOST,
+        backoff_factor=0.25,
+        max_backoff_wait=30,
+        validate_response=read,
+    )
+
+
+def _read(response: httpx.Response) -> None:
+    response.read()
+
+
+async def _aread(response: httpx.Response) -> None:
+    await response.aread()

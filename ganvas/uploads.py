@@ -1,0 +1,91 @@
+"""Images in: whatever a caller holds a picture in, as the bytes of a file."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from PIL import Image, ImageOps
+
+
+class ArrayLike(Protocol):
+    """What numpy's arrays have, and those of other libraries that keep to its protocol."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Shape, type and memory; see numpy's manual."""
+
+
+class Readable(Protocol):
+    """A file, opened for reading bytes."""
+
+    def read(self) -> bytes:
+        """All that is left of it."""
+
+
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | ArrayLike
+"""A picture: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w], [h, w, 1 or 3 or 4]."""
+
+WRITABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # PIL's modes that a PNG of eight bits holds
+ALLOWED = "a path, bytes, an open binary file, a PIL image, or an array uint8 [h, w] or [h, w, 1, 3 or 4]"
+
+
+class Upload(NamedTuple):
+    """A file to send: its name and its bytes."""
+
+    name: str
+    data: bytes
+
+
+def upload_of(image: ImageSource) -> Upload:
+    """Turn a picture into a file. Files are sent as they are; PIL images and arrays as PNG, which loses nothing.
+
+    Raises:
+        OSError: the path cannot be read.
+        TypeError: none of the kinds that are allowed.
+        ValueError: an array of another shape, or no bytes at all.
+    """
+    upload = _upload_of(image)
+    if not upload.data:
+        raise ValueError(f"{upload.name} is empty: there is no picture in it")
+    return upload
+
+
+def _upload_of(image: ImageSource) -> Upload:
+    if isinstance(image, str | os.PathLike):
+        path = Path(image)
+        return Upload(path.name, path.read_bytes())
+    if isinstance(image, bytes | bytearray | memoryview):
+        return Upload("image", bytes(image))
+    if isinstance(image, Image.Image):
+        # PIL leaves the camera's note of which side is up beside the pixels, and a PNG would lose it.
+        return Upload(_name(getattr(image, "filename", "")), _png(ImageOps.exif_transpose(image)))
+    if hasattr(image, "__array_interface__"):
+        return Upload("array", _png(_from_array(image)))
+    if hasattr(image, "read"):
+        data = image.read()
+        if not isinstance(data, bytes | bytearray):
+            raise TypeError("the file is open for reading text; open it with mode 'rb'")
+        return Upload(_name(getattr(image, "name", "")), bytes(data))
+    raise TypeError(f"a picture is {ALLOWED}, not {type(image).__name__}")
+
+
+def _name(name: object) -> str:
+    """A file's own name, where it has one: descriptors are named by a number, PIL images often by nothing."""
+    return (isinstance(name, str) and Path(name).name) or "image"
+
+
+def _png(image: Image.Image) -> bytes:
+    if image.mode not in WRITABLE_MODES:
+        image = image.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
+
+
+def _from_array(array: Any) -> Image.Image:
+    interface = array.__array_interface__
+    shape, kind = tuple(interface["shape"]), interface["typestr"]
+    if kind != "|u1" or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
+        raise ValueError(f"an array must be uint8 [h, w] or [h, w, 1, 3 or 4], not {list(shape)} of type {kind}")
+    return Image.fromarray(array[:, :, 0] if shape[2:] == (1,) else array)

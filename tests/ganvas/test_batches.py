@@ -1,0 +1,326 @@
+"""Batches against the real service: as much as it bears, in bounded memory, once each, through kills and restarts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganvas
+from ganvas.batches import runner as runner_module
+from service.latents import latents_of_seed
+from service.settings import ROOT
+from tests.ganvas.conftest import LIMITS, Ask, Gateway, draw_photos, photo
+from tests.service.onnx_models import (
+    LATENT_SIZE,
+    generated,
+    save,
+    styled,
+    stylizer_card,
+    stylizer_model,
+)
+from tests.service.running import Running, running
+
+NIGHT = np.array([1, 0, 0], np.float32)
+
+
+def manifest_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def made(out: Path) -> int:
+    """Pictures that the manifest knows of, while somebody writes it."""
+    manifest = out / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+
+
+def test_a_folder_of_photos(service: Running, ask: Ask, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 12) + draw_photos(tmp_path / "in" / "more", 3)
+    options = {"style": "night:1,wave:1", "strength": 0.5, "keep_color": 0.5, "max_side": 20, "format": "png"}
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", **options)
+    assert (report.made, report.skipped, report.failures, report.ok) == (15, 0, (), True)
+    assert report.seconds > 0
+    assert "15 made" in str(report)
+
+    expected_source = np.asarray(Image.open(photos[13]).resize((20, 20), Image.Resampling.LANCZOS))
+    painted = np.asarray(Image.open(tmp_path / "out" / "more" / "photo-0001.png"))
+    expected = styled(expected_source, np.array([0.5, 0.5, 0], np.float32), 0.5, 0.5)
+    assert np.abs(painted.astype(int) - expected).max() <= 2
+
+    entries = {entry["file"]: entry for entry in manifest_of(tmp_path / "out")}
+    assert len(entries) == 15
+    stat = photos[13].stat()
+    assert entries["more/photo-0001.png"] == {
+        "file": "more/photo-0001.png",
+        "bytes": (tmp_path / "out/more/photo-0001.png").stat().st_size,
+        "source": str(photos[13]),
+        "source_bytes": stat.st_size,
+        "source_mtime_ns": stat.st_mtime_ns,
+        "model": "painters",
+        "version": ask(service.url, "model", "painters").version,
+        **options,
+    }
+    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert written == {*entries, "manifest.jsonl", ".manifest.lock"}
+
+
+def test_what_is_done_and_unchanged_is_skipped(service: Running, ask: Ask, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 8)
+
+    def run(**options: object) -> tuple[int, int]:
+        report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", **{"style": "night", **options})
+        assert report.ok
+        return report.made, report.skipped
+
+    assert run() == (8, 0)
+    assert run() == (0, 8)
+    Image.fromarray(photo(30, 30, 99)).save(photos[0])
+    (tmp_path / "out" / "photo-0001.jpg").unlink()
+    (tmp_path / "out" / "photo-0002.jpg").write_bytes(b"half a pic")
+    os.utime(photos[3], (1, 1))
+    assert run() == (4, 4)
+    assert run() == (0, 8)
+    assert run(style="wave") == (8, 0)
+    assert run(style="wave", strength=0.5) == (8, 0)
+    with (tmp_path / "out" / "manifest.jsonl").open("a") as manifest:
+        manifest.write('[]\n{"file": "photo-0004.jpg"}\n{"file": "photo-0005')  # somebody's, and a line that a kill cut
+    assert run(style="wave", strength=0.5) == (0, 8)
+    draw_photos(tmp_path / "in", 9)
+    assert run(style="wave", strength=0.5)[0] == 9  # all of them written anew, and one more
+    assert all(json.loads(line) is not None for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines())
+
+
+def test_another_version_of_the_model_makes_them_anew(client: ganvas.Client, service: Running, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 3)
+    assert client.stylize_many(tmp_path / "in", tmp_path / "out", style="night").made == 3
+    save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card(summary="Another one."))
+    with running(tmp_path / "models", tmp_path / "log") as newer, ganvas.Client(newer.url) as its_client:
+        assert its_client.stylize_many(tmp_path / "in", tmp_path / "out", style="night").made == 3
+    assert len({entry["version"] for entry in manifest_of(tmp_path / "out")}) == 2
+
+
+def test_a_photo_that_fails_does_not_hold_up_the_rest(service: Running, ask: Ask, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 10)
+    photos[2].write_bytes(b"no picture")
+    photos[4].write_bytes(b"")
+    photos[6].write_bytes(b"0" * (LIMITS["max_body_mb"] * 2**20 + 1))
+    photos[8].unlink()
+    photos[8].symlink_to(tmp_path / "nowhere")
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    assert report.made == 6
+    assert not report.ok
+    failed = {Path(failure.source).name: type(failure.error) for failure in report.failures}
+    assert failed == {
+        photos[2].name: ganvas.UnsupportedError,
+        photos[4].name: ValueError,
+        photos[6].name: ganvas.TooLargeError,
+        photos[8].name: FileNotFoundError,
+    }
+    assert all(failure.source in str(failure) for failure in report.failures)
+    assert not (tmp_path / "out" / "photo-0002.jpg").exists()
+
+    draw_photos(tmp_path / "in", 3)
+    again = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    assert (again.made, again.skipped, len(again.failures)) == (3, 4, 3)
+
+
+def test_what_all_photos_would_meet_ends_it_at_once(service: Running, ask: Ask, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 200)
+    for options, error in (
+        ({"style": "dawn"}, ganvas.NotFoundError),
+        ({}, ganvas.InvalidError),
+        ({"style": "night", "max_side": 9999}, ganvas.InvalidError),
+        ({"style": "night", "model": "digits"}, ValueError),
+        ({"style": "night", "most_at_once": 0}, ValueError),
+    ):
+        with pytest.raises(error):
+            ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", **options)
+    assert made(tmp_path / "out") == 0
+
+
+def test_a_folder_that_cannot_be_written_ends_it(service: Running, ask: Ask, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 40)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "photo-0020.jpg").mkdir()  # a folder where a picture is to go
+    with pytest.raises(OSError, match="photo-0020"):
+        ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+
+
+def test_one_batch_a_folder_at_a_time(service: Running, ask: Ask, tmp_path: Path) -> None:
+    from ganvas.batches.manifest import Manifest
+
+    draw_photos(tmp_path / "in", 2)
+    with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="another batch"):
+        ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    assert ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night").made == 2
+
+
+def test_killed_half_way_and_started_again(service: Running, tmp_path: Path) -> None:
+    """500 photos; SIGKILL leaves no half of a picture, and the second run makes only what the first did not."""
+    draw_photos(tmp_path / "in", 500)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ganvas", "stylize", str(tmp_path / "in"), "-s", "night", "-o", str(out), "--json"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
+    with subprocess.Popen([*command, "--url", service.url], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        wait_for(lambda: made(out) >= 200 or process.poll() is not None)
+        process.kill()
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("*.jpg")}
+    known = made(out)
+    assert 200 <= known < 500
+    assert process.returncode == -signal.SIGKILL
+    for name in kept:
+        Image.open(out / name).load()  # whole
+
+    again = subprocess.run(
+        [*command, "--url", service.url], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    report = json.loads(again.stdout)
+    assert (report["made"], report["skipped"], report["failed"]) == (500 - known, known, [])
+    untouched = [name for name, written in kept.items() if (out / name).stat().st_mtime_ns == written]
+    assert len(untouched) >= known
+    assert len(list(out.glob("*.jpg"))) == len({entry["file"] for entry in manifest_of(out)}) == 500
+    assert not list(out.glob("*.partial"))
+
+
+@contextlib.contextmanager
+def both_at_work(url: str, folder: Path, **options: Any) -> Iterator[list[Future[ganvas.BatchReport]]]:
+    """The same photos by both clients at once, into the folders sync and async."""
+
+    def sync() -> ganvas.BatchReport:
+        with ganvas.Client(url) as client:
+            return client.stylize_many(folder / "in", folder / "sync", style="night", **options)
+
+    async def asynchronous() -> ganvas.BatchReport:
+        async with ganvas.AsyncClient(url) as client:
+            return await client.stylize_many(folder / "in", folder / "async", style="night", **options)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield [pool.submit(sync), pool.submit(lambda: asyncio.run(asynchronous()))]
+
+
+def least_made(folder: Path) -> int:
+    return min(made(folder / "sync"), made(folder / "async"))
+
+
+def test_a_service_that_restarts_in_the_middle_costs_no_file(models_folder: Path, tmp_path: Path) -> None:
+    """Killed, then ended cleanly: connections that break, nobody there, and 503s while it drains."""
+    draw_photos(tmp_path / "in", 300)
+    port = free_port()
+    with contextlib.ExitStack() as batches:
+        reports: list[Future[ganvas.BatchReport]] = []
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            with running(models_folder, tmp_path / f"log{number}", port=port) as service:
+                before = least_made(tmp_path)
+                reports = reports or batches.enter_context(both_at_work(service.url, tmp_path))
+                wait_for(lambda before=before: least_made(tmp_path) >= before + 40)  # type: ignore[misc]
+                service.stop(number)
+            assert least_made(tmp_path) < 300
+        with running(models_folder, tmp_path / "log", port=port):
+            for report in reports:
+                assert (report.result(120).made, report.result().failures) == (300, ())
+    for kind in ("sync", "async"):
+        assert len(list((tmp_path / kind).glob("*.jpg"))) == 300
+
+
+def test_a_service_that_stays_away_ends_it(models_folder: Path, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 300)
+    with running(models_folder, tmp_path / "log") as service, both_at_work(service.url, tmp_path, patience=0.5) as reports:
+        wait_for(lambda: least_made(tmp_path) >= 20)
+        service.stop(signal.SIGKILL)
+        for report in reports:
+            with pytest.raises(ganvas.NoAnswerError):
+                report.result(60)
+    assert 20 <= least_made(tmp_path) < 300
+
+
+def test_a_full_queue_is_waited_out(models_folder: Path, tmp_path: Path) -> None:
+    """Room for four photos: more is under way at times, which is refused and sent again, and every picture comes."""
+    draw_photos(tmp_path / "in", 100)
+    room = 4 * 24 * 24
+    with running(models_folder, tmp_path / "log", max_batch_pixels=24 * 24, max_queue_pixels=room) as service:
+        with both_at_work(service.url, tmp_path) as reports:
+            for report in reports:
+                assert (report.result(120).made, report.result().failures) == (100, ())
+        assert 'http_response_code="429"' in httpx.get(f"{service.url}/metrics").text
+
+
+def test_samples_by_the_thousand(service: Running, ask: Ask, tmp_path: Path) -> None:
+    report = ask(service.url, "sample_many", 100, tmp_path, seed=7, truncation=0.5)
+    assert (report.made, report.skipped, report.failures) == (100, 0, ())
+    assert len(list(tmp_path.glob("digits-*.png"))) == 100
+    entries = manifest_of(tmp_path)
+    assert {(entry["seed"], entry["index"]) for entry in entries} == {(7 + i // 32, i % 32) for i in range(100)}
+    for entry in (entries[0], entries[-1]):
+        expected = generated(latents_of_seed(entry["seed"], 32, LATENT_SIZE) * np.float32(0.5))[entry["index"], :, :, 0]
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / entry["file"])), expected)
+        assert entry["truncation"] == 0.5
+
+    (tmp_path / "digits-8-003.png").unlink()
+    again = ask(service.url, "sample_many", 130, tmp_path, seed=7, truncation=0.5)
+    assert (again.made, again.skipped) == (32 + 32 + 2, 64)  # the seed with the gap, the one that was begun, a new one
+    assert len(list(tmp_path.glob("digits-*.png"))) == 130
+    assert ask(service.url, "sample_many", 130, tmp_path, seed=7, truncation=0.5).made == 0
+    with pytest.raises(ganvas.InvalidError, match="40"):
+        ask(service.url, "sample_many", 100, tmp_path / "other", per_seed=41)
+    for wrong in ({"total": 0}, {"total": 1, "per_seed": 0}):
+        with pytest.raises(ValueError, match="must be 1 or more"):
+            ask(service.url, "sample_many", out_dir=tmp_path, **wrong)
+
+
+def test_an_answer_of_too_few_pictures_ends_it(gateway: Gateway, service: Running, ask: Ask, tmp_path: Path) -> None:
+    listing = httpx.get(f"{service.url}/v1/models").content
+    gateway.will(200, listing, Content_Type="application/json")
+    two = httpx.post(f"{service.url}/v1/sample", json={"n": 2, "format": "zip"}).content
+    gateway.will(200, two, Content_Type="application/zip", Ganvas_Model="digits@1")
+    with pytest.raises(ganvas.UnexpectedAnswerError, match="2 pictures came for seed 0, not 3"):
+        ask(gateway.url, "sample_many", 3, tmp_path)
+
+
+def test_memory_is_bounded(service: Running, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos of 400 KB in a budget of 2 MB: never more than that is held, and one that is larger goes alone."""
+    budget = 2 * 2**20
+    monkeypatch.setattr(runner_module, "MOST_BYTES", budget)
+    noise = np.random.default_rng(0).integers(0, 255, (370, 370, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    for i in range(12):
+        Image.fromarray(noise).save(tmp_path / "in" / f"{i}.png")
+    (tmp_path / "in" / "large.png").write_bytes(b"0" * 3 * budget)
+    held: list[tuple[int, int]] = []
+    room_for = runner_module.Runner._room_for
+
+    async def watched(self: runner_module.Runner, job: runner_module.Job) -> None:
+        await room_for(self, job)
+        held.append((self._bytes, self._jobs))
+
+    monkeypatch.setattr(runner_module.Runner, "_room_for", watched)
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    assert (report.made, len(report.failures)) == (12, 1)
+    assert len(held) == 13
+    assert all(size <= budget or jobs == 1 for size, jobs in held)
+    assert max(jobs for _, jobs in held) > 1

@@ -1,0 +1,298 @@
+"""Both clients against the real service: what they ask is what is made, whatever a photo comes in."""
+
+import inspect
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import assert_type
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganvas
+from ganvas import calls
+from ganvas.card import GeneratorCard, StylizerCard
+from service.latents import latents_of_seed
+from service.settings import ROOT
+from tests.ganvas.conftest import Ask, Gateway, photo
+from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled
+from tests.service.running import Running
+
+NIGHT = np.array([1, 0, 0], np.float32)
+
+
+def test_samples_as_images_and_as_an_array(service: Running, ask: Ask) -> None:
+    pictures = ask(service.url, "sample", 3, model="digits", seed=7, truncation=0.5)
+    expected = generated(latents_of_seed(7, 3, LATENT_SIZE) * np.float32(0.5))
+    np.testing.assert_array_equal(pictures.array, expected)
+    assert [image.mode for image in pictures] == ["L", "L", "L"]
+    np.testing.assert_array_equal(np.stack([np.asarray(image) for image in pictures.images]), expected[..., 0])
+    assert (pictures.seed, pictures.seeds, pictures.model) == (7, (7,), "digits")
+    assert pictures.version == ask(service.url, "model", "digits").version
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+def test_samples_of_latents(service: Running, ask: Ask, as_array: bool) -> None:
+    latents = np.random.default_rng(0).normal(size=(2, LATENT_SIZE)).astype(np.float32)
+    pictures = ask(service.url, "sample", latents=latents if as_array else latents.tolist())
+    np.testing.assert_array_equal(pictures.array, generated(latents))
+    assert pictures.seed is None
+    assert pictures.seeds == ()
+
+
+@pytest.mark.parametrize("image_format", ["png", "zip", "npy", "webp", "jpeg"])
+def test_every_format_of_samples(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
+    pictures = client.sample(4, seed=1, format=image_format)
+    is_sheet = image_format in ("png", "webp", "jpeg")
+    assert len(pictures) == (1 if is_sheet else 4)
+    if not is_sheet:
+        np.testing.assert_array_equal(pictures.array, generated(latents_of_seed(1, 4, LATENT_SIZE)))
+    saved = pictures.save(tmp_path / pictures.filename)
+    assert saved.read_bytes() == pictures.content
+    assert list(tmp_path.iterdir()) == [saved]
+    assert pictures[:1][0].size == pictures[0].size
+    assert "digits" in repr(pictures)
+
+
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_walk(service: Running, ask: Ask, loop: bool) -> None:
+    walk = ask(service.url, "interpolate", [3, 7, 11], steps=4, loop=loop, truncation=0.5, format="npy")
+    assert len(walk) == (12 if loop else 9)
+    assert (walk.seeds, walk.seed, walk.model) == ((3, 7, 11), 3, "digits")
+    keys = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in walk.seeds]) * np.float32(0.5)
+    np.testing.assert_array_equal(walk.array[:9:4], generated(keys))
+
+
+@pytest.mark.parametrize("image_format", ["webp", "gif", "zip"])
+def test_a_walk_between_latents_in_every_format(
+    client: ganvas.Client, image_format: ganvas.AnimationFormat, tmp_path: Path
+) -> None:
+    latents = np.eye(2, LATENT_SIZE) * 4
+    walk = client.interpolate(latents=latents, steps=5, fps=12.5, format=image_format)
+    assert walk.seeds == ()
+    assert len(walk) == 10
+    assert {image.size for image in walk} == {(8, 8)}
+    assert walk.save(tmp_path / walk.filename).suffix == f".{image_format}"
+    if image_format == "zip":
+        np.testing.assert_array_equal(walk.array[0], generated(latents[:1].astype(np.float32))[0])
+
+
+def test_a_walk_between_two_random_pictures_can_be_made_again(client: ganvas.Client) -> None:
+    first = client.interpolate(steps=2)
+    assert len(first.seeds) == 2
+    assert client.interpolate(first.seeds, steps=2).content == first.content
+
+
+@pytest.mark.parametrize("kind", ["str", "path", "bytes", "bytearray", "memoryview", "file", "BytesIO", "PIL", "array"])
+def test_a_photo_in_whatever_it_comes(service: Running, ask: Ask, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "lake.png"
+    Image.fromarray(photo()).save(path)
+    data = path.read_bytes()
+    with path.open("rb") as file, Image.open(path) as opened:
+        source = {
+            "str": str(path),
+            "path": path,
+            "bytes": data,
+            "bytearray": bytearray(data),
+            "memoryview": memoryview(data),
+            "file": file,
+            "BytesIO": io.BytesIO(data),
+            "PIL": opened,
+            "array": photo(),
+        }[kind]
+        painted = ask(service.url, "stylize", source, style="night", strength=0.5, keep_color=0.25, format="png")
+    np.testing.assert_array_equal(np.asarray(painted.image), styled(photo(), NIGHT, 0.5, 0.25))
+    assert painted.array.shape == (1, 30, 50, 3)
+    assert (
+        painted.filename
+        == {"bytes": "image", "bytearray": "image", "memoryview": "image", "BytesIO": "image"}.get(
+            kind, "array" if kind == "array" else "lake"
+        )
+        + "-painters.png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("array", "rgb"),
+    [
+        (photo()[:, :, 0], np.repeat(photo()[:, :, :1], 3, axis=2)),
+        (photo()[:, :, :1], np.repeat(photo()[:, :, :1], 3, axis=2)),
+        (photo()[::2, ::-1], photo()[::2, ::-1]),
+        (np.dstack([photo(), np.full((30, 50), 255, np.uint8)]), photo()),
+    ],
+    ids=["grey", "grey [h, w, 1]", "a view with strides", "RGBA"],
+)
+def test_arrays_of_every_shape(client: ganvas.Client, array: np.ndarray, rgb: np.ndarray) -> None:
+    untouched = client.stylize(array, style="night", strength=0, format="png")
+    np.testing.assert_array_equal(np.asarray(untouched.image), rgb)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "F"])
+def test_pil_images_of_every_mode(client: ganvas.Client, mode: str) -> None:
+    image = Image.fromarray(photo())
+    image = image.convert("L").convert(mode) if mode in ("I;16", "F") else image.convert(mode)
+    assert client.stylize(image, style="night").image.size == (50, 30)
+
+
+def test_a_pil_image_is_turned_as_its_camera_says(client: ganvas.Client, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right
+    Image.fromarray(photo()).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        from_image = client.stylize(opened, style="night", strength=0, format="png")
+    from_file = client.stylize(tmp_path / "turned.png", style="night", strength=0, format="png")
+    assert from_image.image.size == from_file.image.size == (30, 50)
+    np.testing.assert_array_equal(from_image.array, from_file.array)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "words"),
+    [
+        (3, TypeError, "a picture is a path, bytes"),
+        (None, TypeError, "not NoneType"),
+        (io.StringIO("text"), TypeError, "mode 'rb'"),
+        (b"", ValueError, "empty"),
+        (np.zeros((30, 50, 3)), ValueError, "uint8"),
+        (np.zeros((4, 30, 50, 3), np.uint8), ValueError, r"\[4, 30, 50, 3\]"),
+        (np.zeros((0, 5, 3), np.uint8), ValueError, "array must be"),
+        ("no such photo.jpg", FileNotFoundError, "no such photo"),
+    ],
+)
+def test_what_is_no_photo_is_refused_before_anything_is_sent(
+    gateway: Gateway, ask: Ask, image: object, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        ask(gateway.url, "stylize", image, style="night")
+    assert gateway.seen == []
+
+
+def test_a_blend_and_a_shrunk_photo(service: Running, ask: Ask) -> None:
+    blend = ask(service.url, "stylize", photo(), model="painters", style="night:3,wave:1", format="png")
+    expected = styled(photo(), np.array([0.75, 0.25, 0], np.float32), 1, 0)
+    assert np.abs(blend.array[0].astype(int) - expected).max() <= 1
+    assert ask(service.url, "stylize", photo(), style="night", max_side=25).image.size == (25, 15)
+
+
+def test_models_and_their_cards(service: Running, ask: Ask) -> None:
+    models = ask(service.url, "models")
+    assert [model.name for model in models] == ["digits", "painters"]
+    assert len(models) == 2
+    assert models[0].card.latent_size == LATENT_SIZE
+    assert models[1:] == (models[1],)
+    assert [refused.file for refused in models.refused] == ["broken.onnx"]
+    assert [card.name for card in models.cards(GeneratorCard)] == ["digits"]
+    painters = ask(service.url, "model", "painters")
+    assert [style.name for style in painters.card.styles] == list(STYLE_OFFSETS)
+    assert painters.card.styles[0].thumbnail
+    assert not models[1].card.styles[0].thumbnail
+    assert painters.version == models[1].version
+    assert models.find(None, StylizerCard)[0].name == "painters"
+    with pytest.raises(ValueError, match="no stylizer 'digits': painters"):
+        models.find("digits", StylizerCard)
+
+
+def test_where_the_service_is_and_the_key_come_from_the_environment(
+    gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_URL", f"{gateway.url}/behind/a/path/")
+    monkeypatch.setenv("GANVAS_API_KEY", "secret")
+    gateway.will(200, b'{"models": [], "refused": [], "and": "more"}', Content_Type="application/json")
+    assert list(ask(None, "models")) == []
+    assert gateway.seen[0]["Authorization"] == "Bearer secret"
+    gateway.will(200, b'{"models": []}', Content_Type="application/json")
+    ask(gateway.url, "models", options={"api_key": "another"})
+    assert gateway.seen[1]["Authorization"] == "Bearer another"
+
+
+def test_without_a_key_none_is_sent(gateway: Gateway, ask: Ask) -> None:
+    gateway.will(200, b'{"models": []}', Content_Type="application/json")
+    ask(gateway.url, "models")
+    assert "Authorization" not in gateway.seen[0]
+    assert len(gateway.seen[0]["X-Request-ID"]) == 32
+
+
+@pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", "nonsense", "http://[::1", "http://a:b"])
+def test_a_url_that_is_none(ask: Ask, url: str) -> None:
+    with pytest.raises(ValueError, match="must be like http://localhost:3000"):
+        ask(url, "models")
+
+
+def test_the_proxy_of_the_environment_is_asked(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", gateway.url)
+    gateway.will(200, b'{"models": []}', Content_Type="application/json")
+    assert list(ask("http://ganvas.invalid", "models")) == []
+    assert gateway.seen[0]["Host"] == "ganvas.invalid"
+
+
+def test_any_transport_of_httpx(service: Running) -> None:
+    asked = []
+
+    class Watching(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            return super().handle_request(request)
+
+    with ganvas.Client(service.url, transport=Watching()) as client:
+        client.sample(seed=1)
+    assert asked == ["/v1/sample"]
+
+
+def test_the_methods_of_both_clients_are_those_of_the_core() -> None:
+    for name in ("models", "model", "sample", "interpolate", "stylize", "sample_many", "stylize_many"):
+        sync, asynchronous = getattr(ganvas.Client, name), getattr(ganvas.AsyncClient, name)
+        assert sync.__doc__ == asynchronous.__doc__
+        assert sync.__name__ == asynchronous.__name__ == name
+        assert inspect.signature(sync) == inspect.signature(asynchronous)
+        assert next(iter(inspect.signature(sync).parameters)) == "self"
+    assert list(inspect.signature(ganvas.Client.sample).parameters)[1:] == list(inspect.signature(calls.sample).parameters)
+    assert inspect.signature(ganvas.Client.sample).return_annotation is ganvas.Pictures
+
+
+def test_types_reach_the_caller(client: ganvas.Client) -> None:
+    """mypy checks the line below: the methods are typed though they are written once."""
+    assert_type(client.sample(1), ganvas.Pictures)
+    assert (ROOT / "ganvas" / "py.typed").exists()
+
+
+def test_everything_exported_is_there() -> None:
+    from ganvas import sdk
+
+    assert sdk.__all__ == sorted(sdk.__all__)
+    for name in sdk.__all__:
+        assert getattr(ganvas, name) is getattr(sdk, name)
+    with pytest.raises(AttributeError, match="Nonsense"):
+        _ = ganvas.Nonsense
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["numpy", "torch", "onnxruntime", "bentoml", "starlette", "typer", "rich", "click"]))
+import ganvas
+with ganvas.Client(sys.argv[1]) as client:
+    digits = client.sample(2, seed=7)
+    assert [image.size for image in digits] == [(8, 8), (8, 8)]
+    assert client.stylize(digits[0], style="night").image.size == (8, 8)
+    report = client.stylize_many(sys.argv[2], sys.argv[3], style="night", progress=True)
+    assert (report.made, report.ok) == (1, True), report
+    try:
+        digits.array
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+
+
+def test_it_works_without_numpy_and_without_the_command_lines_libraries(service: Running, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photo()).save(tmp_path / "in" / "a.png")
+    arguments = [service.url, str(tmp_path / "in"), str(tmp_path / "out")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
+    process = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
+    assert "numpy" in process.stdout
+    assert "stylize: 1/1" in process.stderr
