@@ -149,7 +149,7 @@ class PaintConfig(PaintingConfig):
     sample_every: int = Field(default=0, ge=0)  # iterations between intermediate pictures; 0: none
 
 
-SomeConfig = TypeVar("SomeConfig", GanConfig, StyleConfig, PaintConfig)
+SomeConfig = TypeVar("SomeConfig", bound=_Config)
 
 
 def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) -> SomeConfig:

@@ -47,9 +47,12 @@ class Storage:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path`, then put it in place in one step; folders are made."""
+    """Write beside `path`, then put it in place in one step; folders are made.
+
+    What a killed process left half written has a name that the next attempt writes to again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as stream:
             stream.write(data)

@@ -1,8 +1,11 @@
 """The cpu image, built and run: `make container-test`."""
 
 import json
+import os
+import re
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -183,3 +186,25 @@ def test_a_node_is_drained(image: Opened, tmp_path: Path) -> None:
             pod.kill()
     assert answers.keys() == {(leaving.url, 200), (staying.url, 200)}, answers
     assert min(answers.values()) >= 5
+
+
+def test_the_commands_of_the_docs(tmp_path: Path) -> None:
+    """`Without Docker`, as it stands, but for the base, a proxy's certificate and the port."""
+    section = (ROOT / "docs/container.md").read_text().partition("### Without Docker")[2].partition("\n## ")[0]
+    built, started = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    here = f"buildah build --build-arg BASE={base_image()} --volume /etc/ssl/certs:/etc/ssl/certs:ro "
+    subprocess.run(built.replace("buildah build ", here), shell=True, cwd=ROOT, check=True, capture_output=True)
+    script = f"trap 'buildah rm $container' EXIT\n{started.strip()} --port 0\n"
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(["bash", "-c", script], cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 120
+            while not (ready := re.search(r"Ganvas is ready: (\S+)", (tmp_path / "said").read_text())):
+                assert process.poll() is None, (tmp_path / "said").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert sample(ready[1]).status_code == 200
+            assert stylize(ready[1], PHOTO).status_code == 200
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)

@@ -84,7 +84,8 @@ def test_it_holds_the_service_the_models_and_nothing_else(bento: Path) -> None:
 def test_its_packages_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["http"], *(name for name in extras["service"] if "ganvas" not in name)]
+    base = [name for name in project["dependencies"] if name.startswith("pydantic")]  # the rest is the client's
+    wanted = [*base, *extras["http"], *(name for name in extras["service"] if "ganvas" not in name)]
     listed = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["python"]["packages"]
     assert sorted(listed) == sorted(re.sub(r";.*", "", name) for name in wanted)
 

@@ -1,0 +1,59 @@
+"""What docs/container.md and docs/kubernetes.md show, held against what is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from service.settings import ROOT
+from tests.deploy.rendering import COMPONENTS, DEPLOY, OVERLAYS, one, pod_specs, render, renderer
+
+PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("container.md", "kubernetes.md")}
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+TARGETS = set(re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+
+
+def test_images_are_of_this_version() -> None:
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *DEPLOY.rglob("*.yaml")]
+    tags = {tag for file in files for tag in re.findall(r"(?:ganvas:|newTag: )(\d[\w.-]+)", file.read_text())}
+    assert tags == {f"{VERSION}-{target}" for target in ("cpu", "gpu", "training")}
+    assert f"ARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_name_what_is_there(page: str) -> None:
+    text = PAGES[page]
+    assert set(re.findall(r"--target (\w+)", text)) <= TARGETS
+    for path in re.findall(r"(?<![\w/])deploy/[\w/-]+", text):
+        assert (ROOT / path).exists(), path
+    known = (ROOT / "service" / "settings.py").read_text() + "GANVAS_DRAIN_S"
+    for name in set(re.findall(r"GANVAS_([A-Z_]+)\b", text)) - {"DRAIN_S"}:
+        assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
+
+
+def test_the_tables_name_every_overlay_and_component() -> None:
+    for name in OVERLAYS:
+        assert f"deploy/overlays/{name} " in PAGES["kubernetes.md"]
+    for name in COMPONENTS:
+        assert f"| `{name}` |" in PAGES["kubernetes.md"]
+
+
+@pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render it")
+def test_the_example_of_ones_own_kustomization(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", PAGES["kubernetes.md"], re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "my-ganvas"
+    folder.mkdir()
+    # The page has the repository beside it.
+    up = "../" * (len(folder.resolve().parts) - 1)
+    (folder / "kustomization.yaml").write_text(shown.replace("../ganvas/", f"{up}{ROOT.relative_to('/')}/"))
+    resources = render(folder)
+    (spec,) = pod_specs(resources)
+    assert spec["containers"][0]["image"] == f"registry.example.com/ganvas:{VERSION}-cpu"
+    settings = next(
+        resource for resource in resources if resource["kind"] == "ConfigMap" and "settings" in resource["metadata"]["name"]
+    )
+    assert settings["data"]["GANVAS_MAX_SIDE"] == "1024"
+    assert settings["data"]["GANVAS_TIMEOUT_S"]  # merged, not replaced
+    assert spec["containers"][0]["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+    assert one(resources, "ServiceMonitor")
