@@ -1,43 +1,103 @@
 """Run the service: `python -m service --port 3000`. It says what to open and what to type when it is ready.
 
-One process serves: BentoML's application in uvicorn, as BentoML's own workers run it, without the supervisor in front,
-which would import everything a second time. SIGTERM and Ctrl-C let the accepted requests finish, then exit with 0.
-Settings are environment variables; see `service/settings.py`.
+This process only holds the port and sees to it that one worker serves on it (`service/worker.py`). A worker that dies is
+followed by another at once, and callers who come meanwhile wait in line. SIGTERM and Ctrl-C let the accepted requests
+finish, then exit with 0. Settings are environment variables; see `service/settings.py`.
 """
 
 import argparse
+import contextlib
 import errno
-import logging
-import math
 import os
+import select
 import signal
 import socket
+import subprocess
 import sys
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-from service.settings import ROOT, settings
-
-if TYPE_CHECKING:
-    from service.engine.models import Models
+import time
+from types import FrameType
 
 BACKLOG = 2048  # connections that the kernel holds, as BentoML's own default
-LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+MOST_FAILURES = 5  # workers in a row that die before they serve: then there is no use in another
+PAUSE_S = 1.0  # before the next, once one has died before it served
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, serve until a signal comes, and return the exit code."""
     options = _parser().parse_args(arguments)
-    settings()
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
         busy = error.errno == errno.EADDRINUSE
         reason = "it is in use; choose another with --port" if busy else error.strerror or str(error)
-        return _fail(f"cannot listen on {options.host}:{options.port}: {reason}")
-    with listener, tempfile.TemporaryDirectory(prefix="ganvas-metrics-") as metrics:
-        return _serve(listener, options.host, metrics)
+        sys.stderr.write(f"ganvas: cannot listen on {options.host}:{options.port}: {reason}\n")
+        return 1
+    with listener:
+        return Supervisor(listener, f"http://{_shown(options.host)}:{listener.getsockname()[1]}").run()
+
+
+class Supervisor:
+    """Keeps one worker running on a listening socket, until a signal ends both.
+
+    Args:
+        listener: which every worker takes over in turn, with the connections that wait on it.
+        url: where it is reached, for the worker's welcome.
+    """
+
+    def __init__(self, listener: socket.socket, url: str) -> None:
+        self._listener = listener
+        self._url = url
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._ending = False
+
+    def run(self) -> int:
+        """Serve until a signal comes, and return the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
+        served_before = False
+        failures = 0
+        while True:
+            code, served = self._one_worker()
+            if self._ending and code == -signal.SIGTERM:  # before it could have accepted anything
+                return 0
+            if self._ending or code == 0 or not (served or served_before):
+                return code if code >= 0 else 1
+            failures = 0 if served else failures + 1
+            served_before = True
+            if failures == MOST_FAILURES:
+                sys.stderr.write(f"ganvas: {failures} workers in a row did not come to serve; giving up\n")
+                return 1
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            sys.stderr.write(f"ganvas: the worker {how}; starting another\n")
+            if not served:
+                time.sleep(PAUSE_S)
+
+    def _one_worker(self) -> tuple[int, bool]:
+        """Start a worker and wait until it ends: its exit code, and whether it came to serve."""
+        life, lives_on = os.pipe()  # the worker's end of it closes with this process
+        told, tell = os.pipe()  # the worker writes when it serves
+        given = (self._listener.fileno(), tell, life)
+        socket_, ready, parent = map(str, given)
+        command = [sys.executable, "-m", "service.worker", "--socket", socket_, "--ready", ready, "--parent", parent]
+        try:
+            # A session of its own: Ctrl-C is for this process, which passes it on.
+            worker = subprocess.Popen([*command, "--url", self._url], pass_fds=given, start_new_session=True)  # noqa: S603
+            self._worker = worker
+            if self._ending:
+                worker.terminate()
+            for descriptor in (life, tell):
+                os.close(descriptor)
+            code = worker.wait()
+            return code, bool(select.select([told], [], [], 0)[0] and os.read(told, 1))
+        finally:
+            os.close(told)
+            os.close(lives_on)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ending = True
+        if self._worker:
+            with contextlib.suppress(ProcessLookupError):
+                self._worker.terminate()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,107 +119,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-def _serve(listener: socket.socket, host: str, metrics: str) -> int:
-    _configure_bentoml(metrics)
-    logging.basicConfig(format=LOG_FORMAT, level=logging.WARNING)
-    logging.getLogger("ganvas").setLevel(logging.INFO)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every broken form
-    # uvicorn gives signals back to the handlers before its own, once it has shut down: these make that an exit of 0.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
-
-    from service.engine.models import models
-    from service.engine.sessions import DeviceError
-
-    try:
-        served = models()
-    except DeviceError as error:
-        return _fail(str(error))
-
-    import bentoml
-    import uvicorn
-    from bentoml._internal.context import server_context
-
-    from service.endpoints import Ganvas
-    from service.openapi import version
-
-    port = listener.getsockname()[1]
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                sys.stdout.write(welcome(served, f"http://{_shown(host)}:{port}"))
-                sys.stdout.flush()
-
-    ganvas = cast("bentoml.Service[Any]", Ganvas)  # what the decorator makes of the class
-    # Labels of the metrics, set as BentoML's worker does.
-    server_context.service_type = "entry_service"
-    server_context.service_name = server_context.bento_name = ganvas.name
-    server_context.bento_version = version()
-    app: Any = ganvas.to_asgi()
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="error",  # below it are only other people's broken requests
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=math.ceil(settings().timeout_s),
-    )
-    Server(config).run(sockets=[listener])
-    return 0
-
-
-def _configure_bentoml(metrics: str) -> None:
-    """Set what BentoML reads from the environment while it is imported."""
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    os.environ.setdefault("BENTOML_HOME", str(_writable_home()))
-    # Counters are kept in files; a folder of this run's own starts them at zero and does not grow from run to run.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-
-
-def _writable_home() -> Path:
-    home = ROOT / ".bentoml"
-    try:
-        home.mkdir(exist_ok=True)
-        tempfile.TemporaryFile(dir=home).close()
-    except OSError:
-        return Path(tempfile.gettempdir()) / "ganvas-bentoml"
-    return home
-
-
 def _shown(host: str) -> str:
     if host in ("127.0.0.1", "0.0.0.0", "::", "::1"):  # noqa: S104
         return "localhost"
     return f"[{host}]" if ":" in host else host
-
-
-def welcome(models: "Models", url: str) -> str:
-    """What to open and what to type, for the models that are really served."""
-    lines = [f"Ganvas is ready: {url}", ""]
-    for generator in models.generators.values():
-        name = generator.card.name
-        body = f'{{"model": "{name}", "n": 16, "seed": 7}}'
-        lines += [f"  curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {name}.png"]
-    for stylizer in models.stylizers.values():
-        name, style = stylizer.card.name, stylizer.card.styles[0].name
-        lines += [f"  curl {url}/v1/stylize -F image=@{_photo()} -F model={name} -F style={style} -o {style}.jpg"]
-    lines += [f"  curl {url}/v1/models"]
-    if not models.all():
-        lines += ["", "No model is served; put an exported one into the models folder and start again."]
-    return "\n".join([*lines, "", "Ctrl-C ends it.", ""])
-
-
-def _photo() -> str:
-    """A photo that the reader has: the documentation's, in a checkout."""
-    photo = ROOT / "docs" / "images" / "photo.jpg"
-    return os.path.relpath(photo) if photo.is_file() else "photo.jpg"
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"ganvas: {message}\n")
-    return 1
 
 
 if __name__ == "__main__":

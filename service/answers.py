@@ -11,7 +11,7 @@ import numpy.typing as npt
 from starlette.responses import Response
 
 from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contact_sheet, encode, encode_animation, npy
-from service.engine.models import Generator, Stylizer
+from service.engine.kinds import Generator, Stylizer
 
 
 def sampled(images: npt.NDArray[np.uint8], image_format: str, generator: Generator, seed: int | None) -> Response:

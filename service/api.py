@@ -8,27 +8,42 @@ class Ganvas:
 
 import asyncio
 import functools
+import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import bentoml
-from _bentoml_impl.server.app import ServiceAppFactory
+from _bentoml_impl.server.app import ContextMiddleware, ServiceAppFactory
 from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from bentoml.validators import ContentType
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
+from service.admission import Admission
 from service.bodies import Body
 from service.boundary import Boundary
+from service.engine.metrics import QUEUES
+from service.engine.models import models
+from service.keys import Keys
+from service.life import life
+from service.observer import Observer
 from service.openapi import describe
-from service.problems import Problem, TimedOut
-from service.settings import settings
+from service.problems import Problem, TimedOut, Unavailable
+from service.request_ids import HEADER
+from service.settings import Settings, settings
 
 B = TypeVar("B", bound=Body)
 Answer = Coroutine[Any, Any, Response]
+
+SHOWN_HEADERS = (HEADER, "Ganvas-Model", "Ganvas-Seed", "Ganvas-Seeds", "Content-Disposition", "Retry-After")
+"""What a page of another origin may read of an answer's head."""
 
 
 class Pictures(IORootModel[Annotated[Path, ContentType("application/octet-stream")]]):
@@ -85,24 +100,69 @@ async def _hung_up(http: Request) -> None:
         pass
 
 
+class _AppFactory(ServiceAppFactory):
+    """BentoML's application with health checks that tell the truth, and without the layers that ours take the place of.
+
+    BentoML's metrics grow with every path that is asked for, and its tracing costs as much as a small picture, sampled or not.
+    Its deadline keeps a timer of every answered request until it would have run out, and never answers a request whose
+    handler fails before its first byte; ours is in `post`.
+    """
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """What BentoML's own request handling cannot do without."""
+        return [Middleware(ContextMiddleware, context=self.service.context)]
+
+    async def livez(self, _: Request) -> Response:
+        """Whether this process should go on: it fails where a device does not come back from a batch."""
+        if hung := models().hung():
+            raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
+        return PlainTextResponse("\n")
+
+    async def readyz(self, _: Request) -> Response:
+        """Whether new requests are welcome."""
+        if life().draining:
+            raise Unavailable("The service is shutting down")
+        if not models().all():
+            raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
+        return PlainTextResponse("\n")
+
+    async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # either, to BentoML
+        """What is counted, for Prometheus: this process's or, where BentoML runs several, all workers'."""
+        registry = REGISTRY
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            registry.register(QUEUES)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
 class GanvasService(bentoml.Service[Any]):
-    """BentoML's service, within our `Boundary` and with our OpenAPI document."""
+    """BentoML's service, within our own layers and with our OpenAPI document."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """BentoML's application, bounded, with our deadline in place of BentoML's.
-
-        BentoML's keeps a timer of every answered request until it would have run out, and never answers a request whose
-        handler fails before its first byte.
-        """
+        """BentoML's application, within what observes, admits and bounds requests."""
         self.inject_config()
-        factory = ServiceAppFactory(self, is_main=is_main)
+        factory = _AppFactory(self, is_main=is_main, enable_metrics=False)
         factory.timeout = None
-        return Boundary(factory(), settings().max_body_mb * 2**20)
+        app = factory()
+        chosen = settings()
+        return Observer(_guarded(app, chosen), life(), app.routes, access_log=chosen.access_log)
 
     @property
     def openapi_spec(self) -> Any:
         """BentoML's OpenAPI document, completed."""
         return _Document(describe(super().openapi_spec.asdict()))
+
+
+def _guarded(app: ASGIApp, chosen: Settings) -> ASGIApp:
+    bounded = Boundary(app, chosen.max_body_mb * 2**20, chosen.max_uploads_mb * 2**20)
+    admitted = Admission(bounded, life(), Keys(chosen.api_keys_file) if chosen.api_keys_file else None)
+    if not chosen.origins:
+        return admitted
+    return CORSMiddleware(
+        admitted, chosen.origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=SHOWN_HEADERS
+    )
 
 
 class _Document:

@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import BY_STATUS, MEDIA_TYPE, Internal, TooLarge, Unsupported
+from service.problems import BY_STATUS, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
+from service.request_ids import REQUEST_ID
 
 logger = logging.getLogger("ganvas.service")
 
@@ -26,11 +27,14 @@ class Boundary:
     Args:
         app: what lies inside.
         max_body: bytes of a request body, as announced and as counted while it comes in.
+        max_held: bytes of all bodies in hand. A request's count until it is answered.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, max_body: int, max_held: int) -> None:
         self.app = app
         self.max_body = max_body
+        self.max_held = max(max_held, max_body)
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass on what is not HTTP."""
@@ -53,19 +57,29 @@ class Boundary:
         async def bounded_receive() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
+            self._held += size
             if received > self.max_body:
                 raise self._too_large()
+            if self._held > self.max_held:
+                raise QueueFull("As many uploads are in hand as there may be; try again in a second")
             return message
 
         answer = _Answer(scope, send)
         try:
             await self.app(scope, bounded_receive, answer.send)
+        except Problem as problem:  # of the body, at a route that does not read it as ours do
+            if answer.started:
+                raise
+            await problem.response()(scope, receive, send)
         except Exception:
             if answer.started:
                 raise  # the server logs it, and closes the connection
             logger.exception("%s %s failed", scope["method"], scope["path"])
             await Internal("The service failed; its log says why").response()(scope, receive, send)
+        finally:
+            self._held -= received
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is over the limit of {self.max_body} bytes")
@@ -117,4 +131,5 @@ class _Answer:
             detail = text if text and headers.get("content-type", "").startswith("text/plain") else phrase
         if status in BY_STATUS:
             return BY_STATUS[status](detail).document()
-        return {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
+        document = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
+        return {**document, "request_id": REQUEST_ID.get()}

@@ -14,9 +14,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from service.engine.codecs import Pixels, contact_sheet, decode, encode
-from service.engine.models import Generator, Stylizer, models
+from service.engine.kinds import Generator, Stylizer
+from service.engine.models import models
 from service.latents import latents_of_seed
 from service.problems import NotFound, Problem, answer_problem
+from service.versions import versions
 
 PREVIEW_SEED = 0
 PREVIEW_SAMPLES = 16
@@ -50,7 +52,8 @@ async def page(_: Request) -> Response:
 async def list_models(_: Request) -> Response:
     """Every served model, and the files that were refused. Thumbnails are left to the single model: a list is for reading."""
     refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
-    return JSONResponse({"models": [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()], "refused": refused})
+    served = [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()]
+    return JSONResponse({"models": served, "refused": refused, "versions": versions()})
 
 
 async def show_model(request: Request) -> Response:
@@ -61,18 +64,20 @@ async def show_model(request: Request) -> Response:
 async def show_preview(request: Request) -> Response:
     """A contact sheet: a generator's samples of a fixed seed, or a stylizer's styles."""
     model = models().get(request.path_params["name"])
-    key = (model.card.name, model.version)
-    if key not in _previews:
+    version, preview = _previews.get(model.card.name, ("", b""))
+    if version != model.version:
         tiles = await _samples(model) if isinstance(model, Generator) else await run_in_threadpool(_thumbnails, model)
-        _previews[key] = await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
-    return Response(_previews[key], media_type="image/png", headers={"ETag": f'"{model.version}"'})
+        preview = await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
+        _previews[model.card.name] = (model.version, preview)
+    return Response(preview, media_type="image/png", headers={"ETag": f'"{model.version}"'})
 
 
 def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"version": model.version, "card": model.card.model_dump(mode="json", exclude=exclude)}
+    card = model.card.model_dump(mode="json", exclude=exclude)
+    return {"version": model.version, "device": model.device, "card": card}
 
 
-_previews: dict[tuple[str, str], bytes] = {}  # by name and version: each is made once
+_previews: dict[str, tuple[str, bytes]] = {}  # by name, with the version: each version's is made once
 
 
 async def _samples(model: Generator) -> Sequence[Pixels]:

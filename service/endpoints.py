@@ -17,10 +17,10 @@ from service import answers, catalogue
 from service.api import GanvasService, post
 from service.blends import parse_blend
 from service.bodies import Upload
-from service.engine.codecs import Pixels, decode, limit_pillow
+from service.engine.codecs import decode, limit_pillow, size_of
 from service.engine.models import models
 from service.latents import interpolate, latents_of_seed, random_seed
-from service.problems import Invalid, Unavailable
+from service.problems import Invalid
 from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 from service.settings import settings
 
@@ -40,6 +40,7 @@ class Ganvas:
     def __init__(self) -> None:
         self.models = models()
         self.codecs = ThreadPoolExecutor(settings().codec_threads, thread_name_prefix="codec")
+        self.headers = ThreadPoolExecutor(1, thread_name_prefix="header")  # whoever is refused does not wait for pictures
         limit_pillow(settings().max_pixels)
 
     @post("/v1/sample", SampleRequest)
@@ -53,8 +54,9 @@ class Ganvas:
         else:
             seed = None
             latents = rows_of(request.latents, size)
-        images = await generator.sample(latents * np.float32(request.truncation))
-        return await self._in_thread(answers.sampled, images, request.format, generator, seed)
+        with generator.room(request.n if request.latents is None else len(latents)):
+            images = await generator.sample(latents * np.float32(request.truncation), admitted=True)
+            return await self._in_thread(answers.sampled, images, request.format, generator, seed)
 
     @post("/v1/interpolate", InterpolateRequest)
     async def interpolate(self, request: InterpolateRequest) -> Response:
@@ -68,36 +70,44 @@ class Ganvas:
             seeds = []
             keys = rows_of(request.latents, size)
         latents = interpolate(keys, request.steps, loop=request.loop)
-        frames = await generator.walk(latents * np.float32(request.truncation))
-        return await self._in_thread(answers.interpolated, frames, request.format, request.fps, generator, seeds)
+        with generator.room(min(len(latents), generator.max_batch)):
+            frames = await generator.walk(latents * np.float32(request.truncation))
+            return await self._in_thread(answers.interpolated, frames, request.format, request.fps, generator, seeds)
 
     @post("/v1/stylize", StylizeRequest)
     async def stylize(self, request: StylizeRequest) -> Response:
         """Restyle one or more pictures in a painter's manner, or in a blend of several."""
         stylizer = self.models.stylizer(request.model)
         weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
-        photos = await asyncio.gather(*(self._decoded(image, request.max_side) for image in request.image))
-        pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color)
-        names = [image.name for image in request.image]
-        return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
+        limits = {"max_pixels": settings().max_pixels, "max_side": request.max_side}
+        sizes = await asyncio.get_running_loop().run_in_executor(self.headers, _sizes_of, request.image, limits)
+        with stylizer.room(sizes):
+            decoded = (self._in_thread(decode, image.data, name=image.name, **limits) for image in request.image)
+            photos = await asyncio.gather(*decoded)
+            pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color, admitted=True)
+            names = [image.name for image in request.image]
+            return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
 
-    async def __is_ready__(self) -> bool:
-        """BentoML's hook for /readyz. It serves only after every model has loaded and run once."""
-        if not self.models.all():
-            raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
-        return True
+    @bentoml.on_startup
+    async def follow(self) -> None:
+        """Follow the models folder while the service runs."""
+        self.following = asyncio.create_task(self.models.follow(), name="models")
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        """End the batchers and the threads. uvicorn has let the accepted requests finish by now."""
+        """End the batchers and the threads. The accepted requests are answered by now."""
+        self.following.cancel()
         await self.models.close()
-        self.codecs.shutdown()
-
-    async def _decoded(self, image: Upload, max_side: int) -> Pixels:
-        return await self._in_thread(decode, image.data, name=image.name, max_pixels=settings().max_pixels, max_side=max_side)
+        for threads in (self.codecs, self.headers):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.codecs, lambda: work(*args, **kwargs))
+
+
+def _sizes_of(uploads: list[Upload], limits: dict[str, int]) -> list[tuple[int, int]]:
+    """Heights and widths that the uploads will have, from their headers."""
+    return [size_of(upload.data, name=upload.name, **limits) for upload in uploads]
 
 
 def rows_of(latents: list[list[float]], size: int) -> npt.NDArray[np.float32]:

@@ -4,7 +4,6 @@ BentoML describes the POST routes' inputs and its health checks. Added here: the
 headers are, and the problem documents, one a status.
 """
 
-import importlib.metadata
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -14,10 +13,13 @@ from service.bodies import BINARY, Body, field_schema
 from service.engine.codecs import MEDIA_TYPES
 from service.problems import MEDIA_TYPE, Invalid, Problem
 from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
+from service.versions import versions
 
 REF = "#/components/schemas/{model}"
 DESCRIPTION = "Pictures from generators and style networks. Every error is an RFC 9457 problem document."
 VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-256."}
+DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where it runs."}
+VERSIONS_SCHEMA = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Of this code and the runtime."}
 MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
 SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, unless latents were given."}}
 SEEDS_HEADER = {
@@ -40,9 +42,10 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
         operation["requestBody"] = _request(body)
         content = {MEDIA_TYPES[name]: {"schema": BINARY} for name in media_types}
         success = {"description": "The pictures.", "headers": headers, "content": content}
-        operation["responses"] = {"200": success, **_problems(400, 404, 413, 415, 422, 429, 500, 503, 504)}
+        operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
-    paths["/readyz"]["get"]["responses"].update(_problems(503))
+    for probe in ("/livez", "/readyz"):
+        paths[probe]["get"]["responses"].update(_problems(503))
     paths.update(_model_routes(document["tags"][0]["name"]))
     return {
         **document,
@@ -55,10 +58,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
 
 def version() -> str:
     """The version of this code, as it was installed."""
-    try:
-        return importlib.metadata.version("ganvas")
-    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
-        return "unknown"
+    return versions()["ganvas"]
 
 
 def _request(body: type[Body]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _model_routes(tag: str) -> dict[str, Any]:
             "description": summary,
             "responses": {
                 "200": {"description": "Success.", "content": {media_type: {"schema": schema}}},
-                **(_problems(404, 500) if named else _problems(500)),
+                **(_problems(401, 404, 500) if named else _problems(401, 500)),
             },
         }
         return {"get": {**operation, "parameters": [name]} if named else operation}
@@ -109,14 +109,16 @@ def _problems(*statuses: int) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     _, cards = models_json_schema([(GeneratorCard, "serialization"), (StylizerCard, "serialization")], ref_template=REF)
     text = {"type": "string"}
-    problem = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text}
+    problem = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "request_id": text}
     error = {"type": "object", "properties": {"field": text, "detail": text}, "required": ["field", "detail"]}
     card = {"oneOf": [{"$ref": REF.format(model=name)} for name in ("GeneratorCard", "StylizerCard")]}
     refused = {"type": "object", "properties": {"file": text, "reason": text}, "required": ["file", "reason"]}
     return {
         **cards["$defs"],
-        "Model": _object({"version": VERSION_SCHEMA, "card": card}),
-        "Models": _object({"models": _list({"$ref": REF.format(model="Model")}), "refused": _list(refused)}),
+        "Model": _object({"version": VERSION_SCHEMA, "device": DEVICE_SCHEMA, "card": card}),
+        "Models": _object(
+            {"models": _list({"$ref": REF.format(model="Model")}), "refused": _list(refused), "versions": VERSIONS_SCHEMA}
+        ),
         "Problem": _object(problem),
         "Invalid": _object({**problem, "errors": _list(error)}),
     }

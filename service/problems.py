@@ -2,18 +2,21 @@
 
     Problem
     ├── Malformed        400  the request cannot be read: not JSON, not multipart
+    ├── Unauthorized     401  no API key, or one that is not known
     ├── NotFound         404  no such route, model or style; it lists the known ones
     ├── NotAllowed       405  the route exists, the method does not
     ├── TooLarge         413  body or pixels over the limit
     ├── Unsupported      415  a content type or a picture format that is not read here
     ├── Invalid          422  a field with a value that is not allowed: `errors` says which and why
-    ├── QueueFull        429  come back after Retry-After seconds
+    ├── QueueFull        429  more than can be done or held: come back after Retry-After seconds
+    ├── HeadTooLarge     431  the request's headers are over the limit
     ├── Internal         500  our fault; the log has the traceback, the caller does not
     ├── Unavailable      503  no model, or shutting down
     └── TimedOut         504  not done within GANVAS_TIMEOUT_S
 
-A problem is raised anywhere below an endpoint and leaves as `application/problem+json` with `type`, `title`, `status`
-and `detail`. It is a Starlette HTTPException, so every Starlette application answers it with its own status.
+A problem is raised anywhere below an endpoint and leaves as `application/problem+json` with `type`, `title`, `status`,
+`detail` and the request's id, by which the log names it. It is a Starlette HTTPException, so every Starlette application
+answers it with its own status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +25,8 @@ from typing import Any, ClassVar, cast
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from service.request_ids import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
 FIELDS_SHOWN = 10  # of a body with a million wrong numbers, the first few say enough
@@ -39,7 +44,8 @@ class Problem(HTTPException):
     def document(self) -> dict[str, Any]:
         """The problem as RFC 9457 has it."""
         slug = self.title.lower().replace(" ", "-")
-        return {"type": f"urn:ganvas:{slug}", "title": self.title, "status": self.status, "detail": self.detail}
+        document = {"type": f"urn:ganvas:{slug}", "title": self.title, "status": self.status, "detail": self.detail}
+        return {**document, "request_id": REQUEST_ID.get()}
 
     def response(self) -> Response:
         """The problem as an HTTP answer."""
@@ -50,6 +56,15 @@ class Malformed(Problem):
     """The request cannot be read."""
 
     status, title = 400, "Malformed request"
+
+
+class Unauthorized(Problem):
+    """No API key, or one that is not known."""
+
+    status, title = 401, "Unauthorized"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, {"WWW-Authenticate": "Bearer"})
 
 
 class NotFound(Problem):
@@ -96,12 +111,18 @@ class Invalid(Problem):
 
 
 class QueueFull(Problem):
-    """The model has as much waiting for it as it may have."""
+    """There is as much waiting, or in hand, as there may be."""
 
     status, title = 429, "Queue full"
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail, {"Retry-After": str(retry_after_s)})
+
+
+class HeadTooLarge(Problem):
+    """The request's headers are over the limit."""
+
+    status, title = 431, "Head too large"
 
 
 class Internal(Problem):
@@ -114,6 +135,9 @@ class Unavailable(Problem):
     """Nothing can be served now."""
 
     status, title = 503, "Unavailable"
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail, {"Retry-After": "1", **(headers or {})})
 
 
 class TimedOut(Problem):

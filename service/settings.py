@@ -56,15 +56,50 @@ class Settings(BaseSettings):
     )
     max_queue: Count = Field(default=256, description="Most rows that wait for one generator; more are answered 429.")
     max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")
+    max_queue_s: float = Field(
+        default=5, gt=0, le=3600, description="Longest time, in seconds, that a request may expect to wait for the device, by "
+        "what batches took so far; where it would be longer, it is answered 429.",
+    )  # fmt: skip
+    max_uploads_mb: Count = Field(
+        default=512, description="Most MiB of request bodies in hand at a time; more are answered 429."
+    )
     timeout_s: float = Field(
         default=60, gt=0, le=3600, description="Longest time, in seconds, from a request's head to its answer."
     )
+
+    drain_s: float = Field(
+        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the accepted requests are "
+        "answered; what is not by then is cut off.",
+    )  # fmt: skip
+    hang_s: float = Field(
+        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez fails."
+    )
+    models_poll_s: float = Field(
+        default=2, ge=0, le=3600, description="How often, in seconds, the models folder is looked at for changes; 0: never."
+    )
+
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, one a line; with it, /v1 needs one. It may change at any time.",
+    )
+    cors_origins: str = Field(
+        default="", description="Origins whose pages may call the service, parted by commas, or *; empty: none but its own."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="auto: text on a terminal, one JSON object a line elsewhere."
+    )
+    access_log: bool = Field(default=False, description="Whether every request is logged, and not only what goes wrong.")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.default_side > self.max_side:
             raise ValueError(f"GANVAS_DEFAULT_SIDE ({self.default_side}) is over GANVAS_MAX_SIDE ({self.max_side})")
         return self
+
+    @property
+    def origins(self) -> list[str]:
+        """`cors_origins`, one by one."""
+        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def models_folder(self) -> Path:

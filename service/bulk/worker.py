@@ -18,7 +18,7 @@ from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
 from service.engine.codecs import Pixels, decode, encode, limit_pillow
-from service.engine.models import Stylizer
+from service.engine.kinds import Stylizer
 from service.engine.sessions import RefusedError, load_model
 from service.problems import Problem, Unsupported
 from service.settings import Device, settings
@@ -110,7 +110,9 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
         raise BulkError(f"{task.model} is a {model.card.kind}; bulk is for stylizers")
     if model.version != task.version:
         raise BulkError(f"{task.model} is version {model.version} here, not {task.version}, with which the job began")
-    return Stylizer(model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED}))
+    return Stylizer(
+        model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED, "max_queue_s": float("inf")})
+    )
 
 
 def weights_of(task: Task, card: StylizerCard) -> npt.NDArray[np.float32]:

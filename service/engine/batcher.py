@@ -1,71 +1,85 @@
 """Requests to batches: what waits for one model is joined into batches and run one after the other.
 
-A batch takes the oldest job and, in their order, the jobs of the same shapes that still fit. While it runs in its
-thread the next one gathers, so a busy device never waits; an idle one waits `max_wait_s` at most for company. Rows are
-only ever stacked along the first dimension, so a picture does not depend on its neighbours.
+The model has a thread of its own, which takes the next batch out of the queue itself the moment that the device is free: the
+event loop, busy with other requests, has no part in it. Rows are only ever stacked along the first dimension, so a
+picture does not depend on its neighbours.
 
-    batcher = Batcher("digits", model.run, max_batch=32, max_queue=256, max_wait_s=0.002)
+    batcher = Batcher("digits", model.run, Limits(max_batch=32, max_queue=256, max_wait_s=0.002))
     images, = await batcher.submit([Job({"latents": latents})])
 """
 
 import asyncio
+import contextlib
 import itertools
+import logging
+import math
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from service.engine.job_queue import Feeds, FullError, Job, JobQueue, Limits, Pictures
+from service.engine.metrics import ModelMetrics
 from service.problems import QueueFull, Unavailable
 
-Array = npt.NDArray[np.generic]
-Pictures = npt.NDArray[np.uint8]
-Feeds = Mapping[str, Array]
+logger = logging.getLogger("ganvas.engine")
 
+Outcome = tuple[Job, Pictures | Exception]
 
-class Job:
-    """Rows that run together: one array a model input, all of the same first dimension.
-
-    Args:
-        feeds: the model's inputs, [rows, ...] each.
-        row_cost: what one row counts in queue and batch: 1, or its pixels.
-    """
-
-    def __init__(self, feeds: Feeds, row_cost: int = 1) -> None:
-        self.feeds = feeds
-        self.rows = len(next(iter(feeds.values())))
-        self.cost = self.rows * row_cost
-        self.bucket = tuple((name, array.shape[1:]) for name, array in feeds.items())
-        self.arrived = time.monotonic()
-        self.done: asyncio.Future[Pictures] = asyncio.get_running_loop().create_future()
+LONGEST_RETRY_AFTER_S = 60
+CLOSE_S = 5.0  # how long closing waits for the batch that runs
 
 
 class Batcher:
-    """The queue of one model and the task that empties it.
+    """The queue of one model and the thread that empties it.
 
     Args:
-        name: the model's, for messages.
+        name: the model's, for messages and metrics.
         run: one batch of inputs to one array of outputs, same first dimension; runs in a thread of its own.
-        max_batch: the most cost in one batch; a job that costs more runs alone.
-        max_queue: the most cost that waits. A job that costs more is taken where nothing waits.
-        max_wait_s: how long an idle device waits for a batch to fill, in seconds.
+        limits: of batch and queue.
+        clock: seconds that only rise.
     """
 
     def __init__(
-        self, name: str, run: Callable[[Feeds], Pictures], *, max_batch: int, max_queue: int, max_wait_s: float
+        self, name: str, run: Callable[[Feeds], Pictures], limits: Limits, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = name
-        self.max_batch = max_batch
-        self.max_queue = max_queue
-        self.max_wait_s = max_wait_s
+        self.limits = limits
+        self.metrics = ModelMetrics(name, self)
         self._run = run
-        self._queue: deque[Job] = deque()
-        self._arrival = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._clock = clock
+        self._queue = JobQueue(limits)
+        self._changed = threading.Condition(threading.Lock())  # guards all that follows, and the queue
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._busy_since: float | None = None
+        self._retired = self._closed = False
+
+    @contextlib.contextmanager
+    def room(self, cost: int) -> Iterator[None]:
+        """Take room in the queue for a whole request: ask before anything costly is done for it.
+
+        Args:
+            cost: of all its jobs that wait at a time, in the unit of `max_queue`.
+
+        Raises:
+            QueueFull: too much waits already.
+            Unavailable: the batcher is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise self._closing()
+            try:
+                self._queue.take_room(cost)
+            except FullError as full:
+                self.metrics.rejected(full.reason)
+                raise self._problem(full) from None
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._queue.give_room_back(cost)
 
     async def submit(self, jobs: Sequence[Job], *, admitted: bool = False) -> list[Pictures]:
         """Queue jobs, all or none, and wait for their results, in order.
@@ -74,109 +88,134 @@ class Batcher:
 
         Args:
             jobs: what to run.
-            admitted: whether they go on with a request that was taken before. They are then taken however much waits;
-                of one request's jobs no more than were first taken may wait at a time, so what waits stays bounded.
+            admitted: whether the caller holds a `room` for them; else it is taken, and given back, here.
 
         Raises:
             QueueFull: too much waits already.
             Unavailable: the batcher is closed.
-            Exception: what `run` raised for the batch of one of them.
+            Exception: what `run` raised for one of them, alone.
         """
-        if self._closed:
-            raise self._closing()
-        waiting = self.waiting()
-        if waiting and not admitted and waiting + sum(job.cost for job in jobs) > self.max_queue:
-            raise QueueFull(f"{self.name} has all the work waiting that it may have; try again in a second")
-        self._queue.extend(jobs)
-        self._arrival.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._serve(), name=f"batcher-{self.name}")
-        try:
-            return list(await asyncio.gather(*(job.done for job in jobs)))
-        finally:
+        with contextlib.nullcontext() if admitted else self.room(sum(job.cost for job in jobs)):
+            loop = asyncio.get_running_loop()
             for job in jobs:
-                job.done.cancel()  # nothing, for one that is done
+                job.done = loop.create_future()
+            with self._changed:
+                if self._closed:
+                    raise self._closing()
+                self._loop = loop
+                self._queue.add(jobs, self._clock())
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+            try:
+                return [await job.done for job in jobs]
+            finally:
+                self._leave([job for job in jobs if not _is_answered(job)])
+
+    def _leave(self, jobs: list[Job]) -> None:
+        """Nobody waits for these any more."""
+        if not jobs:
+            return
+        with self._changed:
+            self.metrics.dropped(self._queue.leave(jobs))
+        for job in jobs:
+            job.done.cancel()
+
+    @property
+    def max_queue(self) -> int:
+        """The bound of what waits, in cost."""
+        return self.limits.max_queue
 
     def waiting(self) -> int:
         """What waits now, in the unit of `max_queue`."""
-        return sum(job.cost for job in self._queue if not job.done.done())
+        with self._changed:
+            return self._queue.waiting()
+
+    def waiting_rows(self) -> int:
+        """The rows that wait for the device."""
+        with self._changed:
+            return self._queue.rows()
+
+    def busy_s(self) -> float:
+        """For how long the batch on the device has been running, in seconds; 0 where none is."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock() - since
+
+    def retire(self) -> None:
+        """Let the thread end once nothing waits: the model was replaced. Requests that hold the old one are still served."""
+        with self._changed:
+            self._retired = True
+            self._changed.notify()
+        self.metrics.forget()
 
     async def close(self) -> None:
         """Stop: fail what waits, let the running batch end."""
-        self._closed = True
-        if self._task:
-            self._task.cancel()
-        self._fail(self._queue, self._closing())
-        self._queue.clear()
-        await asyncio.to_thread(self._thread.shutdown)
+        with self._changed:
+            self._closed = True
+            thread = self._thread
+            waiting = self._queue.clear()
+            self._changed.notify()
+        self._deliver([(job, self._closing()) for job in waiting])
+        if thread:
+            await asyncio.to_thread(thread.join, CLOSE_S)
 
-    async def _serve(self) -> None:
-        while True:
-            await self._arrival.wait()
-            self._arrival.clear()
-            while self._queue:
-                await self._fill()
-                if batch := self._take():
-                    await self._run_batch(batch)
-
-    async def _fill(self) -> None:
-        """Wait until the next batch is full or its first job has waited long enough."""
-        while batch := self._next_batch():
-            left = batch[0].arrived + self.max_wait_s - time.monotonic()
-            if left <= 0 or sum(job.cost for job in batch) >= self.max_batch:
-                return
-            self._arrival.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._arrival.wait()
-            except TimeoutError:
-                return
-
-    def _next_batch(self) -> list[Job]:
-        """The oldest job, and those of its bucket that follow as long as they fit. The queue stays as it is."""
-        batch: list[Job] = []
-        cost = 0
-        for job in self._queue:
-            if job.done.done() or (batch and job.bucket != batch[0].bucket):
-                continue
-            if batch and cost + job.cost > self.max_batch:
-                break
-            batch.append(job)
-            cost += job.cost
-        return batch
-
-    def _take(self) -> list[Job]:
-        """The next batch, taken out of the queue together with the jobs that nobody waits for any more."""
-        batch = self._next_batch()
-        taken = set(batch)
-        self._queue = deque(job for job in self._queue if job not in taken and not job.done.done())
-        return batch
-
-    async def _run_batch(self, batch: list[Job]) -> None:
-        try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._joined, batch)
-        except asyncio.CancelledError:
-            self._fail(batch, self._closing())
-            raise
-        except Exception as error:
-            self._fail(batch, error)
-            return
-        for job, pictures in zip(batch, results, strict=True):
-            if not job.done.done():
-                job.done.set_result(pictures)
-
-    @staticmethod
-    def _fail(jobs: Iterable[Job], error: Exception) -> None:
-        for job in jobs:
-            if not job.done.done():
-                job.done.set_exception(error)
+    def _problem(self, full: FullError) -> QueueFull:
+        after = min(max(1, math.ceil(full.wait_s)), LONGEST_RETRY_AFTER_S)
+        return QueueFull(f"{self.name} has all the work waiting that it may have; try again in {after} s", after)
 
     @staticmethod
     def _closing() -> Unavailable:
         return Unavailable("The service is shutting down; try again")
 
+    # From here on: in the model's thread.
+
+    def _serve(self) -> None:
+        while batch := self._next_batch():
+            begun = self._clock()
+            for job in batch:
+                self.metrics.waited(begun - job.arrived)
+            outcomes = self._outcomes(batch)
+            taken = self._clock() - begun
+            with self._changed:
+                self._queue.ended(taken)
+                self._busy_since = None
+                loop = self._loop
+            self.metrics.ran(sum(job.rows for job in batch), taken)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                if loop:
+                    loop.call_soon_threadsafe(self._deliver, outcomes)
+
+    def _next_batch(self) -> list[Job]:
+        """Wait for the next batch; empty when this thread is to end."""
+        with self._changed:
+            while True:
+                batch, wait_s = self._queue.next_batch(self._clock()) if not self._closed else ([], None)
+                if batch:
+                    self._busy_since = self._clock()
+                    return batch
+                if self._closed or (self._retired and wait_s is None):
+                    self._thread = None
+                    return []
+                self._changed.wait(wait_s)
+
+    def _outcomes(self, batch: list[Job]) -> list[Outcome]:
+        """Run a batch; where it fails, each job alone, so that an error is of the one who caused it."""
+        try:
+            return list(zip(batch, self._joined(batch), strict=True))
+        except Exception as error:
+            self.metrics.failed()
+            if len(batch) == 1:
+                return [(batch[0], error)]
+            logger.warning("a batch of %d jobs for %s failed and is run job by job: %s", len(batch), self.name, error)
+        outcomes: list[Outcome] = []
+        for job in batch:
+            if not job.gone:
+                outcomes += self._outcomes([job])
+        return outcomes
+
     def _joined(self, batch: list[Job]) -> list[Pictures]:
-        """Stack the jobs' rows, run them, and part the result again. In the model's thread."""
+        """Stack the jobs' rows, run them, and part the result again."""
         feeds = batch[0].feeds
         if len(batch) > 1:
             feeds = {name: np.concatenate([job.feeds[name] for job in batch]) for name in feeds}
@@ -185,3 +224,23 @@ class Batcher:
         if len(pictures) != ends[-1]:
             raise RuntimeError(f"{self.name} made {len(pictures)} pictures of {ends[-1]} rows")
         return [pictures[end - job.rows : end] for job, end in zip(batch, ends, strict=True)]
+
+    # Back in the event loop.
+
+    @staticmethod
+    def _deliver(outcomes: list[Outcome]) -> None:
+        for job, outcome in outcomes:
+            if job.done.done():
+                continue
+            if isinstance(outcome, Exception):
+                job.done.set_exception(outcome)
+            else:
+                job.done.set_result(outcome)
+
+
+def _is_answered(job: Job) -> bool:
+    """Whether a job has its pictures or its error."""
+    if not job.done.done() or job.done.cancelled():
+        return False
+    job.done.exception()  # counts as noticed, if another job's was raised instead
+    return True

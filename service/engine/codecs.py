@@ -4,16 +4,18 @@ Everything here is plain blocking code; the caller runs it in a thread, off the 
 colour profile, comments) is honoured where it turns the picture, and never copied into an answer.
 """
 
+import contextlib
 import io
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from service.engine.colours import in_srgb
 from service.problems import TooLarge, Unsupported
 
 Pixels = npt.NDArray[np.uint8]
@@ -37,6 +39,18 @@ MEDIA_TYPES = {
 }
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "zip": "zip", "npy": "npy"}
 
+ORIENTATION = 0x0112  # EXIF's tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a picture upright that EXIF says was stored turned."""
+
 SHEET_GAP = 2  # pixels of white between the pictures of a contact sheet
 
 GIF_TICK = 10  # milliseconds: what a GIF counts time in
@@ -53,11 +67,18 @@ def limit_pillow(max_pixels: int) -> None:
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
+def size_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> tuple[int, int]:
+    """Height and width that `decode` would give, but for a turn, from the header alone; raises as `decode`."""
+    with _opened(data, name, max_pixels) as image:
+        width, height = _shrunk(image.size, max_side)
+        return height, width
+
+
 def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
     """Read one uploaded picture.
 
-    JPEG, PNG and WebP; turned as its EXIF says, transparency laid on white, the first frame of an animation. A picture
-    whose longer side is over `max_side` is shrunk to it.
+    JPEG, PNG and WebP; turned as its EXIF says, its colours as its profile means them, transparency laid on white, the first
+    frame of an animation. A picture whose longer side is over `max_side` is shrunk to it.
 
     Args:
         data: the file.
@@ -72,18 +93,32 @@ def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
         TooLarge: the header announces more pixels; nothing was decoded.
         Unsupported: not a picture of these formats, or a broken one.
     """
+    with _opened(data, name, max_pixels) as image:
+        return _pixels_of(image, max_side)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """A picture of which only the header is read; what goes wrong with it, here or in the block, is a problem."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS_READ) as image:
             width, height = image.size
-            if width * height <= max_pixels:
-                return _pixels_of(image, max_side)
+            if width * height > max_pixels:
+                raise TooLarge(f"{name} has {width} x {height} pixels, more than the {max_pixels} that are allowed")
+            yield image
+    except TooLarge:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise TooLarge(f"{name} announces far more than the {max_pixels} pixels that are allowed") from None
     except Exception as error:
         # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
         reason = "is not a JPEG, PNG or WebP picture" if isinstance(error, UnidentifiedImageError) else "is broken"
         raise Unsupported(f"{name} {reason}") from None
-    raise TooLarge(f"{name} has {width} x {height} pixels, more than the {max_pixels} that are allowed")
+
+
+def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    scale = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _pixels_of(image: Image.Image, max_side: int) -> Pixels:
@@ -91,15 +126,20 @@ def _pixels_of(image: Image.Image, max_side: int) -> Pixels:
     # A JPEG decodes straight to a half, a quarter or an eighth, never below the size asked for.
     image.draft(None, (max_side, max_side))
     image.load()
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips rather than scales
         image = Image.fromarray((np.asarray(image, np.int32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode in ("CMYK", "L"):  # the profile is of these colours, not of RGB
+        image, profile = in_srgb(image, profile), None
+    else:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     # Shrunk before anything else is done, since every step holds another copy of the picture.
-    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    scale = max_side / max(image.size)
-    if scale < 1:
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if (size := _shrunk(image.size, max_side)) != image.size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    image = ImageOps.exif_transpose(image)
+    image = in_srgb(image, profile)
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return np.array(image)

@@ -1,108 +1,40 @@
-"""The models of the folder: what is served, what was refused and why, and how each kind makes its pictures.
+"""The models of the folder: what is served, what was refused and why, and what changes while the service runs.
 
 images = await models().generator("digits").sample(latents)
 pictures = await models().stylizer(None).stylize(photos, weights, strength=1, keep_color=0)
 """
 
+import asyncio
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from ganvas.card import GeneratorCard, StylizerCard
-from service.engine.batcher import Array, Batcher, Job
+from ganvas.card import GeneratorCard
+from service.engine.folder import Folder
+from service.engine.kinds import Generator, Stylizer
 from service.engine.sessions import LoadedModel, RefusedError, load_model
 from service.problems import Invalid, NotFound, Unavailable
 from service.settings import Settings, settings
 
 logger = logging.getLogger("ganvas.engine")
 
-Pixels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 M = TypeVar("M", "Generator", "Stylizer", "Generator | Stylizer")
-
-
-class Generator:
-    """A served generator: latents to pictures."""
-
-    def __init__(self, card: GeneratorCard, model: LoadedModel, settings: Settings) -> None:
-        self.card = card
-        self.version = model.version
-        bounds = {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-        self.batcher = Batcher(card.name, model.run, **bounds, max_wait_s=settings.max_wait_ms / 1000)
-
-    async def sample(self, latents: Floats) -> Pixels:
-        """Make one picture a row: float32 [n, latent_size] to uint8 [n, h, w, c]. More than a batch runs in parts."""
-        step = self.batcher.max_batch
-        parts = [latents[i : i + step] for i in range(0, len(latents), step)]
-        return np.concatenate(await self.batcher.submit([Job({"latents": part}) for part in parts]))
-
-    async def walk(self, latents: Floats) -> Pixels:
-        """Make many pictures as `sample` does, but one batch after the other: whoever comes meanwhile goes between.
-
-        It holds one batch's place in the queue at a time, and keeps it to the end: a walk that began is not refused.
-        """
-        step = self.batcher.max_batch
-        made = []
-        for i in range(0, len(latents), step):
-            made += await self.batcher.submit([Job({"latents": latents[i : i + step]})], admitted=i > 0)
-        return np.concatenate(made)
-
-
-class Stylizer:
-    """A served style network: pictures to the same pictures in its styles."""
-
-    def __init__(self, card: StylizerCard, model: LoadedModel, settings: Settings) -> None:
-        self.card = card
-        self.version = model.version
-        bounds = {"max_batch": settings.max_batch_pixels, "max_queue": settings.max_queue_pixels}
-        self.batcher = Batcher(card.name, model.run, **bounds, max_wait_s=settings.max_wait_ms / 1000)
-
-    async def stylize(self, pictures: Sequence[Pixels], styles: Floats, strength: float, keep_color: float) -> list[Pixels]:
-        """Restyle pictures of any sizes.
-
-        Args:
-            pictures: uint8 [h, w, 3] each.
-            styles: float32 [k], the weights of the card's styles, sum 1.
-            strength: 0, the picture as it is, to 1.
-            keep_color: 0 to 1, the colours of the picture.
-
-        Returns:
-            uint8 [h, w, 3] each, of the sizes given.
-        """
-        jobs = []
-        for picture in pictures:
-            padded = pad(picture, self.card.size_multiple, self.card.min_side)
-            feeds: dict[str, Array] = {
-                "images": padded[None],
-                "styles": styles[None],
-                "strength": np.array([strength], np.float32),
-                "keep_color": np.array([keep_color], np.float32),
-            }
-            jobs.append(Job(feeds, row_cost=padded.shape[0] * padded.shape[1]))
-        results = await self.batcher.submit(jobs)
-        return [result[0, : p.shape[0], : p.shape[1]] for p, result in zip(pictures, results, strict=True)]
-
-
-def pad(picture: Pixels, multiple: int, min_side: int) -> Pixels:
-    """Grow a picture [h, w, c] at its right and lower edge, mirrored, to sides that a stylizer takes."""
-    height, width = (-(-max(side, min_side) // multiple) * multiple for side in picture.shape[:2])
-    return np.pad(picture, ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)), "reflect")
 
 
 class Models:
     """Every model of the folder, by name.
 
-    `refused` maps the file names that are not served to the reason.
+    `refused` maps the file names that are not served, or not in their newest version, to the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.generators: dict[str, Generator] = {}
         self.stylizers: dict[str, Stylizer] = {}
         self.refused: dict[str, str] = {}
+        self._settings = settings
+        self._folder = Folder(settings.models_folder)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
@@ -111,22 +43,72 @@ class Models:
         Raises:
             DeviceError: the device asked for does not run here.
         """
-        models = cls()
-        folder = settings.models_folder
-        if not folder.is_dir():
-            logger.warning("there is no folder %s: no model is served (GANVAS_MODELS)", folder)
-        for path in sorted(folder.glob("*.onnx")):
-            try:
-                loaded = load_model(path, settings.device, settings.threads)
-            except (RefusedError, OSError) as error:
-                logger.warning("%s is refused: %s", path.name, error)
-                models.refused[path.name] = str(error) if isinstance(error, RefusedError) else "the file cannot be read"
-                continue
-            if isinstance(loaded.card, GeneratorCard):
-                models.generators[path.stem] = Generator(loaded.card, loaded, settings)
-            else:
-                models.stylizers[path.stem] = Stylizer(loaded.card, loaded, settings)
+        models = cls(settings)
+        if not settings.models_folder.is_dir():
+            logger.warning("there is no folder %s: no model is served (GANVAS_MODELS)", settings.models_folder)
+        for path in models._folder.files():
+            models._take(path, models._opened(path))
         return models
+
+    async def follow(self) -> None:
+        """Follow the folder for good: new and changed files are loaded, warmed and swapped in, removed ones dropped.
+
+        Whatever a request has hold of goes on to serve it; a file that cannot be served leaves the model as it was.
+        """
+        every_s = self._settings.models_poll_s
+        while every_s:
+            await asyncio.sleep(every_s)
+            changed, removed = await asyncio.to_thread(self._folder.changes)
+            for path in removed:
+                self._drop(path)
+            for path in changed:
+                try:
+                    self._take(path, await asyncio.to_thread(self._opened, path))
+                except Exception:  # whatever it was, the service goes on with what it has
+                    logger.exception("%s could not be loaded", path.name)
+
+    def _opened(self, path: Path) -> LoadedModel | str:
+        """A model that can be served, or why it cannot."""
+        try:
+            return load_model(path, self._settings.device, self._settings.threads)
+        except RefusedError as error:
+            return str(error)
+        except OSError:
+            return "the file cannot be read"
+
+    def _take(self, path: Path, loaded: LoadedModel | str) -> None:
+        """Serve a model from now on, in place of what was served under its name; or note why not."""
+        before = self._served(path.stem)
+        if isinstance(loaded, str):
+            kept = f"; {before.card.name}@{before.version} stays" if before else ""
+            logger.warning("%s is refused: %s%s", path.name, loaded, kept)
+            self.refused[path.name] = loaded + kept
+            return
+        self.refused.pop(path.name, None)
+        self._forget(path.stem)
+        if isinstance(loaded.card, GeneratorCard):
+            self.generators[path.stem] = Generator(loaded.card, loaded, self._settings)
+            self.generators = dict(sorted(self.generators.items()))
+        else:
+            self.stylizers[path.stem] = Stylizer(loaded.card, loaded, self._settings)
+            self.stylizers = dict(sorted(self.stylizers.items()))
+        if before:
+            logger.info("%s@%s has taken the place of %s", path.stem, loaded.version, before.version)
+
+    def _drop(self, path: Path) -> None:
+        self.refused.pop(path.name, None)
+        if self._forget(path.stem):
+            logger.info("%s is gone and no longer served", path.name)
+
+    def _forget(self, name: str) -> Generator | Stylizer | None:
+        """Serve nothing under a name; its queue ends with the last request that has hold of it."""
+        before = self.generators.pop(name, None) or self.stylizers.pop(name, None)
+        if before:
+            before.batcher.retire()
+        return before
+
+    def _served(self, name: str) -> Generator | Stylizer | None:
+        return self.generators.get(name) or self.stylizers.get(name)
 
     def all(self) -> list[Generator | Stylizer]:
         """Every served model, generators first, by name."""
@@ -155,10 +137,13 @@ class Models:
         """The stylizer of that name; as `generator`."""
         return _choose(self.stylizers, name, "stylizer")
 
+    def hung(self) -> str | None:
+        """The name of a model whose batch has been running for longer than GANVAS_HANG_S, if there is one."""
+        return next((model.card.name for model in self.all() if model.batcher.busy_s() > self._settings.hang_s), None)
+
     async def close(self) -> None:
         """End every model's batcher."""
-        for model in self.all():
-            await model.batcher.close()
+        await asyncio.gather(*(model.batcher.close() for model in self.all()))
 
 
 @functools.cache
@@ -171,7 +156,7 @@ def _choose(served: Mapping[str, M], name: str | None, kind: str) -> M:
     known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
     if name is None:
         if not served:
-            raise Unavailable(f"No {kind} is served; put an exported one into the models folder and start again")
+            raise Unavailable(f"No {kind} is served; put an exported one into the models folder")
         if len(served) > 1:
             raise Invalid([("model", f"Say which: {known}")])
         return next(iter(served.values()))

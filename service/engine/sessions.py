@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,12 @@ logger = logging.getLogger("ganvas.engine")
 
 Array = npt.NDArray[np.generic]
 Feeds = Mapping[str, Array]
+Pictures = npt.NDArray[np.uint8]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 
@@ -49,10 +52,22 @@ class LoadedModel:
     version: str
     session: ort.InferenceSession
 
-    def run(self, feeds: Feeds) -> npt.NDArray[np.uint8]:
+    @property
+    def device(self) -> str:
+        """Where it runs: cpu, cuda or tensorrt."""
+        return DEVICES[self.session.get_providers()[0]]
+
+    def run(self, feeds: Feeds) -> Pictures:
         """Run one batch: the card's inputs to pictures, uint8 [n, h, w, c]."""
-        images: npt.NDArray[np.uint8] = self.session.run([OUTPUT], dict(feeds))[0]
-        return images
+        if self.device == "cpu":
+            return cast("Pictures", self.session.run([OUTPUT], dict(feeds))[0])
+        # Bound to the device, pictures are copied once, when they are whole; `run` would have every output's place on the CPU.
+        binding = self.session.io_binding()
+        for name, array in feeds.items():
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", 0))
+        binding.bind_output(OUTPUT, "cuda", 0)
+        self.session.run_with_iobinding(binding)
+        return cast("Pictures", binding.copy_outputs_to_cpu()[0])
 
 
 def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
@@ -83,7 +98,7 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     compare(card, session)
     model = LoadedModel(card, version, session)
     _warm_up(model)
-    logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, session.get_providers()[0])
+    logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, model.device)
     return model
 
 
@@ -145,24 +160,36 @@ def compare(card: GeneratorCard | StylizerCard, session: ort.InferenceSession) -
 
 
 def _warm_up(model: LoadedModel) -> None:
-    """Run one smallest batch, and see that the picture has the size that the card promises."""
-    card = model.card
-    feeds: dict[str, Array]
-    if isinstance(card, GeneratorCard):
-        size = (card.height, card.width, card.channels)
-        feeds = {"latents": np.zeros((1, card.latent_size), np.float32)}
-    else:
-        side = -(-card.min_side // card.size_multiple) * card.size_multiple
-        size = (side, side, 3)
-        styles = np.eye(1, len(card.styles), dtype=np.float32)
-        half = np.full(1, 0.5, np.float32)
-        feeds = {"images": np.zeros((1, *size), np.uint8), "styles": styles, "strength": half, "keep_color": half}
+    """Run one and two smallest rows: sizes are the card's, and a picture is the same alone and beside another."""
+    size, feeds = _trial(model.card)
     try:
-        images = model.run(feeds)
+        alone = model.run({name: array[:1] for name, array in feeds.items()})
+        both = model.run(feeds)
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RefusedError(f"it does not run: {_first_line(error)}") from None
-    if images.shape != (1, *size):
-        raise RefusedError(f"it makes images of shape {list(images.shape)}, the card says {[1, *size]}")
+    if alone.shape != (1, *size):
+        raise RefusedError(f"it makes images of shape {list(alone.shape)}, the card says {[1, *size]}")
+    if both.shape != (2, *size):
+        raise RefusedError(f"it makes images of shape {list(both.shape)} of two rows, the card says {[2, *size]}")
+    difference = np.abs(both[:1].astype(np.int16) - alone).mean()
+    if difference > 1:
+        raise RefusedError(f"its pictures depend on their neighbours in a batch: {difference:.1f} grey levels on average")
+
+
+def _trial(card: GeneratorCard | StylizerCard) -> tuple[tuple[int, int, int], dict[str, Array]]:
+    """Two different rows of input, as small as may be, and the size of the pictures they make."""
+    random = np.random.RandomState(0)
+    if isinstance(card, GeneratorCard):
+        latents = random.standard_normal((2, card.latent_size)).astype(np.float32)
+        return (card.height, card.width, card.channels), {"latents": latents}
+    side = -(-card.min_side // card.size_multiple) * card.size_multiple
+    half = np.full(2, 0.5, np.float32)
+    return (side, side, 3), {
+        "images": random.randint(0, 256, (2, side, side, 3)).astype(np.uint8),
+        "styles": np.eye(2, len(card.styles), dtype=np.float32) if len(card.styles) > 1 else np.ones((2, 1), np.float32),
+        "strength": half,
+        "keep_color": half,
+    }
 
 
 def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:

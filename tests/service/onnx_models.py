@@ -70,7 +70,7 @@ def generator_model(
     """latents @ W * 40 + 128, clipped to 0..255.
 
     `broken` makes what only a run shows: "shape", pictures without their last column; "run", no pictures at all;
-    "rows", the first picture alone.
+    "rows", the first two pictures alone.
     """
     nodes = [
         helper.make_node("MatMul", [input_name, "W"], ["product"]),
@@ -84,7 +84,7 @@ def generator_model(
         else helper.make_node("Identity", ["whole"], [output_name]),
     ]
     constants = {
-        "kept": np.array([True]) if broken == "rows" else np.arange(side) < side - 1,
+        "kept": np.array([True, True]) if broken == "rows" else np.arange(side) < side - 1,
         "W": generator_weights(latent_size, side, channels),
         "forty": np.float32(40),
         "middle": np.float32(128),

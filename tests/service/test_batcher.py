@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.engine.batcher import Batcher, Job
+from service.engine.batcher import Batcher
+from service.engine.job_queue import Job, Limits
 from service.problems import QueueFull, Unavailable
 
 
@@ -41,7 +42,7 @@ def job(*values: int, width: int = 1, row_cost: int = 1) -> Job:
 
 def with_batcher(device: Device, test: Callable[[Batcher], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        batcher = Batcher("m", device.run, **{"max_batch": 4, "max_queue": 8, "max_wait_s": 0.0, **options})
+        batcher = Batcher("m", device.run, Limits(**{"max_batch": 4, "max_queue": 8, **options}))
         try:
             async with asyncio.timeout(10):
                 await test(batcher)
@@ -154,14 +155,15 @@ def test_an_empty_queue_takes_a_job_of_any_size(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_failure_is_of_its_batch_alone(device: Device) -> None:
+def test_a_failure_is_of_its_job_alone(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, 13), job(2), job(3, 4))
         device.free.set()
         await blocker
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [isinstance(result, RuntimeError) for result in results] == [True, True, False]
+        assert [isinstance(result, RuntimeError) for result in results] == [True, False, False]
+        assert device.batches == [[99], [1, 13, 2], [1, 13], [2], [3, 4]]
         assert (await batcher.submit([job(5)]))[0] == 10
 
     with_batcher(device, test)
@@ -194,7 +196,7 @@ def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
 
 def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
     async def test() -> None:
-        batcher = Batcher("m", lambda feeds: feeds["x"][:1].astype(np.uint8), max_batch=4, max_queue=8, max_wait_s=0)
+        batcher = Batcher("m", lambda feeds: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
         with pytest.raises(RuntimeError, match="1 pictures of 2 rows"):
             await batcher.submit([job(1, 2)])
         await batcher.close()

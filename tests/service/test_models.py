@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.engine.models import Models, pad
+from service.engine.kinds import pad
+from service.engine.models import Models
 from service.latents import latents_of_seed
 from service.problems import Invalid, NotFound, Unavailable
 from service.settings import Settings

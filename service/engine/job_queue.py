@@ -1,0 +1,174 @@
+"""The queue of one model: who is let in, what runs next, and how much waits. No threads, no clock, no device.
+
+Counted in cost: a generator's rows, a stylizer's pixels. A request first asks for room, before its uploads are decoded,
+and gives it back when its answer is made; what runs on the device takes no room meanwhile. So everything that is accepted
+and held in memory is bounded, decoded or not, run or not.
+
+A batch takes the oldest job and, in their order, the jobs of its shapes that fit: no shape can starve, since whatever
+is oldest runs next.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Feeds = Mapping[str, Array]
+Pictures = npt.NDArray[np.uint8]
+
+MEMORY = 0.8  # of the mean time that the device takes: what the next batch changes of it is the rest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of one model's queue.
+
+    Attributes:
+        max_batch: the most cost in one batch; a job that costs more runs alone.
+        max_queue: the most cost that waits. What costs more is let in where nothing waits.
+        max_queue_s: the longest, in seconds, that anything is expected to wait, by what the device took so far.
+        max_wait_s: how long an idle device waits for a batch to fill, in seconds.
+    """
+
+    max_batch: int
+    max_queue: int
+    max_queue_s: float = math.inf
+    max_wait_s: float = 0.0
+
+
+class Job:
+    """Rows that run together: one array a model input, all of the same first dimension.
+
+    Args:
+        feeds: the model's inputs, [rows, ...] each.
+        row_cost: what one row counts in queue and batch: 1, or its pixels.
+    """
+
+    def __init__(self, feeds: Feeds, row_cost: int = 1) -> None:
+        self.feeds = feeds
+        self.rows = len(next(iter(feeds.values())))
+        self.cost = self.rows * row_cost
+        self.bucket = tuple((name, array.shape[1:]) for name, array in feeds.items())
+        self.arrived = 0.0  # set when it is queued
+        self.gone = False  # nobody waits for it any more
+        self.done: asyncio.Future[Pictures]  # set by the batcher, for the caller who waits
+
+
+class FullError(Exception):
+    """There is no room.
+
+    Attributes:
+        reason: `queue_full`, or `queue_slow` where it is expected to wait too long.
+        wait_s: in how many seconds what waits now will have run, as far as is known.
+    """
+
+    def __init__(self, reason: str, wait_s: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait_s = wait_s
+
+
+class JobQueue:
+    """Jobs that wait, the room that is taken, and what runs. The caller sees to it that one thread at a time is inside."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._jobs: deque[Job] = deque()
+        self._running: list[Job] = []
+        self._held = 0  # cost of the rooms given, which cover what runs as well
+        self._seconds_per_cost: float | None = None
+
+    def waiting(self) -> int:
+        """The cost that is accepted and not on the device, in the unit of `max_queue`."""
+        return max(0, self._held - sum(job.cost for job in self._running if not job.gone))
+
+    def rows(self) -> int:
+        """The rows that are ready to run and wait for the device."""
+        return sum(job.rows for job in self._jobs)
+
+    def expected_s(self) -> float:
+        """How long the device will take for what waits; 0 until the first batch has shown it."""
+        return self.waiting() * (self._seconds_per_cost or 0.0)
+
+    def take_room(self, cost: int) -> None:
+        """Let a request in.
+
+        Raises:
+            FullError: there is no room; nothing was taken.
+        """
+        if waiting := self.waiting():
+            expected = self.expected_s()
+            if waiting + cost > self.limits.max_queue:
+                raise FullError("queue_full", expected)
+            if expected > self.limits.max_queue_s:
+                raise FullError("queue_slow", expected)
+        self._held += cost
+
+    def give_room_back(self, cost: int) -> None:
+        """A request is done with, in whatever way."""
+        self._held -= cost
+
+    def add(self, jobs: Iterable[Job], now: float) -> None:
+        """Queue jobs for which there is room."""
+        for job in jobs:
+            job.arrived = now
+            self._jobs.append(job)
+
+    def next_batch(self, now: float) -> tuple[list[Job], float | None]:
+        """What to run now; it counts as running until `ended`.
+
+        Returns:
+            the batch; or none, and in how many seconds to ask again (None: not before a job comes).
+        """
+        if not self._jobs:
+            return [], None
+        batch, full = self._gathered()
+        left = batch[0].arrived + self.limits.max_wait_s - now
+        if left > 0 and not full:
+            return [], left
+        taken = set(batch)
+        self._jobs = deque(job for job in self._jobs if job not in taken)
+        self._running = batch
+        return batch, None
+
+    def _gathered(self) -> tuple[list[Job], bool]:
+        """The oldest job and those of its bucket that fit, in order; and whether no more would fit."""
+        oldest = self._jobs[0]
+        batch: list[Job] = []
+        cost = 0
+        for job in self._jobs:
+            if job.bucket != oldest.bucket:
+                continue
+            if batch and cost + job.cost > self.limits.max_batch:
+                return batch, True
+            batch.append(job)
+            cost += job.cost
+        return batch, cost >= self.limits.max_batch
+
+    def ended(self, seconds: float) -> None:
+        """The running batch has ended, after so many seconds on the device."""
+        measured = seconds / max(1, sum(job.cost for job in self._running))
+        before = self._seconds_per_cost
+        self._seconds_per_cost = measured if before is None else MEMORY * before + (1 - MEMORY) * measured
+        self._running = []
+
+    def clear(self) -> list[Job]:
+        """Take everything out that has not started."""
+        waiting = list(self._jobs)
+        self._jobs.clear()
+        return waiting
+
+    def leave(self, jobs: Sequence[Job]) -> int:
+        """Nobody waits for these jobs any more: those that have not started never will. Returns how many rows those had."""
+        spared = 0
+        for job in jobs:
+            job.gone = True
+            if job in self._jobs:
+                self._jobs.remove(job)
+                spared += job.rows
+        return spared
