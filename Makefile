@@ -62,4 +62,4 @@ constraints:
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf .venv .venv-serve .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-serve .pytest_cache .mypy_cache .ruff_cache .hypothesis
