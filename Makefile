@@ -84,4 +84,4 @@ constraints:
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf build .venv .venv-bulk .venv-serve .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build .venv .venv-bulk .venv-serve .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,7 +6,6 @@ finish, then exit with 0. Settings are environment variables; see `service/setti
 """
 
 import argparse
-import contextlib
 import errno
 import os
 import select
@@ -14,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -48,7 +48,7 @@ class Supervisor:
         self._listener = listener
         self._url = url
         self._worker: subprocess.Popen[bytes] | None = None
-        self._ending = False
+        self._ending = threading.Event()
 
     def run(self) -> int:
         """Serve until a signal comes, and return the exit code."""
@@ -56,11 +56,11 @@ class Supervisor:
             signal.signal(number, self._end)
         served_before = False
         failures = 0
-        while True:
+        while not self._ending.is_set():
             code, served = self._one_worker()
-            if self._ending and code == -signal.SIGTERM:  # before it could have accepted anything
+            if self._ending.is_set() and code == -signal.SIGTERM:  # before it could have accepted anything
                 return 0
-            if self._ending or code == 0 or not (served or served_before):
+            if self._ending.is_set() or code == 0 or not (served or served_before):
                 return code if code >= 0 else 1
             failures = 0 if served else failures + 1
             served_before = True
@@ -71,6 +71,7 @@ class Supervisor:
             sys.stderr.write(f"ganvas: the worker {how}; starting another\n")
             if not served:
                 time.sleep(PAUSE_S)
+        return 0
 
     def _one_worker(self) -> tuple[int, bool]:
         """Start a worker and wait until it ends: its exit code, and whether it came to serve."""
@@ -83,8 +84,8 @@ class Supervisor:
             # A session of its own: Ctrl-C is for this process, which passes it on.
             worker = subprocess.Popen([*command, "--url", self._url], pass_fds=given, start_new_session=True)  # noqa: S603
             self._worker = worker
-            if self._ending:
-                worker.terminate()
+            if self._ending.is_set():
+                self._pass_on()
             for descriptor in (life, tell):
                 os.close(descriptor)
             code = worker.wait()
@@ -94,10 +95,14 @@ class Supervisor:
             os.close(lives_on)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
-        self._ending = True
+        self._ending.set()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Tell the worker to end. From here on it alone has the port: once it lets go of it, callers know at once."""
         if self._worker:
-            with contextlib.suppress(ProcessLookupError):
-                self._worker.terminate()
+            self._listener.close()
+            self._worker.terminate()
 
 
 def _parser() -> argparse.ArgumentParser:

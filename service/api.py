@@ -8,13 +8,14 @@ class Ganvas:
 
 import asyncio
 import functools
+import logging
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import bentoml
-from _bentoml_impl.server.app import ContextMiddleware, ServiceAppFactory
+from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from bentoml.validators import ContentType
@@ -35,9 +36,11 @@ from service.keys import Keys
 from service.life import life
 from service.observer import Observer
 from service.openapi import describe
-from service.problems import Problem, TimedOut, Unavailable
+from service.problems import Internal, Problem, TimedOut, Unavailable
 from service.request_ids import HEADER
 from service.settings import Settings, settings
+
+logger = logging.getLogger("ganvas.service")
 
 B = TypeVar("B", bound=Body)
 Answer = Coroutine[Any, Any, Response]
@@ -75,6 +78,9 @@ def post(route: str, reads: type[B]) -> Callable[[Callable[[Any, B], Answer]], A
                 return TimedOut(f"It took longer than {settings().timeout_s:g} seconds").response()
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it; 499 is what proxies log for this
+            except Exception:
+                logger.exception("%s failed", route)
+                return Internal("The service failed; its log says why").response()
 
         return bentoml.api(route=route, input_spec=reads, output_spec=Pictures)(endpoint)
 
@@ -103,15 +109,23 @@ async def _hung_up(http: Request) -> None:
 class _AppFactory(ServiceAppFactory):
     """BentoML's application with health checks that tell the truth, and without the layers that ours take the place of.
 
-    BentoML's metrics grow with every path that is asked for, and its tracing costs as much as a small picture, sampled or not.
-    Its deadline keeps a timer of every answered request until it would have run out, and never answers a request whose
-    handler fails before its first byte; ours is in `post`.
+    BentoML's metrics grow with every path that is asked for, and its tracing costs time, sampled or not. Its deadline keeps a
+    timer of every answered request until it would have run out, and never answers a request whose handler fails before its
+    first byte; ours is in `post`.
     """
 
     @property
     def middlewares(self) -> list[Middleware]:
-        """What BentoML's own request handling cannot do without."""
-        return [Middleware(ContextMiddleware, context=self.service.context)]
+        """None: ours lie around the whole application."""
+        return []
+
+    async def api_endpoint_wrapper(self, name: str, request: Request) -> Response:
+        """Call a method of the service with the request, as `post` made it; BentoML would inspect its signature each time."""
+        try:
+            answer: Response = await self.service.apis[name].func(self._service_instance, request)
+        finally:
+            await request.close()  # with the files of a form
+        return answer
 
     async def livez(self, _: Request) -> Response:
         """Whether this process should go on: it fails where a device does not come back from a batch."""

@@ -74,10 +74,11 @@ class Boundary:
                 raise
             await problem.response()(scope, receive, send)
         except Exception:
-            if answer.started:
-                raise  # the server logs it, and closes the connection
-            logger.exception("%s %s failed", scope["method"], scope["path"])
-            await Internal("The service failed; its log says why").response()(scope, receive, send)
+            logger.exception("%s %r failed", scope["method"], scope["path"][:200])
+            if not answer.started:
+                await Internal("The service failed; its log says why").response()(scope, receive, send)
+            elif not answer.replaced:
+                raise  # the server closes the connection: the caller sees that the answer is not whole
         finally:
             self._held -= received
 
@@ -90,6 +91,7 @@ class _Answer:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = False
+        self.replaced = False
         self._scope = scope
         self._send = send
         self._start: Message | None = None
@@ -116,6 +118,7 @@ class _Answer:
         answer = JSONResponse(self._document(status, headers), status, kept, media_type=MEDIA_TYPE)
         await self._send({**start, "headers": answer.raw_headers})
         await self._send({"type": "http.response.body", "body": answer.body})
+        self.replaced = True
 
     def _document(self, status: int, headers: Headers) -> dict[str, Any]:
         path, method = self._scope["path"][:200], self._scope["method"]

@@ -5,6 +5,7 @@ numpy's policy (NEP 19) freezes the stream of `RandomState`, and only that: `Gen
 
 import itertools
 import secrets
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,16 @@ SEED_LIMIT = 2**32
 
 SMALLEST_SINE = 1e-6
 """Of the angle between two latents; below it they lie on one line, through which no single great circle leads."""
+
+
+class _Drawing(threading.local):
+    """A stream for each thread: to seed one again takes a tenth of the time of making one."""
+
+    def __init__(self) -> None:
+        self.stream = np.random.RandomState(0)
+
+
+_drawing = _Drawing()
 
 
 def random_seed() -> int:
@@ -36,7 +47,8 @@ def latents_of_seed(seed: int, n: int, size: int) -> Floats:
     Returns:
         float32 [n, size].
     """
-    return np.random.RandomState(seed).standard_normal((n, size)).astype(np.float32)
+    _drawing.stream.seed(seed)
+    return _drawing.stream.standard_normal((n, size)).astype(np.float32)
 
 
 def frame_count(keys: int, steps: int, *, loop: bool) -> int:

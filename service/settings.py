@@ -52,7 +52,11 @@ class Settings(BaseSettings):
         default=2**20, description="Most pixels in one batch of a stylizer; a larger picture runs alone."
     )
     max_wait_ms: float = Field(
-        default=2, ge=0, le=1000, description="Longest time, in milliseconds, that an idle device waits for a batch to fill."
+        default=2,
+        ge=0,
+        le=1000,
+        description="Longest time, in milliseconds, that an idle device waits for a batch as large as "
+        "the one before; after a job that ran alone it does not wait.",
     )
     max_queue: Count = Field(default=256, description="Most rows that wait for one generator; more are answered 429.")
     max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")

@@ -5,6 +5,8 @@ BentoML's application in uvicorn, as BentoML's own workers run it. SIGTERM lets 
 """
 
 import argparse
+import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -12,6 +14,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ganvas.service")
 
 BACKLOG = 2048  # connections that the kernel holds, as BentoML's own default
+LAST_CALL_S = 1.0  # for connections that are open when the port is closed
 CUT_OFF_S = 1  # for requests that were not answered by the end of the drain
 THREADS_TURN_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
@@ -90,6 +94,23 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
                 self.should_exit = self.force_exit = True
             life().drain()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Nobody new from here on; whoever has connected, and was about to ask, is answered before connections are closed.
+            callers = [caller for listening in sockets or [] for caller in _in_line(listening)]
+            for server in self.servers:
+                server.close()
+            for listening in sockets or []:
+                listening.close()
+            for caller in callers:
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, caller)
+            last = time.monotonic() + LAST_CALL_S
+            while self.server_state.connections and time.monotonic() < last:  # noqa: ASYNC110  # a set, not an event
+                await asyncio.sleep(0.02)
+            await super().shutdown(sockets)
+
+        def _protocol(self) -> BoundedProtocol:
+            return BoundedProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
         async def on_tick(self, counter: int) -> bool:
             connections = len(self.server_state.connections)
             return await super().on_tick(counter) or life().ended(connections, settings().drain_s)
@@ -116,6 +137,16 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     Server(config).run(sockets=[listener])
     logger.info("it has ended")
     return 0
+
+
+def _in_line(listener: socket.socket) -> list[socket.socket]:
+    """Those who have connected and were not yet turned to: closing the port would cut them off."""
+    listener.setblocking(False)
+    callers = []
+    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+        while True:
+            callers.append(listener.accept()[0])
+    return callers
 
 
 def _configure_bentoml() -> None:

@@ -5,7 +5,8 @@ and gives it back when its answer is made; what runs on the device takes no room
 and held in memory is bounded, decoded or not, run or not.
 
 A batch takes the oldest job and, in their order, the jobs of its shapes that fit: no shape can starve, since whatever
-is oldest runs next.
+is oldest runs next. An idle device waits a little, but only until as many jobs have come as ran before: callers who were
+served together come again together, and a lone caller never waits for nobody.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ class Limits:
         max_batch: the most cost in one batch; a job that costs more runs alone.
         max_queue: the most cost that waits. What costs more is let in where nothing waits.
         max_queue_s: the longest, in seconds, that anything is expected to wait, by what the device took so far.
-        max_wait_s: how long an idle device waits for a batch to fill, in seconds.
+        max_wait_s: how long an idle device waits at most for a batch as large as the one before, in seconds.
     """
 
     max_batch: int
@@ -82,10 +83,11 @@ class JobQueue:
         self._running: list[Job] = []
         self._held = 0  # cost of the rooms given, which cover what runs as well
         self._seconds_per_cost: float | None = None
+        self._expected = 1  # jobs: as many as ran before
 
     def waiting(self) -> int:
         """The cost that is accepted and not on the device, in the unit of `max_queue`."""
-        return max(0, self._held - sum(job.cost for job in self._running if not job.gone))
+        return self._held - sum(job.cost for job in self._running if not job.gone)
 
     def rows(self) -> int:
         """The rows that are ready to run and wait for the device."""
@@ -129,11 +131,12 @@ class JobQueue:
             return [], None
         batch, full = self._gathered()
         left = batch[0].arrived + self.limits.max_wait_s - now
-        if left > 0 and not full:
+        if left > 0 and not full and len(batch) < self._expected:
             return [], left
         taken = set(batch)
         self._jobs = deque(job for job in self._jobs if job not in taken)
         self._running = batch
+        self._expected = len(batch)
         return batch, None
 
     def _gathered(self) -> tuple[list[Job], bool]:

@@ -67,6 +67,15 @@ async def queued(batcher: Batcher, *jobs: Job) -> list[asyncio.Task[list[np.ndar
     return tasks
 
 
+async def two_together(batcher: Batcher, device: Device) -> None:
+    """Run a batch of two jobs, so that the next one waits for company."""
+    blocker = await held(batcher, device)
+    tasks = await queued(batcher, job(11), job(12))
+    device.free.set()
+    await asyncio.gather(blocker, *tasks)
+    assert device.batches == [[99], [11, 12]]
+
+
 def test_results_go_to_their_callers(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         first, second = await batcher.submit([job(1, 2), job(3)])
@@ -112,21 +121,41 @@ def test_a_job_larger_than_a_batch_runs_alone(device: Device) -> None:
 
 def test_an_idle_device_waits_for_company(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
         first = asyncio.create_task(batcher.submit([job(1)]))
         await asyncio.sleep(0.05)
-        assert device.batches == []
-        await batcher.submit([job(2, 3, 4)])  # full: it does not wait for the rest of the ten seconds
+        assert len(device.batches) == 2
+        await batcher.submit([job(2)])  # as many as before: they do not wait for the rest of the ten seconds
         await first
-        assert device.batches == [[1, 2, 3, 4]]
+        assert device.batches[2:] == [[1, 2]]
 
     with_batcher(device, test, max_wait_s=10)
 
 
+def test_an_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
+        await batcher.submit([job(1, 2, 3, 4)])
+        assert device.batches[2:] == [[1, 2, 3, 4]]
+
+    with_batcher(device, test, max_wait_s=10)
+
+
+def test_a_lone_caller_does_not_wait(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        for value in range(3):
+            await batcher.submit([job(value)])
+        assert device.batches == [[0], [1], [2]]
+
+    with_batcher(device, test, max_wait_s=1000)
+
+
 def test_the_wait_ends(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
         await batcher.submit([job(1)])
         await batcher.submit([job(2)])
-        assert device.batches == [[1], [2]]
+        assert device.batches[2:] == [[1], [2]]
 
     with_batcher(device, test, max_wait_s=0.02)
 
@@ -225,8 +254,9 @@ def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None
         (waiting,) = await queued(batcher, job(1))
         device.free.set()
         await batcher.close()
-        results = await asyncio.gather(blocker, waiting, return_exceptions=True)
-        assert all(isinstance(result, Unavailable) for result in results)
+        assert [result.tolist() for result in await blocker] == [[[198]]]  # what runs is finished
+        with pytest.raises(Unavailable):
+            await waiting
         with pytest.raises(Unavailable):
             await batcher.submit([job(2)])
         assert device.batches == [[99]]
@@ -247,3 +277,69 @@ def test_many_callers_each_get_their_own(device: Device) -> None:
         assert max(len(batch) for batch in device.batches) <= 4
 
     with_batcher(device, test, max_queue=1000)
+
+
+def test_room_is_asked_for_before_the_work_is_done(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        with batcher.room(6):
+            assert batcher.waiting() == 6
+            with pytest.raises(QueueFull), batcher.room(3):
+                pass
+            with batcher.room(2):  # what is left of it
+                assert batcher.waiting() == 8
+            (result,) = await batcher.submit([job(1, 2, 3, 4, 5, 6)], admitted=True)
+            assert len(result) == 6
+            assert batcher.waiting() == 6  # until the answer is made
+        assert batcher.waiting() == 0
+
+    with_batcher(device, test)
+
+
+def test_what_runs_takes_no_room(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        assert batcher.waiting() == 0
+        assert batcher.waiting_rows() == 0
+        assert batcher.busy_s() > 0
+        device.free.set()
+        await blocker
+        assert batcher.busy_s() == 0
+
+    with_batcher(device, test)
+
+
+def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: Device) -> None:
+    times = iter(range(0, 100_000, 30))  # whatever is timed takes thirty seconds
+
+    async def test() -> None:
+        batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=100, max_queue_s=100), lambda: float(next(times)))
+        await batcher.submit([job(1)])  # at least thirty seconds a row
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(1, 2, 3, 4))
+        with pytest.raises(QueueFull) as caught:
+            await batcher.submit([job(5)])
+        assert caught.value.headers == {"Retry-After": "60"}  # the most that is ever asked for
+        device.free.set()
+        await asyncio.gather(blocker, waiting)
+        await batcher.close()
+
+    asyncio.run(test())
+
+
+def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(device: Device) -> None:
+    def threads() -> int:
+        return sum(thread.name == "model-m" for thread in threading.enumerate())
+
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(1))
+        batcher.retire()
+        device.free.set()
+        await asyncio.gather(blocker, waiting)
+        assert (await batcher.submit([job(2)]))[0][0] == 4
+        async with asyncio.timeout(10):
+            while threads():  # noqa: ASYNC110  # a thread's end is no event
+                await asyncio.sleep(0.01)
+
+    with_batcher(device, test)
+    assert device.batches == [[99], [1], [2]]

@@ -2,6 +2,7 @@ import re
 
 import httpx
 import numpy as np
+import onnxruntime
 import pytest
 
 from ganvas.card import dump_card, parse_card
@@ -16,6 +17,8 @@ def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -
     assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
     assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
     assert "cannot read it" in listed["refused"][0]["reason"]
+    assert {model["device"] for model in listed["models"]} == {"cpu"}
+    assert listed["versions"]["onnxruntime"] == onnxruntime.__version__
 
 
 def test_thumbnails_are_left_to_the_single_model(client: httpx.Client) -> None:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from service import problems
-from service.problems import Invalid, Problem, QueueFull
+from service.problems import Invalid, Malformed, Problem, QueueFull
+from service.request_ids import REQUEST_ID
 
 
 def test_one_class_a_status() -> None:
@@ -25,7 +26,13 @@ def test_a_problem_is_an_rfc_9457_document(cls: type[Problem]) -> None:
     assert response.headers["allow"] == "GET"
     document = json.loads(bytes(response.body))
     assert document.pop("type").startswith("urn:ganvas:")
-    assert document == {"title": cls.title, "status": cls.status, "detail": "It went wrong"}
+    assert document == {"title": cls.title, "status": cls.status, "detail": "It went wrong", "request_id": ""}
+
+
+def test_a_problem_names_its_request() -> None:
+    token = REQUEST_ID.set("abc")
+    assert Malformed("No").document()["request_id"] == "abc"
+    REQUEST_ID.reset(token)
 
 
 def test_invalid_names_each_field_but_not_a_million() -> None:

@@ -205,7 +205,7 @@ def test_a_million_mistakes_are_answered_at_once(client: httpx.Client, problem: 
     start = time.monotonic()
     response = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
     assert len(problem(response, 422)["errors"]) <= 10
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
 
 
 def test_fields_in_the_url_are_not_silently_ignored(client: httpx.Client, problem: Problem) -> None:

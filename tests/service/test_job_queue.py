@@ -1,0 +1,194 @@
+"""The queue alone, on a clock of the test: whatever comes, leaves and runs, in any order, its promises hold."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from service.engine.job_queue import FullError, Job, JobQueue, Limits
+
+LIMITS = Limits(max_batch=6, max_queue=20, max_queue_s=50.0, max_wait_s=2.0)
+
+
+@dataclass(eq=False)
+class Request:
+    """One that was let in, and its jobs."""
+
+    jobs: list[Job]
+    cost: int
+    ahead: list[Job] = field(default_factory=list)  # what waited when it was queued
+
+
+def job(rows: int, width: int, row_cost: int = 1) -> Job:
+    return Job({"x": np.zeros((rows, width))}, row_cost)
+
+
+class Queue(RuleBasedStateMachine):
+    """Requests come, with one job or several, wait, leave or run; the device ends its batches when it likes."""
+
+    requests: Bundle[Request] = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.queue = JobQueue(LIMITS)
+        self.open: list[Request] = []
+        self.waiting: list[Job] = []  # in the order of their coming
+        self.running: list[Job] = []
+        self.began = 0.0
+        self.ran: list[Job] = []  # or running
+        self.ended: list[Job] = []
+        self.batches_since: dict[Job, int] = {}
+
+    @rule(
+        target=requests,
+        shapes=st.lists(st.tuples(st.integers(1, 7), st.sampled_from([1, 2, 3])), min_size=1, max_size=3),
+        row_cost=st.integers(1, 3),
+    )
+    def come(self, shapes: list[tuple[int, int]], row_cost: int) -> Request | MultipleResults[Request]:
+        """A request asks for room, and is queued or refused: all of it, or nothing."""
+        jobs = [job(rows, width, row_cost) for rows, width in shapes]
+        cost = sum(one.cost for one in jobs)
+        before = self.queue.waiting()
+        slow = self.queue.expected_s() > LIMITS.max_queue_s
+        full = before + cost > LIMITS.max_queue
+        if before and (full or slow):  # an empty queue takes whatever comes
+            with pytest.raises(FullError, match="queue_full" if full else "queue_slow"):
+                self.queue.take_room(cost)
+            assert self.queue.waiting() == before
+            return multiple()
+        self.queue.take_room(cost)
+        request = Request(jobs, cost, ahead=list(self.waiting))
+        self.queue.add(jobs, self.now)
+        self.open.append(request)
+        self.waiting += jobs
+        for one in jobs:
+            self.batches_since[one] = 0
+        return request
+
+    @rule(request=consumes(requests))
+    def leave(self, request: Request) -> None:
+        """A request ends, answered or not: what has not started never will."""
+        unstarted = [one for one in request.jobs if one in self.waiting]
+        assert self.queue.leave([one for one in request.jobs if one not in self.ended]) == sum(one.rows for one in unstarted)
+        self.queue.give_room_back(request.cost)
+        self.open.remove(request)
+        self.waiting = [one for one in self.waiting if one not in unstarted]
+
+    @rule(seconds=st.floats(0.1, 5))
+    def pass_time(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now += seconds
+
+    @precondition(lambda self: not self.running)
+    @rule()
+    def run(self) -> None:
+        """The device is free and asks for its next batch."""
+        batch, wait_s = self.queue.next_batch(self.now)
+        if not batch:
+            if not self.waiting:
+                assert wait_s is None
+                return
+            assert wait_s is not None
+            assert 0 < wait_s <= LIMITS.max_wait_s  # never longer than it may
+            assert self.now - self.waiting[0].arrived < LIMITS.max_wait_s
+            self.now += wait_s
+            batch, _ = self.queue.next_batch(self.now)
+        assert batch[0] is self.waiting[0]  # no shape starves: the oldest is always next
+        same = [one for one in self.waiting if one.bucket == batch[0].bucket]
+        assert batch == same[: len(batch)]  # in order, and of one shape
+        cost = sum(one.cost for one in batch)
+        assert cost <= LIMITS.max_batch or len(batch) == 1
+        if len(same) > len(batch):  # nobody is left who would have fitted
+            assert cost + same[len(batch)].cost > LIMITS.max_batch
+        assert not any(one in self.ran for one in batch)  # nothing twice
+        self.ran += batch
+        self.running = batch
+        self.began = self.now
+        self.waiting = [one for one in self.waiting if one not in batch]
+        for one in self.waiting:
+            self.batches_since[one] += 1
+
+    @precondition(lambda self: self.running)
+    @rule(seconds=st.floats(0.01, 20))
+    def end(self, seconds: float) -> None:
+        """The batch has ended."""
+        self.now += seconds
+        self.queue.ended(self.now - self.began)
+        self.ended += self.running
+        self.running = []
+
+    @invariant()
+    def everything_is_counted(self) -> None:
+        """Rows, and the cost of what is accepted and not on the device; the bound holds but for what came off the device."""
+        assert self.queue.rows() == sum(one.rows for one in self.waiting)
+        held = sum(request.cost for request in self.open)
+        on_device = sum(one.cost for one in self.running if not one.gone)
+        assert self.queue.waiting() == held - on_device
+        largest = max([request.cost for request in self.open], default=0)
+        assert self.queue.waiting() <= max(LIMITS.max_queue, largest) + max(LIMITS.max_batch, largest)
+
+    @invariant()
+    def nobody_waits_behind_more_batches_than_came_before(self) -> None:
+        """A job is passed by at most as many batches as there were jobs before it."""
+        for request in self.open:
+            for i, one in enumerate(request.jobs):
+                if one in self.waiting:
+                    assert self.batches_since[one] <= len(request.ahead) + i
+
+    def teardown(self) -> None:
+        """Left alone, everything that still waits runs, once."""
+        if self.running:
+            self.end(1.0)
+        while self.waiting:
+            self.run()
+            self.end(1.0)
+        batch, wait_s = self.queue.next_batch(self.now)
+        assert (batch, wait_s) == ([], None)
+
+
+TestQueue = Queue.TestCase
+Queue.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def test_the_wait_is_told_by_what_batches_took() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=1000, max_queue_s=10))
+    queue.take_room(4)
+    queue.add([job(4, 1)], 0.0)
+    queue.next_batch(0.0)
+    assert queue.expected_s() == 0  # nothing is known yet
+    queue.ended(8.0)
+    queue.give_room_back(4)
+    queue.take_room(6)
+    assert queue.expected_s() == pytest.approx(12.0)
+    with pytest.raises(FullError, match="queue_slow") as caught:
+        queue.take_room(1)
+    assert caught.value.wait_s == pytest.approx(12.0)
+
+
+def test_a_shape_that_is_rare_is_not_passed_by_for_ever() -> None:
+    queue = JobQueue(Limits(max_batch=2, max_queue=1000))
+    rare = job(1, 9)
+    queue.add([job(1, 1), job(1, 1), rare], 0.0)
+    for turn in range(3):
+        queue.add([job(1, 1), job(1, 1)], float(turn))  # the common shape never stops coming
+        batch, _ = queue.next_batch(math.inf)
+        queue.ended(1.0)
+        if rare in batch:
+            return
+    raise AssertionError("it starved")
