@@ -129,7 +129,10 @@ def test_a_failing_model_is_logged_but_not_shown(tmp_path: Path, problem: Proble
     save(generator_model(broken="rows"), tmp_path / "digits.onnx", generator_card())
     with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         assert client.post("/v1/sample").status_code == 200
-        document = problem(client.post("/v1/sample", json={"n": 2}), 500, mentions="log")
+        failing = client.post("/v1/sample", json={"n": 2}, headers={"X-Request-ID": "the-one"})
+        document = problem(failing, 500, mentions="log")
+        assert failing.headers["x-request-id"] == "the-one"
+        assert "POST /v1/sample failed (request the-one)" in service.stderr()
         assert "RuntimeError" not in str(document)
         assert "RuntimeError: digits made 1 pictures of 2 rows" in service.stderr()
         assert client.post("/v1/sample").status_code == 200
