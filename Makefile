@@ -18,7 +18,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
 
-test: $(VENV)/.installed
+test: $(VENV)/.browser
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed
@@ -48,6 +48,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python $(PIP_INSTALL) constraints.txt --editable ".[service,training,dev]"
+	@touch $@
+
+# A Chromium for the studio's tests, where the machine has none and one can be had.
+$(VENV)/.browser: $(VENV)/.installed
+	@$(VENV)/bin/python -m tests.service.studio.browser
 	@touch $@
 
 # The CUDA libraries are pinned apart: the CUDA build of torch pins its own versions of them.

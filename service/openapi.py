@@ -18,6 +18,13 @@ from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 REF = "#/components/schemas/{model}"
 DESCRIPTION = "Pictures from generators and style networks. Every error is an RFC 9457 problem document."
 VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-256."}
+REQUEST_HEADER = {
+    "X-Request-ID": {
+        "schema": {"type": "string"},
+        "description": "The request's name in the log: the caller's own, where it sent one of up to 64 letters, digits, "
+        "dots, hyphens and underscores, or a new one.",
+    }
+}
 MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
 SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, unless latents were given."}}
 SEEDS_HEADER = {
@@ -39,7 +46,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
         operation = dict(paths[route]["post"])
         operation["requestBody"] = _request(body)
         content = {MEDIA_TYPES[name]: {"schema": BINARY} for name in media_types}
-        success = {"description": "The pictures.", "headers": headers, "content": content}
+        success = {"description": "The pictures.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(400, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
     paths["/readyz"]["get"]["responses"].update(_problems(503))
@@ -94,10 +101,11 @@ def _model_routes(tag: str) -> dict[str, Any]:
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
-    titles = {cls.status: cls.title for cls in Problem.__subclasses__()}
+    kinds = {cls.status: cls for cls in Problem.__subclasses__()}
     return {
         str(status): {
-            "description": titles[status],
+            "description": f"{kinds[status].title}: {(kinds[status].__doc__ or '').splitlines()[0]}",
+            "headers": REQUEST_HEADER,
             "content": {
                 MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Invalid" if status == Invalid.status else "Problem")}}
             },
