@@ -21,7 +21,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
 
-test: $(VENV)/.installed
+test: $(VENV)/.browser
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed
@@ -66,6 +66,11 @@ $(BULK_VENV)/.installed: pyproject.toml constraints.txt constraints-bulk.txt
 	@rm -rf $(BULK_VENV)
 	@$(PYTHON) -m venv $(BULK_VENV)
 	@$(BULK_VENV)/bin/python $(PIP_INSTALL) constraints-bulk.txt --editable ".[service,bulk,dev]" onnx
+	@touch $@
+
+# A Chromium for the studio's tests, where the machine has none and one can be had.
+$(VENV)/.browser: $(VENV)/.installed
+	@$(VENV)/bin/python -m tests.service.studio.browser
 	@touch $@
 
 # The CUDA libraries are pinned apart: the CUDA build of torch pins its own versions of them.

@@ -5,20 +5,23 @@ make serve
 """
 
 import io
+import shutil
 import sys
 from pathlib import Path
 
 import httpx
 from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 TILE = (426, 284)  # pixels
 CAPTION = 30  # pixels
 DIGITS_SCALE = 5
+WINDOW = {"width": 1360, "height": 860}  # pixels, of the studio
 
 
 def main(url: str) -> None:
-    """Write digits.png, painted.jpg and painters.jpg."""
+    """Write digits.png, painted.jpg, painters.jpg and studio.png."""
     with httpx.Client(base_url=url, timeout=60) as client:
         sheet = picture(client.post("/v1/sample", json={"model": "digits", "n": 16, "seed": 7}))
         size = (sheet.width * DIGITS_SCALE, sheet.height * DIGITS_SCALE)
@@ -35,6 +38,24 @@ def main(url: str) -> None:
         (IMAGES / "painted.jpg").write_bytes(painted.raise_for_status().content)
         tiles.append(("A blend: van Gogh 0.7, Hokusai 0.3", picture(painted)))
         labelled(tiles, columns=3).save(IMAGES / "painters.jpg", quality=88)
+
+    studio(url).quantize(256, dither=Image.Dither.NONE).save(IMAGES / "studio.png", optimize=True)
+
+
+def studio(url: str) -> Image.Image:
+    """The studio, half way between two portraits."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")
+        page.goto(f"{url}/?generator=toon-heads&seed=11")
+        page.locator("#grid .tile").nth(11).click()
+        page.get_by_role("img", name="The picture 100% of the way").wait_for()
+        page.locator("#walk-position").fill("50")
+        page.wait_for_function("() => !document.querySelector('#grid .waiting')")
+        page.mouse.move(0, 0)
+        shot = Image.open(io.BytesIO(page.screenshot()))
+        browser.close()
+    return shot.convert("RGB")
 
 
 def picture(response: httpx.Response) -> Image.Image:

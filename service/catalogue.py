@@ -1,8 +1,9 @@
-"""The GET routes: which models there are, what each makes, and the page of the API."""
+"""The GET routes: which models there are, what each makes, the studio, and the page of the API."""
 
 import base64
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from PIL import Image, ImageOps
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from service.engine.codecs import Pixels, contact_sheet, decode, encode
 from service.engine.kinds import Generator, Stylizer
@@ -25,8 +28,18 @@ PREVIEW_SAMPLES = 16
 THUMBNAIL_SIDE = 128  # pixels
 WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # what a card is dumped without in a list
 
+STUDIO = Path(__file__).parent / "studio"
+STUDIO_HEADERS = {
+    # The studio's own files, this service's API, and the pictures that the page made of its answers: nothing else.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",  # asked for again each time, and answered 304 while it is the same
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
 # BentoML's page without its tracking script; the Swagger files are BentoML's own, so no other host is asked.
-PAGE = """<!doctype html>
+API_PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -44,9 +57,24 @@ PAGE = """<!doctype html>
 """
 
 
-async def page(_: Request) -> Response:
+async def studio(_: Request) -> Response:
+    """The studio: a page for people, on the public API."""
+    return FileResponse(STUDIO / "index.html", headers=STUDIO_HEADERS)
+
+
+class StudioFiles(StaticFiles):
+    """The studio's scripts, style and icon, with its headers."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file, or 304 where the browser has it."""
+        response = await super().get_response(path, scope)
+        response.headers.update(STUDIO_HEADERS)
+        return response
+
+
+async def api_page(_: Request) -> Response:
     """The API as a page, to read and to try."""
-    return HTMLResponse(PAGE)
+    return HTMLResponse(API_PAGE)
 
 
 async def list_models(_: Request) -> Response:
@@ -102,7 +130,9 @@ def _tile(thumbnail: str) -> Pixels:
 
 app = Starlette(
     routes=[
-        Route("/", page),
+        Route("/", studio),
+        Mount("/studio", StudioFiles(directory=STUDIO)),
+        Route("/docs", api_page),
         Route("/v1/models", list_models),
         Route("/v1/models/{name}", show_model),
         Route("/v1/models/{name}/preview.png", show_preview),

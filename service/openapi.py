@@ -12,6 +12,7 @@ from ganvas.card import GeneratorCard, StylizerCard
 from service.bodies import BINARY, Body, field_schema
 from service.engine.codecs import MEDIA_TYPES
 from service.problems import MEDIA_TYPE, Invalid, Problem
+from service.request_ids import HEADER
 from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 from service.versions import versions
 
@@ -20,6 +21,13 @@ DESCRIPTION = "Pictures from generators and style networks. Every error is an RF
 VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-256."}
 DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where it runs."}
 VERSIONS_SCHEMA = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Of this code and the runtime."}
+REQUEST_HEADER = {
+    HEADER: {
+        "schema": {"type": "string"},
+        "description": "The request's name in the log: the caller's own, where it sent one of up to 128 letters, digits "
+        "and ._~+/=:-, or a new one.",
+    }
+}
 MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
 SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, unless latents were given."}}
 SEEDS_HEADER = {
@@ -41,7 +49,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
         operation = dict(paths[route]["post"])
         operation["requestBody"] = _request(body)
         content = {MEDIA_TYPES[name]: {"schema": BINARY} for name in media_types}
-        success = {"description": "The pictures.", "headers": headers, "content": content}
+        success = {"description": "The pictures.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
     for probe in ("/livez", "/readyz"):
@@ -94,10 +102,11 @@ def _model_routes(tag: str) -> dict[str, Any]:
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
-    titles = {cls.status: cls.title for cls in Problem.__subclasses__()}
+    kinds = {cls.status: cls for cls in Problem.__subclasses__()}
     return {
         str(status): {
-            "description": titles[status],
+            "description": f"{kinds[status].title}: {(kinds[status].__doc__ or '').splitlines()[0]}",
+            "headers": REQUEST_HEADER,
             "content": {
                 MEDIA_TYPE: {"schema": {"$ref": REF.format(model="Invalid" if status == Invalid.status else "Problem")}}
             },

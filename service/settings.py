@@ -41,8 +41,10 @@ class Settings(BaseSettings):
     )
     max_images: Count = Field(default=16, le=256, description="Most pictures in one stylize request.")
     max_n: Count = Field(default=64, description="Most samples in one request.")
-    max_frames: Count = Field(
-        default=480, ge=2, description="Most frames in one interpolate request; they are in memory together."
+    max_frames: int = Field(
+        default=480,
+        ge=48,  # what a request that says nothing asks for
+        description="Most frames in one interpolate request; they are in memory together.",
     )
     max_side: Count = Field(default=2048, description="Largest max_side that a request may ask for, in pixels.")
     default_side: Count = Field(default=1024, description="max_side of a request that leaves it out, in pixels.")

@@ -167,7 +167,7 @@ def _writable_home() -> Path:
 
 def welcome(models: "Models", url: str) -> str:
     """What to open and what to type, for the models that are really served."""
-    lines = [f"Ganvas is ready: {url}", ""]
+    lines = [f"Ganvas is ready: {url}", "Open it in a browser for the studio, or type:", ""]
     for generator in models.generators.values():
         name = generator.card.name
         body = f'{{"model": "{name}", "n": 16, "seed": 7}}'

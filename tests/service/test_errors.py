@@ -75,6 +75,22 @@ def test_pickles_are_never_read(client: httpx.Client, problem: Problem, path: st
     problem(client.post(path, content=b"cos\nsystem\n(S'false'\ntR.", headers=headers), 415, mentions="Pickles")
 
 
+@pytest.mark.parametrize("path", [*POST_ROUTES, *GET_ROUTES, "/nope"])
+def test_every_answer_names_its_request(client: httpx.Client, path: str) -> None:
+    given = client.get(path, headers={"X-Request-ID": "my-own.name_7"})
+    assert given.headers["x-request-id"] == "my-own.name_7"
+    first, second = (client.get(path).headers["x-request-id"] for _ in range(2))
+    assert len(first) == 16
+    assert first != second
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 129, "ä", '"><script>', "%0a"])
+def test_a_name_that_is_not_fit_for_a_log_is_not_taken(client: httpx.Client, name: str) -> None:
+    response = client.post("/v1/sample", headers=[(b"x-request-id", name.encode())])
+    assert response.headers.get_list("x-request-id") != [name]
+    assert len(response.headers["x-request-id"]) == 16
+
+
 def test_any_bytes_at_any_route(client: httpx.Client) -> None:
     random = np.random.default_rng(0)
     types = ["application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "image/png"]

@@ -1,0 +1,78 @@
+/** The model card beside the pictures: licence, training data, metrics, and how they were measured. */
+
+import { make } from "./dom.js";
+
+/**
+ * @typedef {{name: string, value: number, method: string}} Metric
+ * @typedef {{title: string, source: string, licence: string}} Source
+ * @typedef {{name: string, title: string, artist: string, year: number | null, licence: string, thumbnail?: string}} Style
+ * @typedef {{name: string, title: string, summary: string, kind: "generator" | "stylizer", architecture: string, licence: string,
+ *   training_data: Source[], training_config: Record<string, unknown>, metrics: Metric[],
+ *   latent_size?: number, height?: number, width?: number, channels?: number, styles?: Style[]}} Card
+ * @typedef {{version: string, card: Card}} Model
+ */
+
+/**
+ * Show a model's card.
+ * @param {HTMLElement} panel
+ * @param {Model} model
+ */
+export function showCard(panel, { version, card }) {
+  panel.replaceChildren(
+    make("h2", {}, card.title),
+    make("p", { class: "summary" }, card.summary),
+    facts([
+      ["Licence", card.licence],
+      ["Architecture", card.architecture],
+      ["Pictures", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
+      ["Version", make("code", {}, version)],
+    ]),
+    ...(card.metrics.length ? metrics(card.metrics) : []),
+    make("h3", {}, "Trained on"),
+    make("ul", {}, ...card.training_data.map((data) => make("li", {}, data.title, ". ", linked(data.source), `. ${data.licence}`))),
+    ...(card.styles ? styles(card.styles) : []),
+    make(
+      "details",
+      {},
+      make("summary", {}, "Training config"),
+      facts(Object.entries(card.training_config).map(([name, value]) => [name, JSON.stringify(value)]), "config"),
+    ),
+  );
+}
+
+/** @param {Metric[]} measured */
+function metrics(measured) {
+  const methods = [...new Set(measured.map((metric) => metric.method))];
+  const rows = measured.map((metric) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, metric.name, methods.length > 1 ? make("span", { class: "hint" }, metric.method) : null),
+      make("td", {}, new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(metric.value)),
+    ),
+  );
+  return [
+    make("h3", { id: `metrics-${measured[0].name}` }, "Metrics"),
+    make("table", {}, make("tbody", {}, ...rows)),
+    ...(methods.length === 1 ? [make("p", { class: "hint" }, methods[0])] : []),
+  ];
+}
+
+/** @param {Style[]} painted */
+function styles(painted) {
+  const items = painted.map((style) =>
+    make("li", {}, make("em", {}, style.title), `, ${[style.artist, style.year].filter(Boolean).join(", ")}. ${style.licence}`),
+  );
+  return [make("h3", {}, "Styles"), make("ul", {}, ...items)];
+}
+
+/** @param {[string, string | Node | null | undefined][]} pairs @param {string} [kind] */
+function facts(pairs, kind = "") {
+  const known = pairs.filter(([, value]) => value);
+  return make("dl", { class: kind || null }, ...known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+/** A source that is an address becomes a link. @param {string} source */
+function linked(source) {
+  return /^https?:\/\/\S+$/.test(source) ? make("a", { href: source, rel: "noopener noreferrer" }, source.replace(/^https?:\/\//, "")) : source;
+}

@@ -1,0 +1,135 @@
+/** "Copy as curl / Python": what is on the page, as a command that makes it again. */
+
+import { make } from "./dom.js";
+
+/** @typedef {Record<string, string | number | boolean | number[]>} Fields */
+/** @typedef {{curl: string, python: string}} Snippets */
+
+const LANGUAGES = /** @type {const} */ ({ curl: "curl", python: "Python" });
+const base = new URL(".", location.href).href.replace(/\/$/, "");
+
+/**
+ * A call with a JSON body, whose answer goes to a file.
+ * @param {"sample" | "interpolate"} route
+ * @param {Fields} fields
+ * @param {string} file
+ * @returns {Snippets}
+ */
+export function jsonCall(route, fields, file) {
+  return {
+    curl: [
+      `curl -sS ${base}/v1/${route}`,
+      `-H 'Content-Type: application/json'`,
+      `-d ${quoted(JSON.stringify(fields))}`,
+      `-o ${quoted(file)}`,
+    ].join(" \\\n  "),
+    python: python(route, named(fields), file),
+  };
+}
+
+/**
+ * A call that uploads a photo.
+ * @param {string} photo
+ * @param {Fields} fields
+ * @param {string} file
+ * @returns {Snippets}
+ */
+export function photoCall(photo, fields, file) {
+  const parts = Object.entries(fields).map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
+  // Within -F, curl takes a name in double quotes as it is, commas and semicolons included.
+  const source = /[,;"\\]/.test(photo) ? `"${photo.replace(/["\\]/g, "\\$&")}"` : photo;
+  return {
+    curl: [`curl -sS ${base}/v1/stylize`, `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
+    python: python("stylize", [JSON.stringify(photo), ...named(fields)], file),
+  };
+}
+
+/** @param {string} method @param {string[]} given @param {string} file */
+function python(method, given, file) {
+  return [
+    "import ganvas",
+    "",
+    `with ganvas.Client(${JSON.stringify(base)}) as client:`,
+    `    pictures = client.${method}(\n        ${given.join(",\n        ")},\n    )`,
+    `    pictures.save(${JSON.stringify(file)})`,
+  ].join("\n");
+}
+
+/** @param {Fields} fields */
+const named = (fields) =>
+  Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value)}`);
+
+/** A word for a shell. @param {string} text */
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+/** The panel that shows the snippets. */
+export class CodePanel {
+  /**
+   * @param {HTMLElement} panel
+   * @param {string[]} subjects what there is code for, the first being shown
+   */
+  constructor(panel, subjects) {
+    this.subject = subjects[0];
+    /** @type {keyof Snippets} */
+    this.language = "curl";
+    /** @type {Record<string, Snippets>} */
+    this.snippets = {};
+    this.code = make("code");
+    const text = make("pre", { tabindex: 0, role: "region", "aria-label": "Code" }, this.code);
+    const copy = make("button", { type: "button" }, "Copy");
+    const said = make("span", { class: "status", role: "status" });
+    copy.addEventListener("click", async () => {
+      const done = await copied(this.code);
+      said.textContent = done ? "Copied" : "Select the text, and copy it yourself";
+      setTimeout(() => (said.textContent = ""), 4000);
+    });
+    const name = panel.id;
+    const choose = subjects.length > 1 && switcher(`${name}-subject`, "What", subjects, (subject) => this.show({ subject }));
+    const languages = switcher(`${name}-language`, "Language", Object.values(LANGUAGES), (label) =>
+      this.show({ language: label === LANGUAGES.curl ? "curl" : "python" }),
+    );
+    const head = make("div", { class: "panel-head" }, make("h2", {}, "Copy as"), languages);
+    panel.replaceChildren(head, ...(choose ? [choose] : []), text, make("div", { class: "buttons" }, copy, said));
+  }
+
+  /** @param {string} subject @param {Snippets} snippets */
+  set(subject, snippets) {
+    this.snippets[subject] = snippets;
+    this.show({});
+  }
+
+  /** @param {{subject?: string, language?: keyof Snippets}} choice */
+  show({ subject = this.subject, language = this.language }) {
+    this.subject = subject;
+    this.language = language;
+    this.code.textContent = this.snippets[subject]?.[language] ?? "";
+  }
+}
+
+/**
+ * A few radio buttons in one row.
+ * @param {string} name
+ * @param {string} label
+ * @param {string[]} options the first is chosen
+ * @param {(option: string) => void} chosen
+ */
+function switcher(name, label, options, chosen) {
+  const row = make("div", { class: "switch", role: "radiogroup", "aria-label": label });
+  for (const option of options) {
+    const input = make("input", { type: "radio", name, value: option, checked: option === options[0] });
+    input.addEventListener("change", () => chosen(option));
+    row.append(make("label", {}, input, make("span", {}, option)));
+  }
+  return row;
+}
+
+/** Copy an element's text, also where the page is not on https. @param {HTMLElement} element */
+async function copied(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent ?? "");
+    return true;
+  } catch {
+    getSelection()?.selectAllChildren(element);
+    return document.execCommand("copy");
+  }
+}

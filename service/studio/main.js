@@ -1,0 +1,104 @@
+/** The studio: it asks which models are served, and shows a view for each kind of them. */
+
+import { keep, text } from "./address.js";
+import { Problem, bounds, call } from "./api.js";
+import { find, make } from "./dom.js";
+import { tell } from "./notices.js";
+import { Sampling } from "./sample.js";
+import { Stylizing } from "./stylize.js";
+
+/** @typedef {import("./card.js").Model} Model */
+
+const TITLES = { sample: "Sample", stylize: "Stylize" };
+
+/** @param {string} wanted */
+function show(wanted) {
+  for (const name of Object.keys(TITLES)) find(`#${name}`).hidden = name !== wanted;
+  for (const link of find("#views").querySelectorAll("a")) {
+    if (link.dataset.view === wanted) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  keep({ view: wanted });
+}
+
+/**
+ * Radio buttons over the models of one kind; hidden where there is nothing to choose.
+ * @param {string} view
+ * @param {Model[]} models
+ * @param {{model: Model, choose: (model: Model) => void}} studio
+ */
+function chooser(view, models, studio) {
+  const field = find(`#${view} .models`);
+  field.hidden = models.length < 2;
+  find(".choices", field).replaceChildren(
+    ...models.map((model) => {
+      const { name, title } = model.card;
+      const input = make("input", { type: "radio", name: `${view}-model`, value: name, checked: model === studio.model });
+      input.addEventListener("change", () => studio.choose(model));
+      const preview = make("img", { src: `./v1/models/${name}/preview.png`, alt: "", width: 44, height: 44, loading: "lazy" });
+      preview.addEventListener("error", () => preview.remove()); // a stylizer without thumbnails
+      return make("label", { class: "choice" }, input, preview, make("span", {}, title));
+    }),
+  );
+}
+
+/** A photo may be dropped or pasted anywhere. @param {Stylizing} stylizing */
+function takePhotos(stylizing) {
+  /** @param {DataTransfer | null} transfer */
+  const take = (transfer) => {
+    const file = transfer?.files[0];
+    if (!file) return;
+    show("stylize");
+    stylizing.take(file);
+  };
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dragging");
+  });
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dragging");
+    take(event.dataTransfer);
+  });
+  addEventListener("paste", (event) => take(event.clipboardData));
+}
+
+async function start() {
+  const [listed, limits] = await Promise.all([call("./v1/models").then((response) => response.json()), bounds()]);
+  /** @type {Model[]} */
+  const models = listed.models;
+  const generators = models.filter((model) => model.card.kind === "generator");
+  const stylizers = models.filter((model) => model.card.kind === "stylizer");
+  for (const { file, reason } of listed.refused) tell(file, new Problem({ title: `${file} is not served`, detail: reason }, ""));
+  find("#loading").remove();
+  find("#none").hidden = models.length > 0;
+  if (!models.length) return;
+  if (generators.length) {
+    const sampling = new Sampling(generators);
+    chooser("sample", generators, sampling);
+  }
+  if (stylizers.length) {
+    const stylizing = new Stylizing(stylizers, limits);
+    chooser("stylize", stylizers, stylizing);
+    takePhotos(stylizing);
+  }
+  const views = [...(generators.length ? ["sample"] : []), ...(stylizers.length ? ["stylize"] : [])];
+  const nav = find("#views");
+  nav.hidden = views.length < 2;
+  nav.addEventListener("click", (event) => {
+    const view = /** @type {HTMLElement} */ (event.target).dataset.view;
+    if (!view) return;
+    event.preventDefault();
+    show(view);
+  });
+  const wanted = text("view", "");
+  show(views.includes(wanted) ? wanted : views[0]);
+}
+
+start().catch((error) => {
+  find("#loading").remove();
+  tell("start", error);
+});

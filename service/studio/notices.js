@@ -1,0 +1,37 @@
+/** Problems in words, where a screen reader announces them; one of each source, gone once the source does well. */
+
+import { find, make } from "./dom.js";
+import { Problem } from "./api.js";
+
+/** @type {Map<string, HTMLElement>} */
+const shown = new Map();
+
+/**
+ * Say what went wrong.
+ * @param {string} source what was being done; a new problem of it takes the place of the last
+ * @param {unknown} error
+ */
+export function tell(source, error) {
+  const problem = error instanceof Problem ? error : new Problem({ title: "The studio failed", detail: String(error) }, "");
+  const dismiss = make("button", { type: "button", "aria-label": "Dismiss" }, "×");
+  const notice = make(
+    "div",
+    { class: "notice" },
+    make("p", {}, make("strong", {}, problem.title), problem.detail ? ` ${sentence(problem.detail)}` : null),
+    problem.requestId ? make("p", { class: "hint" }, "Request ", make("code", {}, problem.requestId)) : null,
+    dismiss,
+  );
+  dismiss.addEventListener("click", () => settle(source));
+  settle(source);
+  shown.set(source, notice);
+  find("#notices").append(notice);
+}
+
+/** Take back what was told of a source. @param {string} source */
+export function settle(source) {
+  shown.get(source)?.remove();
+  shown.delete(source);
+}
+
+/** @param {string} text */
+const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);

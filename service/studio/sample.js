@@ -1,0 +1,164 @@
+/** Sample: a grid of pictures, a seed each, that fills as the sliders move; and the walk between two of them. */
+
+import { keep, number, text } from "./address.js";
+import { call } from "./api.js";
+import { showCard } from "./card.js";
+import { CodePanel, jsonCall } from "./code.js";
+import { find, slider, tile } from "./dom.js";
+import { settle, tell } from "./notices.js";
+import { Pictures } from "./pictures.js";
+import { Walk } from "./walk.js";
+
+const SEEDS = 2 ** 32;
+const SLIDER_SEEDS = 1000; // that the slider reaches; the number beside it takes any
+
+/** @typedef {import("./card.js").Model} Model */
+
+export class Sampling {
+  /** @param {Model[]} models */
+  constructor(models) {
+    this.model = models.find((model) => model.card.name === text("generator", "")) ?? models[0];
+    this.truncation = slider("truncation", (value) => value.toFixed(2), () => this.update());
+    this.seedSlider = slider("seed", (value) => String(value), (value) => this.setSeed(value));
+    this.seed = Math.floor(number("seed", 1, SEEDS - 1));
+    /** @type {number[] | null} The ends of the walk; null: the first two pictures of the grid. */
+    this.ends = null;
+    this.code = new CodePanel(find("#sample-code"), ["Picture", "Walk"]);
+    this.walk = new Walk({ described: (ends, steps) => this.describeWalk(ends, steps) });
+    this.pictures = new Pictures((key, signal) => this.load(key, signal), {
+      parallel: 6,
+      kept: 400,
+      failed: (error) => {
+        tell("sample", error);
+        find("#grid-status").textContent = "";
+      },
+    });
+
+    this.truncation.set(number("truncation", 1, 1));
+    const count = /** @type {HTMLSelectElement} */ (find("#count"));
+    if (matchMedia("(max-width: 40rem)").matches) count.value = "9";
+    count.addEventListener("change", () => this.update());
+    const exact = /** @type {HTMLInputElement} */ (find("#seed-number"));
+    exact.addEventListener("input", () => exact.checkValidity() && exact.value !== "" && this.setSeed(exact.valueAsNumber));
+    find("#shuffle").addEventListener("click", () => this.setSeed(Math.floor(Math.random() * SLIDER_SEEDS)));
+    find("#walk-swap").addEventListener("click", () => {
+      this.ends = [...this.currentEnds].reverse();
+      this.startWalk(true);
+    });
+    this.choose(this.model);
+    this.setSeed(this.seed);
+  }
+
+  /** Show another generator. @param {Model} model */
+  choose(model) {
+    this.model = model;
+    this.ends = null;
+    showCard(find("#sample-card"), model);
+    const { width = 1, height = 1 } = model.card;
+    const view = /** @type {HTMLElement} */ (find("#sample"));
+    view.style.setProperty("--aspect", `${width} / ${height}`);
+    view.classList.toggle("tiny", width < 48);
+    keep({ generator: model.card.name });
+    if (this.seed !== undefined) this.update();
+  }
+
+  /** @param {number} seed */
+  setSeed(seed) {
+    this.seed = Math.min(Math.max(Math.floor(seed), 0), SEEDS - 1);
+    this.seedSlider.set(this.seed);
+    const exact = /** @type {HTMLInputElement} */ (find("#seed-number"));
+    if (document.activeElement !== exact || exact.valueAsNumber !== this.seed) exact.value = String(this.seed);
+    this.update();
+  }
+
+  get seeds() {
+    const count = Number(/** @type {HTMLSelectElement} */ (find("#count")).value);
+    return Array.from({ length: count }, (_, i) => (this.seed + i) % SEEDS);
+  }
+
+  get currentEnds() {
+    return this.ends ?? this.seeds.slice(0, 2);
+  }
+
+  /** Everything that follows from seed, truncation and count. */
+  update() {
+    keep({ seed: this.seed, truncation: this.truncation.get() });
+    this.layTiles();
+    this.fill();
+    this.startWalk(false);
+  }
+
+  layTiles() {
+    const grid = find("#grid");
+    const { seeds } = this;
+    while (grid.children.length > seeds.length) grid.lastElementChild?.remove();
+    seeds.forEach((seed, index) => {
+      if (index >= grid.children.length) {
+        const made = tile({ name: "picture", value: "", label: "" });
+        made.input.addEventListener("change", () => this.goTo(Number(made.input.value)));
+        grid.append(made.tile);
+      }
+      const label = grid.children[index];
+      const input = /** @type {HTMLInputElement} */ (find("input", label));
+      input.value = String(seed);
+      input.setAttribute("aria-label", `Seed ${seed}`);
+      input.checked = seed === this.ends?.[1];
+      find(".caption", label).textContent = String(seed);
+    });
+    find("#sample").style.setProperty("--columns", String(Math.ceil(Math.sqrt(seeds.length))));
+  }
+
+  fill() {
+    const tiles = [...find("#grid").children];
+    const { seeds } = this;
+    tiles.forEach((label) => label.classList.add("waiting"));
+    const report = () => {
+      const { missing, stopped } = this.pictures;
+      find("#grid-status").textContent = missing && !stopped ? `${missing} to come` : "";
+      if (!missing) settle("sample");
+    };
+    this.pictures.want(seeds.map((seed) => this.key(seed)), (url, index) => {
+      const image = /** @type {HTMLImageElement} */ (find("img", tiles[index]));
+      if (image.src !== url) image.src = url;
+      tiles[index].classList.remove("waiting");
+      report();
+    });
+  }
+
+  /** @param {number} seed */
+  key(seed) {
+    return JSON.stringify({ model: this.model.card.name, seed, truncation: this.truncation.get() });
+  }
+
+  /** @param {string} key @param {AbortSignal} signal */
+  async load(key, signal) {
+    return (await call("./v1/sample", { json: JSON.parse(key), signal })).blob();
+  }
+
+  /** Lead the walk from where it ended to another picture. @param {number} seed */
+  goTo(seed) {
+    this.ends = [this.currentEnds[this.ends ? 1 : 0], seed];
+    this.startWalk(true);
+  }
+
+  /** @param {boolean} goThere */
+  startWalk(goThere) {
+    const [from, to] = this.currentEnds;
+    const { card } = this.model;
+    const pixels = (card.width ?? 1) * (card.height ?? 1);
+    this.walk.between({ model: card.name, from, to, truncation: this.truncation.get(), pixels }, { goThere });
+    const seed = this.ends ? to : from;
+    const fields = { model: card.name, seed, ...this.truncated };
+    this.code.set("Picture", jsonCall("sample", { ...fields, format: "png" }, `${card.name}-${seed}.png`));
+  }
+
+  get truncated() {
+    return this.truncation.get() < 1 ? { truncation: this.truncation.get() } : {};
+  }
+
+  /** @param {import("./walk.js").Ends} ends @param {number} steps */
+  describeWalk({ model, from, to }, steps) {
+    const fields = { model, seeds: [from, to], steps, ...this.truncated, format: "webp" };
+    this.code.set("Walk", jsonCall("interpolate", fields, `${model}-${from}-${to}.webp`));
+  }
+}

@@ -1,0 +1,235 @@
+/** Stylize: a photo in every style at once, one style or a blend of two large beside it. */
+
+import { keep, number, text } from "./address.js";
+import { call, fileName } from "./api.js";
+import { showCard } from "./card.js";
+import { CodePanel, photoCall } from "./code.js";
+import { find, latest, make, percent, save, slider, tile } from "./dom.js";
+import { settle, tell } from "./notices.js";
+import { readPhoto } from "./photo.js";
+import { Pictures } from "./pictures.js";
+
+const PREVIEW_SIDE = 640; // pixels
+const SMALL_SIDE = 256; // pixels
+
+/** @typedef {import("./card.js").Model} Model */
+
+export class Stylizing {
+  /**
+   * @param {Model[]} models
+   * @param {{maxSide: number}} bounds
+   */
+  constructor(models, { maxSide }) {
+    this.maxSide = maxSide;
+    this.model = models.find((model) => model.card.name === text("stylizer", "")) ?? models[0];
+    /** @type {import("./photo.js").Photo | undefined} */
+    this.photo = undefined;
+    this.photos = 0;
+    this.style = "";
+    this.strength = slider("strength", percent, () => this.update());
+    this.keepColor = slider("keep-color", percent, () => this.update());
+    this.mix = slider("mix", percent, () => this.update());
+    this.second = /** @type {HTMLSelectElement} */ (find("#second"));
+    this.code = new CodePanel(find("#stylize-code"), ["Picture"]);
+    this.paint = latest(80, (error) => {
+      this.busy(false);
+      tell("stylize", error);
+    });
+    this.tiles = new Pictures((key, signal) => this.loadTile(key, signal), {
+      parallel: 2,
+      kept: 60,
+      failed: (error) => {
+        tell("styles", error);
+        find("#stylize-status").textContent = "";
+      },
+    });
+    this.strength.set(number("strength", 1, 1));
+    this.keepColor.set(number("keep_color", 0, 1));
+    this.mix.set(number("mix", 0.5, 1));
+    this.listen();
+    this.choose(this.model);
+  }
+
+  listen() {
+    const input = /** @type {HTMLInputElement} */ (find("#photo"));
+    input.addEventListener("change", () => {
+      if (input.files?.[0]) this.take(input.files[0]);
+      input.value = ""; // the same file may be chosen again
+    });
+    this.second.addEventListener("change", () => this.update());
+    find("#save-styled").addEventListener("click", () => this.download());
+  }
+
+  /** Show another stylizer. @param {Model} model */
+  async choose(model) {
+    this.model = model;
+    keep({ stylizer: model.card.name });
+    showCard(find("#stylize-card"), model);
+    const styles = model.card.styles ?? [];
+    const known = (/** @type {string} */ name) => styles.some((style) => style.name === name);
+    this.style = known(text("style", "")) ? text("style", "") : styles[0].name;
+    this.second.replaceChildren(
+      make("option", { value: "" }, "nothing"),
+      ...styles.map((style) => make("option", { value: style.name }, style.title)),
+    );
+    this.second.value = known(text("second", "")) ? text("second", "") : "";
+    find("#blend").hidden = styles.length < 2;
+    find("#styles").replaceChildren(
+      ...styles.map((style) => {
+        const caption = [style.artist, style.year].filter(Boolean).join(", ");
+        const label = `${style.title}, ${caption}`;
+        const made = tile({ name: "style", value: style.name, label, checked: style.name === this.style });
+        made.text.append(make("b", {}, style.title), make("small", {}, caption));
+        made.input.addEventListener("change", () => {
+          this.style = style.name;
+          this.update();
+        });
+        return made.tile;
+      }),
+    );
+    this.update();
+    if (this.photo) this.fill();
+    else await this.showPaintings(model);
+  }
+
+  /** Until there is a photo, the tiles show the paintings themselves. @param {Model} model */
+  async showPaintings(model) {
+    try {
+      const { card } = await (await call(`./v1/models/${model.card.name}`)).json();
+      if (this.photo || this.model !== model) return;
+      const images = find("#styles").querySelectorAll("img");
+      /** @type {import("./card.js").Style[]} */ (card.styles).forEach((style, index) => {
+        if (style.thumbnail) images[index].src = `data:image/jpeg;base64,${style.thumbnail}`;
+      });
+    } catch (error) {
+      tell("styles", error);
+    }
+  }
+
+  /** Take a photo, of which only the latest counts. @param {File} file */
+  async take(file) {
+    const turn = ++this.photos;
+    const photo = await readPhoto(file, { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide });
+    if (turn !== this.photos) return;
+    this.photo = photo;
+    find("#stylize").classList.add("has-photo");
+    find("#sides").style.setProperty("--aspect", String(photo.aspect));
+    this.show("#before", photo.preview);
+    find("#before").setAttribute("alt", `The photo ${photo.name}`);
+    find("#after").removeAttribute("src");
+    this.fill();
+    this.update();
+  }
+
+  /** The style, or the blend of two, as the service takes it. */
+  get blend() {
+    const share = this.mix.get();
+    const second = this.second.value;
+    if (!second || second === this.style || share === 0) return this.style;
+    return share === 1 ? second : `${this.style}:${round(1 - share)},${second}:${round(share)}`;
+  }
+
+  get fields() {
+    const strength = this.strength.get();
+    const keep_color = this.keepColor.get();
+    return { model: this.model.card.name, style: this.blend, ...(strength < 1 && { strength }), ...(keep_color > 0 && { keep_color }) };
+  }
+
+  /** Everything that follows from style, blend, strength and keep_color. */
+  update() {
+    const { fields } = this;
+    const second = this.second.value === this.style ? "" : this.second.value;
+    for (const option of this.second.options) option.disabled = option.value === this.style;
+    if (second !== this.second.value) this.second.value = second;
+    /** @type {HTMLInputElement} */ (find("#mix")).disabled = !second;
+    keep({ style: this.style, second: second || null, mix: second ? this.mix.get() : null, strength: this.strength.get(), keep_color: this.keepColor.get() });
+    const name = this.photo?.name ?? "photo.jpg";
+    this.code.set("Picture", photoCall(name, fields, `${name.replace(/\.[^.]*$/, "")}-${styleNames(fields.style)}.jpg`));
+    find("#after-caption").textContent = this.caption();
+    /** @type {HTMLButtonElement} */ (find("#save-styled")).disabled = !this.photo;
+    if (!this.photo) return;
+    const { preview } = this.photo;
+    this.busy(true);
+    this.paint(async (signal) => {
+      const painted = await (await this.ask(preview, fields, { signal, max_side: PREVIEW_SIDE })).blob();
+      this.show("#after", painted);
+      find("#after").setAttribute("alt", `The photo, ${this.caption()}`);
+      this.busy(false);
+      settle("stylize");
+    });
+  }
+
+  caption() {
+    const title = (/** @type {string} */ name) => this.model.card.styles?.find((style) => style.name === name)?.title ?? name;
+    const parts = this.blend.split(",").map((part) => part.split(":"));
+    if (parts.length === 1) return title(parts[0][0]);
+    return parts.map(([name, share]) => `${title(name)} ${percent(Number(share))}`).join(", ");
+  }
+
+  /** The photo in every style. */
+  fill() {
+    const tiles = [...find("#styles").children];
+    tiles.forEach((label) => label.classList.add("waiting"));
+    const keys = (this.model.card.styles ?? []).map((style) => JSON.stringify([this.photos, this.model.card.name, style.name]));
+    this.tiles.want(keys, (url, index) => {
+      find("img", tiles[index]).setAttribute("src", url);
+      tiles[index].classList.remove("waiting");
+      const { missing, stopped } = this.tiles;
+      find("#stylize-status").textContent = missing && !stopped ? `${missing} to come` : "";
+      if (!missing) settle("styles");
+    });
+  }
+
+  /** @param {string} key @param {AbortSignal} signal */
+  async loadTile(key, signal) {
+    const [, model, style] = JSON.parse(key);
+    if (!this.photo) throw new Error("there is no photo");
+    return (await this.ask(this.photo.small, { model, style }, { signal, max_side: SMALL_SIDE })).blob();
+  }
+
+  /**
+   * @param {Blob} image
+   * @param {Record<string, string | number>} fields
+   * @param {{signal?: AbortSignal, max_side: number, format?: string}} options
+   */
+  ask(image, fields, { signal, max_side, format = "jpeg" }) {
+    const form = new FormData();
+    form.append("image", image, this.photo?.name ?? "photo");
+    for (const [name, value] of Object.entries({ ...fields, max_side: Math.min(max_side, this.maxSide), format })) form.append(name, String(value));
+    return call("./v1/stylize", { form, signal });
+  }
+
+  /** The whole photo, as large as the service takes it. */
+  async download() {
+    if (!this.photo) return;
+    const status = find("#stylize-status");
+    const format = /** @type {HTMLSelectElement} */ (find("#save-format")).value;
+    status.textContent = "Making the download";
+    try {
+      const response = await this.ask(this.photo.file, this.fields, { max_side: this.maxSide, format });
+      save(await response.blob(), fileName(response));
+      settle("download");
+    } catch (error) {
+      tell("download", error);
+    }
+    status.textContent = "";
+  }
+
+  /** @param {string} selector @param {Blob} blob */
+  show(selector, blob) {
+    const image = /** @type {HTMLImageElement} */ (find(selector));
+    if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(blob);
+  }
+
+  /** @param {boolean} busy */
+  busy(busy) {
+    find("#after").closest("figure")?.setAttribute("aria-busy", String(busy));
+  }
+}
+
+/** @param {number} share */
+const round = (share) => Number(share.toFixed(2));
+
+/** A blend as part of a file's name. @param {string} blend */
+const styleNames = (blend) => blend.replace(/:[\d.]+/g, "").replaceAll(",", "-");

@@ -1,0 +1,119 @@
+"""The real service's studio in a headless Chromium."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as BrowserError
+
+from tests.service.running import Running
+from tests.service.studio.browser import own_browser
+
+PATIENCE_MS = 30_000  # generous: the machine may be busy with a training
+DESKTOP = {"width": 1360, "height": 860}
+PHONE = {"width": 390, "height": 844}
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+# Of each module: Playwright keeps an event loop in this thread, which other tests' asyncio.run would refuse.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            launched = playwright.chromium.launch(executable_path=own_browser())
+        except BrowserError as error:
+            pytest.skip(f"no Chromium starts here (Debian: apt-get install chromium): {error.message.splitlines()[0]}")
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Studio:
+    """An opened page, and what it asked for and complained of."""
+
+    page: Page
+    url: str
+    requests: list[str] = field(default_factory=list)
+    aborted: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfailed", lambda request: self.aborted.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
+
+    def open(self, query: str = "") -> "Studio":
+        self.page.goto(f"{self.url}/{query}")
+        expect(self.page.locator("#loading")).to_have_count(0)
+        return self
+
+    def set_slider(self, name: str, value: float) -> None:
+        """As a hand does: through values in between, each an input event."""
+        self.page.locator(f"#{name}").evaluate(
+            """(input, end) => {
+                const start = input.valueAsNumber;
+                for (let i = 1; i <= 5; i++) {
+                    input.value = i < 5 ? start + (end - start) * i / 5 : end;
+                    input.dispatchEvent(new Event("input", {bubbles: true}));
+                }
+            }""",
+            value,
+        )
+
+    def tiles(self) -> Locator:
+        return self.page.locator("#grid .tile")
+
+    def wait_for_pictures(self) -> None:
+        expect(self.page.locator("#grid .waiting")).to_have_count(0)
+
+    def pixels(self, shown: Locator) -> np.ndarray:
+        """What an image or a canvas shows, [h, w, 3]."""
+        width, height, rgba = shown.evaluate(
+            """async (shown) => {
+                await shown.decode?.();
+                const canvas = new OffscreenCanvas(shown.naturalWidth ?? shown.width, shown.naturalHeight ?? shown.height);
+                const context = canvas.getContext("2d");
+                context.drawImage(shown, 0, 0);
+                return [canvas.width, canvas.height, [...context.getImageData(0, 0, canvas.width, canvas.height).data]];
+            }"""
+        )
+        return np.array(rgba, np.uint8).reshape(height, width, 4)[..., :3]
+
+    def tile(self, index: int) -> np.ndarray:
+        """What a tile of the grid shows."""
+        return self.pixels(self.tiles().nth(index).locator("img"))
+
+    def walk_picture(self) -> np.ndarray:
+        return self.pixels(self.page.locator("#walk-picture"))
+
+
+Open = Callable[..., Studio]
+
+
+@pytest.fixture
+def open_studio(browser: Browser, service: Running) -> Iterator[Open]:
+    """Open the studio: of the session's service, or of another."""
+    contexts: list[BrowserContext] = []
+
+    def opened(query: str = "", *, url: str = service.url, **options: Any) -> Studio:
+        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        context.set_default_timeout(PATIENCE_MS)
+        contexts.append(context)
+        return Studio(context.new_page(), url).open(query)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def sampled(client: httpx.Client, **body: object) -> np.ndarray:
+    """What the API samples, [n, h, w, c]."""
+    response = client.post("/v1/sample", json={**body, "format": "npy"}).raise_for_status()
+    return np.load(io.BytesIO(response.content))

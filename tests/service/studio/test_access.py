@@ -1,0 +1,145 @@
+"""For everyone: axe's rules, the keyboard alone, narrow screens, dark and light; and the page's own policy."""
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.service.conftest import image_bytes
+from tests.service.studio.conftest import DESKTOP, PHONE, Open, Studio, sampled
+
+NARROW = {"width": 320, "height": 640}
+
+
+def with_photo(studio: Studio) -> Studio:
+    photo = image_bytes(Image.new("RGB", (90, 60), "teal"))
+    studio.page.set_input_files("#photo", {"name": "photo.png", "mimeType": "image/png", "buffer": photo})
+    expect(studio.page.locator("#styles .waiting")).to_have_count(0)
+    expect(studio.page.locator("#stylize [aria-busy=true]")).to_have_count(0)
+    return studio
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("view", ["sample", "stylize", "stylize with a photo"])
+def test_axe_finds_nothing(open_studio: Open, view: str, colours: str, viewport: dict[str, int]) -> None:
+    options = {"color_scheme": colours, "viewport": viewport, "reduced_motion": "reduce"}
+    studio = open_studio(f"?view={view.split()[0]}", **options)
+    studio.wait_for_pictures()
+    if "photo" in view:
+        with_photo(studio)
+    studio.page.locator("details").evaluate_all("(all) => all.forEach((one) => one.open = true)")
+    found: list[dict[str, Any]] = Axe().run(studio.page).response["violations"]
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+
+@pytest.mark.parametrize("view", ["sample", "stylize"])
+@pytest.mark.parametrize("viewport", [PHONE, NARROW])
+def test_nothing_is_wider_than_a_phone(open_studio: Open, viewport: dict[str, int], view: str) -> None:
+    studio = open_studio(f"?view={view}", viewport=viewport, has_touch=True, is_mobile=True)
+    if view == "stylize":
+        with_photo(studio)
+    width = studio.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"]
+    heights = studio.page.locator("button:visible, select:visible, .button:visible").evaluate_all(
+        "(all) => Object.fromEntries(all.map((one) => [one.id || one.textContent, one.getBoundingClientRect().height]))"
+    )
+    assert {name: height for name, height in heights.items() if height < 40} == {}  # fingers are wide
+
+
+def test_the_keyboard_alone_reaches_and_does_everything(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7", reduced_motion="reduce")
+    studio.wait_for_pictures()
+    keyboard = studio.page.keyboard
+
+    def focused() -> str:
+        found: str = studio.page.evaluate(
+            "() => { const e = document.activeElement; return e.id || e.name || e.className || e.tagName }"
+        )
+        return found
+
+    keyboard.press("Tab")
+    assert focused() == "skip"
+    reached = []
+    for _ in range(60):
+        keyboard.press("Tab")
+        if focused() in ("skip", "BODY"):  # once around
+            break
+        reached.append(focused())
+        outline = studio.page.evaluate(
+            """() => {
+                const e = document.activeElement;
+                const shown = [e, e.closest("label"), e.parentElement?.querySelector(".frame")].filter(Boolean);
+                return shown.some((one) => getComputedStyle(one).outlineStyle !== "none");
+            }"""
+        )
+        assert outline, f"the focus on {reached[-1]} is not seen"
+        if reached[-1] == "picture":  # the grid is one stop; arrows choose within it
+            keyboard.press("ArrowRight")
+            expect(studio.page.get_by_role("img", name="The picture 100% of the way from seed 7 to seed 8")).to_be_visible()
+            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=8)[0])
+        if reached[-1] == "walk-position":
+            keyboard.press("Home")
+            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=7)[0])
+        if reached[-1] == "truncation":
+            keyboard.press("ArrowLeft")
+            expect(studio.page.locator("output[for=truncation]")).to_have_text("0.95")
+            keyboard.press("ArrowRight")
+        if reached[-1] == "sample-code-language":
+            keyboard.press("ArrowRight")
+            expect(studio.page.locator("#sample-code code")).to_contain_text("import ganvas")
+    wanted = {
+        "seed", "seed-number", "shuffle", "truncation", "picture", "count", "walk-position", "walk-play", "walk-swap",
+        "save-png", "save-webp", "save-gif", "sample-code-language", "sample-code-subject",
+    }  # fmt: skip
+    assert wanted <= {*reached}
+    assert reached.count("picture") == 1
+
+
+def test_the_skip_link_leads_past_the_header(open_studio: Open) -> None:
+    studio = open_studio()
+    studio.page.keyboard.press("Tab")
+    studio.page.keyboard.press("Enter")
+    assert studio.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_a_reader_hears_what_things_are(open_studio: Open) -> None:
+    studio = with_photo(open_studio("?view=stylize"))
+    page = studio.page
+    expect(page.get_by_role("radiogroup", name="Styles").get_by_role("radio")).to_have_count(3)
+    expect(page.get_by_role("slider", name="Strength")).to_have_attribute("aria-valuetext", "100%")
+    expect(page.get_by_role("img", name="The photo photo.png")).to_be_visible()
+    expect(page.get_by_role("img", name="The photo, Night")).to_be_visible()
+    page.get_by_role("navigation", name="Studio").get_by_role("link", name="Sample").click()
+    expect(page.get_by_role("radiogroup", name="Pictures").get_by_role("radio", name="Seed 1", exact=True)).to_be_visible()
+    expect(page.get_by_role("complementary", name="Model card").get_by_text("Apache-2.0")).to_be_visible()
+
+
+def test_the_page_may_load_its_own_files_only(client: httpx.Client) -> None:
+    for path in ("/", "/studio/main.js", "/studio/studio.css"):
+        response = client.get(path)
+        policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_script_from_elsewhere_does_not_run(open_studio: Open) -> None:
+    studio = open_studio()
+    studio.page.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'window.foreign = 1'; document.body.append(s) }"
+    )
+    assert studio.page.evaluate("window.foreign") is None
+    assert any("Content Security Policy" in complaint for complaint in studio.complaints)
+
+
+def test_files_come_from_the_studio_folder_only(client: httpx.Client) -> None:
+    for path in ("/studio/%2e%2e/catalogue.py", "/studio/..%2fcatalogue.py", "/studio/nope.js", "/studio/"):
+        assert client.get(path).status_code == 404
+    first = client.get("/studio/main.js")
+    again = client.get("/studio/main.js", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304

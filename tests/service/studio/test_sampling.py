@@ -1,0 +1,204 @@
+"""Sample: the grid, the sliders, the walk, and the code to copy; each picture is the one that the API makes."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+import ganvas
+from tests.service.conftest import pixels
+from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
+from tests.service.running import running
+from tests.service.studio.conftest import Open, Studio, sampled
+
+STEPS = 40  # of the studio's walk
+
+
+def walked(client: httpx.Client, seeds: list[int], truncation: float = 1) -> np.ndarray:
+    body = {"seeds": seeds, "steps": STEPS, "loop": False, "truncation": truncation, "format": "npy"}
+    return np.load(io.BytesIO(client.post("/v1/interpolate", json=body).raise_for_status().content))
+
+
+def wait_for_walk(studio: Studio, start: int, end: int) -> None:
+    expect(studio.page.locator("#walk-from")).to_have_attribute("aria-label", f"Seed {start}")
+    expect(studio.page.locator("#walk-to")).to_have_attribute("aria-label", f"Seed {end}")
+
+
+def test_the_grid_fills_with_what_the_api_makes(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7")
+    expect(studio.tiles()).to_have_count(16)
+    studio.wait_for_pictures()
+    for index in (0, 5, 15):
+        np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=7 + index)[0])
+    assert studio.complaints == []
+    assert all(url.startswith((studio.url, "blob:", "data:")) for url in studio.requests)
+
+
+def test_sliders_move_the_pictures(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7")
+    studio.set_slider("seed", 107)
+    studio.set_slider("truncation", 0.4)
+    expect(studio.page.locator("#seed-number")).to_have_value("107")
+    studio.wait_for_pictures()
+    np.testing.assert_array_equal(studio.tile(3)[..., :1], sampled(client, seed=110, truncation=0.4)[0])
+    assert studio.complaints == []
+
+
+def test_any_seed_by_number_and_another_by_shuffle(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio()
+    studio.page.fill("#seed-number", str(2**32 - 1))
+    studio.wait_for_pictures()
+    for index, seed in enumerate((2**32 - 1, 0)):  # after the last comes the first
+        np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=seed)[0])
+    studio.page.get_by_role("button", name="Shuffle").click()
+    expect(studio.page.locator("#seed-number")).not_to_have_value(str(2**32 - 1))
+
+
+def test_how_many(open_studio: Open) -> None:
+    studio = open_studio()
+    studio.page.get_by_label("Show").select_option("36")
+    expect(studio.tiles()).to_have_count(36)
+    studio.wait_for_pictures()
+    studio.page.get_by_label("Show").select_option("9")
+    expect(studio.tiles()).to_have_count(9)
+
+
+def test_a_walk_between_two_pictures(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7", reduced_motion="reduce")
+    wait_for_walk(studio, 7, 8)
+    studio.tiles().nth(1).click()
+    wait_for_walk(studio, 7, 8)
+    studio.tiles().nth(4).click()
+    wait_for_walk(studio, 8, 11)  # from where the last one led
+    frames = walked(client, [8, 11])
+    np.testing.assert_array_equal(studio.walk_picture()[..., :1], frames[-1])  # shown at its end, without motion
+    for share in (0, 25, 100):
+        studio.set_slider("walk-position", share)
+        np.testing.assert_array_equal(studio.walk_picture()[..., :1], frames[share * STEPS // 100])
+    expect(studio.page.locator("#walk-picture")).to_have_attribute(
+        "aria-label", "The picture 100% of the way from seed 8 to seed 11"
+    )
+    studio.page.get_by_role("button", name="Swap").click()
+    wait_for_walk(studio, 11, 8)
+
+
+def test_a_walk_plays_until_it_is_stopped(open_studio: Open) -> None:
+    studio = open_studio("?seed=7")
+    wait_for_walk(studio, 7, 8)
+    studio.page.get_by_role("button", name="Play").click()
+    position = studio.page.locator("#walk-position")
+    expect(position).not_to_have_value("0")
+    studio.page.get_by_role("button", name="Pause").click()
+    stopped = position.input_value()
+    studio.page.wait_for_timeout(200)
+    assert position.input_value() == stopped
+
+
+@pytest.mark.parametrize(("format_", "media"), [("WebP", "webp"), ("GIF", "gif")])
+def test_an_animation_to_keep(open_studio: Open, client: httpx.Client, format_: str, media: str) -> None:
+    studio = open_studio("?seed=7&truncation=0.5")
+    wait_for_walk(studio, 7, 8)
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("button", name=format_, exact=True).click()
+    assert download.value.suggested_filename == f"digits-7-8.{media}"
+    body = {"seeds": [7, 8], "steps": STEPS, "truncation": 0.5, "format": media}
+    assert Path(download.value.path()).read_bytes() == client.post("/v1/interpolate", json=body).content
+
+
+def test_a_picture_to_keep(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7")
+    wait_for_walk(studio, 7, 8)
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("button", name="PNG").click()
+    assert download.value.suggested_filename == "digits-7.png"
+    kept = pixels(Path(download.value.path()).read_bytes())
+    np.testing.assert_array_equal(kept[..., 0], sampled(client, seed=7)[0, :, :, 0])
+
+
+def code_of(page: Page, panel: str, *choices: str) -> str:
+    for choice in choices:
+        page.locator(f"#{panel}").get_by_label(choice, exact=True).check()
+    return page.locator(f"#{panel} code").inner_text()
+
+
+@pytest.mark.parametrize("subject", ["Picture", "Walk"])
+def test_the_curl_that_it_shows_makes_the_same(open_studio: Open, client: httpx.Client, subject: str, tmp_path: Path) -> None:
+    studio = open_studio("?seed=7&truncation=0.5")
+    subprocess.run(code_of(studio.page, "sample-code", subject), shell=True, cwd=tmp_path, check=True, timeout=60)
+    (made,) = tmp_path.iterdir()
+    if subject == "Picture":
+        assert made.name == "digits-7.png"
+        np.testing.assert_array_equal(pixels(made.read_bytes()), sampled(client, seed=7, truncation=0.5)[0, :, :, 0])
+    else:
+        assert made.name == "digits-7-8.webp"
+        body = {"seeds": [7, 8], "steps": STEPS, "truncation": 0.5}
+        assert made.read_bytes() == client.post("/v1/interpolate", json=body).content
+
+
+@pytest.mark.parametrize("subject", ["Picture", "Walk"])
+def test_the_python_that_it_shows_makes_the_same(open_studio: Open, subject: str, tmp_path: Path) -> None:
+    studio = open_studio("?seed=7")
+    curl = code_of(studio.page, "sample-code", subject, "curl")
+    subprocess.run(curl, shell=True, cwd=tmp_path, check=True, timeout=60)
+    (made,) = tmp_path.iterdir()
+    expected = made.read_bytes()
+    made.unlink()
+    python = code_of(studio.page, "sample-code", "Python")
+    compile(python, "the studio's", "exec")
+    if not hasattr(ganvas, "Client"):
+        pytest.skip("this checkout has no client")
+    subprocess.run([sys.executable, "-c", python], cwd=tmp_path, check=True, timeout=60)
+    assert made.read_bytes() == expected
+
+
+def test_copying(open_studio: Open) -> None:
+    studio = open_studio("?seed=7")
+    studio.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = studio.page.locator("#sample-code")
+    panel.get_by_role("button", name="Copy").click()
+    expect(panel.get_by_role("status")).to_have_text("Copied")
+    assert studio.page.evaluate("navigator.clipboard.readText()") == panel.locator("code").inner_text()
+
+
+def test_what_is_chosen_is_in_the_address(open_studio: Open) -> None:
+    studio = open_studio()
+    studio.set_slider("seed", 42)
+    studio.set_slider("truncation", 0.7)
+    studio.page.wait_for_url("**/*seed=42*")
+    studio.page.reload()
+    expect(studio.page.locator("#seed")).to_have_value("42")
+    expect(studio.page.locator("#truncation")).to_have_value("0.7")
+
+
+def test_a_slider_that_moves_on_gives_up_what_it_asked_for(open_studio: Open, tmp_path: Path) -> None:
+    save(slow_generator_model(0.1), tmp_path / "slow.onnx", generator_card("slow"))
+    with running(tmp_path, tmp_path / "log", max_batch=1) as service, httpx.Client(base_url=service.url) as client:
+        studio = open_studio("?seed=1", url=service.url)
+        for seed in (100, 200, 300):
+            studio.set_slider("seed", seed)
+        studio.wait_for_pictures()
+        assert len(studio.aborted) > 5
+        assert all("/v1/" in url for url in studio.aborted)
+        np.testing.assert_array_equal(studio.tile(0)[..., :1], sampled(client, seed=300)[0])
+        assert studio.page.locator(".notice").count() == 0
+
+
+def test_several_generators_and_no_stylizer(open_studio: Open, tmp_path: Path) -> None:
+    save(generator_model(), tmp_path / "digits.onnx", generator_card(title="Digits"))
+    save(generator_model(side=16, channels=3), tmp_path / "heads.onnx",
+         generator_card("heads", title="Heads", height=16, width=16, channels=3))  # fmt: skip
+    with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        studio = open_studio("?seed=3", url=service.url)
+        expect(studio.page.locator("#views")).to_be_hidden()
+        expect(studio.page.locator("#sample-card h2")).to_have_text("Digits")
+        studio.page.get_by_label("Heads").check()
+        expect(studio.page.locator("#sample-card h2")).to_have_text("Heads")
+        studio.wait_for_pictures()
+        expect(studio.page.locator("#walk-picture")).to_have_attribute("width", "16")
+        np.testing.assert_array_equal(studio.tile(2), sampled(client, model="heads", seed=5)[0])
+        assert studio.complaints == []

@@ -1,0 +1,236 @@
+"""Stylize: a photo in every style, strength, colours, blends, before and after, and what is said when it goes wrong."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+import ganvas
+from tests.service.conftest import image_bytes
+from tests.service.onnx_models import (
+    STYLE_OFFSETS,
+    generator_card,
+    generator_model,
+    save,
+    styled,
+    stylizer_card,
+    stylizer_model,
+)  # fmt: skip
+from tests.service.running import running
+from tests.service.studio.conftest import Open, Studio
+
+LOSSY = 6  # grey levels that two JPEGs, one after the other, may be off in the mean
+
+
+@pytest.fixture
+def smooth() -> np.ndarray:
+    """A photo that survives a JPEG, and neither black nor white in any style: [40, 60, 3]."""
+    y, x = np.mgrid[0:40, 0:60]
+    return np.stack([110 + x // 2, 110 + y // 2, 150 - x // 2], axis=2).astype(np.uint8)
+
+
+def load(studio: Studio, photo: np.ndarray, name: str = "my photo.png") -> None:
+    studio.page.set_input_files(
+        "#photo", {"name": name, "mimeType": "image/png", "buffer": image_bytes(Image.fromarray(photo))}
+    )
+    wait_until_painted(studio)
+
+
+def wait_until_painted(studio: Studio) -> None:
+    expect(studio.page.locator("#styles .waiting")).to_have_count(0)
+    expect(studio.page.locator("#stylize [aria-busy=true]")).to_have_count(0)
+    expect(studio.page.locator("#after")).to_have_attribute("src", re.compile("^blob:"))
+
+
+def after(studio: Studio, photo: np.ndarray, expected: np.ndarray) -> None:
+    """Hold what is shown against what the model makes of the photo."""
+    shown = studio.pixels(studio.page.locator("#after"))
+    assert shown.shape == photo.shape
+    assert np.abs(shown.astype(int) - expected).mean() < LOSSY
+
+
+def weights(**shares: float) -> np.ndarray:
+    return np.array([shares.get(name, 0) for name in STYLE_OFFSETS], np.float32)
+
+
+def test_a_photo_in_every_style(open_studio: Open, smooth: np.ndarray) -> None:
+    studio = open_studio("?view=stylize")
+    expect(studio.page.locator("#invitation")).to_be_visible()
+    expect(studio.page.locator("#styles img[src^='data:']")).to_have_count(3)  # the paintings themselves
+    load(studio, smooth)
+    expect(studio.page.locator("#invitation")).to_be_hidden()
+    for index, name in enumerate(STYLE_OFFSETS):
+        tile = studio.pixels(studio.page.locator("#styles img").nth(index))
+        assert np.abs(tile.astype(int) - styled(smooth, weights(**{name: 1}), 1, 0)).mean() < LOSSY
+    np.testing.assert_allclose(studio.pixels(studio.page.locator("#before")), smooth, atol=30)
+    after(studio, smooth, styled(smooth, weights(night=1), 1, 0))
+    assert studio.complaints == []
+    assert all(url.startswith((studio.url, "blob:", "data:")) for url in studio.requests)
+
+
+def test_style_strength_and_colour(open_studio: Open, smooth: np.ndarray) -> None:
+    studio = open_studio("?view=stylize")
+    load(studio, smooth)
+    studio.page.locator("#styles").get_by_label("Wave").check()
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(wave=1), 1, 0))
+    expect(studio.page.locator("#after-caption")).to_have_text("Wave")
+    studio.set_slider("strength", 0.5)
+    studio.set_slider("keep-color", 1)
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(wave=1), 0.5, 1))
+    studio.set_slider("strength", 0)
+    wait_until_painted(studio)
+    after(studio, smooth, smooth)
+
+
+def test_a_blend_of_two(open_studio: Open, smooth: np.ndarray) -> None:
+    studio = open_studio("?view=stylize")
+    load(studio, smooth)
+    expect(studio.page.locator("#mix")).to_be_disabled()
+    studio.page.get_by_label("Blend with").select_option("Scream")
+    studio.set_slider("mix", 0.3)
+    expect(studio.page.locator("#after-caption")).to_have_text("Night 70%, Scream 30%")
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(night=0.7, scream=0.3), 1, 0))
+    studio.set_slider("mix", 1)
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(scream=1), 1, 0))
+    studio.page.locator("#styles").get_by_label("Scream").check()  # no blend with itself
+    expect(studio.page.get_by_label("Blend with")).to_have_value("")
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "png"])
+def test_the_download_is_of_the_photo_itself(
+    open_studio: Open, client: httpx.Client, smooth: np.ndarray, image_format: str
+) -> None:
+    studio = open_studio("?view=stylize&style=wave&strength=0.8")
+    large = smooth.repeat(5, 0).repeat(5, 1)
+    load(studio, large)
+    studio.page.locator("#save-format").select_option(image_format)
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("button", name="Download").click()
+    suffix = {"jpeg": "jpg", "png": "png"}[image_format]
+    assert download.value.suggested_filename == f"my-photo-painters.{suffix}"
+    form = {"style": "wave", "strength": 0.8, "max_side": 256, "format": image_format}
+    expected = client.post("/v1/stylize", data=form, files={"image": image_bytes(Image.fromarray(large))})
+    assert Path(download.value.path()).read_bytes() == expected.content
+
+
+def test_the_code_that_it_shows_makes_the_same(
+    open_studio: Open, client: httpx.Client, smooth: np.ndarray, tmp_path: Path
+) -> None:
+    studio = open_studio("?view=stylize&style=wave&second=night&mix=0.25&strength=0.8&keep_color=0.5")
+    name = 'it\'s a; "photo", mine.png'
+    load(studio, smooth, name)
+    (tmp_path / name).write_bytes(image_bytes(Image.fromarray(smooth)))
+    code = studio.page.locator("#stylize-code code")
+    subprocess.run(code.inner_text(), shell=True, cwd=tmp_path, check=True, timeout=60)
+    made = tmp_path / 'it\'s a; "photo", mine-wave-night.jpg'
+    form = {"style": "wave:0.75,night:0.25", "strength": 0.8, "keep_color": 0.5}
+    expected = client.post("/v1/stylize", data=form, files={"image": image_bytes(Image.fromarray(smooth))}).content
+    assert made.read_bytes() == expected
+    made.unlink()
+    studio.page.locator("#stylize-code").get_by_label("Python").check()
+    python = code.inner_text()
+    compile(python, "the studio's", "exec")
+    if not hasattr(ganvas, "Client"):
+        pytest.skip("this checkout has no client")
+    subprocess.run([sys.executable, "-c", python], cwd=tmp_path, check=True, timeout=60)
+    assert made.read_bytes() == expected
+
+
+def test_a_dropped_photo_from_the_other_view(open_studio: Open, smooth: np.ndarray) -> None:
+    studio = open_studio()
+    expect(studio.page.locator("#sample")).to_be_visible()
+    data = [*image_bytes(Image.fromarray(smooth))]
+    studio.page.evaluate(
+        """(bytes) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+            document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        data,
+    )
+    expect(studio.page.locator("#stylize")).to_be_visible()
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(night=1), 1, 0))
+
+
+def test_a_photo_is_turned_as_its_exif_says(open_studio: Open, smooth: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    data = image_bytes(Image.fromarray(smooth), "jpeg", exif=exif, quality=95)
+    studio = open_studio("?view=stylize")
+    studio.page.set_input_files("#photo", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": data})
+    wait_until_painted(studio)
+    turned = np.rot90(smooth, -1)
+    after(studio, turned, styled(turned, weights(night=1), 1, 0))
+
+
+def test_an_error_is_said_in_words_and_goes_away(open_studio: Open, smooth: np.ndarray) -> None:
+    studio = open_studio("?view=stylize")
+    studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+    alert = studio.page.get_by_role("alert")
+    told = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP picture")
+    expect(told.first).to_contain_text("Unsupported media type")
+    answered: list[str] = []
+    studio.page.on("response", lambda response: answered.append(response.headers.get("x-request-id", "")))
+    studio.set_slider("strength", 0.5)
+    expect(told.filter(has_text="Request").last).to_be_visible()
+    studio.page.wait_for_function("() => document.querySelectorAll('.notice code').length > 0")
+    studio.page.wait_for_timeout(500)
+    shown = alert.locator("code").all_inner_texts()
+    assert {*answered} & {*shown}
+    load(studio, smooth)
+    expect(told).to_have_count(0)
+
+
+def test_a_service_that_went_away(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+    with running(models_folder, tmp_path) as service:
+        studio = open_studio(url=service.url)
+        studio.wait_for_pictures()
+        service.stop()
+        studio.set_slider("seed", 500)
+        expect(studio.page.get_by_role("alert")).to_contain_text("The service does not answer. Does it still run?")
+
+
+def test_what_the_service_refused_to_load(open_studio: Open) -> None:
+    studio = open_studio()
+    notice = studio.page.locator(".notice", has_text="broken.onnx is not served")
+    expect(notice).to_contain_text("onnxruntime cannot read it")
+    notice.get_by_role("button", name="Dismiss").click()
+    expect(notice).to_have_count(0)
+
+
+def test_no_model_at_all(open_studio: Open, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with running(tmp_path / "empty", tmp_path / "log") as service:
+        studio = open_studio(url=service.url)
+        expect(studio.page.get_by_role("heading", name="No model is served")).to_be_visible()
+        for hidden in ("#views", "#sample", "#stylize"):
+            expect(studio.page.locator(hidden)).to_be_hidden()
+        assert studio.complaints == []
+
+
+def test_several_stylizers_one_of_one_style(open_studio: Open, tmp_path: Path, smooth: np.ndarray) -> None:
+    save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card(title="Painters"))
+    save(stylizer_model(1), tmp_path / "single.onnx", stylizer_card("single", ("night",), title="Single"))
+    save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    with running(tmp_path, tmp_path / "log") as service:
+        studio = open_studio("?view=stylize", url=service.url)
+        load(studio, smooth)
+        studio.page.get_by_label("Single").check()
+        expect(studio.page.locator("#styles .tile")).to_have_count(1)
+        expect(studio.page.locator("#blend")).to_be_hidden()
+        wait_until_painted(studio)
+        after(studio, smooth, styled(smooth, np.ones(1, np.float32), 1, 0))
+        studio.page.get_by_role("link", name="Sample").click()
+        studio.wait_for_pictures()
+        assert studio.complaints == []
