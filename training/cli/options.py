@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from training.config import Features, GanConfig, StyleConfig, change, load_config
+from training.config import Features, change, load_config
 from training.data.images import Pictures
 from training.errors import ConfigError, RunError
 from training.run import GanPlan, Run, StylePlan, refuse_existing
@@ -74,7 +74,7 @@ def run_to_go_on(
 
 def _refuse_changed(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
     """Refuse values that a run did not begin with; what they leave open was decided then."""
-    begun: GanConfig | StyleConfig = run.plan.config
+    begun: Any = run.plan.config  # GanConfig or StyleConfig; load_config and change give back the same
     chosen = load_config(config, type(begun), changes) if config else change(begun, changes, "--set")
     open_values = (None, "auto")
     changed = sorted(
