@@ -1,5 +1,7 @@
 /** The public API of the service, as any other caller has it. */
 
+import { askForKey, keyHeaders } from "./keys.js";
+
 const PATIENCE = 4; // times that a full queue is asked again
 
 /** What went wrong, in the service's words. */
@@ -28,15 +30,17 @@ export class Problem extends Error {
 export async function call(path, { json, form, signal } = {}) {
   const requestId = newId();
   /** @type {Record<string, string>} */
-  const headers = { "X-Request-ID": requestId };
-  if (json) headers["Content-Type"] = "application/json";
-  const init = { method: json || form ? "POST" : "GET", headers, body: json ? JSON.stringify(json) : form, signal };
+  const named = { "X-Request-ID": requestId };
+  if (json) named["Content-Type"] = "application/json";
+  const init = { method: json || form ? "POST" : "GET", body: json ? JSON.stringify(json) : form, signal };
   for (let attempt = 1; ; attempt++) {
-    const response = await fetch(path, init).catch((error) => {
+    const headers = { ...named, ...keyHeaders() };
+    const response = await fetch(path, { ...init, headers }).catch((error) => {
       if (signal?.aborted) throw error;
       throw new Problem({ title: "No answer", detail: "The service does not answer. Does it still run?" }, requestId);
     });
     if (response.ok) return response;
+    if (response.status === 401 && (await askForKey(headers))) continue;
     if ((response.status !== 429 && response.status !== 503) || attempt > PATIENCE) throw await problemOf(response, requestId);
     await pause(Math.min(Number(response.headers.get("Retry-After")) || 1, 10) * 1000 * (0.5 + Math.random()), signal);
   }

@@ -1,6 +1,7 @@
 /** "Copy as curl / Python": what is on the page, as a command that makes it again. */
 
 import { make } from "./dom.js";
+import { keyHeaders } from "./keys.js";
 
 /** @typedef {Record<string, string | number | boolean | number[]>} Fields */
 /** @typedef {{curl: string, python: string}} Snippets */
@@ -19,6 +20,7 @@ export function jsonCall(route, fields, file) {
   return {
     curl: [
       `curl -sS ${base}/v1/${route}`,
+      ...key(),
       `-H 'Content-Type: application/json'`,
       `-d ${quoted(JSON.stringify(fields))}`,
       `-o ${quoted(file)}`,
@@ -39,10 +41,13 @@ export function photoCall(photo, fields, file) {
   // Within -F, curl takes a name in double quotes as it is, commas and semicolons included.
   const source = /[,;"\\]/.test(photo) ? `"${photo.replace(/["\\]/g, "\\$&")}"` : photo;
   return {
-    curl: [`curl -sS ${base}/v1/stylize`, `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
+    curl: [`curl -sS ${base}/v1/stylize`, ...key(), `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
     python: python("stylize", [JSON.stringify(photo), ...named(fields)], file),
   };
 }
+
+/** The key is named, not shown; `ganvas.Client` reads the same variable. */
+const key = () => (keyHeaders().Authorization ? [`-H "Authorization: Bearer $GANVAS_API_KEY"`] : []);
 
 /** @param {string} method @param {string[]} given @param {string} file */
 function python(method, given, file) {

@@ -35,8 +35,11 @@ function chooser(view, models, studio) {
       const { name, title } = model.card;
       const input = make("input", { type: "radio", name: `${view}-model`, value: name, checked: model === studio.model });
       input.addEventListener("change", () => studio.choose(model));
-      const preview = make("img", { src: `./v1/models/${name}/preview.png`, alt: "", width: 44, height: 44, loading: "lazy" });
-      preview.addEventListener("error", () => preview.remove()); // a stylizer without thumbnails
+      const preview = make("img", { alt: "", width: 44, height: 44 });
+      call(`./v1/models/${name}/preview.png`)
+        .then((response) => response.blob())
+        .then((blob) => preview.setAttribute("src", URL.createObjectURL(blob)))
+        .catch(() => preview.remove()); // a stylizer without thumbnails
       return make("label", { class: "choice" }, input, preview, make("span", {}, title));
     }),
   );

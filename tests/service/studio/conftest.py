@@ -49,9 +49,9 @@ class Studio:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
 
-    def open(self, query: str = "") -> "Studio":
+    def open(self, query: str = "", *, locked: bool = False) -> "Studio":
         self.page.goto(f"{self.url}/{query}")
-        expect(self.page.locator("#loading")).to_have_count(0)
+        expect(self.page.locator("#key-dialog" if locked else "#loading")).to_have_count(1 if locked else 0)
         return self
 
     def set_slider(self, name: str, value: float) -> None:
@@ -102,11 +102,11 @@ def open_studio(browser: Browser, service: Running) -> Iterator[Open]:
     """Open the studio: of the session's service, or of another."""
     contexts: list[BrowserContext] = []
 
-    def opened(query: str = "", *, url: str = service.url, **options: Any) -> Studio:
+    def opened(query: str = "", *, url: str = service.url, locked: bool = False, **options: Any) -> Studio:
         context = browser.new_context(**{"viewport": DESKTOP, **options})
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
-        return Studio(context.new_page(), url).open(query)
+        return Studio(context.new_page(), url).open(query, locked=locked)
 
     yield opened
     for context in contexts:

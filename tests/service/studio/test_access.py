@@ -1,5 +1,6 @@
 """For everyone: axe's rules, the keyboard alone, narrow screens, dark and light; and the page's own policy."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.service.conftest import image_bytes
+from tests.service.running import running
 from tests.service.studio.conftest import DESKTOP, PHONE, Open, Studio, sampled
 
 NARROW = {"width": 320, "height": 640}
@@ -143,3 +145,36 @@ def test_files_come_from_the_studio_folder_only(client: httpx.Client) -> None:
     first = client.get("/studio/main.js")
     again = client.get("/studio/main.js", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
+
+
+def test_a_service_that_wants_a_key(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("open sesame\n")
+    with running(models_folder, tmp_path / "log", api_keys_file=tmp_path / "keys") as service:
+        studio = open_studio("?seed=7", url=service.url, locked=True)
+        page = studio.page
+        dialog = page.get_by_role("dialog", name="This service wants an API key")
+        expect(page.get_by_label("API key", exact=True)).to_be_focused()
+        assert Axe().run(page).response["violations"] == []
+        page.keyboard.type("a guess")
+        page.keyboard.press("Enter")
+        expect(dialog.get_by_role("alert")).to_have_text("The service does not know this key.")
+        page.get_by_label("API key", exact=True).fill("open sesame")
+        page.get_by_role("button", name="Use it").click()
+        studio.wait_for_pictures()
+        expect(studio.tiles()).to_have_count(16)
+        expect(dialog).to_be_hidden()
+        code = page.locator("#sample-code code")
+        expect(code).to_contain_text('"Authorization: Bearer $GANVAS_API_KEY"')
+        assert "sesame" not in page.content()
+        page.reload()
+        studio.wait_for_pictures()
+        expect(dialog).to_be_hidden()
+
+
+def test_who_has_no_key_is_told(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("open sesame\n")
+    with running(models_folder, tmp_path / "log", api_keys_file=tmp_path / "keys") as service:
+        studio = open_studio(url=service.url, locked=True)
+        expect(studio.page.locator("#key-dialog")).to_be_visible()
+        studio.page.keyboard.press("Escape")
+        expect(studio.page.get_by_role("alert")).to_contain_text("Send an API key of this service")
