@@ -100,14 +100,14 @@ def test_a_worker_does_not_outlive_who_started_it(models_folder: Path, tmp_path:
 
 
 def test_a_device_that_hangs_fails_livez(slow_folder: Path, tmp_path: Path, problem: Problem) -> None:
-    with running(slow_folder, tmp_path / "log", hang_s=4 * ROW_S, timeout_s=10 * ROW_S) as service:
-        with httpx.Client(base_url=service.url) as client, ThreadPoolExecutor(1) as pool:
-            assert client.get("/livez").status_code == 200
-            caught = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 32}, timeout=60)
-            until(lambda: client.get("/livez").status_code == 503)
-            problem(client.get("/livez"), 503, mentions="slow")
-            problem(caught.result(), 504)
-            until(lambda: client.get("/livez").status_code == 200)  # it was only slow
+    service_of = running(slow_folder, tmp_path / "log", hang_s=4 * ROW_S, timeout_s=10 * ROW_S)
+    with service_of as service, httpx.Client(base_url=service.url) as client, ThreadPoolExecutor(1) as pool:
+        assert client.get("/livez").status_code == 200
+        caught = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 32}, timeout=60)
+        until(lambda: client.get("/livez").status_code == 503)
+        problem(client.get("/livez"), 503, mentions="slow")
+        problem(caught.result(), 504)
+        until(lambda: client.get("/livez").status_code == 200)  # it was only slow
 
 
 def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
