@@ -72,7 +72,8 @@ def test_it_holds_the_service_the_models_and_nothing_else(bento: Path) -> None:
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     packages = {str(path.relative_to(ROOT)) for name in ("service", "ganvas") for path in (ROOT / name).rglob("*.py")}
     models = {str(path.relative_to(ROOT)) for path in (ROOT / "exported").glob("*.onnx")}
-    assert files == {*packages, *models, "ganvas/py.typed", "LICENSE", "bentofile.yaml"}
+    studio = {str(path.relative_to(ROOT)) for path in (ROOT / "service" / "studio").iterdir() if path.is_file()}
+    assert files == {*packages, *studio, *models, "ganvas/py.typed", "LICENSE", "bentofile.yaml"}
     manifest = yaml.safe_load((bento / "bento.yaml").read_text())
     assert manifest["labels"].keys() == {"project", "licence"}
     assert (bento / "README.md").read_text() == (ROOT / "README.md").read_text()  # its description

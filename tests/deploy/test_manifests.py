@@ -173,7 +173,6 @@ def test_the_grace_period_fits_the_drain(name: str) -> None:
     assert readiness["periodSeconds"] * readiness["failureThreshold"] <= pre_stop_s
 
 
-@pytest.mark.xfail(strict=True, reason="the branch `engine` brings them; take this mark away at the merge")
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_settings_are_known(name: str, tmp_path: Path) -> None:
     resources = composed(tmp_path, f"overlays/{name}", COMPONENTS)

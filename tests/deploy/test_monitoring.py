@@ -87,12 +87,10 @@ def test_every_metric_of_the_list_is_used() -> None:
     assert used == SERVICE | OTHERS
 
 
-@pytest.mark.xfail(strict=True, reason="the branch `engine` brings them; take this mark away at the merge")
 def test_the_list_is_what_the_service_exports(exported: dict[str, set[str]]) -> None:
     assert exported.keys() >= SERVICE
 
 
-@pytest.mark.xfail(strict=True, reason="the branch `engine` brings them; take this mark away at the merge")
 def test_labels_are_those_of_the_service(exported: dict[str, set[str]]) -> None:
     for name, expression in EXPRESSIONS.items():
         for metric, labels in names_and_labels(expression):
