@@ -9,7 +9,6 @@ join a Ray cluster where RAY_ADDRESS names one; elsewhere they run on this machi
 
 import argparse
 import importlib.util
-import signal
 import sys
 from typing import get_args
 
@@ -24,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if importlib.util.find_spec("ray") is None:
         return _fail("Ray is not installed; install the extra: pip install -c constraints-bulk.txt -e '.[service,bulk]'")
-    # As Ctrl-C. The kernel drops a signal without a handler for process 1, which this is in a container.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    from service.bulk.cluster import Terminated, interrupt_at_sigterm, run
+
+    interrupt_at_sigterm()
     try:
         task = Task(
             pictures=absolute(options.pictures),
@@ -38,16 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
             format=options.format,
         )
         job = plan(task, options.manifest, retry_failed=options.retry_failed)
-        from service.bulk.cluster import run
-
         failed = run(job, workers=options.workers, cores=options.cores)
     except BulkError as error:
         return _fail(str(error))
     except Problem as problem:
         return _fail(problem.detail)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         sys.stderr.write("ganvas: stopped; the same command goes on where it was\n")
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     if failed:
         sys.stderr.write(f"ganvas: {failed} pictures could not be restyled; {job.manifest.path} says why\n")
     return 0

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,19 @@ from service.settings import ROOT, Device, settings
 
 BLOCK = 64  # pictures that a worker takes at a time: what at most is done again after a stop ...
 BLOCKS = 10_000  # ... unless there are so many that Ray would be busy with the blocks alone
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come: the process is to end, as with Ctrl-C."""
+
+
+def interrupt_at_sigterm() -> None:
+    """Let SIGTERM end the process. The kernel drops a signal without a handler for process 1, which this is in a container."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def run(job: Job, *, workers: int | None, cores: int) -> int:
@@ -86,6 +100,7 @@ def _start(workers: int | None, cores: int) -> None:
     else:
         options = {"num_cpus": max(os.cpu_count() or 1, (workers or 1) * cores), "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    interrupt_at_sigterm()  # Ray has put its own handler there, which ends with code 15
     ray.data.DataContext.get_current().enable_progress_bars = False  # there is one of our own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
