@@ -67,7 +67,7 @@ def test_health(client: httpx.Client, path: str) -> None:
 def test_metrics_count_requests(client: httpx.Client) -> None:
     client.post("/v1/sample")
     text = client.get("/metrics").text
-    assert re.search(r'request_total\{endpoint="/v1/sample",.*http_response_code="200".*\} [1-9]', text)
+    assert re.search(r'ganvas_http_requests_total\{method="POST",route="/v1/sample",status="200"\} [1-9]', text)
 
 
 def test_the_page_works_without_any_other_host(client: httpx.Client) -> None:

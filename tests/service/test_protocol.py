@@ -1,0 +1,77 @@
+"""Bytes that are no request of ours, on real connections."""
+
+import json
+import socket
+
+import httpx
+import pytest
+
+from service.protocol import MAX_HEAD
+from tests.service.running import Running
+
+
+def exchange(service: Running, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes and read until the server hangs up: status, headers, body. Status 0: it hung up without a word."""
+    url = httpx.URL(service.url)
+    received = b""
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+            while data := connection.recv(65536):
+                received += data
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:] if ": " in line)}
+    return int(lines[0].split()[1]) if received else 0, headers, body
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x00" * 100,
+        b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /livez HTTP/1.1\r\nBad Header\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) -> None:
+    status, headers, body = exchange(service, data)
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    document = json.loads(body)
+    assert document["request_id"] == headers["x-request-id"]
+    assert document["status"] == 400
+
+
+def test_a_head_without_end_is_refused(service: Running) -> None:
+    endless = (b"X-%d: %s\r\n" % (i, b"a" * 8000) for i in range(1000))
+    status, _, body = exchange(service, b"GET /livez HTTP/1.1\r\nHost: x\r\n", *endless)
+    assert status in (431, 0)  # 0: the answer was lost with the connection, since the caller went on sending
+    if status:
+        assert json.loads(body)["detail"].endswith(f"{MAX_HEAD} bytes")
+
+
+def test_one_header_without_end_is_refused(service: Running) -> None:
+    status, _, _ = exchange(service, b"GET /livez HTTP/1.1\r\nX: ", *(b"a" * 8000 for _ in range(20)))
+    assert status in (431, 0)
+
+
+def test_a_long_head_that_ends_is_read(service: Running) -> None:
+    padding = b"X-Padding: " + b"a" * (MAX_HEAD // 2) + b"\r\n"
+    request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    status, _, _ = exchange(service, request, padding, b"\r\n")
+    assert status == 200
+
+
+def test_requests_in_one_breath_are_answered_in_order(service: Running) -> None:
+    two = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    status, _, rest = exchange(service, two)
+    assert status == 200
+    assert b"HTTP/1.1 404" in rest
