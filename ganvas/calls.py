@@ -190,7 +190,7 @@ def stylize(
     """
     fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
     data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
-    # One piece of bytes, which is sent in one go: httpx would send each field and each boundary by itself.
+    # Written at once: httpx would send each field and each boundary by itself.
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
     return Call("POST", "v1/stylize", _read_pictures, form.read(), form.headers["Content-Type"])
 

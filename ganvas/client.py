@@ -26,7 +26,7 @@ import httpx
 from ganvas import batches, calls
 from ganvas.calls import Call
 from ganvas.errors import REQUEST_ID, NoAnswerError
-from ganvas.transport import LIMITS, ONCE, proxy_for, retrying, retrying_async
+from ganvas.transport import LIMITS, ONCE, Pieces, proxy_for, retrying, retrying_async
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,13 +51,19 @@ class _Service:
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any], *, retries: bool) -> httpx.Request:
         """Make a call a request."""
-        return http.build_request(
-            call.method,
-            call.path,
-            content=call.content or None,
-            headers={REQUEST_ID: uuid.uuid4().hex, **({"Content-Type": call.content_type} if call.content else {})},
-            extensions={} if retries else {"retry": ONCE},
-        )
+        headers = {REQUEST_ID: uuid.uuid4().hex}
+        if call.content:
+            headers |= {"Content-Type": call.content_type, "Content-Length": str(len(call.content))}
+        request = http.build_request(call.method, call.path, headers=headers, extensions={} if retries else {"retry": ONCE})
+        request.stream = Pieces(call.content)
+        return request
+
+    @staticmethod
+    def read(call: Call[T], response: httpx.Response) -> T:
+        """Read an answer whose body has come."""
+        # httpx's stream and response hold each other, so a photo and its picture would stay until the next collection.
+        response.stream = httpx.ByteStream(b"")
+        return call.read(response)
 
     def no_answer(self, error: httpx.TransportError) -> NoAnswerError:
         """Say in words that nobody answered."""
@@ -175,7 +181,7 @@ class Client:
             response = self._http.send(request)
         except httpx.TransportError as error:
             raise self._service.no_answer(error) from error
-        return call.read(response)
+        return self._service.read(call, response)
 
     def _threads(self) -> batches.Link:
         """This client for a batch, which is asynchronous: each call in a thread."""
@@ -231,4 +237,4 @@ class AsyncClient:
             response = await self._http.send(request)
         except httpx.TransportError as error:
             raise self._service.no_answer(error) from error
-        return call.read(response)
+        return self._service.read(call, response)

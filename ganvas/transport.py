@@ -2,7 +2,7 @@
 
 import random
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
 from httpx_retries import Retry, RetryTransport
@@ -21,6 +21,24 @@ class JitteredRetry(Retry):
     def parse_retry_after(self, retry_after: str) -> float:
         """The header's seconds, and up to a quarter more."""
         return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311  no secret
+
+
+PIECE = 256 * 1024
+
+
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in pieces that are few for a small photo, and bounded for a large one: each is copied several times on its way."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._content), PIECE):
+            yield self._content[start : start + PIECE]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in iter(self):
+            yield piece
 
 
 ONCE = Retry(total=0)

@@ -7,12 +7,11 @@ All but `file` and `bytes` says what it was made from. A later line for the same
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-from filelock import FileLock, Timeout
+from typing import IO, Self
 
 NAME = "manifest.jsonl"
 LOCK = ".manifest.lock"
@@ -34,10 +33,11 @@ class Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / NAME
-        self._lock = FileLock(folder / LOCK)
+        self._lock = (folder / LOCK).open("w")
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
+            _lock(self._lock)
+        except OSError:
+            self._lock.close()
             raise BlockingIOError(f"another batch is writing into {folder}; wait for it, or take another folder") from None
         # A digest a picture, not its line: a hundred thousand fit into a few megabytes.
         self._known: dict[str, tuple[int, bytes]] = {}
@@ -49,7 +49,7 @@ class Manifest:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        self._lock.release()
+        self._lock.close()
 
     def has(self, file: str, made_from: MadeFrom) -> bool:
         """Whether this file was made from just this, and lies there as it was written."""
@@ -89,6 +89,22 @@ class Manifest:
             self._known[file] = (size, _digest(entry))
         except (ValueError, KeyError, AttributeError, TypeError):
             return  # a line that somebody broke: its picture is made again
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock a file until it is closed, or its process ends in whatever way.
+
+    Raises:
+        OSError: somebody else has.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _digest(made_from: MadeFrom) -> bytes:

@@ -27,7 +27,7 @@ from ganvas.errors import (
 from ganvas.pictures import Pictures
 
 MOST_AT_ONCE = 32
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 48 * 2**20
 """Bytes of pictures, on their way in or out, that a batch holds in memory; one that is larger goes alone."""
 
 ANSWER_BYTES = 2**19  # counted for each picture that comes back, whose size nobody knows before

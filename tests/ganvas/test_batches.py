@@ -324,3 +324,36 @@ def test_memory_is_bounded(service: Running, ask: Ask, tmp_path: Path, monkeypat
     assert len(held) == 13
     assert all(size <= budget or jobs == 1 for size, jobs in held)
     assert max(jobs for _, jobs in held) > 1
+
+
+MEASURED = """
+import asyncio, resource, sys
+import ganvas
+
+async def run():
+    async with ganvas.AsyncClient(sys.argv[1]) as client:
+        return await client.stylize_many(sys.argv[2], sys.argv[3], style="night", max_side=64)
+
+if sys.argv[4] == "async":
+    report = asyncio.run(run())
+else:
+    with ganvas.Client(sys.argv[1]) as client:
+        report = client.stylize_many(sys.argv[2], sys.argv[3], style="night", max_side=64)
+print(report.made, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10))
+"""
+
+
+def test_a_folder_of_large_photos_takes_less_than_200_megabytes(models_folder: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1300, 1300, 3), np.uint8)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise).save(tmp_path / "in" / "0.png", compress_level=0)
+    assert (tmp_path / "in" / "0.png").stat().st_size > 5_000_000
+    for i in range(1, 50):
+        (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
+    with running(models_folder, tmp_path / "log") as service:
+        for kind in ("sync", "async"):
+            command = [sys.executable, "-c", MEASURED, service.url, str(tmp_path / "in"), str(tmp_path / kind), kind]
+            said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+            made_now, megabytes = map(int, said.split())
+            assert made_now == 50
+            assert megabytes < 200
