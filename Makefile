@@ -1,6 +1,7 @@
 # Ganvas. `make serve` needs Python 3.11+ and a package index; `make test` sets up everything else by itself.
 #   make serve    the service alone (no torch), in .venv-serve, on port 3000 (PORT=8080 make serve)
 #   make test     every test, in .venv
+#   make test-gpu   what only an NVIDIA GPU shows, in .venv-gpu
 #   make bench    the service beside the bare model and its peers, into docs/benchmarks.md
 #   make container-test   builds and runs the image of the CPU (buildah, root)
 #   make bulk-test        `python -m service.bulk` on a local Ray, in .venv-bulk
@@ -12,17 +13,21 @@ PORT ?= 3000
 VENV := .venv
 SERVE_VENV := .venv-serve
 BULK_VENV := .venv-bulk
+GPU_VENV := .venv-gpu
 # onnxruntime has two builds that exclude each other: the one for NVIDIA GPUs where there is one.
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: serve test bench lint format constraints clean container-test bulk-test
+.PHONY: serve test test-gpu bench lint format constraints clean container-test bulk-test
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
 
 test: $(VENV)/.browser
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: $(GPU_VENV)/.installed
+	$(GPU_VENV)/bin/python -m pytest -m gpu tests/service/test_gpu.py
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks.serving --table docs/benchmarks.md
@@ -73,6 +78,12 @@ $(VENV)/.browser: $(VENV)/.installed
 	@$(VENV)/bin/python -m tests.service.studio.browser
 	@touch $@
 
+$(GPU_VENV)/.installed: pyproject.toml constraints.txt constraints-gpu.txt
+	@rm -rf $(GPU_VENV)
+	@$(PYTHON) -m venv $(GPU_VENV)
+	@$(GPU_VENV)/bin/python $(PIP_INSTALL) constraints-gpu.txt --editable ".[gpu,dev]" onnx
+	@touch $@
+
 # The CUDA libraries are pinned apart: the CUDA build of torch pins its own versions of them.
 constraints:
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
@@ -89,4 +100,4 @@ constraints:
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf build .venv .venv-bulk .venv-serve .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build .venv .venv-bulk .venv-gpu .venv-serve .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -128,3 +128,16 @@ def settings() -> Settings:
             given = f" (it is {problem['input']!r})" if place else ""
             sys.stderr.write(f"ganvas: {place}{problem['msg'].removeprefix('Value error, ')}{given}\n")
         raise SystemExit(2) from None
+
+
+def table() -> str:
+    """Every setting as a row of Markdown, as docs/operations.md shows them: `python -m service.settings` prints it."""
+    rows = ["| variable | default | what |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = "one a CPU" if name == "codec_threads" else str(field.default if field.default not in (None, "") else "")
+        rows.append(f"| `GANVAS_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() + "\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT, Settings
+from service.settings import ROOT, Settings, table
 from tests.service.running import command, environment
 
 
@@ -59,3 +59,8 @@ def test_a_bad_command_line_is_a_clear_message_and_exit_code_2(arguments: list[s
     assert done.returncode == 2
     assert "error:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_settings_of_the_documentation_are_these() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert f"<!-- settings -->\n\n{table()}\n\n<!-- /settings -->" in page, "put in what `python -m service.settings` prints"

@@ -1,0 +1,76 @@
+"""What decoding and encoding a picture costs in the libraries that could do it.
+
+    python -m benchmarks.codecs [--library pillow --library cv2] [--table docs/benchmarks.md]
+
+A photo of 512 x 512 as the service reads and writes it (JPEG of quality 92 with full colour, PNG, WebP), and a sample of
+64 x 64. Processor time, so that a busy machine does not matter.
+"""
+
+import io
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.markdown import Markdown
+
+from benchmarks.command import run_command
+from benchmarks.serving.contestants import PEERS, Contestant
+from benchmarks.serving.workloads import photo
+from benchmarks.tables import replace_section
+
+SECTION = "codecs"
+LIBRARIES = {
+    library.name: library
+    for library in (
+        Contestant("pillow", "Pillow", ("pillow==13.0.0", "numpy")),
+        Contestant("simplejpeg", "simplejpeg", ("simplejpeg==1.9.0", "numpy")),
+        Contestant("cv2", "OpenCV", ("opencv-python-headless==5.0.0.93", "numpy")),
+        Contestant("imagecodecs", "imagecodecs", ("imagecodecs==2026.3.6", "numpy")),
+        Contestant("pyvips", "pyvips", ("pyvips[binary]==3.2.0", "numpy")),
+    )
+}
+
+
+def main(
+    library: Annotated[list[str], typer.Option(help="Repeatable.")] = list(LIBRARIES),  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+) -> None:
+    """Time the codecs."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder))
+        found = {LIBRARIES[name].title: _times(name, folder) for name in library}
+    steps = list(next(iter(found.values())))
+    lines = [f"| | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
+    for step in steps:
+        cells = ["" if times[step] is None else f"{times[step]:.2f}" for times in found.values()]
+        lines.append(f"| {step}, ms | {' | '.join(cells)} |")
+    text = "\n".join(lines)
+    Console().print(Markdown(text))
+    if table:
+        replace_section(table, SECTION, text)
+
+
+def write_pictures(folder: Path) -> None:
+    """What every library reads and writes."""
+    with Image.open(io.BytesIO(photo())) as opened:
+        picture = opened.convert("RGB")
+    np.save(folder / "photo.npy", np.array(picture))
+    np.save(folder / "small.npy", np.array(picture.resize((64, 64))))
+    for name in ("jpeg", "png", "webp"):
+        picture.save(folder / f"photo.{name}", name)
+
+
+def _times(name: str, folder: str) -> dict[str, float | None]:
+    command = [str(LIBRARIES[name].python()), str(PEERS / "codec.py"), name, folder]
+    times: dict[str, float | None] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return times
+
+
+if __name__ == "__main__":
+    run_command(main)
