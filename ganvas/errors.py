@@ -12,6 +12,7 @@
         ├── UnsupportedError      415  not a picture that the service reads
         ├── InvalidError          422  a field's value is not allowed: `errors` says which and why
         ├── QueueFullError        429  come back after `retry_after` seconds; retries are used up
+        ├── HeadTooLargeError     431  the request's headers are over the service's limit
         ├── InternalError         500  the service failed; its log says why, look there for `request_id`
         ├── UnavailableError      503  starting, shutting down, or without a model
         └── TimedOutError         504  not done within the service's own time limit
@@ -134,6 +135,12 @@ class QueueFullError(ProblemError):
     """The model has as much waiting for it as it may have."""
 
     statuses = (429,)
+
+
+class HeadTooLargeError(ProblemError):
+    """The request's headers are over the service's limit."""
+
+    statuses = (431,)
 
 
 class InternalError(ProblemError):

@@ -6,6 +6,7 @@ from ganvas.client import AsyncClient, Client
 from ganvas.errors import (
     FieldError,
     GanvasError,
+    HeadTooLargeError,
     InternalError,
     InvalidError,
     MalformedError,
@@ -33,6 +34,7 @@ __all__ = [
     "Failure",
     "FieldError",
     "GanvasError",
+    "HeadTooLargeError",
     "ImageFormat",
     "ImageSource",
     "InternalError",

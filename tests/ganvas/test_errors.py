@@ -58,7 +58,7 @@ def test_a_picture_that_is_none_or_too_large(service: Running, ask: Ask) -> None
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service without a stylizer, with a generator that fails on two rows, and one that needs a second or two."""
+    """A service without a stylizer, with a generator that makes two pictures of three, and one that needs a second or two."""
     folder = tmp_path_factory.mktemp("faulty")
     save(generator_model(broken="rows"), folder / "models" / "broken.onnx", generator_card("broken"))
     save(slow_generator_model(1.5), folder / "models" / "slow.onnx", generator_card("slow"))
@@ -78,7 +78,7 @@ def test_a_service_without_such_a_model(faulty: Running, ask: Ask, tmp_path: Pat
 
 def test_a_service_that_fails(faulty: Running, ask: Ask) -> None:
     with pytest.raises(ganvas.InternalError, match=r"log.*\[request "):
-        ask(faulty.url, "sample", 2, model="broken")
+        ask(faulty.url, "sample", 3, model="broken")
 
 
 def test_a_service_that_is_too_slow(faulty: Running, ask: Ask) -> None:

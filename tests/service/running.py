@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from service.settings import ROOT
 
 START_LIMIT_S = 60  # generous: the machine may be busy with a training
@@ -31,6 +33,14 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(20)
+
+    def kill(self) -> None:
+        """As a container that is killed dies: every process at once."""
+        workers = psutil.Process(self.process.pid).children()
+        for process in (self.process, *workers):
+            process.kill()
+        self.process.wait(20)
+        psutil.wait_procs(workers, 20)
 
     def _wait_until_ready(self) -> str:
         deadline = time.monotonic() + START_LIMIT_S
