@@ -3,12 +3,13 @@
 const READ_BY_THE_SERVICE = ["image/jpeg", "image/png", "image/webp"];
 
 /**
- * @typedef {{name: string, file: Blob, preview: Blob, small: Blob, aspect: number}} Photo
- * `file` is what the service can read; `preview` and `small` are small copies; `aspect` is width over height.
+ * @typedef {{name: string, file: Blob, preview: Blob, small: Blob, aspect: number, isRead: boolean}} Photo
+ * `file` is what the service can read; `preview` and `small` are small copies; `aspect` is width over height; `isRead` is
+ * false where the browser could not read it.
  */
 
 /**
- * Read a photo. What the browser cannot read goes to the service as it is, which says what it is not.
+ * Read a photo. What the browser cannot read stays as it is: the service may, or says what it is not.
  * @param {File} file
  * @param {{previewSide: number, smallSide: number, maxSide: number}} sides
  * @returns {Promise<Photo>}
@@ -16,14 +17,14 @@ const READ_BY_THE_SERVICE = ["image/jpeg", "image/png", "image/webp"];
 export async function readPhoto(file, { previewSide, smallSide, maxSide }) {
   const name = file.name || "photo";
   const bitmap = await createImageBitmap(file).catch(() => null); // turned as its EXIF says
-  if (!bitmap) return { name, file, preview: file, small: file, aspect: 1.5 };
+  if (!bitmap) return { name, file, preview: file, small: file, aspect: 1.5, isRead: false };
   const aspect = bitmap.width / bitmap.height;
   const preview = await shrunk(bitmap, previewSide);
   const small = await shrunk(bitmap, smallSide);
   const readable = READ_BY_THE_SERVICE.includes(file.type);
   const whole = readable ? file : await shrunk(bitmap, maxSide); // a phone's HEIC, say
   bitmap.close();
-  return { name: readable ? name : `${name}.jpg`, file: whole, preview, small, aspect };
+  return { name: readable ? name : `${name}.jpg`, file: whole, preview, small, aspect, isRead: true };
 }
 
 /** @param {ImageBitmap} bitmap @param {number} side @returns {Promise<Blob>} a JPEG */

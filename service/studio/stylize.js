@@ -106,11 +106,18 @@ export class Stylizing {
     }
   }
 
-  /** Take a photo, of which only the latest counts. @param {File} file */
+  /** Take a photo, of which only the latest counts. One that nobody can read leaves the last where it is. @param {File} file */
   async take(file) {
     const turn = ++this.photos;
     const photo = await readPhoto(file, { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide });
+    try {
+      if (!photo.isRead) await this.ask(photo, photo.file, this.fields, { max_side: SMALL_SIDE });
+    } catch (error) {
+      tell("photo", error);
+      return;
+    }
     if (turn !== this.photos) return;
+    settle("photo");
     this.photo = photo;
     find("#stylize").classList.add("has-photo");
     find("#sides").style.setProperty("--aspect", String(photo.aspect));
@@ -148,10 +155,10 @@ export class Stylizing {
     find("#after-caption").textContent = this.caption();
     /** @type {HTMLButtonElement} */ (find("#save-styled")).disabled = !this.photo;
     if (!this.photo) return;
-    const { preview } = this.photo;
+    const { photo } = this;
     this.busy(true);
     this.paint(async (signal) => {
-      const painted = await (await this.ask(preview, fields, { signal, max_side: PREVIEW_SIDE })).blob();
+      const painted = await (await this.ask(photo, photo.preview, fields, { signal, max_side: PREVIEW_SIDE })).blob();
       this.show("#after", painted);
       find("#after").setAttribute("alt", `The photo, ${this.caption()}`);
       this.busy(false);
@@ -184,17 +191,18 @@ export class Stylizing {
   async loadTile(key, signal) {
     const [, model, style] = JSON.parse(key);
     if (!this.photo) throw new Error("there is no photo");
-    return (await this.ask(this.photo.small, { model, style }, { signal, max_side: SMALL_SIDE })).blob();
+    return (await this.ask(this.photo, this.photo.small, { model, style }, { signal, max_side: SMALL_SIDE })).blob();
   }
 
   /**
-   * @param {Blob} image
+   * @param {import("./photo.js").Photo} photo
+   * @param {Blob} image the photo, or a copy of it
    * @param {Record<string, string | number>} fields
    * @param {{signal?: AbortSignal, max_side: number, format?: string}} options
    */
-  ask(image, fields, { signal, max_side, format = "jpeg" }) {
+  ask(photo, image, fields, { signal, max_side, format = "jpeg" }) {
     const form = new FormData();
-    form.append("image", image, this.photo?.name ?? "photo");
+    form.append("image", image, photo.name);
     for (const [name, value] of Object.entries({ ...fields, max_side: Math.min(max_side, this.maxSide), format })) form.append(name, String(value));
     return call("./v1/stylize", { form, signal });
   }
@@ -206,7 +214,7 @@ export class Stylizing {
     const format = /** @type {HTMLSelectElement} */ (find("#save-format")).value;
     status.textContent = "Making the download";
     try {
-      const response = await this.ask(this.photo.file, this.fields, { max_side: this.maxSide, format });
+      const response = await this.ask(this.photo, this.photo.file, this.fields, { max_side: this.maxSide, format });
       save(await response.blob(), fileName(response));
       settle("download");
     } catch (error) {
