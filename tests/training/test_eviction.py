@@ -16,7 +16,7 @@ from tests.training.commands import call, refused
 from tests.training.conftest import MakePictures
 
 LIMIT_S = 300  # generous: the machine may be busy with a training
-CHECKPOINT_EVERY, STEPS, BATCH = 10, 400, 8
+CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
 OPTIONS = [
     "--set", "image_size=28", "--set", "width=4", "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",
     "--set", f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluate_every=0", "--set", "precision=float32",
