@@ -3,7 +3,7 @@
     python -m benchmarks.life [--terms 50] [--kills 5] [--table docs/benchmarks.md]
 
 Callers sample and restyle without pause, each on a connection that it keeps. In their midst the service gets SIGTERM: every
-request that was sent must be answered, with its pictures or with 503; only connecting may fail, once the service is gone.
+request that was sent must be answered, with its pictures, 429 or 503; only connecting may fail, once the service is gone.
 Then the worker is killed: a caller keeps trying, and the time until it gets its pictures is taken.
 """
 
@@ -100,10 +100,10 @@ async def _call_until_gone(url: str, sent: list[Request], answers: Counter[str],
             except aiohttp.ClientError:
                 answers["lost"] += 1
                 continue
-            if status not in (200, 503):
+            if status not in (200, 429, 503):
                 raise RuntimeError(f"It answered {status}.")
-            answers["answered" if status == 200 else "refused with 503"] += 1
-            if status == 503:
+            answers["answered" if status == 200 else f"refused with {status}"] += 1
+            if status != 200:
                 await asyncio.sleep(_PAUSE_S)
 
 
