@@ -214,6 +214,8 @@ def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:
 def _session(data: bytes, providers: list[object], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    # A plan of memory for every shape ever seen, kept for good: photos of all sizes would fill hundreds of megabytes.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3  # errors; what matters of a broken file is in the exception
     try:
         return ort.InferenceSession(data, options, providers=providers)
