@@ -2,8 +2,9 @@
 
     python -m benchmarks.client_batch [--photos 500] [--rounds 3] [--table docs/benchmarks.md]
 
-In every round, one after the other on one server: sixteen callers that always send the same photo (what the service bears),
-and `stylize_many` of a folder, in a process of its own. Beside it, what an installation of the client takes.
+In every round, one after the other on one server: sixteen callers that always send the same photo, and come again when they
+are told to (what the service bears), and `stylize_many` of a folder, in a process of its own. Beside it, what an installation
+of the client takes.
 """
 
 import asyncio

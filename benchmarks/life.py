@@ -32,7 +32,7 @@ from benchmarks.tables import replace_section
 SECTION = "life"
 CALLERS = 8
 _AGAIN_S = 60.0
-_PAUSE_S = 0.05  # after a 503
+_PAUSE_S = 0.05  # after a 429 or a 503
 
 
 def main(

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     max_batch_pixels: Count = Field(
         default=2**20, description="Most pixels in one batch of a stylizer; a larger picture runs alone."
     )
+    max_batch_ms: float = Field(
+        default=250,
+        gt=0,
+        description="Longest time, in milliseconds, that a batch is expected to run, by what batches took so far; what "
+        "takes longer alone runs alone.",
+    )
     max_wait_ms: float = Field(
         default=2,
         ge=0,
@@ -63,8 +69,8 @@ class Settings(BaseSettings):
     max_queue: Count = Field(default=256, description="Most rows that wait for one generator; more are answered 429.")
     max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")
     max_queue_s: float = Field(
-        default=5, gt=0, le=3600, description="Longest time, in seconds, that a request may expect to wait for the device, by "
-        "what batches took so far; where it would be longer, it is answered 429.",
+        default=1, gt=0, le=3600, description="Longest time, in seconds, that a request may expect to wait for the device, by "
+        "what batches took so far; where it would be longer, it is answered 429. A single one may always wait.",
     )  # fmt: skip
     max_uploads_mb: Count = Field(
         default=512, description="Most MiB of request bodies in hand at a time; more are answered 429."

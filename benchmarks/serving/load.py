@@ -47,14 +47,15 @@ class Answers:
 
 
 async def closed_loop(url: str, request: Request, seconds: float, connections: int) -> Answers:
-    """So many connections, each sending its next request once the last is answered."""
+    """So many connections, each sending its next request once the last is answered, and waiting after a 429 as it is told."""
     answers = Answers()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_LIMIT) as session:
         begin = time.perf_counter()
 
         async def caller() -> None:
             while time.perf_counter() < begin + seconds:
-                await _send(session, url, request, answers)
+                if after := await _send(session, url, request, answers):
+                    await asyncio.sleep(after)
 
         await asyncio.gather(*(caller() for _ in range(connections)))
         answers.seconds = time.perf_counter() - begin
@@ -77,12 +78,15 @@ async def open_loop(url: str, request: Request, seconds: float, rate: float) -> 
     return answers
 
 
-async def _send(session: aiohttp.ClientSession, url: str, request: Request, answers: Answers) -> None:
-    since = time.perf_counter()
+async def _send(session: aiohttp.ClientSession, url: str, request: Request, answers: Answers) -> float:
+    """Count what came, and return the seconds after which to send again."""
+    since, after = time.perf_counter(), 0.0
     try:
         async with session.post(url + request.path, data=request.body, headers=request.headers) as response:
             await response.read()
             status = response.status
+            after = float(response.headers.get("Retry-After", 0))
     except aiohttp.ClientError:
         status = -1
     answers.add(status, time.perf_counter() - since)
+    return after

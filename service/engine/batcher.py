@@ -71,7 +71,7 @@ class Batcher:
             if self._closed:
                 raise self._closing()
             try:
-                self._queue.take_room(cost)
+                self._queue.take_room(cost, self._clock())
             except FullError as full:
                 self.metrics.rejected(full.reason)
                 raise self._problem(full) from None

@@ -5,8 +5,9 @@ and gives it back when its answer is made; what runs on the device takes no room
 and held in memory is bounded, decoded or not, run or not.
 
 A batch takes the oldest job and, in their order, the jobs of its shapes that fit: no shape can starve, since whatever
-is oldest runs next. An idle device waits a little, but only until as many jobs have come as ran before: callers who were
-served together come again together, and a lone caller never waits for nobody.
+is oldest runs next. It ends where it would run long: on a device that one picture keeps busy, more at a time gain nothing,
+and all of them wait for the last. An idle device waits a little, but only until as many jobs have come as ran before: callers
+who were served together come again together, and a lone caller never waits for nobody.
 """
 
 import asyncio
@@ -33,12 +34,14 @@ class Limits:
         max_batch: the most cost in one batch; a job that costs more runs alone.
         max_queue: the most cost that waits. What costs more is let in where nothing waits.
         max_queue_s: the longest, in seconds, that anything is expected to wait, by what the device took so far.
+        max_batch_s: the longest, in seconds, that a batch is expected to run where it could be smaller.
         max_wait_s: how long an idle device waits at most for a batch as large as the one before, in seconds.
     """
 
     max_batch: int
     max_queue: int
     max_queue_s: float = math.inf
+    max_batch_s: float = math.inf
     max_wait_s: float = 0.0
 
 
@@ -82,6 +85,7 @@ class JobQueue:
         self._jobs: deque[Job] = deque()
         self._running: list[Job] = []
         self._held = 0  # cost of the rooms given, which cover what runs as well
+        self._began = 0.0  # when what runs began to
         self._seconds_per_cost: float | None = None
         self._expected = 1  # jobs: as many as ran before
 
@@ -93,18 +97,20 @@ class JobQueue:
         """The rows that are ready to run and wait for the device."""
         return sum(job.rows for job in self._jobs)
 
-    def expected_s(self) -> float:
-        """How long the device will take for what waits; 0 until the first batch has shown it."""
-        return self.waiting() * (self._seconds_per_cost or 0.0)
+    def expected_s(self, now: float) -> float:
+        """How long the device will take for what runs and what waits; 0 until the first batch has shown it."""
+        each = self._seconds_per_cost or 0.0
+        left = each * sum(job.cost for job in self._running) - (now - self._began)
+        return each * self.waiting() + max(left, 0.0)
 
-    def take_room(self, cost: int) -> None:
+    def take_room(self, cost: int, now: float) -> None:
         """Let a request in.
 
         Raises:
             FullError: there is no room; nothing was taken.
         """
         if waiting := self.waiting():
-            expected = self.expected_s()
+            expected = self.expected_s(now)
             if waiting + cost > self.limits.max_queue:
                 raise FullError("queue_full", expected)
             if expected > self.limits.max_queue_s:
@@ -136,6 +142,7 @@ class JobQueue:
         taken = set(batch)
         self._jobs = deque(job for job in self._jobs if job not in taken)
         self._running = batch
+        self._began = now
         self._expected = len(batch)
         return batch, None
 
@@ -144,14 +151,17 @@ class JobQueue:
         oldest = self._jobs[0]
         batch: list[Job] = []
         cost = 0
+        most: float = self.limits.max_batch
+        if self._seconds_per_cost:
+            most = min(most, self.limits.max_batch_s / self._seconds_per_cost)
         for job in self._jobs:
             if job.bucket != oldest.bucket:
                 continue
-            if batch and cost + job.cost > self.limits.max_batch:
+            if batch and cost + job.cost > most:
                 return batch, True
             batch.append(job)
             cost += job.cost
-        return batch, cost >= self.limits.max_batch
+        return batch, cost >= most
 
     def ended(self, seconds: float) -> None:
         """The running batch has ended, after so many seconds on the device."""

@@ -116,4 +116,10 @@ def pad(picture: Pixels, multiple: int, min_side: int) -> Pixels:
 
 
 def _limits(settings: Settings, max_batch: int, max_queue: int) -> Limits:
-    return Limits(max_batch, max_queue, settings.max_queue_s, settings.max_wait_ms / 1000)
+    return Limits(
+        max_batch,
+        max_queue,
+        max_queue_s=settings.max_queue_s,
+        max_batch_s=settings.max_batch_ms / 1000,
+        max_wait_s=settings.max_wait_ms / 1000,
+    )

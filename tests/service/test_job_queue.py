@@ -63,14 +63,14 @@ class Queue(RuleBasedStateMachine):
         jobs = [job(rows, width, row_cost) for rows, width in shapes]
         cost = sum(one.cost for one in jobs)
         before = self.queue.waiting()
-        slow = self.queue.expected_s() > LIMITS.max_queue_s
+        slow = self.queue.expected_s(self.now) > LIMITS.max_queue_s
         full = before + cost > LIMITS.max_queue
         if before and (full or slow):  # an empty queue takes whatever comes
             with pytest.raises(FullError, match="queue_full" if full else "queue_slow"):
-                self.queue.take_room(cost)
+                self.queue.take_room(cost, self.now)
             assert self.queue.waiting() == before
             return multiple()
-        self.queue.take_room(cost)
+        self.queue.take_room(cost, self.now)
         request = Request(jobs, cost, ahead=list(self.waiting))
         self.queue.add(jobs, self.now)
         self.open.append(request)
@@ -168,17 +168,47 @@ Queue.TestCase.settings = settings(
 
 def test_the_wait_is_told_by_what_batches_took() -> None:
     queue = JobQueue(Limits(max_batch=4, max_queue=1000, max_queue_s=10))
-    queue.take_room(4)
+    queue.take_room(4, 0.0)
     queue.add([job(4, 1)], 0.0)
     queue.next_batch(0.0)
-    assert queue.expected_s() == 0  # nothing is known yet
+    assert queue.expected_s(1.0) == 0  # nothing is known yet
     queue.ended(8.0)
     queue.give_room_back(4)
-    queue.take_room(6)
-    assert queue.expected_s() == pytest.approx(12.0)
+    queue.take_room(6, 8.0)
+    assert queue.expected_s(8.0) == pytest.approx(12.0)
     with pytest.raises(FullError, match="queue_slow") as caught:
-        queue.take_room(1)
+        queue.take_room(1, 8.0)
     assert caught.value.wait_s == pytest.approx(12.0)
+
+
+def test_what_runs_counts_for_what_is_left_of_it() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=1000, max_queue_s=10))
+    for began in (0.0, 8.0):
+        queue.take_room(4, began)
+        queue.add([job(4, 1)], began)
+        queue.next_batch(began)
+        if not began:
+            queue.ended(8.0)
+            queue.give_room_back(4)
+    assert queue.expected_s(8.0) == pytest.approx(8.0)
+    assert queue.expected_s(13.0) == pytest.approx(3.0)
+    assert queue.expected_s(20.0) == 0  # it takes longer than was foretold
+    queue.take_room(2, 13.0)
+    assert queue.expected_s(13.0) == pytest.approx(7.0)
+    queue.take_room(1, 13.0)
+    with pytest.raises(FullError, match="queue_slow"):
+        queue.take_room(2, 10.0)
+
+
+def test_a_batch_ends_where_it_would_run_long() -> None:
+    queue = JobQueue(Limits(max_batch=8, max_queue=1000, max_batch_s=5))
+    sizes = []
+    queue.add([job(4, 1), *(job(1, 1) for _ in range(5)), job(4, 1)], 0.0)
+    while queue.rows():
+        batch, _ = queue.next_batch(math.inf)
+        sizes.append([one.rows for one in batch])
+        queue.ended(2.0 * sum(one.rows for one in batch))
+    assert sizes == [[4, 1, 1, 1, 1], [1], [4]]  # nothing is known at first; then two rows, and what is longer alone
 
 
 def test_a_shape_that_is_rare_is_not_passed_by_for_ever() -> None:
