@@ -36,7 +36,6 @@ def main(url: str) -> None:
         blend = {"style": "starry-night:0.7,great-wave:0.3"}
         painted = client.post("/v1/stylize", data=blend, files={"image": photo.read_bytes()})
         (IMAGES / "painted.jpg").write_bytes(painted.raise_for_status().content)
-        tiles.append(("A blend: van Gogh 0.7, Hokusai 0.3", picture(painted)))
         labelled(tiles, columns=3).save(IMAGES / "painters.jpg", quality=88)
 
     studio(url).quantize(256, dither=Image.Dither.NONE).save(IMAGES / "studio.png", optimize=True)
