@@ -1,0 +1,93 @@
+"""How soon the studio is there, and how soon it answers a slider, in headless Chromium.
+
+    python -m benchmarks.studio [--rounds 10] [--table docs/benchmarks.md]
+
+Usable: from the page's first request, with nothing cached, until all sixteen pictures of the grid are shown. A slider: from the
+last input event of one drag until the first and until all of the new pictures are shown. The service runs on the same cores.
+"""
+
+import shutil
+import statistics
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import track
+
+from benchmarks.command import run_command
+from benchmarks.processes import service_process
+from benchmarks.tables import replace_section
+
+SECTION = "studio"
+_WINDOW: ViewportSize = {"width": 1360, "height": 860}  # pixels
+_FILLED = """
+async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const shown = () => [...document.querySelectorAll("#grid img")].filter((image) => image.complete && image.naturalWidth > 0);
+    while (document.querySelector("#loading") || shown().length < 16) await frame();
+    return performance.now();
+}
+"""
+_DRAG = """
+async ([name, value]) => {
+    const input = document.querySelector(name);
+    const images = [...document.querySelectorAll("#grid img")];
+    const before = images.map((image) => image.src);
+    const isNew = (image, index) => image.src !== before[index] && image.complete && image.naturalWidth > 0;
+    const start = input.valueAsNumber;
+    for (let i = 1; i <= 5; i++) {
+        input.value = i < 5 ? start + (value - start) * i / 5 : value;
+        input.dispatchEvent(new Event("input", {bubbles: true}));
+    }
+    const since = performance.now();
+    const frame = () => new Promise(requestAnimationFrame);
+    while (!images.some(isNew)) await frame();
+    const first = performance.now() - since;
+    while (!images.every(isNew)) await frame();
+    return [first, performance.now() - since];
+}
+"""
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1)] = 10,
+    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+) -> None:
+    """Time the studio with the digits model."""
+    loads, drags = [], []
+    with service_process() as service, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        for turn in track(range(rounds), "Looking", transient=True):
+            page, taken = _open(browser, f"{service.url}/?generator=digits&seed={100 * turn}")
+            loads.append(taken)
+            drags.append(page.evaluate(_DRAG, ["#truncation", 0.6]))
+            drags.append(page.evaluate(_DRAG, ["#seed", 100 * turn + 50]))
+            page.context.close()
+        browser.close()
+    first, every = zip(*drags, strict=True)
+    lines = [f"| | median of {rounds}, ms | slowest, ms |", "| --- | ---: | ---: |"]
+    for title, times in (
+        ("usable, all sixteen pictures shown", loads),
+        ("a slider: the first new picture", first),
+        ("a slider: all sixteen", every),
+    ):
+        lines.append(f"| {title} | {statistics.median(times):,.0f} | {max(times):,.0f} |")
+    text = "\n".join(lines)
+    Console().print(Markdown(text))
+    if table:
+        replace_section(table, SECTION, text)
+
+
+def _open(browser: Browser, url: str) -> tuple[Page, float]:
+    """The page in a browser that has nothing cached, and the milliseconds until it is usable."""
+    page = browser.new_context(viewport=_WINDOW).new_page()
+    page.goto(url, wait_until="commit")
+    taken: float = page.evaluate(_FILLED)
+    return page, taken
+
+
+if __name__ == "__main__":
+    run_command(main)
