@@ -176,12 +176,12 @@ class Batcher:
             for job in batch:
                 self.metrics.waited(begun - job.arrived)
             outcomes = self._outcomes(batch)
-            taken = self._clock() - begun
+            ended = self._clock()
             with self._changed:
-                self._queue.ended(taken)
+                self._queue.ended(ended)
                 self._busy_since = None
                 loop = self._loop
-            self.metrics.ran(sum(job.rows for job in batch), taken)
+            self.metrics.ran(sum(job.rows for job in batch), ended - begun)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 if loop:
                     loop.call_soon_threadsafe(self._deliver, outcomes)

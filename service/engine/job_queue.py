@@ -86,6 +86,7 @@ class JobQueue:
         self._running: list[Job] = []
         self._held = 0  # cost of the rooms given, which cover what runs as well
         self._began = 0.0  # when what runs began to
+        self._ended = -math.inf  # when the batch before had ended
         self._seconds_per_cost: float | None = None
         self._expected = 1  # jobs: as many as ran before
 
@@ -163,8 +164,15 @@ class JobQueue:
             cost += job.cost
         return batch, cost >= most
 
-    def ended(self, seconds: float) -> None:
-        """The running batch has ended, after so many seconds on the device."""
+    def ended(self, now: float) -> None:
+        """The running batch has ended.
+
+        Where it had been waiting for the one before, all since the end of that counts: what lies between two batches makes
+        others wait as well.
+        """
+        had_waited = bool(self._running) and self._running[0].arrived <= self._ended
+        seconds = now - (self._ended if had_waited else self._began)
+        self._ended = now
         measured = seconds / max(1, sum(job.cost for job in self._running))
         before = self._seconds_per_cost
         self._seconds_per_cost = measured if before is None else MEMORY * before + (1 - MEMORY) * measured

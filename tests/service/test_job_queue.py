@@ -1,6 +1,5 @@
 """The queue alone, on a clock of the test: whatever comes, leaves and runs, in any order, its promises hold."""
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,7 +126,7 @@ class Queue(RuleBasedStateMachine):
     def end(self, seconds: float) -> None:
         """The batch has ended."""
         self.now += seconds
-        self.queue.ended(self.now - self.began)
+        self.queue.ended(self.now)
         self.ended += self.running
         self.running = []
 
@@ -200,14 +199,32 @@ def test_what_runs_counts_for_what_is_left_of_it() -> None:
         queue.take_room(2, 10.0)
 
 
+def test_what_lies_between_two_batches_counts_as_well() -> None:
+    queue = JobQueue(Limits(max_batch=1, max_queue=1000))
+    queue.take_room(9, 0.0)
+    queue.add([job(1, 1)], 0.0)
+    queue.next_batch(0.0)
+    queue.add([job(1, 1)], 1.0)
+    queue.ended(2.0)
+    queue.next_batch(3.0)  # it could have run at 2
+    queue.ended(5.0)
+    each = 0.8 * 2.0 + 0.2 * 3.0
+    assert queue.expected_s(5.0) == pytest.approx(9 * each)
+    queue.add([job(1, 1)], 10.0)
+    queue.next_batch(10.0)
+    queue.ended(12.0)  # the device had been idle
+    assert queue.expected_s(12.0) == pytest.approx(9 * (0.8 * each + 0.2 * 2.0))
+
+
 def test_a_batch_ends_where_it_would_run_long() -> None:
     queue = JobQueue(Limits(max_batch=8, max_queue=1000, max_batch_s=5))
-    sizes = []
+    sizes, now = [], 0.0
     queue.add([job(4, 1), *(job(1, 1) for _ in range(5)), job(4, 1)], 0.0)
     while queue.rows():
-        batch, _ = queue.next_batch(math.inf)
+        batch, _ = queue.next_batch(now)
         sizes.append([one.rows for one in batch])
-        queue.ended(2.0 * sum(one.rows for one in batch))
+        now += 2.0 * sum(one.rows for one in batch)
+        queue.ended(now)
     assert sizes == [[4, 1, 1, 1, 1], [1], [4]]  # nothing is known at first; then two rows, and what is longer alone
 
 
@@ -217,8 +234,8 @@ def test_a_shape_that_is_rare_is_not_passed_by_for_ever() -> None:
     queue.add([job(1, 1), job(1, 1), rare], 0.0)
     for turn in range(3):
         queue.add([job(1, 1), job(1, 1)], float(turn))  # the common shape never stops coming
-        batch, _ = queue.next_batch(math.inf)
-        queue.ended(1.0)
+        batch, _ = queue.next_batch(float(turn))
+        queue.ended(turn + 1.0)
         if rare in batch:
             return
     raise AssertionError("it starved")
