@@ -28,9 +28,7 @@ class Settings(BaseSettings):
 
     models: Path = Field(default=Path("exported"), description="Folder of exported models; relative to the repository.")
     device: Device = Field(default="auto", description="auto takes CUDA where a session really runs on it, else the CPU.")
-    threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of one model's session on the CPU; 0: one a physical core."
-    )
+    threads: int = Field(default=0, ge=0, le=256, description="Threads of one model on the CPU; 0: one a core.")
     codec_threads: Count = Field(
         default=os.cpu_count() or 1, le=256, description="Threads that decode and encode pictures, for all models together."
     )

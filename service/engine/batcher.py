@@ -1,6 +1,6 @@
-"""Requests to batches: what waits for one model is joined into batches and run one after the other.
+"""Requests to batches: what waits for one model is joined into batches, and as many run at a time as the model has lanes.
 
-The model has a thread of its own, which takes the next batch out of the queue itself the moment that the device is free: the
+Each lane is a thread of the model's own, which takes the next batch out of the queue itself the moment that it is free: the
 event loop, busy with other requests, has no part in it. Rows are only ever stacked along the first dimension, so a
 picture does not depend on its neighbours.
 
@@ -16,6 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -31,19 +32,24 @@ LONGEST_RETRY_AFTER_S = 60
 CLOSE_S = 5.0  # how long closing waits for the batch that runs
 
 
+class Run(Protocol):
+    """Runs one batch."""
+
+    def __call__(self, feeds: Feeds, *, alone: bool) -> Pictures:
+        """Inputs to one array of outputs, same first dimension; `alone` where nothing else runs or waits."""
+
+
 class Batcher:
-    """The queue of one model and the thread that empties it.
+    """The queue of one model and the threads that empty it.
 
     Args:
         name: the model's, for messages and metrics.
-        run: one batch of inputs to one array of outputs, same first dimension; runs in a thread of its own.
+        run: called in these threads.
         limits: of batch and queue.
         clock: seconds that only rise.
     """
 
-    def __init__(
-        self, name: str, run: Callable[[Feeds], Pictures], limits: Limits, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, name: str, run: Run, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self.limits = limits
         self.metrics = ModelMetrics(name, self)
@@ -51,9 +57,9 @@ class Batcher:
         self._clock = clock
         self._queue = JobQueue(limits)
         self._changed = threading.Condition(threading.Lock())  # guards all that follows, and the queue
-        self._thread: threading.Thread | None = None
+        self._lanes: set[threading.Thread] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._busy_since: float | None = None
+        self._began: dict[threading.Thread, float] = {}  # what runs
         self._retired = self._closed = False
 
     @contextlib.contextmanager
@@ -104,10 +110,11 @@ class Batcher:
                     raise self._closing()
                 self._loop = loop
                 self._queue.add(jobs, self._clock())
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
-                    self._thread.start()
-                self._changed.notify()
+                while len(self._lanes) < self.limits.lanes:
+                    lane = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
+                    self._lanes.add(lane)
+                    lane.start()
+                self._changed.notify_all()
             try:
                 return [await job.done for job in jobs]
             finally:
@@ -138,27 +145,26 @@ class Batcher:
             return self._queue.rows()
 
     def busy_s(self) -> float:
-        """For how long the batch on the device has been running, in seconds; 0 where none is."""
-        since = self._busy_since
-        return 0.0 if since is None else self._clock() - since
+        """For how long the oldest batch on the device has been running, in seconds; 0 where none is."""
+        with self._changed:
+            return self._clock() - min(self._began.values()) if self._began else 0.0
 
     def retire(self) -> None:
-        """Let the thread end once nothing waits: the model was replaced. Requests that hold the old one are still served."""
+        """Let the threads end once nothing waits: the model was replaced. Requests that hold the old one are still served."""
         with self._changed:
             self._retired = True
-            self._changed.notify()
+            self._changed.notify_all()
         self.metrics.forget()
 
     async def close(self) -> None:
-        """Stop: fail what waits, let the running batch end."""
+        """Stop: fail what waits, let what runs end."""
         with self._changed:
             self._closed = True
-            thread = self._thread
+            lanes = list(self._lanes)
             waiting = self._queue.clear()
-            self._changed.notify()
+            self._changed.notify_all()
         self._deliver([(job, self._closing()) for job in waiting])
-        if thread:
-            await asyncio.to_thread(thread.join, CLOSE_S)
+        await asyncio.gather(*(asyncio.to_thread(lane.join, CLOSE_S) for lane in lanes))
 
     def _problem(self, full: FullError) -> QueueFull:
         after = min(max(1, math.ceil(full.wait_s)), LONGEST_RETRY_AFTER_S)
@@ -168,41 +174,43 @@ class Batcher:
     def _closing() -> Unavailable:
         return Unavailable("The service is shutting down; try again")
 
-    # From here on: in the model's thread.
+    # From here on: in the model's threads.
 
     def _serve(self) -> None:
-        while batch := self._next_batch():
-            begun = self._clock()
+        while taken := self._next_batch():
+            batch, begun, alone = taken
             for job in batch:
                 self.metrics.waited(begun - job.arrived)
-            outcomes = self._outcomes(batch)
-            ended = self._clock()
+            outcomes = self._outcomes(batch, alone)
             with self._changed:
-                self._queue.ended(ended)
-                self._busy_since = None
+                busy_s = self._queue.ended(batch, self._clock())
+                del self._began[threading.current_thread()]
+                self._changed.notify_all()  # there may be room for two
                 loop = self._loop
-            self.metrics.ran(sum(job.rows for job in batch), ended - begun)
+            self.metrics.ran(sum(job.rows for job in batch), busy_s)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 if loop:
                     loop.call_soon_threadsafe(self._deliver, outcomes)
 
-    def _next_batch(self) -> list[Job]:
-        """Wait for the next batch; empty when this thread is to end."""
+    def _next_batch(self) -> tuple[list[Job], float, bool] | None:
+        """Wait for the next batch: its jobs, when it began, and whether it runs alone. None when this thread is to end."""
+        lane = threading.current_thread()
         with self._changed:
             while True:
-                batch, wait_s = self._queue.next_batch(self._clock()) if not self._closed else ([], None)
+                now = self._clock()
+                batch, wait_s = self._queue.next_batch(now) if not self._closed else ([], None)
                 if batch:
-                    self._busy_since = self._clock()
-                    return batch
+                    self._began[lane] = now
+                    return batch, now, self._queue.runs_alone()
                 if self._closed or (self._retired and wait_s is None):
-                    self._thread = None
-                    return []
+                    self._lanes.discard(lane)
+                    return None
                 self._changed.wait(wait_s)
 
-    def _outcomes(self, batch: list[Job]) -> list[Outcome]:
+    def _outcomes(self, batch: list[Job], alone: bool) -> list[Outcome]:
         """Run a batch; where it fails, each job alone, so that an error is of the one who caused it."""
         try:
-            return list(zip(batch, self._joined(batch), strict=True))
+            return list(zip(batch, self._joined(batch, alone), strict=True))
         except Exception as error:
             self.metrics.failed()
             if len(batch) == 1:
@@ -211,15 +219,15 @@ class Batcher:
         outcomes: list[Outcome] = []
         for job in batch:
             if not job.gone:
-                outcomes += self._outcomes([job])
+                outcomes += self._outcomes([job], alone)
         return outcomes
 
-    def _joined(self, batch: list[Job]) -> list[Pictures]:
+    def _joined(self, batch: list[Job], alone: bool) -> list[Pictures]:
         """Stack the jobs' rows, run them, and part the result again."""
         feeds = batch[0].feeds
         if len(batch) > 1:
             feeds = {name: np.concatenate([job.feeds[name] for job in batch]) for name in feeds}
-        pictures = self._run(feeds)
+        pictures = self._run(feeds, alone=alone)
         ends = list(itertools.accumulate(job.rows for job in batch))
         if len(pictures) != ends[-1]:
             raise RuntimeError(f"{self.name} made {len(pictures)} pictures of {ends[-1]} rows")

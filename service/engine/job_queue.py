@@ -31,10 +31,11 @@ class Limits:
     """The bounds of one model's queue.
 
     Attributes:
-        max_batch: the most cost in one batch; a job that costs more runs alone.
+        max_batch: the most cost that runs at a time, in one batch or in several; a job that costs more runs alone.
         max_queue: the most cost that waits. What costs more is let in where nothing waits.
         max_queue_s: the longest, in seconds, that anything is expected to wait, by what the device took so far.
         max_batch_s: the longest, in seconds, that a batch is expected to run where it could be smaller.
+        lanes: how many batches run at a time.
         max_wait_s: how long an idle device waits at most for a batch as large as the one before, in seconds.
     """
 
@@ -43,6 +44,7 @@ class Limits:
     max_queue_s: float = math.inf
     max_batch_s: float = math.inf
     max_wait_s: float = 0.0
+    lanes: int = 1
 
 
 class Job:
@@ -83,16 +85,16 @@ class JobQueue:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._jobs: deque[Job] = deque()
-        self._running: list[Job] = []
+        self._running: list[list[Job]] = []
         self._held = 0  # cost of the rooms given, which cover what runs as well
-        self._began = 0.0  # when what runs began to
-        self._ended = -math.inf  # when the batch before had ended
+        self._busy_since = 0.0  # since when the device has been at what runs, or a batch last ended
+        self._ended = -math.inf  # when a batch last ended
         self._seconds_per_cost: float | None = None
         self._expected = 1  # jobs: as many as ran before
 
     def waiting(self) -> int:
         """The cost that is accepted and not on the device, in the unit of `max_queue`."""
-        return self._held - sum(job.cost for job in self._running if not job.gone)
+        return self._held - sum(job.cost for batch in self._running for job in batch if not job.gone)
 
     def rows(self) -> int:
         """The rows that are ready to run and wait for the device."""
@@ -101,7 +103,7 @@ class JobQueue:
     def expected_s(self, now: float) -> float:
         """How long the device will take for what runs and what waits; 0 until the first batch has shown it."""
         each = self._seconds_per_cost or 0.0
-        left = each * sum(job.cost for job in self._running) - (now - self._began)
+        left = each * self._running_cost() - (now - self._busy_since)
         return each * self.waiting() + max(left, 0.0)
 
     def take_room(self, cost: int, now: float) -> None:
@@ -128,55 +130,66 @@ class JobQueue:
             job.arrived = now
             self._jobs.append(job)
 
+    def runs_alone(self) -> bool:
+        """Whether one batch runs and nothing else is accepted."""
+        return len(self._running) == 1 and not self.waiting()
+
     def next_batch(self, now: float) -> tuple[list[Job], float | None]:
-        """What to run now; it counts as running until `ended`.
+        """What to run now; it counts as running until `ended`. The caller runs `lanes` of them at a time at most.
 
         Returns:
-            the batch; or none, and in how many seconds to ask again (None: not before a job comes).
+            the batch; or none, and in how many seconds to ask again (None: not before a job comes or a batch ends).
         """
         if not self._jobs:
             return [], None
-        batch, full = self._gathered()
+        room = self.limits.max_batch - self._running_cost()
+        if self._running and self._jobs[0].cost > room:
+            return [], None
+        batch, full = self._gathered(room)
         left = batch[0].arrived + self.limits.max_wait_s - now
         if left > 0 and not full and len(batch) < self._expected:
             return [], left
         taken = set(batch)
         self._jobs = deque(job for job in self._jobs if job not in taken)
-        self._running = batch
-        self._began = now
+        if not self._running:  # where the oldest had to wait for a batch, what lay between makes others wait as well
+            self._busy_since = self._ended if batch[0].arrived <= self._ended else now
+        self._running.append(batch)
         self._expected = len(batch)
         return batch, None
 
-    def _gathered(self) -> tuple[list[Job], bool]:
-        """The oldest job and those of its bucket that fit, in order; and whether no more would fit."""
+    def _gathered(self, room: float) -> tuple[list[Job], bool]:
+        """The oldest job and those of its bucket that fit, in order; and whether no more would fit.
+
+        Free lanes get a share each of what is ready: a lane that took all would be at it while another has nothing to do.
+        """
         oldest = self._jobs[0]
         batch: list[Job] = []
         cost = 0
-        most: float = self.limits.max_batch
+        most = room
         if self._seconds_per_cost:
-            most = min(most, self.limits.max_batch_s / self._seconds_per_cost)
+            most = min(room, self.limits.max_batch_s / (self._seconds_per_cost * self.limits.lanes))
+        share = sum(job.cost for job in self._jobs) / (self.limits.lanes - len(self._running))
         for job in self._jobs:
             if job.bucket != oldest.bucket:
                 continue
-            if batch and cost + job.cost > most:
-                return batch, True
+            if batch and cost + job.cost > min(most, share):
+                return batch, cost + job.cost > most
             batch.append(job)
             cost += job.cost
         return batch, cost >= most
 
-    def ended(self, now: float) -> None:
-        """The running batch has ended.
+    def _running_cost(self) -> int:
+        return sum(job.cost for batch in self._running for job in batch)
 
-        Where it had been waiting for the one before, all since the end of that counts: what lies between two batches makes
-        others wait as well.
-        """
-        had_waited = bool(self._running) and self._running[0].arrived <= self._ended
-        seconds = now - (self._ended if had_waited else self._began)
-        self._ended = now
-        measured = seconds / max(1, sum(job.cost for job in self._running))
+    def ended(self, batch: list[Job], now: float) -> float:
+        """A running batch has ended. Returns the seconds that the device was busy since one last did."""
+        seconds = now - self._busy_since
+        self._busy_since = self._ended = now
+        self._running.remove(batch)
+        measured = seconds / max(1, sum(job.cost for job in batch))
         before = self._seconds_per_cost
         self._seconds_per_cost = measured if before is None else MEMORY * before + (1 - MEMORY) * measured
-        self._running = []
+        return seconds
 
     def clear(self) -> list[Job]:
         """Take everything out that has not started."""

@@ -23,7 +23,7 @@ class Generator:
         self.card = card
         self.version = model.version
         self.device = model.device
-        self.batcher = Batcher(card.name, model.run, _limits(settings, settings.max_batch, settings.max_queue))
+        self.batcher = Batcher(card.name, model.run, _limits(settings, model, settings.max_batch, settings.max_queue))
 
     def room(self, n: int) -> AbstractContextManager[None]:
         """Room in the queue for a request of n pictures, until its answer is made; see `Batcher.room`."""
@@ -66,7 +66,9 @@ class Stylizer:
         self.card = card
         self.version = model.version
         self.device = model.device
-        self.batcher = Batcher(card.name, model.run, _limits(settings, settings.max_batch_pixels, settings.max_queue_pixels))
+        self.batcher = Batcher(
+            card.name, model.run, _limits(settings, model, settings.max_batch_pixels, settings.max_queue_pixels)
+        )
 
     def room(self, sizes: Sequence[tuple[int, int]]) -> AbstractContextManager[None]:
         """Room in the queue for pictures of these heights and widths, until they are answered; see `Batcher.room`."""
@@ -115,11 +117,12 @@ def pad(picture: Pixels, multiple: int, min_side: int) -> Pixels:
     return np.pad(picture, ((0, below), (0, right), (0, 0)), "reflect")
 
 
-def _limits(settings: Settings, max_batch: int, max_queue: int) -> Limits:
+def _limits(settings: Settings, model: LoadedModel, max_batch: int, max_queue: int) -> Limits:
     return Limits(
         max_batch,
         max_queue,
         max_queue_s=settings.max_queue_s,
         max_batch_s=settings.max_batch_ms / 1000,
         max_wait_s=settings.max_wait_ms / 1000,
+        lanes=model.lanes,
     )

@@ -62,7 +62,7 @@ class Queues(Collector):
         """Prometheus asks."""
         rows = GaugeMetricFamily("ganvas_queue_rows", "Rows that wait for the device.", labels=BY_MODEL)
         used = GaugeMetricFamily("ganvas_queue_used_ratio", "Accepted and not on the device: 1 is full.", labels=BY_MODEL)
-        busy = GaugeMetricFamily("ganvas_device_busy_seconds", "How long the running batch has been running.", labels=BY_MODEL)
+        busy = GaugeMetricFamily("ganvas_device_busy_seconds", "How long the oldest batch has been running.", labels=BY_MODEL)
         for model, queue in list(self._queues.items()):
             rows.add_metric([model], queue.waiting_rows())
             used.add_metric([model], queue.waiting() / queue.max_queue)

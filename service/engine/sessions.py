@@ -6,6 +6,7 @@ has are checked, and a real inference is run, before a model counts as loaded.
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ TENSORRT = "TensorrtExecutionProvider"
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
+# Batches of one model that run at a time on the CPU, each on its share of the threads: two on a core each make a third more
+# pictures than one on both, whose threads wait for each other between layers.
+MOST_LANES = 4
 
 
 ort.disable_telemetry_events()  # nothing of what is served is anybody else's business
@@ -46,21 +50,37 @@ class DeviceError(Exception):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A session that fits its card, on a device that works."""
+    """A session that fits its card, on a device that works.
+
+    Attributes:
+        card: the file's.
+        version: of the file's content.
+        session: of all threads, for a batch that runs alone.
+        shared: of a share of them, for one that runs beside others; None: nothing runs beside another.
+        lanes: how many run at a time.
+    """
 
     card: GeneratorCard | StylizerCard
     version: str
     session: ort.InferenceSession
+    shared: ort.InferenceSession | None = None
+    lanes: int = 1
 
     @property
     def device(self) -> str:
         """Where it runs: cpu, cuda or tensorrt."""
         return DEVICES[self.session.get_providers()[0]]
 
-    def run(self, feeds: Feeds) -> Pictures:
-        """Run one batch: the card's inputs to pictures, uint8 [n, h, w, c]."""
+    def run(self, feeds: Feeds, *, alone: bool = True) -> Pictures:
+        """Run one batch: the card's inputs to pictures, uint8 [n, h, w, c].
+
+        Args:
+            feeds: the card's inputs.
+            alone: whether it may have every thread.
+        """
         if self.device == "cpu":
-            return cast("Pictures", self.session.run([OUTPUT], dict(feeds))[0])
+            session = self.session if alone or self.shared is None else self.shared
+            return cast("Pictures", session.run([OUTPUT], dict(feeds))[0])
         # Bound to the device, pictures are copied once, when they are whole; `run` would have every output's place on the CPU.
         binding = self.session.io_binding()
         for name, array in feeds.items():
@@ -96,7 +116,10 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     if card.name != path.stem:
         raise RefusedError(f"its card is of {card.name!r}: the file must be named {card.name}.onnx")
     compare(card, session)
-    model = LoadedModel(card, version, session)
+    every = threads or os.cpu_count() or 1
+    lanes = min(every, MOST_LANES) if session.get_providers()[0] == CPU else 1
+    shared = _session(data, [CPU], every // lanes) if lanes > 1 else None
+    model = LoadedModel(card, version, session, shared, lanes)
     _warm_up(model)
     logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, model.device)
     return model
@@ -160,11 +183,11 @@ def compare(card: GeneratorCard | StylizerCard, session: ort.InferenceSession) -
 
 
 def _warm_up(model: LoadedModel) -> None:
-    """Run one and two smallest rows: sizes are the card's, and a picture is the same alone and beside another."""
+    """Run one and two smallest rows, each session its own: sizes are the card's, and a picture is the same beside another."""
     size, feeds = _trial(model.card)
     try:
         alone = model.run({name: array[:1] for name, array in feeds.items()})
-        both = model.run(feeds)
+        both = model.run(feeds, alone=False)
     except Exception as error:  # onnxruntime's exceptions have no common base
         raise RefusedError(f"it does not run: {_first_line(error)}") from None
     if alone.shape != (1, *size):

@@ -16,13 +16,17 @@ class Device:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.alone: list[bool] = []
         self.free = threading.Event()
         self.free.set()
         self.started = threading.Event()
+        self.begun = threading.Semaphore(0)
 
-    def run(self, feeds: Any) -> np.ndarray:
+    def run(self, feeds: Any, *, alone: bool) -> np.ndarray:
+        self.alone.append(alone)
         self.batches.append(feeds["x"][:, 0].tolist())
         self.started.set()
+        self.begun.release()
         assert self.free.wait(10)
         if 13 in feeds["x"]:
             raise RuntimeError("unlucky")
@@ -225,7 +229,7 @@ def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
 
 def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
     async def test() -> None:
-        batcher = Batcher("m", lambda feeds: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
+        batcher = Batcher("m", lambda feeds, alone: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
         with pytest.raises(RuntimeError, match="1 pictures of 2 rows"):
             await batcher.submit([job(1, 2)])
         await batcher.close()
@@ -324,6 +328,25 @@ def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: 
         await batcher.close()
 
     asyncio.run(test())
+
+
+def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await batcher.submit([job(1)])
+        device.free.clear()
+        tasks = [asyncio.create_task(batcher.submit([job(value, width=value)])) for value in (2, 3, 4)]
+        for _ in range(3):
+            assert await asyncio.to_thread(device.begun.acquire, timeout=10)
+        assert [batch[0] for batch in device.batches] == [1, 2, 3]  # two at a time; the third waits
+        assert batcher.waiting_rows() == 1
+        assert device.alone[0]
+        assert not device.alone[2]  # beside the one before
+        device.free.set()
+        assert [int(made[0][0, 0]) for made in await asyncio.gather(*tasks)] == [4, 6, 8]
+        await batcher.submit([job(5)])
+        assert device.alone[-1]
+
+    with_batcher(device, test, lanes=2)
 
 
 def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(device: Device) -> None:

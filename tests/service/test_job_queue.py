@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from service.engine.job_queue import FullError, Job, JobQueue, Limits
 
-LIMITS = Limits(max_batch=6, max_queue=20, max_queue_s=50.0, max_wait_s=2.0)
+LIMITS = Limits(max_batch=6, max_queue=20, max_queue_s=50.0, max_wait_s=2.0, lanes=2)
 
 
 @dataclass(eq=False)
@@ -46,8 +46,7 @@ class Queue(RuleBasedStateMachine):
         self.queue = JobQueue(LIMITS)
         self.open: list[Request] = []
         self.waiting: list[Job] = []  # in the order of their coming
-        self.running: list[Job] = []
-        self.began = 0.0
+        self.running: list[list[Job]] = []
         self.ran: list[Job] = []  # or running
         self.ended: list[Job] = []
         self.batches_since: dict[Job, int] = {}
@@ -92,13 +91,15 @@ class Queue(RuleBasedStateMachine):
         """Time goes by."""
         self.now += seconds
 
-    @precondition(lambda self: not self.running)
+    @precondition(lambda self: len(self.running) < LIMITS.lanes)
     @rule()
     def run(self) -> None:
-        """The device is free and asks for its next batch."""
+        """A lane is free and asks for its next batch."""
+        on_device = sum(one.cost for batch in self.running for one in batch)
+        share = sum(one.cost for one in self.waiting) / (LIMITS.lanes - len(self.running))
         batch, wait_s = self.queue.next_batch(self.now)
         if not batch:
-            if not self.waiting:
+            if not self.waiting or (on_device and on_device + self.waiting[0].cost > LIMITS.max_batch):
                 assert wait_s is None
                 return
             assert wait_s is not None
@@ -110,35 +111,35 @@ class Queue(RuleBasedStateMachine):
         same = [one for one in self.waiting if one.bucket == batch[0].bucket]
         assert batch == same[: len(batch)]  # in order, and of one shape
         cost = sum(one.cost for one in batch)
-        assert cost <= LIMITS.max_batch or len(batch) == 1
+        assert on_device + cost <= LIMITS.max_batch or (len(batch) == 1 and not on_device)
         if len(same) > len(batch):  # nobody is left who would have fitted
-            assert cost + same[len(batch)].cost > LIMITS.max_batch
+            assert cost + same[len(batch)].cost > min(LIMITS.max_batch - on_device, share)
         assert not any(one in self.ran for one in batch)  # nothing twice
         self.ran += batch
-        self.running = batch
-        self.began = self.now
+        self.running.append(batch)
         self.waiting = [one for one in self.waiting if one not in batch]
         for one in self.waiting:
             self.batches_since[one] += 1
 
     @precondition(lambda self: self.running)
-    @rule(seconds=st.floats(0.01, 20))
-    def end(self, seconds: float) -> None:
-        """The batch has ended."""
+    @rule(seconds=st.floats(0.01, 20), last=st.booleans())
+    def end(self, seconds: float, last: bool) -> None:
+        """A batch has ended, the one that began first or the other."""
         self.now += seconds
-        self.queue.ended(self.now)
-        self.ended += self.running
-        self.running = []
+        batch = self.running.pop(-1 if last else 0)
+        busy_s = self.queue.ended(batch, self.now)
+        assert 0 < busy_s <= self.now
+        self.ended += batch
 
     @invariant()
     def everything_is_counted(self) -> None:
         """Rows, and the cost of what is accepted and not on the device; the bound holds but for what came off the device."""
         assert self.queue.rows() == sum(one.rows for one in self.waiting)
         held = sum(request.cost for request in self.open)
-        on_device = sum(one.cost for one in self.running if not one.gone)
+        on_device = sum(one.cost for batch in self.running for one in batch if not one.gone)
         assert self.queue.waiting() == held - on_device
         largest = max([request.cost for request in self.open], default=0)
-        assert self.queue.waiting() <= max(LIMITS.max_queue, largest) + max(LIMITS.max_batch, largest)
+        assert self.queue.waiting() <= max(LIMITS.max_queue, largest) + LIMITS.lanes * max(LIMITS.max_batch, largest)
 
     @invariant()
     def nobody_waits_behind_more_batches_than_came_before(self) -> None:
@@ -150,11 +151,11 @@ class Queue(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left alone, everything that still waits runs, once."""
-        if self.running:
-            self.end(1.0)
+        while self.running:
+            self.end(1.0, last=False)
         while self.waiting:
             self.run()
-            self.end(1.0)
+            self.end(1.0, last=False)
         batch, wait_s = self.queue.next_batch(self.now)
         assert (batch, wait_s) == ([], None)
 
@@ -169,9 +170,9 @@ def test_the_wait_is_told_by_what_batches_took() -> None:
     queue = JobQueue(Limits(max_batch=4, max_queue=1000, max_queue_s=10))
     queue.take_room(4, 0.0)
     queue.add([job(4, 1)], 0.0)
-    queue.next_batch(0.0)
+    batch, _ = queue.next_batch(0.0)
     assert queue.expected_s(1.0) == 0  # nothing is known yet
-    queue.ended(8.0)
+    assert queue.ended(batch, 8.0) == 8.0
     queue.give_room_back(4)
     queue.take_room(6, 8.0)
     assert queue.expected_s(8.0) == pytest.approx(12.0)
@@ -185,9 +186,9 @@ def test_what_runs_counts_for_what_is_left_of_it() -> None:
     for began in (0.0, 8.0):
         queue.take_room(4, began)
         queue.add([job(4, 1)], began)
-        queue.next_batch(began)
+        batch, _ = queue.next_batch(began)
         if not began:
-            queue.ended(8.0)
+            queue.ended(batch, 8.0)
             queue.give_room_back(4)
     assert queue.expected_s(8.0) == pytest.approx(8.0)
     assert queue.expected_s(13.0) == pytest.approx(3.0)
@@ -203,17 +204,33 @@ def test_what_lies_between_two_batches_counts_as_well() -> None:
     queue = JobQueue(Limits(max_batch=1, max_queue=1000))
     queue.take_room(9, 0.0)
     queue.add([job(1, 1)], 0.0)
-    queue.next_batch(0.0)
+    batch, _ = queue.next_batch(0.0)
     queue.add([job(1, 1)], 1.0)
-    queue.ended(2.0)
-    queue.next_batch(3.0)  # it could have run at 2
-    queue.ended(5.0)
+    queue.ended(batch, 2.0)
+    batch, _ = queue.next_batch(3.0)  # it could have run at 2
+    assert queue.ended(batch, 5.0) == 3.0
     each = 0.8 * 2.0 + 0.2 * 3.0
     assert queue.expected_s(5.0) == pytest.approx(9 * each)
     queue.add([job(1, 1)], 10.0)
-    queue.next_batch(10.0)
-    queue.ended(12.0)  # the device had been idle
+    batch, _ = queue.next_batch(10.0)
+    assert queue.ended(batch, 12.0) == 2.0  # the device had been idle
     assert queue.expected_s(12.0) == pytest.approx(9 * (0.8 * each + 0.2 * 2.0))
+
+
+def test_batches_of_several_lanes_share_the_device() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=1000, lanes=2))
+    queue.take_room(4, 0.0)
+    queue.add([job(1, 1) for _ in range(3)], 0.0)
+    first, _ = queue.next_batch(0.0)
+    assert not queue.runs_alone()
+    second, _ = queue.next_batch(0.0)
+    assert (len(first), len(second)) == (1, 2)
+    assert queue.ended(first, 6.0) == 6.0
+    assert queue.ended(second, 8.0) == 2.0  # together eight seconds, though each took as long or nearly so
+    queue.give_room_back(3)
+    queue.add([job(1, 1)], 9.0)
+    queue.next_batch(9.0)
+    assert queue.runs_alone()
 
 
 def test_a_batch_ends_where_it_would_run_long() -> None:
@@ -224,7 +241,7 @@ def test_a_batch_ends_where_it_would_run_long() -> None:
         batch, _ = queue.next_batch(now)
         sizes.append([one.rows for one in batch])
         now += 2.0 * sum(one.rows for one in batch)
-        queue.ended(now)
+        queue.ended(batch, now)
     assert sizes == [[4, 1, 1, 1, 1], [1], [4]]  # nothing is known at first; then two rows, and what is longer alone
 
 
@@ -235,7 +252,7 @@ def test_a_shape_that_is_rare_is_not_passed_by_for_ever() -> None:
     for turn in range(3):
         queue.add([job(1, 1), job(1, 1)], float(turn))  # the common shape never stops coming
         batch, _ = queue.next_batch(float(turn))
-        queue.ended(turn + 1.0)
+        queue.ended(batch, turn + 1.0)
         if rare in batch:
             return
     raise AssertionError("it starved")
