@@ -47,9 +47,9 @@ class Settings(BaseSettings):
     max_side: Count = Field(default=2048, description="Largest max_side that a request may ask for, in pixels.")
     default_side: Count = Field(default=1024, description="max_side of a request that leaves it out, in pixels.")
 
-    max_batch: Count = Field(default=32, description="Most rows in one batch of a generator.")
+    max_batch: Count = Field(default=32, description="Most rows of a generator that run at a time.")
     max_batch_pixels: Count = Field(
-        default=2**20, description="Most pixels in one batch of a stylizer; a larger picture runs alone."
+        default=2**20, description="Most pixels of a stylizer that run at a time; a larger picture runs alone."
     )
     max_batch_ms: float = Field(
         default=250,
