@@ -33,7 +33,7 @@ DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 # Batches of one model that run at a time on the CPU, each on its share of the threads: two on a core each made 1.2 to 1.4 times
-# the pictures than one on both, whose threads wait for each other between layers.
+# the pictures of one on both, whose threads wait for each other between layers.
 MOST_LANES = 4
 
 
