@@ -38,12 +38,13 @@ async ([name, value]) => {
     const before = images.map((image) => image.src);
     const isNew = (image, index) => image.src !== before[index] && image.complete && image.naturalWidth > 0;
     const start = input.valueAsNumber;
+    const frame = () => new Promise(requestAnimationFrame);
     for (let i = 1; i <= 5; i++) {
+        await frame();  // as often as a browser tells of a hand that moves
         input.value = i < 5 ? start + (value - start) * i / 5 : value;
         input.dispatchEvent(new Event("input", {bubbles: true}));
     }
     const since = performance.now();
-    const frame = () => new Promise(requestAnimationFrame);
     while (!images.some(isNew)) await frame();
     const first = performance.now() - since;
     while (!images.every(isNew)) await frame();

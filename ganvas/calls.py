@@ -86,18 +86,20 @@ def sample(
     *,
     model: str | None = None,
     seed: int | None = None,
+    seeds: Sequence[int] | None = None,
     latents: Latents | None = None,
     truncation: float = 1.0,
     format: SampleFormat = "npy",
 ) -> Call[Pictures]:
-    """Make pictures from a seed, or from latents of your own.
+    """Make pictures from a seed, from a seed for each, or from latents of your own.
 
     Args:
-        n: how many, 1 where it is left out; with latents, one a row.
+        n: how many, 1 where it is left out; with seeds or latents, one each.
         model: a generator; may be left out where only one is served.
         seed: 0 to 2**32 - 1. The same seed gives the same pictures, and the first ones are the same for any n. Random where
             it is left out; the answer's `seed` says which.
-        latents: in place of a seed, [n, latent_size] numbers.
+        seeds: in place of a seed, one for each picture, which is the one that its seed makes alone.
+        latents: in place of seeds, [n, latent_size] numbers.
         truncation: 0 to 1, what latents are multiplied by: below 1, less varied and more typical pictures.
         format: `npy` and `zip` carry each picture, without loss; `png`, `jpeg` and `webp` one, or a contact sheet of several.
 
@@ -108,7 +110,16 @@ def sample(
         NotFoundError: no such generator.
         InvalidError: a value out of its bounds.
     """
-    return _post_json("sample", n=n, model=model, seed=seed, latents=_rows(latents), truncation=truncation, format=format)
+    return _post_json(
+        "sample",
+        n=n,
+        model=model,
+        seed=seed,
+        seeds=_integers(seeds),
+        latents=_rows(latents),
+        truncation=truncation,
+        format=format,
+    )
 
 
 def interpolate(
@@ -146,7 +157,7 @@ def interpolate(
     return _post_json(
         "interpolate",
         model=model,
-        seeds=None if seeds is None else [int(seed) for seed in seeds],
+        seeds=_integers(seeds),
         latents=_rows(latents),
         steps=steps,
         truncation=truncation,
@@ -207,6 +218,10 @@ def ready() -> Call[None]:
 def _post_json(route: str, **fields: object) -> Call[Pictures]:
     body = {name: value for name, value in fields.items() if value is not None}
     return Call("POST", f"v1/{route}", _read_pictures, json.dumps(body).encode(), "application/json")
+
+
+def _integers(seeds: Sequence[int] | None) -> list[int] | None:
+    return None if seeds is None else [int(seed) for seed in seeds]
 
 
 def _rows(latents: Latents | None) -> list[list[float]] | None:

@@ -14,10 +14,23 @@ from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contac
 from service.engine.kinds import Generator, Stylizer
 
 
-def sampled(images: npt.NDArray[np.uint8], image_format: str, generator: Generator, seed: int | None) -> Response:
+def sampled(
+    images: npt.NDArray[np.uint8],
+    image_format: str,
+    generator: Generator,
+    seed: int | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Response:
     """Answer with samples, uint8 [n, h, w, c].
 
     png, jpeg and webp are one picture, or one contact sheet of several; zip is one PNG a sample; npy is the array.
+
+    Args:
+        images: the samples, in order.
+        image_format: png, jpeg, webp, zip or npy.
+        generator: what made them.
+        seed: the one that made them all.
+        seeds: the ones that made them, one each.
     """
     stem = generator.card.name if seed is None else f"{generator.card.name}-{seed}"
     if image_format == "zip":
@@ -26,7 +39,7 @@ def sampled(images: npt.NDArray[np.uint8], image_format: str, generator: Generat
         data = npy(images)
     else:
         data = encode(contact_sheet(list(images)), image_format)
-    headers = {} if seed is None else {"Ganvas-Seed": str(seed)}
+    headers = {"Ganvas-Seed": str(seed)} if seed is not None else _seeds_header(seeds)
     return _answer(data, image_format, stem, generator, headers)
 
 
@@ -51,8 +64,7 @@ def interpolated(
         data = npy(frames)
     else:
         data = encode_animation(frames, image_format, fps)
-    headers = {"Ganvas-Seeds": ", ".join(map(str, seeds))} if seeds else {}
-    return _answer(data, image_format, stem, generator, headers)
+    return _answer(data, image_format, stem, generator, _seeds_header(seeds))
 
 
 def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str, stylizer: Stylizer) -> Response:
@@ -65,6 +77,10 @@ def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str
         for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
     )
     return _answer(archive(entries), "zip", stylizer.card.name, stylizer, {})
+
+
+def _seeds_header(seeds: Sequence[int] | None) -> dict[str, str]:
+    return {"Ganvas-Seeds": ", ".join(map(str, seeds))} if seeds else {}
 
 
 def _png_each(images: npt.NDArray[np.uint8], stem: str) -> bytes:

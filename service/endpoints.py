@@ -19,7 +19,7 @@ from service.blends import parse_blend
 from service.bodies import Upload
 from service.engine.codecs import decode, limit_pillow, size_of
 from service.engine.models import models
-from service.latents import interpolate, latents_of_seed, random_seed
+from service.latents import first_of_each, interpolate, latents_of_seed, random_seed
 from service.problems import Invalid
 from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 from service.settings import settings
@@ -45,18 +45,20 @@ class Ganvas:
 
     @post("/v1/sample", SampleRequest)
     async def sample(self, request: SampleRequest) -> Response:
-        """Make pictures from a seed or from latents: one, a contact sheet, a zip, or an array."""
+        """Make pictures from a seed, from several or from latents: one, a contact sheet, a zip, or an array."""
         generator = self.models.generator(request.model)
         size = generator.card.latent_size
-        if request.latents is None:
+        seed = None
+        if request.latents is not None:
+            latents = rows_of(request.latents, size)
+        elif request.seeds is not None:
+            latents = first_of_each(request.seeds, size)
+        else:
             seed = random_seed() if request.seed is None else request.seed
             latents = latents_of_seed(seed, request.n, size)
-        else:
-            seed = None
-            latents = rows_of(request.latents, size)
-        with generator.room(request.n if request.latents is None else len(latents)):
+        with generator.room(request.pictures):
             images = await generator.sample(latents * np.float32(request.truncation), admitted=True)
-            return await self._in_thread(answers.sampled, images, request.format, generator, seed)
+            return await self._in_thread(answers.sampled, images, request.format, generator, seed, request.seeds)
 
     @post("/v1/interpolate", InterpolateRequest)
     async def interpolate(self, request: InterpolateRequest) -> Response:
@@ -65,7 +67,7 @@ class Ganvas:
         size = generator.card.latent_size
         if request.latents is None:
             seeds = request.seeds or [random_seed() for _ in range(request.keys)]
-            keys = np.concatenate([latents_of_seed(seed, 1, size) for seed in seeds])
+            keys = first_of_each(seeds, size)
         else:
             seeds = []
             keys = rows_of(request.latents, size)

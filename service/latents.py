@@ -6,6 +6,7 @@ numpy's policy (NEP 19) freezes the stream of `RandomState`, and only that: `Gen
 import itertools
 import secrets
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,11 @@ def latents_of_seed(seed: int, n: int, size: int) -> Floats:
     """
     _drawing.stream.seed(seed)
     return _drawing.stream.standard_normal((n, size)).astype(np.float32)
+
+
+def first_of_each(seeds: Sequence[int], size: int) -> Floats:
+    """Draw the first row of each seed: float32 [len(seeds), size]. What each is 0 to 2**32 - 1."""
+    return np.concatenate([latents_of_seed(seed, 1, size) for seed in seeds])
 
 
 def frame_count(keys: int, steps: int, *, loop: bool) -> int:

@@ -29,11 +29,11 @@ REQUEST_HEADER = {
     }
 }
 MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
-SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, unless latents were given."}}
+SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, where there is one."}}
 SEEDS_HEADER = {
     "Ganvas-Seeds": {
         "schema": {"type": "string"},
-        "description": "The seeds used, parted by commas, unless latents were given.",
+        "description": "The seeds used, parted by commas, where there are several.",
     }
 }
 
@@ -42,7 +42,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
     paths = dict(document["paths"])
     for route, body, media_types, headers in (
-        ("/v1/sample", SampleRequest, ("png", "jpeg", "webp", "zip", "npy"), {**MODEL_HEADER, **SEED_HEADER}),
+        ("/v1/sample", SampleRequest, ("png", "jpeg", "webp", "zip", "npy"), {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}),
         ("/v1/interpolate", InterpolateRequest, ("webp", "gif", "zip", "npy"), {**MODEL_HEADER, **SEEDS_HEADER}),
         ("/v1/stylize", StylizeRequest, ("jpeg", "png", "webp", "zip"), MODEL_HEADER),
     ):

@@ -19,7 +19,7 @@ Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 
 
 class SampleRequest(JsonBody):
-    """What to sample: from a seed, or from latents of your own."""
+    """What to sample: from a seed, from a seed for each picture, or from latents of your own."""
 
     model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
     n: int = Field(1, ge=1, le=settings().max_n, description="How many pictures.")
@@ -28,8 +28,13 @@ class SampleRequest(JsonBody):
         description="The same seed gives the same pictures, and the first ones are the same for any n. Random when "
         "left out; the seed used comes back in the header Ganvas-Seed.",
     )
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=settings().max_n, fail_fast=True)] | None = Field(
+        None,
+        description="In place of a seed: one for each picture, which is the one that its seed makes alone. They come back in "
+        "the header Ganvas-Seeds.",
+    )
     latents: Annotated[list[Row], Field(min_length=1, max_length=settings().max_n, fail_fast=True)] | None = Field(
-        None, description="In place of a seed: n rows of as many numbers as the model's latent_size."
+        None, description="In place of seeds: n rows of as many numbers as the model's latent_size."
     )
     truncation: Share = Field(1, description="Multiplies the latents: below 1, less varied and more typical pictures.")
     format: Literal["png", "jpeg", "webp", "zip", "npy"] = Field(
@@ -38,13 +43,18 @@ class SampleRequest(JsonBody):
         "npy: uint8 [n, h, w, c].",
     )
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures it makes."""
+        return len(self.latents or self.seeds or ()) or self.n
+
     @model_validator(mode="after")
-    def _seed_or_latents(self) -> Self:
-        if self.latents is not None:
-            if self.seed is not None:
-                raise ValueError("Give a seed or latents, not both")
-            if "n" in self.model_fields_set and self.n != len(self.latents):
-                raise ValueError(f"n is {self.n}, but there are {len(self.latents)} rows of latents; leave n out")
+    def _one_origin(self) -> Self:
+        if sum(origin is not None for origin in (self.seed, self.seeds, self.latents)) > 1:
+            raise ValueError("Give a seed, seeds or latents, only one of them")
+        if "n" in self.model_fields_set and self.n != self.pictures:
+            rows = "seeds" if self.latents is None else "rows of latents"
+            raise ValueError(f"n is {self.n}, but there are {self.pictures} {rows}; leave n out")
         return self
 
 

@@ -48,12 +48,16 @@ export async function call(path, { json, form, signal } = {}) {
 
 /**
  * The routes' bounds, from the OpenAPI document.
- * @returns {Promise<{maxSide: number}>}
+ * @returns {Promise<{maxSide: number, maxSeeds: number}>}
  */
 export async function bounds() {
   const document = await (await call("./docs.json")).json();
-  const form = document.paths["/v1/stylize"].post.requestBody.content["multipart/form-data"];
-  return { maxSide: form.schema.properties.max_side.maximum };
+  /** @param {string} route @param {string} type */
+  const fields = (route, type) => document.paths[route].post.requestBody.content[type].schema.properties;
+  return {
+    maxSide: fields("/v1/stylize", "multipart/form-data").max_side.maximum,
+    maxSeeds: fields("/v1/sample", "application/json").seeds.maxItems,
+  };
 }
 
 /**
@@ -80,6 +84,23 @@ export function framesOf(buffer) {
     }
     return new ImageData(rgba, width, height);
   });
+}
+
+/**
+ * The files of a .zip answer, in their order; the service stores them as they are, their sizes before them.
+ * @param {ArrayBuffer} buffer
+ * @param {string} type of each file
+ * @returns {Blob[]}
+ */
+export function entriesOf(buffer, type) {
+  const view = new DataView(buffer);
+  const entries = [];
+  for (let at = 0; view.getUint32(at, true) === 0x04034b50; ) {
+    const start = at + 30 + view.getUint16(at + 26, true) + view.getUint16(at + 28, true);
+    at = start + view.getUint32(at + 18, true);
+    entries.push(new Blob([buffer.slice(start, at)], { type }));
+  }
+  return entries;
 }
 
 /**

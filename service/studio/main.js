@@ -80,7 +80,7 @@ async function start() {
   find("#none").hidden = models.length > 0;
   if (!models.length) return;
   if (generators.length) {
-    const sampling = new Sampling(generators);
+    const sampling = new Sampling(generators, limits);
     chooser("sample", generators, sampling);
   }
   if (stylizers.length) {

@@ -1,21 +1,23 @@
-/** Pictures that are wanted now: loaded a few at a time, kept, and given up when they are no longer wanted. */
+/** Pictures that are wanted now: loaded some at a time, kept, and given up when they are no longer wanted. */
 
 /** @typedef {(url: string, index: number) => void} Shown */
 
 export class Pictures {
   /**
-   * @param {(key: string, signal: AbortSignal) => Promise<Blob>} load
-   * @param {{parallel: number, kept: number, failed: (error: unknown) => void}} options
+   * @param {(keys: string[], signal: AbortSignal) => Promise<Blob[]>} load
+   * @param {{parallel: number, together: number, kept: number, failed: (error: unknown) => void}} options loads at a time, and keys
+   *   that one of them takes
    */
-  constructor(load, { parallel, kept, failed }) {
+  constructor(load, { parallel, together, kept, failed }) {
     this.load = load;
     this.parallel = parallel;
+    this.together = together;
     this.kept = kept;
     this.failed = failed;
     /** @type {Map<string, string>} */
     this.urls = new Map();
-    /** @type {Map<string, AbortController>} */
-    this.running = new Map();
+    /** @type {Set<{keys: string[], controller: AbortController}>} */
+    this.running = new Set();
     /** @type {string[]} */
     this.wanted = [];
     /** Whether one of the wanted has failed: the others are not tried, so that one problem is told once. */
@@ -33,7 +35,7 @@ export class Pictures {
     this.wanted = keys;
     this.shown = shown;
     this.stopped = false;
-    for (const [key, controller] of this.running) if (!keys.includes(key)) controller.abort();
+    for (const { keys: asked, controller } of this.running) if (!asked.some((key) => keys.includes(key))) controller.abort();
     keys.forEach((key, index) => {
       const url = this.urls.get(key);
       if (url) this.keep(key, url), shown(url, index);
@@ -47,23 +49,27 @@ export class Pictures {
   }
 
   next() {
-    for (const key of this.wanted) {
-      if (this.stopped || this.running.size >= this.parallel) return;
-      if (!this.urls.has(key) && !this.running.has(key)) this.start(key);
-    }
+    if (this.stopped) return;
+    const coming = new Set([...this.running].flatMap(({ keys }) => keys));
+    const due = [...new Set(this.wanted)].filter((key) => !this.urls.has(key) && !coming.has(key));
+    while (due.length && this.running.size < this.parallel) this.start(due.splice(0, this.together));
   }
 
-  /** @param {string} key */
-  async start(key) {
+  /** @param {string[]} keys */
+  async start(keys) {
     const controller = new AbortController();
-    this.running.set(key, controller);
+    const load = { keys, controller };
+    this.running.add(load);
     try {
-      const url = URL.createObjectURL(await this.load(key, controller.signal));
-      this.keep(key, url);
-      this.running.delete(key);
-      this.wanted.forEach((wanted, index) => wanted === key && this.shown(url, index));
+      const blobs = await this.load(keys, controller.signal);
+      this.running.delete(load);
+      keys.forEach((key, i) => {
+        const url = URL.createObjectURL(blobs[i]);
+        this.keep(key, url);
+        this.wanted.forEach((wanted, index) => wanted === key && this.shown(url, index));
+      });
     } catch (error) {
-      this.running.delete(key);
+      this.running.delete(load);
       if (!controller.signal.aborted) {
         this.stopped = true;
         this.failed(error);

@@ -1,7 +1,7 @@
 /** Sample: a grid of pictures, a seed each, that fills as the sliders move; and the walk between two of them. */
 
 import { keep, number, text } from "./address.js";
-import { call } from "./api.js";
+import { call, entriesOf } from "./api.js";
 import { showCard } from "./card.js";
 import { CodePanel, jsonCall } from "./code.js";
 import { find, slider, tile } from "./dom.js";
@@ -15,8 +15,11 @@ const SLIDER_SEEDS = 1000; // that the slider reaches; the number beside it take
 /** @typedef {import("./card.js").Model} Model */
 
 export class Sampling {
-  /** @param {Model[]} models */
-  constructor(models) {
+  /**
+   * @param {Model[]} models
+   * @param {{maxSeeds: number}} bounds
+   */
+  constructor(models, { maxSeeds }) {
     this.model = models.find((model) => model.card.name === text("generator", "")) ?? models[0];
     this.truncation = slider("truncation", (value) => value.toFixed(2), () => this.update());
     this.seedSlider = slider("seed", (value) => String(value), (value) => this.setSeed(value));
@@ -25,8 +28,9 @@ export class Sampling {
     this.ends = null;
     this.code = new CodePanel(find("#sample-code"), ["Picture", "Walk"]);
     this.walk = new Walk({ described: (ends, steps) => this.describeWalk(ends, steps) });
-    this.pictures = new Pictures((key, signal) => this.load(key, signal), {
-      parallel: 6,
+    this.pictures = new Pictures((keys, signal) => this.load(keys, signal), {
+      parallel: 4,
+      together: Math.min(4, maxSeeds), // so that a slow model's grid fills a row at a time
       kept: 400,
       failed: (error) => {
         tell("sample", error);
@@ -127,12 +131,15 @@ export class Sampling {
 
   /** @param {number} seed */
   key(seed) {
-    return JSON.stringify({ model: this.model.card.name, seed, truncation: this.truncation.get() });
+    return JSON.stringify([this.model.card.name, this.truncation.get(), seed]);
   }
 
-  /** @param {string} key @param {AbortSignal} signal */
-  async load(key, signal) {
-    return (await call("./v1/sample", { json: JSON.parse(key), signal })).blob();
+  /** @param {string[]} keys that are wanted together, so of one model and truncation @param {AbortSignal} signal */
+  async load(keys, signal) {
+    const wishes = keys.map((key) => JSON.parse(key));
+    const [model, truncation] = wishes[0];
+    const json = { model, seeds: wishes.map(([, , seed]) => seed), truncation, format: "zip" };
+    return entriesOf(await (await call("./v1/sample", { json, signal })).arrayBuffer(), "image/png");
   }
 
   /** Lead the walk from where it ended to another picture. @param {number} seed */

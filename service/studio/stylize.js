@@ -35,8 +35,9 @@ export class Stylizing {
       this.busy(false);
       tell("stylize", error);
     });
-    this.tiles = new Pictures((key, signal) => this.loadTile(key, signal), {
+    this.tiles = new Pictures(async ([key], signal) => [await this.loadTile(key, signal)], {
       parallel: 2,
+      together: 1,
       kept: 60,
       failed: (error) => {
         tell("styles", error);

@@ -7,6 +7,7 @@ import { settle, tell } from "./notices.js";
 const STEPS = 40; // from one picture to the other
 const MOST_BYTES = 24e6; // of the frames in memory; a walk of large pictures has fewer steps
 const STRIDE_MS = 1600; // how long it takes from one picture to the other
+const PAUSE_MS = 250; // in which no slider moves; the grid's pictures go first
 
 /** @typedef {{model: string, from: number, to: number, truncation: number, pixels: number}} Ends */
 
@@ -18,7 +19,7 @@ export class Walk {
     /** @type {HTMLButtonElement} */
     this.playButton = find("#walk-play");
     this.described = described;
-    this.load = latest(60, (error) => tell("walk", error));
+    this.load = latest(PAUSE_MS, (error) => tell("walk", error));
     this.position = slider("walk-position", (value) => `${Math.round(value)}%`, () => {
       this.stop();
       this.draw();

@@ -35,6 +35,13 @@ def test_samples_as_images_and_as_an_array(service: Running, ask: Ask) -> None:
     assert pictures.version == ask(service.url, "model", "digits").version
 
 
+def test_samples_of_a_seed_each(service: Running, ask: Ask) -> None:
+    pictures = ask(service.url, "sample", seeds=np.array([7, 9]), truncation=0.5)
+    latents = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in (7, 9)])
+    np.testing.assert_array_equal(pictures.array, generated(latents * np.float32(0.5)))
+    assert pictures.seeds == (7, 9)
+
+
 @pytest.mark.parametrize("as_array", [True, False])
 def test_samples_of_latents(service: Running, ask: Ask, as_array: bool) -> None:
     latents = np.random.default_rng(0).normal(size=(2, LATENT_SIZE)).astype(np.float32)

@@ -30,11 +30,11 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
 
 def test_the_bounds_of_sample(document: dict[str, Any]) -> None:
     sample = fields(document, "/v1/sample", "application/json")
-    assert {*sample} == {"model", "n", "seed", "latents", "truncation", "format"}
+    assert {*sample} == {"model", "n", "seed", "seeds", "latents", "truncation", "format"}
     assert (sample["n"]["minimum"], sample["n"]["maximum"]) == (1, LIMITS["max_n"])
     assert (sample["seed"]["minimum"], sample["seed"]["exclusiveMaximum"]) == (0, 2**32)
     assert (sample["truncation"]["minimum"], sample["truncation"]["maximum"]) == (0, 1)
-    assert sample["latents"]["maxItems"] == LIMITS["max_n"]
+    assert sample["latents"]["maxItems"] == sample["seeds"]["maxItems"] == LIMITS["max_n"]
     assert sample["format"]["enum"] == ["png", "jpeg", "webp", "zip", "npy"]
     assert all(field["description"] for field in sample.values())
 

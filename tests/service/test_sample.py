@@ -117,6 +117,15 @@ def test_concurrent_requests_get_what_they_get_alone(client: httpx.Client) -> No
         assert all(pool.map(call, range(120)))
 
 
+@pytest.mark.parametrize("seeds", [[7], [7, 9, 2**32 - 1, 7]])
+def test_a_seed_for_each_picture(client: httpx.Client, seeds: list[int]) -> None:
+    response = sample(client, seeds=seeds, truncation=0.5, format="npy")
+    alone = [array(sample(client, seed=seed, truncation=0.5, format="npy")) for seed in seeds]
+    np.testing.assert_array_equal(array(response), np.concatenate(alone))
+    assert response.headers["ganvas-seeds"] == ", ".join(map(str, seeds))
+    assert "ganvas-seed" not in response.headers
+
+
 ROW = [0.0] * LATENT_SIZE
 
 
@@ -154,9 +163,16 @@ ROW = [0.0] * LATENT_SIZE
         ({"latents": [[*ROW[1:], None]]}, "latents[0][5]", "number"),
         ({"latents": [[*ROW[1:], 1e30]]}, "latents[0][5]", "less"),
         ({"latents": "http://127.0.0.1/"}, "latents", "list"),
-        ({"latents": [ROW], "seed": 1}, "body", "a seed or latents, not both"),
+        ({"latents": [ROW], "seed": 1}, "body", "a seed, seeds or latents, only one"),
+        ({"seeds": [1], "seed": 1}, "body", "a seed, seeds or latents, only one"),
+        ({"seeds": [1], "latents": [ROW]}, "body", "a seed, seeds or latents, only one"),
+        ({"seeds": [1, 2], "n": 3}, "body", "there are 2 seeds; leave n out"),
+        ({"seeds": []}, "seeds", "at least 1"),
+        ({"seeds": [1] * 41}, "seeds", "at most 40"),
+        ({"seeds": [1, -1]}, "seeds[1]", "greater"),
+        ({"seeds": 7}, "seeds", "list"),
         ({"latents": [ROW], "n": 2}, "body", "1 rows of latents"),
-        ({"N": 4}, "N", "the fields are model, n, seed, latents, truncation, format"),
+        ({"N": 4}, "N", "the fields are model, n, seed, seeds, latents, truncation, format"),
         ({"": 4}, "body", "Unknown field"),
         ({"x" * 1000: 4}, "x" * 64, "Unknown field"),
         ([], "body", "JSON object"),
