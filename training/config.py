@@ -20,6 +20,7 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Augmentation = Literal["translation", "cutout", "colour"]
 Features = Literal["inception", "vgg", "pixels"]
+Start = Literal["content", "noise"]  # of a painting: the photo, or noise
 Layer = Literal[
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
@@ -142,7 +143,7 @@ class PaintConfig(PaintingConfig):
 
     size: int = Field(default=512, ge=64, le=4096)  # longer side of the picture in pixels
     scales: int = Field(default=1, ge=1, le=5)  # sizes painted at, each twice the one before, the last one `size`
-    start: Literal["content", "noise"] = "content"
+    start: Start = "content"
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
     learning_rate: float = Field(default=5.0, gt=0, le=100)  # adam's, in grey levels
     iterations: int = Field(default=100, ge=1, le=100_000)  # at each scale

@@ -2,10 +2,12 @@
 
     python -m training evaluate MODEL --data PHOTOS --styles PAINTINGS
 
-MODEL is a style run folder or an exported stylizer. Every photo is painted in every style, by the network and by L-BFGS; the
-network "equals k iterations" where the mean objective of L-BFGS first falls to the network's after k.
+MODEL is a style run folder or an exported stylizer. Every photo is painted in every style, by the network and by L-BFGS, which
+starts from the photo, or from noise as in Johnson, Alahi and Fei-Fei 2016; the network "equals k iterations" where the mean
+objective of L-BFGS first falls to the network's after k.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +21,11 @@ from rich.table import Table
 from torch import Tensor
 
 from ganvas.card import OUTPUT, Metric, StylizerCard
-from training.config import PaintConfig, PaintingConfig
+from training.config import PaintConfig, PaintingConfig, Start
 from training.data.images import UNREADABLE, Pictures, reason
 from training.errors import ConfigError, DataError, ExportError, first_line
 from training.export import checkpoint_to_export, stylizer_graph
-from training.loops.paint import optimise, resize
+from training.loops.paint import first_picture, optimise, resize
 from training.losses.painting import Objective, Terms
 from training.metrics.evaluation import four_digits
 from training.networks.vgg import VggFeatures
@@ -32,6 +34,7 @@ from training.table import read_card
 
 _SHOWN = (10, 25, 50, 100, 200)  # iterations of the reference that have a row of the table
 _LEAST, _LEAST_SHORTER = 64, 32  # pixels, of the longer and the shorter side
+_STARTS: dict[Start, str] = {"content": "L-BFGS", "noise": "L-BFGS from noise"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,21 @@ class Painter:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """The slow optimisation to compare with.
+
+    Attributes:
+        iterations: of L-BFGS; 0 leaves it out.
+        starts: from the photo (`content`), from noise, or both, one after the other.
+        pairs: of a photo and a style, spread evenly over both; None for all.
+    """
+
+    iterations: int
+    starts: tuple[Start, ...] = ("content",)
+    pairs: int | None = None
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """What came of it, at one size; means over photos and styles of content, style and variation, weighted.
 
@@ -63,20 +81,19 @@ class Evaluated:
         size: longer side of a photo in pixels.
         ours: float [3], of the network's pictures.
         photos: float [3], of the photos as they are.
-        reference: float [iterations, 3], of L-BFGS after each iteration, from the photo on.
+        references: float [iterations, 3], of L-BFGS after each iteration, by where it started.
         method: how it was measured, in the card's words.
     """
 
     size: int
     ours: npt.NDArray[np.float64]
     photos: npt.NDArray[np.float64]
-    reference: npt.NDArray[np.float64]
+    references: Mapping[Start, npt.NDArray[np.float64]]
     method: str
 
-    @property
-    def equal_iterations(self) -> int | None:
+    def equal_iterations(self, start: Start) -> int | None:
         """Iterations after which L-BFGS is as good; None where it takes more than were measured."""
-        reached = np.flatnonzero(self.reference.sum(axis=1) <= self.ours.sum())
+        reached = np.flatnonzero(self.references[start].sum(axis=1) <= self.ours.sum())
         return int(reached[0]) + 1 if len(reached) else None
 
     def table(self) -> Table:
@@ -85,27 +102,31 @@ class Evaluated:
         table.add_column("", no_wrap=True)
         for heading in ("Content", "Style", "Variation", "Objective"):
             table.add_column(heading, justify="right", no_wrap=True)
-        last = len(self.reference)
         rows = {"Photos as they are": self.photos, "Network": self.ours}
-        rows |= {f"L-BFGS, {k} iterations": self.reference[k - 1] for k in sorted({*_SHOWN, last}) if 1 <= k <= last}
+        for start, losses in self.references.items():
+            last = len(losses)
+            rows |= {f"{_STARTS[start]}, {k} iterations": losses[k - 1] for k in sorted({*_SHOWN, last}) if 1 <= k <= last}
         for name, terms in rows.items():
             table.add_row(name, *(f"{four_digits(value):,.10g}" for value in (*terms, terms.sum())))
         return table
 
     def explain(self) -> str:
-        """How many iterations the network equals, in a sentence."""
-        if not len(self.reference):
+        """How many iterations the network equals, in a sentence for each start."""
+        if not self.references:
             return "Nothing to compare with: --iterations 0."
-        if self.equal_iterations is None:
-            return f"The network is better than all {len(self.reference)} iterations of L-BFGS."
-        return f"The network equals {self.equal_iterations} iterations of L-BFGS."
+        said = []
+        for start, losses in self.references.items():
+            equal = self.equal_iterations(start)
+            better = f"is better than all {len(losses)}" if equal is None else f"equals {equal}"
+            said.append(f"The network {better} iterations of {_STARTS[start]}.")
+        return "\n".join(said)
 
     def metrics(self) -> tuple[Metric, ...]:
         """For the card, unrounded."""
         names = ("Content loss", "Style loss", "Variation loss", "Objective")
         values = dict(zip(names, (*self.ours, self.ours.sum()), strict=True))
-        if len(self.reference):
-            values["Equal iterations of L-BFGS"] = self.equal_iterations or len(self.reference)
+        for start, losses in self.references.items():
+            values[f"Equal iterations of {_STARTS[start]}"] = self.equal_iterations(start) or len(losses)
         return tuple(
             Metric(name=f"{name} at {self.size} px", value=value, method=self.method) for name, value in values.items()
         )
@@ -158,16 +179,21 @@ def choose_photos(pictures: Pictures, size: int, multiple: int) -> tuple[list[Te
 
 
 def evaluate_painter(
-    painter: Painter, photos: Sequence[Tensor], paintings: Mapping[str, Tensor], vgg: VggFeatures, iterations: int, size: int
+    painter: Painter,
+    photos: Sequence[Tensor],
+    paintings: Mapping[str, Tensor],
+    vgg: VggFeatures,
+    reference: Reference,
+    size: int,
 ) -> Evaluated:
-    """Paint every photo in every style, by the network and by L-BFGS.
+    """Paint photos in the network's styles, by the network and by L-BFGS.
 
     Args:
         painter: the network.
         photos: from `choose_photos`.
         paintings: style name -> float [1, 3, h, w] RGB in 0..255; the network's styles are among them.
         vgg: has the layers of the painter's config.
-        iterations: of L-BFGS; 0 leaves it out.
+        reference: what to compare with, and on how many pairs of a photo and a style.
         size: of the photos.
 
     Raises:
@@ -183,30 +209,40 @@ def evaluate_painter(
     objective = Objective(painter.config, {style: paintings[style] for style in painter.styles}, vgg)
     side = min(min(photo.shape[2:]) for photo in photos)
     objective.balance(torch.cat([_middle(photo, side) for photo in photos]).byte())
-    slow = PaintConfig.model_validate(painter.config.model_dump() | {"iterations": max(iterations, 1)})
+    told = painter.config.model_dump() | {"iterations": max(reference.iterations, 1)}
+    slow = {start: PaintConfig.model_validate(told | {"start": start}) for start in reference.starts if reference.iterations}
     device = vgg.means.device
-    ours, plain, reference = [], [], []
-    pairs = [(photo, style) for photo in photos for style in torch.eye(len(painter.styles))]
-    for photo, style in track(pairs, f"Painting at {size} pixels", transient=True):
+    ours, plain = [], []
+    histories: dict[Start, list[list[tuple[float, ...]]]] = {start: [] for start in slow}
+    pairs = spread(len(photos), len(painter.styles))[: reference.pairs]
+    styles = torch.eye(len(painter.styles))
+    for photo, style in track([(photos[i], styles[k]) for i, k in pairs], f"Painting at {size} pixels", transient=True):
         there, weights = photo.to(device), style[None].to(device)
         with torch.no_grad():
             content = objective.content(there)
             painted = painter.paint(photo.byte().permute(0, 2, 3, 1), style[None]).permute(0, 3, 1, 2).float().to(device)
             ours.append(_values(objective(painted, content, weights)))
             plain.append(_values(objective(there, content, weights)))
-        if iterations:
-            history = optimise(slow, objective, there, there.clone(), style)
-            reference.append([(losses.content, losses.style, losses.variation) for losses in history])
+        for start, settings in slow.items():
+            history = optimise(settings, objective, there, first_picture(settings, there), style)
+            histories[start].append([(losses.content, losses.style, losses.variation) for losses in history])
     config = painter.config
+    among = f"{len(pairs)} pairs of " if len(pairs) < len(photos) * len(styles) else ""
     return Evaluated(
         size=size,
         ours=np.mean(ours, axis=0),
         photos=np.mean(plain, axis=0),
-        reference=np.mean(reference, axis=0) if iterations else np.empty((0, 3)),
-        method=f"mean over {len(photos)} photos in {len(painter.styles)} styles; weights: content {config.content_weight:g}, "
-        f"style {config.style_weight:g} (styles balanced), variation {config.variation_weight:g}; L-BFGS from the photo on, "
-        f"{iterations} iterations",
+        references={start: np.mean(each, axis=0) for start, each in histories.items()},
+        method=f"mean over {among}{len(photos)} photos in {len(painter.styles)} styles; weights: content "
+        f"{config.content_weight:g}, style {config.style_weight:g} (styles balanced), variation {config.variation_weight:g}; "
+        f"L-BFGS from the photo on unless it says noise, {reference.iterations} iterations",
     )
+
+
+def spread(photos: int, styles: int) -> list[tuple[int, int]]:
+    """Every pair of a photo and a style, in an order in which the first few hold all photos and all styles alike."""
+    both = math.lcm(photos, styles)
+    return [(i % photos, (i + i // both) % styles) for i in range(photos * styles)]
 
 
 def _values(terms: Terms) -> list[float]:

@@ -1,5 +1,6 @@
 """Evaluations of a small style run and of its exported file, by the command line, against numbers made by hand."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.training.conftest import draw
 from training.config import PaintConfig
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
-from training.evaluate_stylizer import load_painter
+from training.evaluate_stylizer import load_painter, spread
 from training.loops.paint import optimise
 from training.losses.painting import Objective, features_for
 from training.networks.vgg import VggFeatures
@@ -98,6 +99,28 @@ def test_a_file_says_what_its_run_says(folder: Path, options: list[object], tmp_
     again = read_card(tmp_path / "painters.onnx")
     values = {metric.name: metric.value for metric in card.metrics}
     assert {metric.name: metric.value for metric in again.metrics} == pytest.approx(values, rel=1e-2)  # a grey level apart
+
+
+def test_noise_as_the_start_and_fewer_pairs(folder: Path, options: list[object]) -> None:
+    both = ("--start", "both", "--pairs", 4)
+    said = done("evaluate", folder / "run", *options, "--size", SIZE, *both)
+    assert "mean over 4 pairs of 4 photos in 2 styles" in " ".join(said.split())
+    assert "The network equals 1 iterations of L-BFGS." in said
+    assert "iterations of L-BFGS from noise." in said
+    rows = {line.split("│")[1].strip(): line.split("│")[2] for line in said.splitlines() if line.startswith("│")}
+    assert rows["L-BFGS from noise, 3 iterations"] != rows["L-BFGS, 3 iterations"]
+    kept = json.loads((folder / "run" / "evaluation.json").read_text())["metrics"]
+    assert [metric["name"] for metric in kept][-1] == "Equal iterations of L-BFGS from noise at 80 px"
+
+
+@pytest.mark.parametrize(("photos", "styles"), [(7, 8), (4, 2), (2, 4), (6, 4), (1, 3)])
+def test_pairs_are_spread_evenly(photos: int, styles: int) -> None:
+    pairs = spread(photos, styles)
+    assert {*pairs} == {*itertools.product(range(photos), range(styles))}
+    assert len(pairs) == photos * styles
+    first = pairs[: max(photos, styles)]
+    assert {i for i, _ in first} == {*range(photos)}
+    assert {k for _, k in first} == {*range(styles)}
 
 
 def test_without_reference_nothing_is_compared(folder: Path, options: list[object]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import typer
@@ -11,13 +11,13 @@ from rich.console import Console
 from ganvas.card import Metric
 from training.about import read_about
 from training.cli.options import Device, Weights, name_of, name_unreadable
-from training.config import Features
+from training.config import Features, Start
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
 from training.devices import find_device
 from training.errors import ConfigError
 from training.evaluate import Settings, choose_real, evaluate, keep_in_card, load_candidate
-from training.evaluate_stylizer import choose_photos, evaluate_painter, load_painter
+from training.evaluate_stylizer import Reference, choose_photos, evaluate_painter, load_painter
 from training.exits import exits_in_words
 from training.export import export_run
 from training.losses.painting import features_for
@@ -46,6 +46,13 @@ def evaluate_(
     ] = None,
     size: Annotated[list[int], typer.Option(help="Of a stylizer: longer side of the photos in pixels. Repeatable.")] = [256],  # noqa: B006
     iterations: Annotated[int, typer.Option(min=0, help="Of a stylizer: L-BFGS iterations to compare with.")] = 50,
+    start: Annotated[
+        Literal["content", "noise", "both"],
+        typer.Option(help="Of a stylizer: where L-BFGS starts, the photo (content) or noise."),
+    ] = "content",
+    pairs: Annotated[
+        int | None, typer.Option(min=1, help="Of a stylizer: pairs of a photo and a style, spread evenly; left out, all.")
+    ] = None,
     device: Device = "auto",
     write: Annotated[bool, typer.Option("--write", help="Put the metrics into the card of an exported file.")] = False,
 ) -> None:
@@ -56,7 +63,8 @@ def evaluate_(
     if styles is None:
         step, metrics = _evaluate_generator(model, data, features, weights, Settings(samples, neighbours, seed), where)
     else:
-        step, metrics = _evaluate_stylizer(model, data, styles, weights, size, iterations, where)
+        starts: tuple[Start, ...] = ("content", "noise") if start == "both" else (start,)
+        step, metrics = _evaluate_stylizer(model, data, styles, weights, size, Reference(iterations, starts, pairs), where)
     if write:
         keep_in_card(model, metrics)
         typer.echo(f"Wrote them into the card of {model}.")
@@ -81,7 +89,7 @@ def _evaluate_generator(
 
 
 def _evaluate_stylizer(
-    model: Path, data: Path, styles: Path, weights: Path | None, sizes: Sequence[int], iterations: int, where: torch.device
+    model: Path, data: Path, styles: Path, weights: Path | None, sizes: Sequence[int], reference: Reference, where: torch.device
 ) -> tuple[int | None, tuple[Metric, ...]]:
     painter = load_painter(model, where)
     photos, found = find_pictures(data), find_pictures(styles)
@@ -92,7 +100,7 @@ def _evaluate_stylizer(
     for size in sizes:
         chosen, broken = choose_photos(photos, size, painter.multiple)
         name_unreadable(broken)
-        evaluated = evaluate_painter(painter, chosen, paintings, vgg, iterations, size)
+        evaluated = evaluate_painter(painter, chosen, paintings, vgg, reference, size)
         Console().print(evaluated.table())
         typer.echo(f"{evaluated.method}.\n{evaluated.explain()}")
         metrics += evaluated.metrics()
