@@ -55,8 +55,12 @@ def test_the_first_pictures(image: Opened, tmp_path: Path, report: dict[str, flo
         assert sample(pod.url).content == first.content
         largest = stylize(pod.url, enlarged(tmp_path), max_side=2048)
         assert largest.status_code == 200
+        report["peak_memory_mb"] = round(pod.peak_memory() / 1e6)
+        with ThreadPoolExecutor(8) as callers:
+            busy = callers.map(lambda photo: stylize(pod.url, photo, max_side=2048).status_code, [enlarged(tmp_path)] * 8)
+            assert {200} <= {*busy} <= {200, 429}
+        report["peak_memory_busy_mb"] = round(pod.peak_memory() / 1e6)
         status = pod.status()
-        report["peak_memory_mb"] = round(int(status["VmHWM"].split()[0]) * 1024 / 1e6)
         assert status["Uid"].split() == ["10001"] * 4
         assert status["Gid"].split() == ["10001"] * 4
         assert status["CapEff"] == "0" * 16
