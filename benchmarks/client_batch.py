@@ -58,8 +58,10 @@ def main(
         f"| memory of the client at most, MiB | {memory / 2**20:.0f} |",
     ]
     if install:
-        size, taken = _installation()
-        lines += [f"| installed in an empty environment, MB | {size / 1e6:.1f} |", f"| in seconds | {taken:.0f} |"]
+        for upgraded in (False, True):
+            pip, size, taken = _installation(upgraded)
+            lines.append(f"| installed by pip {pip}, seconds | {taken:.0f} |")
+        lines.append(f"| installed, MB | {size / 1e6:.1f} |")
     text = "\n".join(lines)
     Console().print(Markdown(text))
     if table:
@@ -84,14 +86,16 @@ def _rates(photos: int, rounds: int, seconds: float) -> tuple[float, float, int]
     return statistics.median(borne), statistics.median(kept), max(memory)
 
 
-def _installation() -> tuple[int, float]:
-    """Bytes and seconds of the client in an empty environment."""
+def _installation(upgraded: bool) -> tuple[str, int, float]:
+    """By the pip that comes with Python, or the newest: its version, and bytes and seconds of the client alone."""
     with tempfile.TemporaryDirectory() as place:
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
+        subprocess.run([sys.executable, "-m", "venv", *(["--upgrade-deps"] if upgraded else []), place], check=True)
+        pip = [str(Path(place, "bin", "python")), "-m", "pip"]
+        version = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
         before, since = _bytes(Path(place)), time.perf_counter()
-        pip = [str(Path(place, "bin", "python")), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--constraint", "constraints.txt", "."], cwd=ROOT, check=True)
-        return _bytes(Path(place)) - before, time.perf_counter() - since
+        wish = ["--quiet", "--disable-pip-version-check", "--constraint", "constraints.txt", "."]
+        subprocess.run([*pip, "install", *wish], cwd=ROOT, check=True)
+        return version, _bytes(Path(place)) - before, time.perf_counter() - since
 
 
 def _bytes(folder: Path) -> int:
