@@ -4,6 +4,7 @@
 #   make test-gpu   what only an NVIDIA GPU shows, in .venv-gpu
 #   make bench    the service beside the bare model and its peers, into docs/benchmarks.md
 #   make container-test   builds and runs the image of the CPU (buildah, root)
+#   make container-test-gpu   builds the image of the GPU, and runs it as far as there is none
 #   make bulk-test        `python -m service.bulk` on a local Ray, in .venv-bulk
 #   make lint     ruff, mypy, hadolint     make format       ruff's formatter and fixes
 #   make constraints   pin anew: the newest versions that pyproject.toml admits
@@ -18,7 +19,7 @@ GPU_VENV := .venv-gpu
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: serve test test-gpu bench lint format constraints clean container-test bulk-test
+.PHONY: serve test test-gpu bench lint format constraints clean container-test container-test-gpu bulk-test
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
@@ -35,6 +36,9 @@ bench: $(VENV)/.installed
 container-test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest -m container tests/container $(PYTEST_ARGS)
 	@cat build/container.json
+
+container-test-gpu: $(VENV)/.installed
+	$(VENV)/bin/python -m pytest -m container_gpu tests/container $(PYTEST_ARGS)
 
 bulk-test: $(BULK_VENV)/.installed
 	$(BULK_VENV)/bin/python -m pytest -m bulk tests/bulk $(PYTEST_ARGS)

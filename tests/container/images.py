@@ -68,9 +68,9 @@ def stand_in() -> str:
     return STAND_IN
 
 
-def build(target: str, folder: Path = ROOT) -> str:
+def build(target: str, folder: Path = ROOT, tag: str = IMAGE) -> str:
     """Build a target of the Dockerfile; what buildah said of it."""
-    done = _run(*BUILD, "--build-arg", f"BASE={base_image()}", "--target", target, "--tag", IMAGE, str(folder))
+    done = _run(*BUILD, "--build-arg", f"BASE={base_image()}", "--target", target, "--tag", tag, str(folder))
     return done.stdout + done.stderr
 
 
