@@ -66,6 +66,12 @@ class GanConfig(_RunConfig):
     augment: tuple[Augmentation, ...] | None = None  # of both kinds; None: all of them for few pictures, none for many
     pack: int = Field(default=1, ge=1, le=8)  # pictures that the discriminator judges together
 
+    # Features: a second discriminator, which sees pictures through a frozen VGG-16
+    feature_layers: tuple[Layer, ...] = ()  # that it judges, each by itself; (): there is none
+    feature_weight: Weight = 1.0  # of its part of the generator's loss
+    feature_share: float = Field(default=0.5, gt=0, le=1)  # of each batch is judged: VGG-16 costs more than both networks
+    feature_from: float = Field(default=0.0, ge=0, lt=1)  # part of the run after which it joins
+
     # Balance
     learning_rate: Rate = 4e-4  # the generator's
     d_learning_rate: Rate | None = None  # the discriminator's; None: as the generator's
@@ -93,7 +99,14 @@ class GanConfig(_RunConfig):
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of pack {self.pack}")
         if self.penalty_start != 1 and not self.penalty_fall:
             raise ValueError(f"penalty_start {self.penalty_start:g} never falls: set penalty_fall to a part of the run")
+        if self.feature_layers and (self.pack > 1 or not self.one_pass):
+            raise ValueError("feature_layers go with shared_pass, one step of each network, and no pack")
         return self
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether one pass through both networks serves both phases."""
+        return self.shared_pass and self.d_steps == self.g_steps == 1
 
     @property
     def images_a_step(self) -> int:

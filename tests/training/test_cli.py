@@ -56,6 +56,19 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     assert out.is_file()
 
 
+def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
+    options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--vgg", vgg_weights]
+    assert "is no file. --vgg takes" in refused(
+        "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
+    )
+    result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 0, result.output
+    assert 0 <= json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[0])["f_accuracy"] <= 1
+    out = tmp_path / "mine.onnx"
+    assert call("export", tmp_path / "run", out).exit_code == 0
+    assert read_card(out).training_config["feature_layers"] == ["relu1_1"]
+
+
 def test_a_style_network_from_folder_to_file(
     photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
 ) -> None:

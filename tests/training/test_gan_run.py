@@ -20,6 +20,7 @@ from training.errors import RunError
 from training.loops.adversaries import Adversaries, Losses
 from training.loops.gan import OnCollapse, train_gan
 from training.metrics.features import build_features
+from training.networks.vgg import VggFeatures
 from training.run import BEST, LAST, GanPlan, Run
 
 SIZE, PICTURES = 16, 200
@@ -42,10 +43,12 @@ def squares() -> torch.Tensor:
     return torch.stack(rows).reshape(PICTURES, SIZE, SIZE, 3).permute(0, 3, 1, 2).contiguous()
 
 
-def train(folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", **changes: Any) -> Run[GanPlan]:
+def train(
+    folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
+) -> Run[GanPlan]:
     config = GanConfig.model_validate(BASE | changes)
     run = Run.create(folder, GanPlan(config=config, data="discs", pictures=len(squares)))
-    train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse)
+    train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse, vgg)
     return run
 
 
@@ -151,20 +154,22 @@ def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_pa
     [
         {"augment": ("translation", "cutout", "colour"), "instance_noise": 0.1, "schedule": "cosine", "flip": True},
         {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "warm_up": 0.1},
+        {"feature_layers": ("relu1_1", "relu1_2"), "feature_from": 0.2},
     ],
 )
 def test_a_run_interrupted_and_resumed_ends_bit_identical(
-    squares: torch.Tensor, tmp_path: Path, options: dict[str, Any], fail_at: Callable[..., None]
+    squares: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
 ) -> None:
     """Interrupted after the checkpoint at step 40, in the middle of what the evaluation at step 60 sums up."""
     options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluate_every": 30, "width": 4}
-    whole = train(tmp_path / "whole", squares, **options)
+    vgg = VggFeatures(options["feature_layers"], vgg_weights) if "feature_layers" in options else None
+    whole = train(tmp_path / "whole", squares, vgg=vgg, **options)
     fail_at(57, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", squares, **options)
+        train(tmp_path / "cut", squares, vgg=vgg, **options)
     cut = Run.open(tmp_path / "cut")
     assert isinstance(cut.plan, GanPlan)
-    train_gan(Run(cut.folder, cut.plan), squares, FABRIC, build_features("pixels"))
+    train_gan(Run(cut.folder, cut.plan), squares, FABRIC, build_features("pixels"), vgg=vgg)
     for name in (LAST, BEST):
         assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
     for line, again in zip(lines(whole.folder, "step"), lines(cut.folder, "step"), strict=True):

@@ -13,6 +13,7 @@ from training.cli.options import (
     Out,
     Resume,
     Set,
+    Vgg,
     Weights,
     name_of,
     name_unreadable,
@@ -30,6 +31,7 @@ from training.exits import exits_in_words
 from training.loops.gan import OnCollapse, train_gan
 from training.loops.gan_setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
+from training.networks.vgg import VggFeatures
 from training.run import GanPlan, Run
 
 LEAST_GAN_PICTURES = 16
@@ -49,6 +51,7 @@ def gan(
     ] = "warn",
     features: ChooseFeatures = None,
     weights: Weights = None,
+    vgg: Vgg = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
 ) -> None:
@@ -62,6 +65,7 @@ def gan(
     refuse_few(pictures, LEAST_GAN_PICTURES)
     refuse_small(pictures, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
+    judge = VggFeatures(settings.feature_layers, vgg) if settings.feature_layers else None
     settings = resolve_gan(settings, len(pictures.names), pictures.grey, where)
     refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # these refuse a config before the pictures are decoded
@@ -83,7 +87,7 @@ def gan(
             f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}, "
             f"{settings.precision}; see {out / 'report.html'}"
         )
-    train_gan(run, squares, fabric, network, on_collapse)
+    train_gan(run, squares, fabric, network, on_collapse, judge)
     if fabric.is_global_zero:
         say_done(out, out / "report.html")
 

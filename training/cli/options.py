@@ -35,6 +35,7 @@ ChooseFeatures = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="Local file of the feature network's weights; left out, they are downloaded.")
 ]
+Vgg = Annotated[Path | None, typer.Option(help="VGG-16 weights, .safetensors or .pth; left out, torchvision downloads them.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 
 

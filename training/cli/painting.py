@@ -18,6 +18,7 @@ from training.cli.options import (
     Out,
     Resume,
     Set,
+    Vgg,
     name_of,
     name_unreadable,
     refuse_other,
@@ -42,8 +43,6 @@ from training.run import Run, StylePlan
 
 LEAST_CONTENT_PICTURES = 4
 BASELINE_CROPS = 8
-
-Vgg = Annotated[Path | None, typer.Option(help="VGG-16 weights, .safetensors or .pth; left out, torchvision downloads them.")]
 
 
 @exits_in_words

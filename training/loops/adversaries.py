@@ -6,23 +6,27 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.config import GanConfig
 from training.data.order import batch_indices
-from training.loops.gan_setup import build_discriminator, build_generator, draw_latents, refuse_uneven
+from training.errors import ConfigError
+from training.loops.feature_adversary import FeatureAdversary
+from training.loops.gan_setup import adam, build_discriminator, build_generator, draw_latents, place, refuse_uneven
 from training.losses.augment import augment
 from training.losses.gan import gradient_penalty, objective
+from training.networks.vgg import VggFeatures
 from training.run import Stateful
 from training.schedules import penalty_factor, rate_factor
 
 _LATENTS, _FLIPS, _SIGHT = 1, 2, 4  # streams of random numbers, told apart in their seeds; 3 is that of the sample grid
 _LEAST_GRADIENT = 1e-20  # of a logit
+_EXAMPLES = 64  # real pictures that tell how large features are
 
 Batch = TypeVar("Batch", Tensor, np.ndarray)
 Tensors = tuple[Tensor, ...] | list[Tensor]
-Losses = dict[Literal["d_loss", "g_loss", "d_accuracy"], Tensor]
+Losses = dict[Literal["d_loss", "g_loss", "d_accuracy", "f_accuracy"], Tensor]
 
 
 class Adversaries:
@@ -36,6 +40,7 @@ class Adversaries:
         config: resolved: channels and augment are known.
         fabric: launched; carries device, precision and processes.
         squares: uint8 [N, c, size, size], the real pictures to learn from.
+        vgg: with the config's `feature_layers`, where there are any.
 
     Attributes:
         average: exponential moving average (EMA) of the generator: what is sampled and exported.
@@ -43,23 +48,30 @@ class Adversaries:
         damping: multiplies both learning rates; lowered when a run had to go back.
 
     Raises:
-        ConfigError: an unknown architecture or size, or a batch that cannot be shared by the processes.
+        ConfigError: an unknown architecture or size, a batch that cannot be shared by the processes, or features to judge
+            and no network that has them.
     """
 
-    def __init__(self, config: GanConfig, fabric: Fabric, squares: Tensor) -> None:
+    def __init__(self, config: GanConfig, fabric: Fabric, squares: Tensor, vgg: VggFeatures | None = None) -> None:
         self.config, self.fabric, self.squares = config, fabric, squares
         self.damping = 1.0
         refuse_uneven(config, fabric.world_size)
         torch.manual_seed(config.seed)
-        self.generator = self._place(build_generator(config))
-        self.discriminator = self._place(build_discriminator(config))
+        self.generator = place(build_generator(config), fabric.device)
+        self.discriminator = place(build_discriminator(config), fabric.device)
         self.average = AveragedModel(self.generator, multi_avg_fn=_moving_average(config.ema_decay), use_buffers=True)
-        self.g_optimizer = self._optimizer(self.generator)
-        self.d_optimizer = self._optimizer(self.discriminator)
+        self.g_optimizer = adam(config, self.generator)
+        self.d_optimizer = adam(config, self.discriminator)
         self.parts: dict[str, Stateful] = {
             "generator": self.generator, "discriminator": self.discriminator, "average": self.average,
             "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
         }  # fmt: skip
+        self.features: FeatureAdversary | None = None
+        if config.feature_layers:
+            if vgg is None:
+                raise ConfigError("feature_layers are judged by VGG-16: name its weights with --vgg FILE.")
+            self.features = FeatureAdversary(config, fabric, vgg, self._pictures(np.arange(min(_EXAMPLES, len(squares)))))
+            self.parts |= {"feature_discriminator": self.features.discriminator, "f_optimizer": self.features.optimizer}
         self._objective = objective(config.objective, config.label_smoothing)
         # hinge: the discriminator's gradient is 0 where the generator's is not, so neither is a multiple of the other
         self._judges_apart = not config.discriminator_norm and config.objective != "hinge"
@@ -72,14 +84,16 @@ class Adversaries:
 
         Returns:
             Scalars: both losses, and the share of pairs whose real picture has the higher logit (0.5: the discriminator
-            cannot tell; 1: it is always right).
+            cannot tell; 1: it is always right), by pixels and, where features are judged, by features.
         """
         config = self.config
         factor = rate_factor(config, (step - 0.5) / config.steps) * self.damping
+        d_rate = (config.d_learning_rate or config.learning_rate) * factor
         _set_rate(self.g_optimizer, config.learning_rate * factor)
-        _set_rate(self.d_optimizer, (config.d_learning_rate or config.learning_rate) * factor)
-        shared = config.shared_pass and config.d_steps == config.g_steps == 1
-        losses = self._shared_step(step) if shared else self._separate_steps(step)
+        _set_rate(self.d_optimizer, d_rate)
+        if self.features is not None:
+            _set_rate(self.features.optimizer, d_rate)
+        losses = self._shared_step(step) if config.one_pass else self._separate_steps(step)
         self.average.update_parameters(self.generator)
         return losses
 
@@ -97,6 +111,7 @@ class Adversaries:
         with self.fabric.autocast():
             seen = self._see(shown, step, rng)
             real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+        by_features, losses = self._by_features(step, real, seen, shown)
         d_loss = self._objective.discriminator(real_logits, fake_logits)
         g_loss = self._objective.generator(real_logits.detach(), fake_logits)
         if self._judges_apart:
@@ -114,9 +129,18 @@ class Adversaries:
             (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
             self._step_discriminator(step, d_loss, real, seen)
         self.g_optimizer.zero_grad()
-        fake.backward(direction)
+        fake.backward(direction if by_features is None else direction + by_features)
         self._update(self.g_optimizer)
-        return _losses(d_loss, g_loss, real_logits, fake_logits)
+        return losses | _losses(d_loss, g_loss, real_logits, fake_logits)
+
+    def _by_features(self, step: int, real: Tensor, seen: Tensor, shown: Tensor) -> tuple[Tensor | None, Losses]:
+        """Let the second discriminator learn, where it has joined: its part of the generator's gradient at `shown`."""
+        config = self.config
+        if self.features is None or step <= config.feature_from * config.steps:
+            return None, {}
+        count = max(1, round(config.feature_share * len(real)))
+        direction, right = self.features.step(real[:count], seen[:count], shown, self._penalty(step), self._update)
+        return config.feature_weight * direction, {"f_accuracy": right}
 
     def _separate_steps(self, step: int) -> Losses:
         """The classical two phases: `d_steps` of the discriminator, then `g_steps` of the generator."""
@@ -152,16 +176,21 @@ class Adversaries:
         config = self.config
         if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
             return False
-        if (config.r1 or config.r2) and step % config.penalty_every == 0:  # lazily: Karras et al. 2020
-            factor = config.penalty_every * penalty_factor(config, (step - 0.5) / config.steps)
+        if factor := self._penalty(step):
             for weight, pictures in ((config.r1, real), (config.r2, fake)):
                 if weight:
-                    penalty = gradient_penalty(self.discriminator, pictures.float())
-                    loss = loss + factor * weight * penalty
+                    loss = loss + factor * weight * gradient_penalty(self.discriminator, pictures.float())
         self.d_optimizer.zero_grad()
         loss.backward(inputs=[*self.discriminator.parameters(), *also])
         self._update(self.d_optimizer)
         return True
+
+    def _penalty(self, step: int) -> float:
+        """What r1 and r2 are multiplied by: 0 in most steps, much in every `penalty_every`-th (lazily: Karras et al. 2020)."""
+        config = self.config
+        if not (config.r1 or config.r2) or step % config.penalty_every:
+            return 0.0
+        return config.penalty_every * penalty_factor(config, (step - 0.5) / config.steps)
 
     def _update(self, optimizer: torch.optim.Optimizer) -> None:
         """Step, with the gradients averaged over the processes."""
@@ -176,11 +205,16 @@ class Adversaries:
         """This process's share of a real batch; the first batch is number 1."""
         config = self.config
         chosen = self._share(batch_indices(len(self.squares), config.batch_size, number - 1, config.seed))
-        real = self.squares[chosen].float() / 127.5 - 1
+        real = self._pictures(chosen)
         if config.flip:
             flips = self._share(np.random.default_rng((config.seed, number - 1, _FLIPS)).random(config.batch_size) < 0.5)
             real[flips] = real[flips].flip(3)
-        return real.to(self.fabric.device, memory_format=torch.channels_last)
+        return real
+
+    def _pictures(self, chosen: np.ndarray) -> Tensor:
+        """Some real pictures: float [n, c, h, w] in -1..1, on the device."""
+        pictures = self.squares[chosen].float() / 127.5 - 1
+        return pictures.to(self.fabric.device, memory_format=torch.channels_last)
 
     def _fake(self, step: int, turn: int = 0) -> Tensor:
         latents = draw_latents(self.config, (step, _LATENTS, turn) if turn else (step, _LATENTS), self.config.batch_size)
@@ -209,15 +243,6 @@ class Adversaries:
         """The rows of this process."""
         size = self.config.batch_size // self.fabric.world_size
         return batch[self.fabric.global_rank * size : (self.fabric.global_rank + 1) * size]
-
-    def _place(self, network: nn.Module) -> nn.Module:
-        """On the device, its convolutions' weights in the order of memory that they are fastest in."""
-        placed: nn.Module = network.to(device=self.fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return placed
-
-    def _optimizer(self, network: nn.Module) -> torch.optim.Adam:
-        betas = (self.config.beta1, self.config.beta2)
-        return torch.optim.Adam(network.parameters(), betas=betas, fused=self.fabric.device.type in {"cpu", "cuda"})
 
 
 def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from training.loops.gan_setup import draw_latents
 from training.loops.progress import Reporter
 from training.metrics.features import FeatureNetwork
 from training.metrics.watch import CollapseWatch, Verdict
+from training.networks.vgg import VggFeatures
 from training.pictures import grid, to_uint8
 from training.report.page import NEIGHBOURS, WALK, write_report
 from training.report.walk import latent_walk, write_walk
@@ -39,7 +40,12 @@ _DAMPING = 0.5  # of the learning rates, when a run goes back to an earlier chec
 
 
 def train_gan(
-    run: Run[GanPlan], squares: Tensor, fabric: Fabric, network: FeatureNetwork | None = None, on_collapse: OnCollapse = "warn"
+    run: Run[GanPlan],
+    squares: Tensor,
+    fabric: Fabric,
+    network: FeatureNetwork | None = None,
+    on_collapse: OnCollapse = "warn",
+    vgg: VggFeatures | None = None,
 ) -> None:
     """Train until the config's images have been seen, from the run's last checkpoint where there is one.
 
@@ -49,24 +55,31 @@ def train_gan(
         fabric: launched; carries device, precision and processes.
         network: what the metrics are measured in; None: nothing is measured, nothing watched.
         on_collapse: what to do when the watch says that the run has collapsed.
+        vgg: with the layers that the config's second discriminator judges, where there are any.
 
     Raises:
         RunError: the run diverged too often, collapsed and was to stop, its checkpoint cannot be read, or another process
             is training it.
     """
     with run.held() if fabric.is_global_zero else nullcontext():
-        _Training(run, squares, fabric, network, on_collapse).train()
+        _Training(run, squares, fabric, network, on_collapse, vgg).train()
 
 
 class _Training:
     def __init__(
-        self, run: Run[GanPlan], squares: Tensor, fabric: Fabric, network: FeatureNetwork | None, on_collapse: OnCollapse
+        self,
+        run: Run[GanPlan],
+        squares: Tensor,
+        fabric: Fabric,
+        network: FeatureNetwork | None,
+        on_collapse: OnCollapse,
+        vgg: VggFeatures | None,
     ) -> None:
         self.run, self.fabric, self.on_collapse = run, fabric, on_collapse
         self.config = config = run.plan.config
         learned, real = split(len(squares), config.evaluate_samples, config.seed)
         self.learned = squares[learned]
-        self.adversaries = Adversaries(config, fabric, self.learned)
+        self.adversaries = Adversaries(config, fabric, self.learned, vgg)
         self.evaluator = (
             Evaluator(config, squares[real], network, fabric.device)
             if network and config.evaluate_every and fabric.is_global_zero

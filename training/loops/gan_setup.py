@@ -1,6 +1,6 @@
 """What a GAN's config leaves open, decided; and what is built from one that is decided."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from training.devices import Precision, best_precision
 from training.errors import ConfigError
 from training.losses.augment import AUGMENTATIONS, FEW_PICTURES
 from training.networks.registry import GANS, GanArchitecture
+
+SomeModule = TypeVar("SomeModule", bound=nn.Module)
 
 
 def build_generator(config: GanConfig) -> nn.Module:
@@ -85,6 +87,17 @@ def resolve_gan(config: GanConfig, pictures: int, grey: bool, device: torch.devi
             "precision": best_precision(device) if config.precision == "auto" else config.precision,
         }
     )
+
+
+def place(network: SomeModule, device: torch.device) -> SomeModule:
+    """On the device, its convolutions' weights in the order of memory that they are fastest in."""
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def adam(config: GanConfig, network: nn.Module) -> torch.optim.Adam:
+    """The optimizer of a network that has been placed; its rate is set before each step."""
+    fused = next(network.parameters()).device.type in {"cpu", "cuda"}
+    return torch.optim.Adam(network.parameters(), betas=(config.beta1, config.beta2), fused=fused)
 
 
 def draw_latents(config: GanConfig, place: tuple[int, ...], count: int) -> Tensor:
