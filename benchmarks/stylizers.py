@@ -72,7 +72,7 @@ def main(
         model = to_onnx(StylizerGraph(network).eval(), stylizer_trials(network)[-1])
         runs[name] = _session(model.SerializeToString(), size, threads)
         if int8:
-            runs[f"{name}, int8"] = _session(quantized(model, size), size, threads)
+            runs[f"{name}, int8"] = _session(quantized(model, [_inputs(model, size)]), size, threads)
         if name == _JOHNSON:
             runs[f"{name}, PyTorch"] = partial(_paint, network, size)
     times = {name: statistics.median(taken) for name, taken in interleaved(runs, rounds).items()}
@@ -99,30 +99,35 @@ def gigaflops(network: Stylizer, size: int) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def quantized(model: onnx.ModelProto, size: int) -> bytes:
+def quantized(model: onnx.ModelProto, calibration: Sequence[dict[str, np.ndarray]]) -> bytes:
     """The same file with its convolutions in int8: weights a channel, activations a tensor, as QDQ nodes.
 
-    The ranges of the activations come from one random picture, which is enough to measure time.
+    The ranges of the activations come from `calibration`, the inputs of a few runs; a random picture is enough to measure time.
     """
     with tempfile.TemporaryDirectory() as folder:
         plain, ready, done = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "done"))
         onnx.save(model, plain)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)  # which does not know all dynamic sizes
         quantize_static(
-            ready, done, _OnePicture(model, size), per_channel=True, op_types_to_quantize=["Conv"],
+            ready, done, _Calibration(calibration), per_channel=True, op_types_to_quantize=["Conv"],
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return done.read_bytes()
 
 
-class _OnePicture(CalibrationDataReader):
-    def __init__(self, model: onnx.ModelProto, size: int) -> None:
-        shapes = [[dim.dim_value or dim.dim_param for dim in each.type.tensor_type.shape.dim] for each in model.graph.input]
-        names = [each.name for each in model.graph.input]
-        self.left = [{name: _input("tensor(uint8)", shape, size) for name, shape in zip(names, shapes, strict=True)}]
+class _Calibration(CalibrationDataReader):
+    def __init__(self, calibration: Sequence[dict[str, np.ndarray]]) -> None:
+        self._left = list(calibration)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        return self.left.pop() if self.left else None
+        return self._left.pop() if self._left else None
+
+
+def _inputs(model: onnx.ModelProto, size: int) -> dict[str, np.ndarray]:
+    """A random picture and zeros, for a model that `to_onnx` made."""
+    shapes = [[dim.dim_value or dim.dim_param for dim in each.type.tensor_type.shape.dim] for each in model.graph.input]
+    names = [each.name for each in model.graph.input]
+    return {name: _input("tensor(uint8)", shape, size) for name, shape in zip(names, shapes, strict=True)}
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -1,0 +1,141 @@
+"""How well does each style network paint after the same training, and what does int8 cost it?
+
+    python -m benchmarks.stylizer_quality --styles PAINTINGS --content PHOTOS --unseen PHOTOS [--weights FILE] [--steps 300]
+                                          [--out runs/variants] [--only VARIANT ...] [--file FILE.onnx ...] [--table FILE]
+
+Trains the variants of `benchmarks.stylizers` with the same steps on the same paintings and photos, and tells each one's
+objective on photos that it never saw, in float32 and with its convolutions in int8. With --file, exported stylizers instead.
+A run that is finished is not trained again, one that was broken off goes on.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import onnx
+import torch
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from torch import Tensor
+
+from benchmarks.command import run_command
+from benchmarks.stylizers import VARIANTS, quantized
+from ganvas.card import METADATA_KEY, StylizerCard, dump_card
+from training.about import read_about
+from training.data.images import find_pictures
+from training.data.paintings import load_paintings
+from training.errors import ConfigError
+from training.evaluate_stylizer import Painter, Reference, choose_photos, evaluate_painter, load_painter
+from training.export import export_run
+from training.files import write_whole
+from training.losses.painting import features_for
+from training.networks.vgg import VggFeatures
+from training.table import read_card
+
+_CALIBRATION = 12  # photos, from which int8 takes the ranges of activations
+
+
+class Row(NamedTuple):
+    """Mean weighted losses of a network, and of the same in int8."""
+
+    content: float
+    style: float
+    objective: float
+    int8: float
+
+
+def main(
+    styles: Annotated[Path, typer.Option(help="Folder of paintings.")],
+    content: Annotated[Path, typer.Option(help="Folder of photos to train on.")],
+    unseen: Annotated[Path, typer.Option(help="Folder of other photos to judge on.")],
+    weights: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 300,
+    size: Annotated[int, typer.Option(min=64, help="Longer side in pixels of what is judged.")] = 256,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/variants"),
+    only: Annotated[list[str], typer.Option(help="Only this variant. Repeatable.")] = [],  # noqa: B006
+    file: Annotated[list[Path], typer.Option(help="An exported stylizer, in place of the variants. Repeatable.")] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+) -> None:
+    """Compare how style networks paint."""
+    out.mkdir(parents=True, exist_ok=True)
+    judge = Judge(styles, content, unseen, weights, size)
+    lines = ["| network | content | style | objective | int8's objective |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name in [*map(str, file)] or only or list(VARIANTS):
+        exported = Path(name) if file else _trained(name, VARIANTS[name], judge, steps, out)
+        row = judge.judge(exported, out)
+        rise = 100 * (row.int8 / row.objective - 1)
+        lines.append(
+            f"| {name} | {row.content:,.0f} | {row.style:,.0f} | {row.objective:,.0f} | {row.int8:,.0f} ({rise:+.1f}%) |"
+        )
+        text = "\n".join(lines) + "\n"
+        if table:
+            write_whole(table, lambda path, text=text: path.write_text(text))  # type: ignore[misc]  # as far as it has come
+    Console().print(Markdown(text))
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The pictures that all networks are trained and judged on, and the size of those judged."""
+
+    styles: Path
+    content: Path
+    unseen: Path
+    weights: Path | None
+    size: int
+
+    def judge(self, exported: Path, out: Path) -> Row:
+        """Measure an exported stylizer, and write and measure it in int8."""
+        int8 = out / f"{exported.stem}-int8.onnx"
+        card = read_card(exported)
+        if not isinstance(card, StylizerCard):
+            raise ConfigError(f"{exported} is a generator; this is for stylizers.")
+        model = onnx.load_from_string(quantized(onnx.load(exported), self._calibration(card)))
+        onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
+        write_whole(int8, lambda path: onnx.save(model, path))
+        plain, small = (self._losses(load_painter(path, torch.device("cpu"))) for path in (exported, int8))
+        return Row(plain[0], plain[1], plain.sum(), small.sum())
+
+    def _losses(self, painter: Painter) -> np.ndarray:
+        paintings: Mapping[str, Tensor] = load_paintings(find_pictures(self.styles), painter.config.style_size)[0]
+        photos, _ = choose_photos(find_pictures(self.unseen), self.size, painter.multiple)
+        vgg = VggFeatures(features_for(painter.config), self.weights, option="--weights")
+        return evaluate_painter(painter, photos, paintings, vgg, Reference(0), self.size).ours
+
+    def _calibration(self, card: StylizerCard) -> Sequence[dict[str, np.ndarray]]:
+        """Photos and styles in turn, as the session takes them."""
+        found = find_pictures(self.content)
+        inputs = []
+        for i, name in enumerate(list(found.sizes)[:_CALIBRATION]):
+            side = self.size // card.size_multiple * card.size_multiple
+            photo = np.array(found.open(name, "RGB").resize((side, side)))
+            style = np.eye(len(card.styles), dtype=np.float32)[i % len(card.styles)]
+            inputs.append({
+                "images": photo[None], "styles": style[None],
+                "strength": np.ones(1, np.float32), "keep_color": np.zeros(1, np.float32),
+            })  # fmt: skip
+        return inputs
+
+
+def _trained(name: str, changes: Mapping[str, Any], judge: Judge, steps: int, out: Path) -> Path:
+    """Train a variant, and export it."""
+    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    values = {**changes, "steps": steps, "checkpoint_every": 50, "batch_size": 2, "crop_size": 128}
+    command: list[str | Path] = [sys.executable, "-m", "training", "style", "--out", out / stem, "--auto-resume"]
+    command += ["--styles", judge.styles, "--content", judge.content]
+    if judge.weights:
+        command += ["--vgg", judge.weights]
+    for key, value in values.items():
+        command += ["--set", f"{key}={str(value).lower()}"]
+    subprocess.run(command, check=True)
+    export_run(out / stem, out / f"{stem}.onnx", read_about(None))
+    return out / f"{stem}.onnx"
+
+
+if __name__ == "__main__":
+    run_command(main)
