@@ -1,7 +1,7 @@
 """What does each part of the default GAN recipe bring? Trains one run with each recipe on the same pictures, and compares them.
 
     python -m benchmarks.gan_recipes --data FOLDER_OR_ZIP --out runs/recipes [--size 64] [--width 48] [--images 60000]
-                                     [--features vgg --weights FILE] [--only NAME ...] [--table FILE]
+                                     [--features vgg --weights FILE] [--vgg FILE] [--only NAME ...] [--table FILE]
 
 Writes a Markdown table and OUT/recipes.png, the same eight latents as each recipe paints them. A run that is finished is not
 trained again, one that was broken off goes on.
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_picture
+from training.cli.options import Vgg
 from training.config import Features, GanConfig, load_config, resolve
 from training.data.images import find_pictures, refuse_few, refuse_small
 from training.data.squares import load_squares
@@ -28,6 +29,7 @@ from training.loops.gan import train_gan
 from training.loops.gan_setup import channels_of, precision_of, resolve_gan
 from training.losses.augment import AUGMENTATIONS
 from training.metrics.features import FeatureNetwork, build_features
+from training.networks.vgg import VggFeatures
 from training.report.stats import read_stats
 from training.run import GanPlan, Run
 
@@ -60,6 +62,7 @@ RECIPES = {
     "relativistic": Recipe("relativistic + R1 + R2", _RELATIVISTIC),
     "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
     "default": Recipe("relativistic + R1 + R2 + EMA (the default)", {}),
+    "features": Recipe("the default + VGG-16 features", {"feature_layers": ("relu2_2", "relu3_3", "relu4_3")}),
 }
 """Name -> recipe. The default augments where pictures are few."""
 
@@ -79,6 +82,7 @@ def gan_recipes(
     weights: Annotated[
         Path | None, typer.Option(help="Local file of its weights; left out, they are downloaded.", show_default=False)
     ] = None,
+    vgg: Vgg = None,
     only: Annotated[list[str], typer.Option(help=f"Of {', '.join(RECIPES)}. Repeatable; all where none is named.")] = [],  # noqa: B006
     set_: Annotated[
         list[str], typer.Option("--set", help="Change a value of every recipe that has none of its own: key=value. Repeatable.")
@@ -106,7 +110,8 @@ def gan_recipes(
     for name, config in configs.items():
         typer.echo(f"{name}: {RECIPES[name].title}")
         plan = GanPlan(config=config, data=data.resolve().name, pictures=len(squares), fingerprint=pictures.fingerprint)
-        outcomes.append(train(name, out / name, plan, squares, fabric, network))
+        judge = VggFeatures(config.feature_layers, vgg) if config.feature_layers else None
+        outcomes.append(train(name, out / name, plan, squares, fabric, network, judge))
     text = markdown(outcomes, DEFAULT)
     typer.echo(f"\n{text}")
     if table is not None:
@@ -131,7 +136,9 @@ def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> 
     return config.model_copy(update={"evaluate_every": every, "sample_every": every, "checkpoint_every": every})
 
 
-def train(name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabric, network: FeatureNetwork) -> Outcome:
+def train(
+    name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabric, network: FeatureNetwork, vgg: VggFeatures | None
+) -> Outcome:
     """Train one recipe, or go on where it was broken off, or find it finished.
 
     Args:
@@ -141,6 +148,7 @@ def train(name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabri
         squares: uint8 [N, c, size, size], the real pictures.
         fabric: launched.
         network: what the metrics are measured in.
+        vgg: with the layers that a recipe's second discriminator judges, where it has one.
 
     Raises:
         RunError: the folder holds a run of other settings or pictures.
@@ -152,7 +160,7 @@ def train(name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabri
     checkpoint = run.load_checkpoint()
     if checkpoint is None or checkpoint["step"] < plan.config.steps:
         try:
-            train_gan(run, squares, fabric, network)
+            train_gan(run, squares, fabric, network, vgg=vgg)
         except RunError as error:  # a recipe that fails is a result as well
             failure = first_line(error)
     stats = read_stats(folder / "stats.jsonl", plan.config.images_a_step)

@@ -18,6 +18,7 @@ from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
 from training.loops.adversaries import Adversaries
 from training.loops.gan_setup import resolve_gan
+from training.networks.vgg import VggFeatures
 from training.report.stats import Event, Stats, read_stats
 from training.run import GanPlan, Run
 
@@ -117,8 +118,8 @@ def pictures(tmp_path: Path) -> Path:
 def compare_recipes(pictures: Path, out: Path, only: list[str], images: int = 32) -> str:
     set_ = ["batch_size=16", "latent_size=8", "evaluate_samples=16"]
     gan_recipes(
-        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, only=only, set_=set_,
-        table=out.with_suffix(".md"), device="cpu",
+        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=None, only=only,
+        set_=set_, table=out.with_suffix(".md"), device="cpu",
     )  # fmt: skip
     return out.with_suffix(".md").read_text()
 
@@ -154,10 +155,11 @@ def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Pat
         compare_recipes(pictures, out, ["classic"], images=64)
 
 
-def test_every_recipe_trains(squares: torch.Tensor) -> None:
+def test_every_recipe_trains(squares: torch.Tensor, vgg_weights: Path) -> None:
     for name in RECIPES:
-        config = resolve_gan(recipe_config(name, {**TINY, "images": 80}, 1), 10_000, False, CPU)
-        adversaries = Adversaries(config, launch(CPU, "float32"), squares)
+        config = resolve_gan(recipe_config(name, {**TINY, "images": 80, "precision": "float32"}, 1), 10_000, False, CPU)
+        vgg = VggFeatures(config.feature_layers, vgg_weights) if config.feature_layers else None
+        adversaries = Adversaries(config, launch(CPU, "float32"), squares, vgg)
         before = [weight.clone() for weight in adversaries.generator.parameters()]
         for step in (1, 2):
             losses = adversaries.step(step)
