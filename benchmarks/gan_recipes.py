@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_picture
 from training.cli.options import Vgg
-from training.config import Features, GanConfig, load_config, resolve
+from training.config import FEATURE_LAYERS, Features, GanConfig, load_config, resolve
 from training.data.images import find_pictures, refuse_few, refuse_small
 from training.data.squares import load_squares
 from training.devices import find_device, launch
@@ -35,7 +35,9 @@ from training.run import GanPlan, Run
 
 Changes = dict[str, object]
 
-_PLAIN: Changes = {"r1": 0.0, "r2": 0.0, "ema_decay": 0.0, "augment": (), "shared_pass": False}
+_PIXELS: Changes = {"feature_layers": ()}
+
+_PLAIN: Changes = _PIXELS | {"r1": 0.0, "r2": 0.0, "ema_decay": 0.0, "augment": (), "shared_pass": False}
 
 # Radford et al. 2016: a normalised discriminator, binary cross-entropy, Adam at 2e-4 with a momentum of 0.5.
 _CLASSIC: Changes = _PLAIN | {
@@ -43,7 +45,7 @@ _CLASSIC: Changes = _PLAIN | {
 }  # fmt: skip
 
 # Huang et al. 2024 (R3GAN): pairs of pictures, penalties on both kinds.
-_RELATIVISTIC: Changes = {"ema_decay": 0.0, "augment": ()}
+_RELATIVISTIC: Changes = _PIXELS | {"ema_decay": 0.0, "augment": ()}
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ RECIPES = {
     "hinge": Recipe("hinge", _PLAIN | {"objective": "hinge", "learning_rate": 2e-4, "beta1": 0.0, "beta2": 0.9}),
     "relativistic": Recipe("relativistic + R1 + R2", _RELATIVISTIC),
     "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
-    "default": Recipe("relativistic + R1 + R2 + EMA (the default)", {}),
-    "features": Recipe("the default + VGG-16 features", {"feature_layers": ("relu2_2", "relu3_3", "relu4_3")}),
+    "ema": Recipe("relativistic + R1 + R2 + EMA", _PIXELS),
+    "default": Recipe("relativistic + R1 + R2 + EMA + features (the default)", {"feature_layers": FEATURE_LAYERS}),
 }
 """Name -> recipe. The default augments where pictures are few."""
 

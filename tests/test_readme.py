@@ -114,7 +114,7 @@ def test_train_your_own(tmp_path: Path, vgg_weights: Path) -> None:
         line = line.replace(".venv/bin/python", sys.executable)
         for word, options in SHORTER.items():
             line += f" {options}" if word in line else ""
-        line += f" --vgg {vgg_weights}" if " style " in line else ""
+        line += f" --vgg {vgg_weights}" if "training gan " in line or "training style " in line else ""
         process = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert process.returncode == 0, process.stdout + process.stderr
     with running(tmp_path / "exported", tmp_path / "log") as service:

@@ -25,6 +25,8 @@ Layer = Literal[
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
 ]  # fmt: skip
+FEATURE_LAYERS: tuple[Layer, ...] = ("relu2_2", "relu3_3", "relu4_3")
+"""What a GAN's second discriminator judges where a config does not say."""
 
 
 class _Config(BaseModel):
@@ -67,10 +69,10 @@ class GanConfig(_RunConfig):
     pack: int = Field(default=1, ge=1, le=8)  # pictures that the discriminator judges together
 
     # Features: a second discriminator, which sees pictures through a frozen VGG-16
-    feature_layers: tuple[Layer, ...] = ()  # that it judges, each by itself; (): there is none
+    feature_layers: tuple[Layer, ...] | None = None  # it judges each by itself; (): there is none; None: if it can be had
     feature_weight: Weight = 1.0  # of its part of the generator's loss
     feature_share: float = Field(default=0.5, gt=0, le=1)  # of each batch is judged: VGG-16 costs more than both networks
-    feature_from: float = Field(default=0.0, ge=0, lt=1)  # part of the run after which it joins
+    feature_from: float = Field(default=0.4, ge=0, lt=1)  # part of the run after which it joins
 
     # Balance
     learning_rate: Rate = 4e-4  # the generator's
@@ -99,9 +101,14 @@ class GanConfig(_RunConfig):
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of pack {self.pack}")
         if self.penalty_start != 1 and not self.penalty_fall:
             raise ValueError(f"penalty_start {self.penalty_start:g} never falls: set penalty_fall to a part of the run")
-        if self.feature_layers and (self.pack > 1 or not self.one_pass):
+        if self.feature_layers and not self.can_judge_features:
             raise ValueError("feature_layers go with shared_pass, one step of each network, and no pack")
         return self
+
+    @property
+    def can_judge_features(self) -> bool:
+        """Whether a second discriminator can join this training."""
+        return self.one_pass and self.pack == 1
 
     @property
     def one_pass(self) -> bool:

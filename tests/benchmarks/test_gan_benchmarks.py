@@ -13,7 +13,7 @@ from benchmarks.gan_step import OURS, PLAIN, _ordinary, compare, contestants, ga
 from benchmarks.plain_gan import INGREDIENTS, PlainGan
 from benchmarks.recipe_results import Outcome, markdown
 from tests.training.conftest import draw
-from training.config import GanConfig, resolve
+from training.config import FEATURE_LAYERS, GanConfig, resolve
 from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
 from training.loops.adversaries import Adversaries
@@ -115,10 +115,10 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def compare_recipes(pictures: Path, out: Path, only: list[str], images: int = 32) -> str:
+def compare_recipes(pictures: Path, out: Path, only: list[str], images: int = 32, vgg: Path | None = None) -> str:
     set_ = ["batch_size=16", "latent_size=8", "evaluate_samples=16"]
     gan_recipes(
-        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=None, only=only,
+        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=vgg, only=only,
         set_=set_, table=out.with_suffix(".md"), device="cpu",
     )  # fmt: skip
     return out.with_suffix(".md").read_text()
@@ -129,9 +129,9 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Path, tmp_path: Path) -> None:
+def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Path, vgg_weights: Path, tmp_path: Path) -> None:
     out, chosen = tmp_path / "recipes", ["classic", DEFAULT]
-    table = rows(compare_recipes(pictures, out, chosen))
+    table = rows(compare_recipes(pictures, out, chosen, vgg=vgg_weights))
     assert [row[0] for row in table] == [RECIPES[name].title for name in chosen]
     for _, by_images, by_time, speed, _ in table:
         numbers = [*by_images.split(", "), *by_time.removesuffix(" *").split(", "), speed]
@@ -145,7 +145,7 @@ def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Pat
     made, stats = [file.stat().st_mtime_ns for file in files], out / "classic" / "stats.jsonl"
     measured = [row["frechet"] for row in read_stats(stats, 16).evaluations]
     files[0].unlink()  # as if it had been killed before its first
-    compare_recipes(pictures, out, chosen)
+    compare_recipes(pictures, out, chosen, vgg=vgg_weights)
     assert [row["frechet"] for row in read_stats(stats, 16).evaluations] == measured
     again = [file.stat().st_mtime_ns for file in files]
     assert again[0] > made[0]
@@ -177,7 +177,13 @@ def test_a_recipe_goes_before_what_all_have_in_common() -> None:
     classic, default = recipe_config("classic", common, 7), recipe_config(DEFAULT, common, 7)
     assert (classic.learning_rate, classic.batch_size, classic.discriminator_norm) == (2e-4, 16, True)
     assert default == GanConfig(
-        learning_rate=1e-3, batch_size=16, images=1600, evaluate_every=15, sample_every=15, checkpoint_every=15
+        learning_rate=1e-3,
+        batch_size=16,
+        images=1600,
+        feature_layers=FEATURE_LAYERS,
+        evaluate_every=15,
+        sample_every=15,
+        checkpoint_every=15,
     )
 
 

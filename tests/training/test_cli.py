@@ -18,7 +18,8 @@ from tests.training.conftest import MakePictures
 from training.table import read_card
 
 TINY_GAN = [
-    "--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48", "--features", "pixels"
+    "--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48", "--features", "pixels",
+    "--set", "feature_layers=[]",
 ]  # fmt: skip
 TINY_STYLE = [
     "--set",
@@ -57,7 +58,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
-    options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--vgg", vgg_weights]
+    options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--set", "feature_from=0", "--vgg", vgg_weights]
     assert "is no file. --vgg takes" in refused(
         "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
     )
@@ -255,13 +256,19 @@ def test_two_processes_on_the_command_line(photos: Path, tmp_path: Path) -> None
     assert "7 processes" in refused("gan", "--data", photos, "--out", tmp_path / "odd", *TINY_GAN, "--processes", "7")
 
 
-def test_without_inception_a_run_is_watched_in_pixels(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_weights_a_run_is_watched_and_judged_in_pixels(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no weights here"))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     options = TINY_GAN[: TINY_GAN.index("--features")]
     result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
     assert result.exit_code == 0, result.output
     assert "The run is watched in pixels instead." in result.output
+    assert "Pixels alone are judged instead" in result.output
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["feature_layers"] == []
     asked = refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, "--features", "inception")
     assert "--features pixels" in asked
+    layers = ["--features", "pixels", "--set", 'feature_layers=["relu1_1"]']
+    assert "torchvision could not download" in refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, *layers)
     assert not (tmp_path / "asked").exists()

@@ -20,7 +20,7 @@ CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
 OPTIONS = [
     "--set", "image_size=28", "--set", "width=4", "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",
     "--set", f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluate_every=0", "--set", "precision=float32",
-    "--set", "sample_every=1000", "--auto-resume",
+    "--set", "sample_every=1000", "--set", "feature_layers=[]", "--auto-resume",
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def vgg(vgg_weights: Path) -> VggFeatures:
 def adversaries(vgg: VggFeatures | None, squares: Tensor = SQUARES, **changes: Any) -> Adversaries:
     values = {
         "image_size": 16, "channels": squares.shape[1], "width": 4, "batch_size": 8, "images": 80, "augment": (),
-        "precision": "float32", "feature_layers": LAYERS, "r1": 0.0, "r2": 0.0,
+        "precision": "float32", "feature_layers": LAYERS, "feature_from": 0.0, "r1": 0.0, "r2": 0.0,
     }  # fmt: skip
     return Adversaries(GanConfig.model_validate(values | changes), FABRIC, squares, vgg)
 

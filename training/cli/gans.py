@@ -22,7 +22,7 @@ from training.cli.options import (
     run_to_resume,
     say_done,
 )
-from training.config import Features, GanConfig, load_config
+from training.config import FEATURE_LAYERS, Features, GanConfig, load_config
 from training.data.images import find_pictures, refuse_few, refuse_small
 from training.data.squares import load_squares
 from training.devices import find_device, launch
@@ -65,7 +65,7 @@ def gan(
     refuse_few(pictures, LEAST_GAN_PICTURES)
     refuse_small(pictures, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
-    judge = VggFeatures(settings.feature_layers, vgg) if settings.feature_layers else None
+    judge, settings = _judge(settings, vgg or (weights if settings.features == "vgg" else None))
     settings = resolve_gan(settings, len(pictures.names), pictures.grey, where)
     refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # these refuse a config before the pictures are decoded
@@ -107,3 +107,20 @@ def _feature_network(
         typer.secho(f"{error} The run is watched in pixels instead.", fg="yellow", err=True)
         name, network = "pixels", build_features("pixels")
     return network, settings.model_copy(update={"features": name or "inception"})
+
+
+def _judge(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
+    """VGG-16 for the second discriminator; none, with a word, where nobody asked for it and its weights cannot be had."""
+    layers = settings.feature_layers
+    if layers is None:
+        layers = FEATURE_LAYERS if settings.can_judge_features else ()
+    network = None
+    if layers:
+        try:
+            network = VggFeatures(layers, weights)
+        except WeightsError as error:
+            if weights or settings.feature_layers:
+                raise
+            typer.secho(f"{error} Pixels alone are judged instead, which takes longer to be as good.", fg="yellow", err=True)
+            layers = ()
+    return network, settings.model_copy(update={"feature_layers": layers})
