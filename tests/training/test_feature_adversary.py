@@ -72,6 +72,15 @@ def test_the_gradients_are_those_of_two_phases(vgg: VggFeatures, name: str, shar
     assert not torch.equal(weights(both.features.discriminator), weights(judge.discriminator))
 
 
+def test_the_picture_itself_is_judged_as_well_but_small(vgg: VggFeatures) -> None:
+    judge = adversaries(vgg).features
+    assert judge is not None
+    halves = torch.cat([torch.full((1, 3, 32, 16), -0.5), torch.full((1, 3, 32, 16), 0.5)], dim=3)
+    features = judge._features(halves)
+    assert list(features) == [*LAYERS, "shrunk"] == list(judge.discriminator.by_layer)
+    assert torch.equal(features["shrunk"], halves[:, :, ::2, ::2])
+
+
 def test_it_learns_to_tell_real_from_fake(vgg: VggFeatures) -> None:
     networks = adversaries(vgg, learning_rate=1e-6, d_learning_rate=2e-3, images=8000)
     right = [float(networks.step(step)["f_accuracy"]) for step in range(1, 31)]

@@ -9,7 +9,7 @@ from training.config import GanConfig
 from training.errors import ConfigError
 from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
-from training.networks.dcgan_nearest import UpsampledConv
+from training.networks.dcgan_nearest import Mapping, UpsampledConv
 from training.networks.registry import GANS
 from training.networks.stylizer import ConditionalInstanceNorm, NearestConv, Stylizer
 
@@ -52,6 +52,13 @@ def test_the_convolution_before_upsampling_is_the_one_after_it() -> None:
     upsampled = F.interpolate(features, scale_factor=2, mode="nearest")
     expected = F.conv2d(upsampled, convolution.weight.flip(2, 3).transpose(0, 1), padding=1)
     torch.testing.assert_close(convolution(features), expected)
+
+
+def test_the_mapping_begins_as_hardly_any_change() -> None:
+    torch.manual_seed(0)
+    mapping, latents = Mapping(20), torch.randn(50, 20)
+    change = mapping(latents) - latents
+    assert 0 < change.norm() < 0.1 * latents.norm()
 
 
 def test_an_unknown_architecture_lists_the_known() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from training.loops.gan_setup import adam, place, precision_of
 from training.losses.gan import gradient_penalty, objective
 from training.networks.feature_discriminator import FeatureDiscriminator, Head
 from training.networks.vgg import VggFeatures
+
+_SHRUNK = 16  # pixels a side
 
 Update = Callable[[torch.optim.Optimizer], None]
 
@@ -79,8 +82,12 @@ class FeatureAdversary:
         return torch.stack(terms).sum() / len(self.discriminator.heads)
 
     def _features(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Float [n, c, h, w] in -1..1 -> their features, those of grey pictures as of RGB."""
-        return self.vgg(127.5 * (pictures.expand(-1, 3, -1, -1) + 1))
+        """Float [n, c, h, w] in -1..1 -> their features, those of grey pictures as of RGB.
+
+        One more layer is the picture itself, shrunk: flat areas and their colours, which VGG-16 hardly looks at.
+        """
+        features = self.vgg(127.5 * (pictures.expand(-1, 3, -1, -1) + 1))
+        return features | {"shrunk": F.adaptive_avg_pool2d(pictures, _SHRUNK)}
 
 
 def _mean_logit(head: Head, normalised: Tensor) -> Tensor:

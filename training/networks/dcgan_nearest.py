@@ -2,13 +2,16 @@
 
 A transposed convolution lays its 4x4 weights so that neighbouring pixels are made by different ones: a flat area comes out
 flat only where they happen to agree, which drawings show. Here every pixel is made by the same 3x3 weights. One more layer at
-the picture's own resolution draws its lines. The discriminator is DCGAN's.
+the picture's own resolution draws its lines, and a small network before the first one lets all places of a picture agree. The
+discriminator is DCGAN's.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.networks.dcgan import halvings, initialise
+
+_MAPPING_WIDTH = 256
 
 
 class Generator(nn.Module):
@@ -31,12 +34,36 @@ class Generator(nn.Module):
             features //= 2
         layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True), nn.Conv2d(features, channels, 3, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
+        self.mapping = Mapping(latent_size)
         self.apply(initialise)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Float [n, latent_size] -> float [n, channels, image_size, image_size] in -1..1."""
-        pictures: Tensor = self.layers(latents[:, :, None, None])
+        pictures: Tensor = self.layers(self.mapping(latents)[:, :, None, None])
         return pictures
+
+
+class Mapping(nn.Module):
+    """Latents -> latents that have decided: Karras et al. 2019, "A Style-Based Generator", as a change of the latents.
+
+    The first convolution is linear, so without this each place of a picture decides by itself what all have to agree on, such
+    as the colour of a background.
+    """
+
+    def __init__(self, latent_size: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(latent_size, _MAPPING_WIDTH), nn.LeakyReLU(0.2),
+            nn.Linear(_MAPPING_WIDTH, _MAPPING_WIDTH), nn.LeakyReLU(0.2),
+            nn.Linear(_MAPPING_WIDTH, latent_size),
+        )  # fmt: skip
+        for parameter in self.layers[-1].parameters():
+            nn.init.normal_(parameter, 0.0, 0.01)  # so that it begins as hardly any change
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Float [n, latent_size] -> float [n, latent_size]."""
+        change: Tensor = self.layers(latents)
+        return latents + change
 
 
 class UpsampledConv(nn.ConvTranspose2d):
