@@ -20,19 +20,21 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.command import run_command
+from benchmarks.provenance import pinned
 from benchmarks.serving.contestants import PEERS, Contestant
 from benchmarks.serving.workloads import photo
 from benchmarks.tables import replace_section
 
 SECTION = "codecs"
+_NUMPY = pinned("numpy")
 LIBRARIES = {
     library.name: library
     for library in (
-        Contestant("pillow", "Pillow", ("pillow==13.0.0", "numpy")),
-        Contestant("simplejpeg", "simplejpeg", ("simplejpeg==1.9.0", "numpy")),
-        Contestant("cv2", "OpenCV", ("opencv-python-headless==5.0.0.93", "numpy")),
-        Contestant("imagecodecs", "imagecodecs", ("imagecodecs==2026.3.6", "numpy")),
-        Contestant("pyvips", "pyvips", ("pyvips[binary]==3.2.0", "numpy")),
+        Contestant("pillow", "Pillow", pinned("pillow", "numpy")),
+        Contestant("simplejpeg", "simplejpeg", ("simplejpeg==1.9.0", *_NUMPY)),
+        Contestant("cv2", "OpenCV", ("opencv-python-headless==5.0.0.93", *_NUMPY)),
+        Contestant("imagecodecs", "imagecodecs", ("imagecodecs==2026.3.6", *_NUMPY)),
+        Contestant("pyvips", "pyvips", ("pyvips[binary]==3.2.0", *_NUMPY)),
     )
 }
 

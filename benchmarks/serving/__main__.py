@@ -9,7 +9,6 @@ moment of the machine meets both sides.
 
 import asyncio
 import os
-import platform
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from rich.markdown import Markdown
 from rich.progress import Progress
 
 from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS, Contestant, bare_loop
 from benchmarks.serving.load import Answers, closed_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
@@ -88,7 +88,8 @@ def _page(
 ) -> str:
     versions = ", ".join(f"{one.title} {one.version()}" for one in contestants if one.script)
     lines = [
-        f"{machine()}. {CONNECTIONS} connections on the same cores; {how}. {versions}; Python {platform.python_version()}.",
+        f"{measured_on(CONTESTANTS['ganvas'].version)} {CONNECTIONS} connections on the same cores; {how}.",
+        *([f"The peers, with the same onnxruntime: {versions}."] if versions else []),
         "A ratio compares with the bare loop just before it; medians, and in brackets the lowest and the highest round.",
         "",
     ]
@@ -108,18 +109,6 @@ def _page(
                 lines.append(f"| {one.title} | {rate:,.0f} | {spread} | {1000 * tail:,.0f} |")
         lines.append("")
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """The machine, in words: its processor's name and how many cores this process may use."""
-    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores ({names[0] if names else platform.processor() or platform.machine()})"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.is_file() else []
 
 
 if __name__ == "__main__":
