@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from benchmarks.provenance import CONSTRAINTS, pinned
@@ -112,6 +114,17 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess):
                 total += one.memory_info().rss
         return total
+
+    def batches(self, model: str) -> tuple[float, float] | None:
+        """Rows and batches of a model so far, as the metrics count them; None: its metrics are not ours."""
+        if self.contestant.script is not None:
+            return None
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:  # noqa: S310  # our own
+            families = text_string_to_metric_families(answer.read().decode())
+            counted = {
+                sample.name: sample.value for one in families for sample in one.samples if sample.labels == {"model": model}
+            }
+        return counted["ganvas_batch_rows_sum"], counted["ganvas_batch_rows_count"]
 
     def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
         """Wait until it answers with 200.
