@@ -21,6 +21,7 @@ from rich.progress import Progress
 from benchmarks.command import run_command
 from benchmarks.malformed import Maker, Malformed
 from benchmarks.processes import service_process
+from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
 
 SECTION = "fuzz"
@@ -53,7 +54,8 @@ def main(
                 raise HarmError(f"The service did not end well:\n{service.log.read_text()[-4000:]}")
     told = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
     held = "no 5xx, no crash, every good one between them answered"
-    text = f"{requests:,} malformed requests (seed {seed}): {held}. Answers: {told}."
+    told_of = f"{requests:,} malformed requests (seed {seed}): {held}. Answers: {told}."
+    text = told_of if url else f"{measured_on()}\n\n{told_of}"  # elsewhere, who knows
     Console().print(text)
     if table:
         replace_section(table, SECTION, text)
