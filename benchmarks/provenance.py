@@ -24,7 +24,17 @@ def pinned(*packages: str) -> tuple[str, ...]:
     return tuple(f"{package}=={pins[package.partition('[')[0]]}" for package in packages)
 
 
-def measured_on(version: Callable[[str], str] = importlib.metadata.version) -> str:
+def installed(package: str) -> str:
+    """Its version in this process's environment; of onnxruntime, that of either build."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        if package == "onnxruntime":
+            return importlib.metadata.version("onnxruntime-gpu")
+        raise
+
+
+def measured_on(version: Callable[[str], str] = installed) -> str:
     """The machine and the versions of a service that was measured, for the head of a table.
 
     Args:

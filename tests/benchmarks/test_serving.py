@@ -100,5 +100,5 @@ def test_a_section_of_a_page_is_replaced(tmp_path: Path) -> None:
 
 def test_the_page_has_a_section_for_every_benchmark() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text()
-    for name in ("serving", "overload", "soak", "life", "fuzz", "codecs", "client"):
+    for name in ("serving", "overload", "soak", "life", "fuzz", "codecs", "client", "studio", "sessions"):
         assert page.count(f"<!-- {name} -->\n") == page.count(f"<!-- /{name} -->\n") == 1
