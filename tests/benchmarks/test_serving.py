@@ -100,5 +100,17 @@ def test_a_section_of_a_page_is_replaced(tmp_path: Path) -> None:
 
 def test_the_page_has_a_section_for_every_benchmark() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text()
-    for name in ("serving", "overload", "soak", "life", "fuzz", "codecs", "client", "studio", "sessions"):
+    for name in (
+        "serving",
+        "overload",
+        "soak",
+        "life",
+        "fuzz",
+        "codecs",
+        "client",
+        "studio",
+        "sessions",
+        "device-cpu",
+        "device-cuda",
+    ):
         assert page.count(f"<!-- {name} -->\n") == page.count(f"<!-- /{name} -->\n") == 1
