@@ -2,7 +2,9 @@
 #   make serve    the service alone (no torch), in .venv-serve, on port 3000 (PORT=8080 make serve)
 #   make test     every test, in .venv
 #   make test-gpu   what only an NVIDIA GPU shows, in .venv-gpu
-#   make bench    the service beside the bare model and its peers, into docs/benchmarks.md
+#   make bench    the service beside the bare model and its peers, overloaded, and in a soak of five minutes (30 for a record:
+#                 SOAK_MINUTES=30 make bench), into docs/benchmarks.md
+#   make bench-gpu   the models on an NVIDIA GPU beside its ceiling, into docs/benchmarks.md
 #   make container-test   builds and runs the image of the CPU (buildah, root)
 #   make container-test-gpu   builds the image of the GPU, and runs it as far as there is none
 #   make bulk-test        `python -m service.bulk` on a local Ray, in .venv-bulk
@@ -11,6 +13,7 @@
 
 PYTHON ?= python3
 PORT ?= 3000
+SOAK_MINUTES ?= 5
 VENV := .venv
 SERVE_VENV := .venv-serve
 BULK_VENV := .venv-bulk
@@ -19,7 +22,7 @@ GPU_VENV := .venv-gpu
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
 
-.PHONY: serve test test-gpu bench lint format constraints clean container-test container-test-gpu bulk-test
+.PHONY: serve test test-gpu bench bench-gpu lint format constraints clean container-test container-test-gpu bulk-test
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
@@ -32,6 +35,11 @@ test-gpu: $(GPU_VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks.serving --table docs/benchmarks.md
+	$(VENV)/bin/python -m benchmarks.overload --table docs/benchmarks.md
+	$(VENV)/bin/python -m benchmarks.soak --minutes $(SOAK_MINUTES) --table docs/benchmarks.md
+
+bench-gpu: $(GPU_VENV)/.installed
+	$(GPU_VENV)/bin/python -m benchmarks.device --device cuda --table docs/benchmarks.md
 
 container-test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest -m container tests/container $(PYTEST_ARGS)

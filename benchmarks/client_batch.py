@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.workloads import WORKLOADS, photo
@@ -49,7 +50,7 @@ def main(
     table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
 ) -> None:
     """Measure the client on a folder of photos."""
-    lines = ["| | |", "| --- | ---: |"]
+    lines = [measured_on(CONTESTANTS["ganvas"].version), "", "| | |", "| --- | ---: |"]
     borne, kept, memory = _rates(photos, rounds, seconds)
     lines += [
         f"| sixteen callers, pictures/s | {borne:.2f} |",

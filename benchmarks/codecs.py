@@ -8,6 +8,7 @@ A photo of 512 x 512 as the service reads and writes it (JPEG of quality 92 with
 
 import io
 import json
+import platform
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,19 +21,21 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.command import run_command
+from benchmarks.provenance import machine, pinned
 from benchmarks.serving.contestants import PEERS, Contestant
 from benchmarks.serving.workloads import photo
 from benchmarks.tables import replace_section
 
 SECTION = "codecs"
+_NUMPY = pinned("numpy")
 LIBRARIES = {
     library.name: library
     for library in (
-        Contestant("pillow", "Pillow", ("pillow==13.0.0", "numpy")),
-        Contestant("simplejpeg", "simplejpeg", ("simplejpeg==1.9.0", "numpy")),
-        Contestant("cv2", "OpenCV", ("opencv-python-headless==5.0.0.93", "numpy")),
-        Contestant("imagecodecs", "imagecodecs", ("imagecodecs==2026.3.6", "numpy")),
-        Contestant("pyvips", "pyvips", ("pyvips[binary]==3.2.0", "numpy")),
+        Contestant("pillow", "Pillow", pinned("pillow", "numpy")),
+        Contestant("simplejpeg", "simplejpeg", ("simplejpeg==1.9.0", *_NUMPY)),
+        Contestant("cv2", "OpenCV", ("opencv-python-headless==5.0.0.93", *_NUMPY)),
+        Contestant("imagecodecs", "imagecodecs", ("imagecodecs==2026.3.6", *_NUMPY)),
+        Contestant("pyvips", "pyvips", ("pyvips[binary]==3.2.0", *_NUMPY)),
     )
 }
 
@@ -46,7 +49,9 @@ def main(
         write_pictures(Path(folder))
         found = {LIBRARIES[name].title: _times(name, folder) for name in library}
     steps = list(next(iter(found.values())))
-    lines = [f"| | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
+    versions = ", ".join(f"{LIBRARIES[name].title} {LIBRARIES[name].version()}" for name in library)
+    lines = [f"{machine()}; {versions}; Python {platform.python_version()}.", ""]
+    lines += [f"| | {' | '.join(found)} |", "| --- |" + " ---: |" * len(found)]
     for step in steps:
         cells = ["" if times[step] is None else f"{times[step]:.2f}" for times in found.values()]
         lines.append(f"| {step}, ms | {' | '.join(cells)} |")

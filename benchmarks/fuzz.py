@@ -7,10 +7,12 @@ Without --url a service is started with the shipped models. What is sent is in `
 
 import asyncio
 import contextlib
+import itertools
 import json
 import urllib.parse
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +21,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.command import run_command
-from benchmarks.malformed import Maker, Malformed
+from benchmarks.malformed import Maker, Malformed, part, post, post_form, small_picture
 from benchmarks.processes import service_process
+from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
 
 SECTION = "fuzz"
@@ -28,9 +31,6 @@ GOOD_AFTER = 10  # malformed ones
 _AT_ONCE = 5
 _LIMIT_S = 60.0
 _PATIENCE_S = 0.1  # with what is not whole: then we hang up
-_HEAD = (
-    b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-)
 
 
 class HarmError(Exception):
@@ -53,22 +53,41 @@ def main(
                 raise HarmError(f"The service did not end well:\n{service.log.read_text()[-4000:]}")
     told = ", ".join(f"{count:,} {status}" for status, count in sorted(statuses.items()))
     held = "no 5xx, no crash, every good one between them answered"
-    text = f"{requests:,} malformed requests (seed {seed}): {held}. Answers: {told}."
+    told_of = f"{requests:,} malformed requests (seed {seed}): {held}. Answers: {told}."
+    text = told_of if url else f"{measured_on()}\n\n{told_of}"  # elsewhere, who knows
     Console().print(text)
     if table:
         replace_section(table, SECTION, text)
 
 
 def fuzz(url: str, requests: int, seed: int) -> Counter[str]:
-    """Send malformed requests, and a good one now and then; how often each status came.
+    """Send malformed requests, and good ones now and then, to sample and to stylize in turns; how often each status came.
 
     Raises:
         HarmError: one was answered with 5xx or, though whole, not at all; or a good one was not answered with 200.
     """
-    generators = [
-        model["card"]["name"] for model in _json_of(f"{url}/v1/models")["models"] if model["card"]["kind"] == "generator"
-    ]
-    return asyncio.run(_fuzz(url, Maker(_json_of(f"{url}/docs.json"), seed), requests, generators[0]))
+    cards = [model["card"] for model in _json_of(f"{url}/v1/models")["models"]]
+    return asyncio.run(_fuzz(url, Maker(_json_of(f"{url}/docs.json"), seed), requests, good_requests(cards)))
+
+
+def good_requests(cards: Sequence[Mapping[str, Any]]) -> list[Malformed]:
+    """One request with nothing wrong for each kind of model that is served.
+
+    Raises:
+        HarmError: no model is served, so nothing could show that the service still works.
+    """
+    first = {card["kind"]: card for card in reversed(cards)}
+    good = []
+    if generator := first.get("generator"):
+        body = json.dumps({"model": generator["name"]}).encode()
+        good.append(post("/v1/sample", "application/json", body, "a good request to sample"))
+    if stylizer := first.get("stylizer"):
+        fields = {"model": stylizer["name"], "style": stylizer["styles"][0]["name"]}
+        parts = [part("image", small_picture("png"), "a.png"), *(part(name, text.encode()) for name, text in fields.items())]
+        good.append(post_form("/v1/stylize", parts, "a good request to stylize"))
+    if not good:
+        raise HarmError("The service serves no model: no good request can show that it still works.")
+    return good
 
 
 def _json_of(url: str) -> dict[str, Any]:
@@ -77,10 +96,9 @@ def _json_of(url: str) -> dict[str, Any]:
     return document
 
 
-async def _fuzz(url: str, maker: Maker, requests: int, generator: str) -> Counter[str]:
+async def _fuzz(url: str, maker: Maker, requests: int, good: Sequence[Malformed]) -> Counter[str]:
     statuses: Counter[str] = Counter()
-    body = json.dumps({"model": generator}).encode()
-    good = Malformed(_HEAD % len(body) + body, "a good request")
+    turns = itertools.cycle(good)
     with Progress(transient=True) as progress:
         task = progress.add_task("Fuzzing", total=requests)
         for first in range(0, requests, GOOD_AFTER):
@@ -91,8 +109,9 @@ async def _fuzz(url: str, maker: Maker, requests: int, generator: str) -> Counte
                     if status >= 500 or (sent.whole and not status):
                         raise HarmError(f"{status or 'No answer'} to {sent.kind}: {sent.data[:3000]!r}")
                     statuses[str(status or "without an answer")] += 1
-            if (status := await exchange(url, good)) != 200:
-                raise HarmError(f"{status} to a good request, after {[one.data[:500] for one in made]!r}")
+            right = next(turns)
+            if (status := await exchange(url, right)) != 200:
+                raise HarmError(f"{status} to {right.kind}, after {[one.data[:500] for one in made]!r}")
             progress.update(task, advance=len(made))
     return statuses
 

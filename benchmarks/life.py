@@ -24,6 +24,7 @@ from rich.progress import track
 
 from benchmarks.command import run_command
 from benchmarks.processes import ServiceProcess, service_process
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.load import Request
 from benchmarks.serving.workloads import WORKLOADS
@@ -41,7 +42,7 @@ def main(
     table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
 ) -> None:
     """End the service under load, and kill its worker."""
-    lines = []
+    lines = [measured_on(), ""]
     if terms:
         answers: Counter[str] = Counter()
         seconds = []

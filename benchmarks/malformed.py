@@ -79,7 +79,7 @@ class Maker:
         path = self._path_of("application/json")
         names = [*self._bodies[path][1], "unknown", "__proto__"]
         fields = {name: self.chance.choice(VALUES) for name in self.chance.sample(names, self.chance.randint(1, 3))}
-        return self._post(path, "application/json", json.dumps(fields).encode(), "wrong fields in JSON")
+        return post(path, "application/json", json.dumps(fields).encode(), "wrong fields in JSON")
 
     def _broken_json(self) -> Malformed:
         body = self.chance.choice((
@@ -87,24 +87,24 @@ class Maker:
             b"nul", b'{"n": 0x10}', b'{"n": 01}', b'"text"', b"12", b"[]", json.dumps({"n": 1}).encode("utf-16"),
             b'{"seed": ' + b"9" * 5000 + b"}", b'{"\\ud800": 1}', self.chance.randbytes(self.chance.randint(1, 3000)),
         ))  # fmt: skip
-        return self._post(self._path_of("application/json"), "application/json", body, "broken JSON")
+        return post(self._path_of("application/json"), "application/json", body, "broken JSON")
 
     def _form(self) -> Malformed:
         path = self._path_of("multipart/form-data")
         names = [*self._bodies[path][1], "unknown"]
-        parts = [self._part("image", small_picture("png"), "a.png")] if self.chance.random() < 0.7 else []
+        parts = [part("image", small_picture("png"), "a.png")] if self.chance.random() < 0.7 else []
         for name in self.chance.choices(names, k=self.chance.randint(1, 4)):
             value = self.chance.choice(VALUES)
             text = value if isinstance(value, str) else json.dumps(value)
-            parts.append(self._part(name, text.encode("utf-8", "surrogatepass")))
-        return self._multipart(path, parts, "wrong fields in a form")
+            parts.append(part(name, text.encode("utf-8", "surrogatepass")))
+        return post_form(path, parts, "wrong fields in a form")
 
     def _upload(self) -> Malformed:
         name = self.chance.choice(("a.png", "../../a.jpg", "a\x00.png", "", "a" * 3000, "\u202egpj.exe", 'a"b'))
         files = [self._file() for _ in range(self.chance.choice((1, 1, 1, 2, 20)))]
-        parts = [self._part("image", file, name) for file in files]
-        parts.append(self._part("style", b"starry-night"))
-        return self._multipart(self._path_of("multipart/form-data"), parts, "broken pictures")
+        parts = [part("image", file, name) for file in files]
+        parts.append(part("style", b"starry-night"))
+        return post_form(self._path_of("multipart/form-data"), parts, "broken pictures")
 
     def _file(self) -> bytes:
         picture = bytearray(small_picture(self.chance.choice(("png", "jpeg", "webp"))))
@@ -132,7 +132,7 @@ class Maker:
 
     def _broken_form(self) -> Malformed:
         path = self._path_of("multipart/form-data")
-        good = self._part("image", small_picture("png"), "a.png")
+        good = part("image", small_picture("png"), "a.png")
         end = b"--" + BOUNDARY
         url = end + b'\r\nContent-Disposition: form-data; name="image"\r\n\r\nhttp://127.0.0.1:1/a.png\r\n' + end + b"--\r\n"
         body = self.chance.choice((
@@ -140,16 +140,16 @@ class Maker:
             good.replace(b"form-data", b"attachment"), good.replace(b'name="image"', b""), self.chance.randbytes(2000),
             good.replace(b'"image"', b'"' + b"i" * 9000 + b'"'), good.replace(b"\r\n\r\n", b"\r\n"),
         ))  # fmt: skip
-        return self._post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, "broken forms")
+        return post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, "broken forms")
 
     def _route(self) -> Malformed:
         path = self.chance.choice(PATHS) % self.chance.choice(("", "a", "digits", "a" * 5000, "%2e%2e", "%0d%0aX: y", "*"))
-        return self._request(self.chance.choice(METHODS), path, {}, b"", "strange routes and methods")
+        return request(self.chance.choice(METHODS), path, {}, b"", "strange routes and methods")
 
     def _typed(self) -> Malformed:
         path = self.chance.choice([*self._bodies, "/v1/models", "/"])
         body = self.chance.choice((b"", b"{}", small_picture("png"), self.chance.randbytes(500)))
-        return self._post(path, self.chance.choice(TYPES), body, "wrong content types")
+        return post(path, self.chance.choice(TYPES), body, "wrong content types")
 
     def _cut_off(self) -> Malformed:
         sent = self.next()
@@ -170,24 +170,30 @@ class Maker:
     def _path_of(self, content_type: str) -> str:
         return self.chance.choice([path for path, (taken, _) in self._bodies.items() if taken == content_type])
 
-    @staticmethod
-    def _part(name: str, data: bytes, filename: str | None = None) -> bytes:
-        file = b"" if filename is None else b'; filename="' + filename.encode() + b'"'
-        head = b'Content-Disposition: form-data; name="' + name.encode() + b'"' + file
-        return b"--" + BOUNDARY + b"\r\n" + head + b"\r\n\r\n" + data + b"\r\n"
 
-    def _multipart(self, path: str, parts: list[bytes], kind: str) -> Malformed:
-        body = b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
-        return self._post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, kind)
+def part(name: str, data: bytes, filename: str | None = None) -> bytes:
+    """One part of a form."""
+    file = b"" if filename is None else b'; filename="' + filename.encode() + b'"'
+    head = b'Content-Disposition: form-data; name="' + name.encode() + b'"' + file
+    return b"--" + BOUNDARY + b"\r\n" + head + b"\r\n\r\n" + data + b"\r\n"
 
-    def _post(self, path: str, content_type: str, body: bytes, kind: str) -> Malformed:
-        return self._request("POST", path, {"Content-Type": content_type}, body, kind)
 
-    @staticmethod
-    def _request(method: str, path: str, headers: Mapping[str, str], body: bytes, kind: str) -> Malformed:
-        lines = {"Host": "fuzz", "Connection": "close", "Content-Length": str(len(body)), **headers}
-        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
-        return Malformed(head.encode("latin-1") + body, kind)
+def post_form(path: str, parts: Sequence[bytes], kind: str) -> Malformed:
+    """A form of such parts."""
+    body = b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
+    return post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, kind)
+
+
+def post(path: str, content_type: str, body: bytes, kind: str) -> Malformed:
+    """A body of some type."""
+    return request("POST", path, {"Content-Type": content_type}, body, kind)
+
+
+def request(method: str, path: str, headers: Mapping[str, str], body: bytes, kind: str) -> Malformed:
+    """A request on a connection of its own, as bytes."""
+    lines = {"Host": "fuzz", "Connection": "close", "Content-Length": str(len(body)), **headers}
+    head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
+    return Malformed(head.encode("latin-1") + body, kind)
 
 
 @functools.cache

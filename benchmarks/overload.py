@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.load import Answers, closed_loop, open_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
@@ -40,7 +41,9 @@ def main(
     table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
 ) -> None:
     """Overload the service."""
-    lines = [f"| | {' | '.join(_COLUMNS)} |", "| --- |" + " ---: |" * len(_COLUMNS)]
+    how = f"{seconds:g} s of overload a row, the other parts half of it."
+    lines = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}", ""]
+    lines += [f"| | {' | '.join(_COLUMNS)} |", "| --- |" + " ---: |" * len(_COLUMNS)]
     for name in workload:
         queue_s = Settings.model_fields["max_queue_s"].default
         for _ in range(2):

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS, Server
 from benchmarks.serving.load import Answers, Request, closed_loop
 from benchmarks.serving.workloads import WORKLOADS, photo
@@ -43,6 +44,7 @@ def main(
     early, late = statistics.mean(memory[fifth : 2 * fifth]), statistics.mean(memory[-fifth:])
     answers = ", ".join(f"{count:,} with {status}" for status, count in sorted(statuses.items()))
     text = (
+        f"{measured_on(CONTESTANTS['ganvas'].version)}\n\n"
         f"{minutes:g} minutes of mixed load: {sum(statuses.values()):,} requests, answered {answers}. "
         f"Resident memory {early / 2**20:,.0f} MiB early, {late / 2**20:,.0f} MiB late ({late / early - 1:+.1%})."
     )

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from benchmarks.command import run_command
 from benchmarks.processes import service_process
+from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
 
 SECTION = "studio"
@@ -66,9 +67,11 @@ def main(
             drags.append(page.evaluate(_DRAG, ["#truncation", 0.6]))
             drags.append(page.evaluate(_DRAG, ["#seed", (100 * turn + 500) % 1000]))
             page.context.close()
+        chromium = browser.version
         browser.close()
     first, every = zip(*drags, strict=True)
-    lines = [f"| | median of {rounds}, ms | slowest, ms |", "| --- | ---: | ---: |"]
+    lines = [f"{measured_on()} Chromium {chromium}.", ""]
+    lines += [f"| | median of {rounds}, ms | slowest, ms |", "| --- | ---: | ---: |"]
     for title, times in (
         ("usable, all sixteen pictures shown", loads),
         ("a slider: the first new picture", first),

@@ -3,17 +3,16 @@
     python -m benchmarks.serving [--seconds 8] [--rounds 5] [--only ganvas --only starlette] [--table docs/benchmarks.md]
 
 All share the machine's cores with the load, run one after the other in each round, each in an environment of its own under
-.bench/, with the same exported model and as many threads. Ratios are taken within a round, so that a slow
-moment of the machine meets both sides.
+.bench/, with the same exported model, onnxruntime and as many threads. Ratios are taken within a round, so that a slow
+moment of the machine meets both sides. The mean rows of a batch are what the service's own metrics say.
 """
 
 import asyncio
 import os
-import platform
 import statistics
 from collections import defaultdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -21,8 +20,9 @@ from rich.markdown import Markdown
 from rich.progress import Progress
 
 from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS, Contestant, bare_loop
-from benchmarks.serving.load import Answers, closed_loop
+from benchmarks.serving.load import closed_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
 from benchmarks.tables import replace_section
 
@@ -30,8 +30,25 @@ CONNECTIONS = 16
 _WARM_S = 1.5
 SECTION = "serving"
 
-Rates = dict[tuple[str, str], list[tuple[float, float]]]
-"""(workload, contestant) -> pictures a second of the bare loop and of the contestant, a pair a round."""
+
+class Round(NamedTuple):
+    """One contestant's turn.
+
+    Attributes:
+        bare: pictures a second of the bare loop just before it.
+        rate: pictures a second of the contestant.
+        tail: p99 in seconds.
+        rows: of its batches on average, None where it does not tell.
+    """
+
+    bare: float
+    rate: float
+    tail: float
+    rows: float | None
+
+
+Rounds = dict[tuple[str, str], list[Round]]
+"""(workload, contestant) -> what came of each round."""
 
 
 def main(
@@ -47,20 +64,20 @@ def main(
     workloads = [WORKLOADS[_known(name, WORKLOADS)] for name in workload or WORKLOADS]
     for contestant in contestants:
         contestant.python()
-    rates: Rates = defaultdict(list)
-    tails: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: Rounds = defaultdict(list)
     with Progress(transient=True) as progress:
         task = progress.add_task("Measuring", total=rounds * len(workloads) * len(contestants))
         for _ in range(rounds):
             for one in workloads:
                 for contestant in contestants:
                     if one.name not in contestant.skips:
-                        bare = bare_loop(one, threads, seconds)
-                        answers = _measure(contestant, one, threads, seconds)
-                        rates[one.name, contestant.name].append((bare, answers.rate() * one.pictures))
-                        tails[one.name, contestant.name].append(answers.percentile(99))
+                        found[one.name, contestant.name].append(_measure(contestant, one, threads, seconds))
                     progress.advance(task)
-    text = _page(rates, tails, contestants, workloads, f"{rounds} rounds of {seconds:g} s, {threads} threads a session")
+    how = f"{CONNECTIONS} connections on the same cores; {rounds} rounds of {seconds:g} s, {threads} threads a session."
+    peers = ", ".join(f"{one.title} {one.version()}" for one in contestants if one.script)
+    head = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}"]
+    head += [f"The peers, with the same onnxruntime: {peers}."] if peers else []
+    text = "\n".join([*head, *tables(found, contestants, workloads)])
     Console().print(Markdown(text))
     if table:
         replace_section(table, SECTION, text)
@@ -72,54 +89,45 @@ def _known(name: str, known: dict[str, Contestant] | dict[str, Workload]) -> str
     return name
 
 
-def _measure(contestant: Contestant, workload: Workload, threads: int, seconds: float) -> Answers:
+def _measure(contestant: Contestant, workload: Workload, threads: int, seconds: float) -> Round:
     request = contestant.request(workload)
+    bare = bare_loop(workload, threads, seconds)
     # Its peers refuse nobody: all wait for as long as it takes.
     with contestant.serving(workload, threads, max_queue_s=60) as server:
         asyncio.run(closed_loop(server.url, request, _WARM_S, CONNECTIONS))
+        before = server.batches(workload.model)
         answers = asyncio.run(closed_loop(server.url, request, seconds, CONNECTIONS))
+        after = server.batches(workload.model)
     if answers.count() < sum(map(len, answers.times.values())):
         raise RuntimeError(f"{contestant.title} failed: { ({status: len(times) for status, times in answers.times.items()}) }")
-    return answers
+    rows = (after[0] - before[0]) / (after[1] - before[1]) if before and after else None
+    return Round(bare, answers.rate() * workload.pictures, answers.percentile(99), rows)
 
 
-def _page(
-    rates: Rates, tails: dict[tuple[str, str], list[float]], contestants: list[Contestant], workloads: list[Workload], how: str
-) -> str:
-    versions = ", ".join(f"{one.title} {one.version()}" for one in contestants if one.script)
+def tables(found: Rounds, contestants: list[Contestant], workloads: list[Workload]) -> list[str]:
+    """A table for each workload, as lines of Markdown."""
     lines = [
-        f"{machine()}. {CONNECTIONS} connections on the same cores; {how}. {versions}; Python {platform.python_version()}.",
         "A ratio compares with the bare loop just before it; medians, and in brackets the lowest and the highest round.",
         "",
     ]
     for workload in workloads:
-        bare = [pair[0] for one in contestants for pair in rates.get((workload.name, one.name), [])]
+        bare = [each.bare for one in contestants for each in found.get((workload.name, one.name), [])]
         lines += [
             f"**{workload.title}** ({workload.model}); the bare loop makes {statistics.median(bare):,.0f} pictures/s.",
             "",
-            "| | pictures/s | of the bare loop | p99, ms |",
-            "| --- | ---: | ---: | ---: |",
+            "| | pictures/s | of the bare loop | p99, ms | mean rows of a batch |",
+            "| --- | ---: | ---: | ---: | ---: |",
         ]
         for one in contestants:
-            if pairs := rates.get((workload.name, one.name)):
-                ratios = [mine / bare for bare, mine in pairs]
-                rate, tail = statistics.median(mine for _, mine in pairs), statistics.median(tails[workload.name, one.name])
+            if turns := found.get((workload.name, one.name)):
+                ratios = [each.rate / each.bare for each in turns]
+                rate, tail = statistics.median(each.rate for each in turns), statistics.median(each.tail for each in turns)
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-                lines.append(f"| {one.title} | {rate:,.0f} | {spread} | {1000 * tail:,.0f} |")
+                told = [each.rows for each in turns if each.rows is not None]
+                rows = f"{statistics.median(told):.1f}" if told else ""
+                lines.append(f"| {one.title} | {rate:,.0f} | {spread} | {1000 * tail:,.0f} | {rows} |")
         lines.append("")
-    return "\n".join(lines)
-
-
-def machine() -> str:
-    """The machine, in words: its processor's name and how many cores this process may use."""
-    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores ({names[0] if names else platform.processor() or platform.machine()})"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.is_file() else []
+    return lines
 
 
 if __name__ == "__main__":

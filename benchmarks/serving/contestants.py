@@ -9,20 +9,23 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
+from benchmarks.provenance import CONSTRAINTS, pinned
 from benchmarks.serving.load import Request, closed_loop
 from benchmarks.serving.workloads import Workload
 from service.settings import ROOT
 
 ENVIRONMENTS = ROOT / ".bench"
 PEERS = Path(__file__).parent / "peers"
-_MODEL_PACKAGES = ("onnxruntime==1.30.0", "numpy", "pillow")
+_MODEL_PACKAGES = pinned("onnxruntime", "numpy", "pillow")  # the bare loop's and Ganvas's own
 _START_S = 300  # Ray takes its time
 _STOP_S = 20
 
@@ -56,7 +59,8 @@ class Contestant:
         """The interpreter of its environment, which is made where it is missing."""
         folder = ENVIRONMENTS / self.name
         stamp = folder / ".installed"
-        wanted = "\n".join(self.packages)
+        pins = CONSTRAINTS.read_text() if "--constraint" in self.packages else ""
+        wanted = "\n".join([*self.packages, pins])
         if not stamp.is_file() or stamp.read_text() != wanted:
             Console().print(f"Installing {self.title} into {folder.relative_to(ROOT)} (once)")
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
@@ -65,11 +69,11 @@ class Contestant:
             stamp.write_text(wanted)
         return folder / "bin" / "python"
 
-    def version(self) -> str:
-        """Of the package that it is named after."""
-        package = re.split("[[=]", self.packages[0])[0]
+    def version(self, package: str = "") -> str:
+        """Of a package in its environment, the one that it is named after unless told otherwise."""
+        package = package or re.split("[[=]", self.packages[0])[0]
         code = f"import importlib.metadata as m; print(m.version({package!r}))"
-        found = subprocess.run([str(self.python()), "-c", code], capture_output=True, text=True, check=False)
+        found = subprocess.run([str(self.python()), "-c", code], capture_output=True, text=True, check=True)
         return found.stdout.strip()
 
     @contextlib.contextmanager
@@ -111,6 +115,17 @@ class Server:
                 total += one.memory_info().rss
         return total
 
+    def batches(self, model: str) -> tuple[float, float] | None:
+        """Rows and batches of a model so far, as the metrics count them; None: its metrics are not ours."""
+        if self.contestant.script is not None:
+            return None
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:  # noqa: S310  # our own
+            families = text_string_to_metric_families(answer.read().decode())
+            counted = {
+                sample.name: sample.value for one in families for sample in one.samples if sample.labels == {"model": model}
+            }
+        return counted["ganvas_batch_rows_sum"], counted["ganvas_batch_rows_count"]
+
     def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
         """Wait until it answers with 200.
 
@@ -133,16 +148,16 @@ CONTESTANTS = {
             reads=lambda workload: workload.multipart("image", model=workload.model, max_side="512", style="the-scream"),
         ),
         Contestant(
-            "starlette", "Starlette, thread pool", ("starlette==1.3.1", "uvicorn[standard]", *_MODEL_PACKAGES),
-            script="starlette_app.py",
+            "starlette", "Starlette, thread pool",
+            (*pinned("starlette", "uvicorn[standard]", "uvloop", "httptools"), *_MODEL_PACKAGES), script="starlette_app.py",
         ),
         Contestant(
-            "litserve", "LitServe", ("litserve==0.2.19", "python-multipart", *_MODEL_PACKAGES), script="litserve_app.py",
-            reads=lambda workload: workload.multipart("image"),
+            "litserve", "LitServe", ("litserve==0.2.19", *pinned("python-multipart"), *_MODEL_PACKAGES),
+            script="litserve_app.py", reads=lambda workload: workload.multipart("image"),
         ),
         Contestant("ray", "Ray Serve", ("ray[serve]==2.60.0", *_MODEL_PACKAGES), script="ray_app.py"),
         Contestant(
-            "bentoml", "BentoML, plain API", ("bentoml==1.4.39", *_MODEL_PACKAGES), script="bentoml_app.py",
+            "bentoml", "BentoML, plain API", (*pinned("bentoml"), *_MODEL_PACKAGES), script="bentoml_app.py",
             reads=lambda workload: workload.multipart("image"), skips=("sample-16",),
         ),
     )

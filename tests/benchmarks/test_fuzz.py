@@ -1,12 +1,14 @@
 """A few hundred of the malformed requests that `python -m benchmarks.fuzz` sends by the thousand."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import fuzz
+from benchmarks.fuzz import HarmError, exchange, fuzz, good_requests, main
 from benchmarks.malformed import Maker
+from benchmarks.provenance import measured_on
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.service.running import running
 
@@ -38,7 +40,35 @@ def test_malformed_requests_do_no_harm(seed: int, tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "models" / "digits.onnx", generator_card())
     save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card())
     with running(tmp_path / "models", tmp_path / "log") as service:
+        cards = [generator_card().model_dump(), stylizer_card().model_dump()]
+        assert [asyncio.run(exchange(service.url, good)) for good in good_requests(cards)] == [200, 200]
         statuses = fuzz(service.url, 250, seed)
         assert {"400", "404", "415", "422"} <= {*statuses}
         assert service.stop() == 0
         assert "Traceback" not in service.stderr()
+
+
+def test_good_requests_are_of_every_kind_that_is_served() -> None:
+    generator, stylizer = generator_card().model_dump(), stylizer_card().model_dump()
+    both = [good.data.split(b" ")[1] for good in good_requests([stylizer, generator, generator_card("heads").model_dump()])]
+    assert both == [b"/v1/sample", b"/v1/stylize"]
+    assert b'{"model": "digits"}' in good_requests([generator])[0].data
+    assert [good.data.split(b" ")[1] for good in good_requests([stylizer])] == [b"/v1/stylize"]
+    with pytest.raises(HarmError, match="serves no model"):
+        good_requests([])
+
+
+def test_a_good_request_that_fails_is_harm(tmp_path: Path) -> None:
+    save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card())
+    with running(tmp_path / "models", tmp_path / "log", max_pixels=256) as service, pytest.raises(HarmError) as told:
+        fuzz(service.url, 10, 1)  # the good picture is larger than that
+    assert "413 to a good request to stylize" in str(told.value)
+
+
+def test_the_section_names_the_machine(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- fuzz -->\n<!-- /fuzz -->\n")
+    main(requests=20, seed=1, url=None, table=page)
+    _, _, head, _, found, _, _ = page.read_text().splitlines()
+    assert head == measured_on()
+    assert found.startswith("20 malformed requests (seed 1): no 5xx, ")

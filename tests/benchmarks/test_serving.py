@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import typer
 
-from benchmarks.serving.contestants import CONTESTANTS
+from benchmarks.serving.__main__ import Round, tables
+from benchmarks.serving.contestants import CONTESTANTS, Server
 from benchmarks.serving.load import Answers, closed_loop, open_loop
 from benchmarks.serving.workloads import WORKLOADS
 from benchmarks.tables import replace_section
@@ -45,6 +46,33 @@ def test_an_open_loop_sends_at_its_rate(service: Running) -> None:
     assert answers.count() == 6  # at 0, 0.1 .. 0.5 s
 
 
+def test_rows_and_batches_are_those_of_the_metrics(service: Running) -> None:
+    server = Server(GANVAS, service.process.pid, service.url)
+    before = server.batches("toon-heads")
+    answers = asyncio.run(closed_loop(service.url, WORKLOADS["sample-16"].json(), 0.5, 3))
+    after = server.batches("toon-heads")
+    assert before is not None
+    assert after is not None
+    assert after[0] - before[0] == 16 * answers.count()
+    assert 0 < after[1] - before[1] <= answers.count()
+    assert Server(CONTESTANTS["starlette"], service.process.pid, service.url).batches("toon-heads") is None
+
+
+def test_a_table_compares_with_the_bare_loop_of_the_same_round() -> None:
+    ganvas, peer, workload = GANVAS, CONTESTANTS["starlette"], WORKLOADS["sample-16"]
+    found = {
+        (workload.name, "ganvas"): [Round(100, 90, 0.1, 20.0), Round(200, 200, 0.2, 30.0), Round(400, 440, 1.5, 40.0)],
+        (workload.name, "starlette"): [Round(100, 50, 0.3, None)],
+    }
+    lines = tables(found, [ganvas, peer], [workload])
+    assert "**sampling, n = 16, npy** (toon-heads); the bare loop makes 150 pictures/s." in lines
+    assert lines[-3:] == [
+        "| Ganvas | 200 | 1.00 (0.90 to 1.10) | 200 | 30.0 |",
+        "| Starlette, thread pool | 50 | 0.50 (0.50 to 0.50) | 300 |  |",
+        "",
+    ]
+
+
 def test_a_server_that_is_gone_is_counted() -> None:
     answers = asyncio.run(open_loop("http://127.0.0.1:9", WORKLOADS["sample-1"].json(), 0.1, 10))
     assert answers.count(-1) == 2
@@ -72,5 +100,17 @@ def test_a_section_of_a_page_is_replaced(tmp_path: Path) -> None:
 
 def test_the_page_has_a_section_for_every_benchmark() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text()
-    for name in ("serving", "overload", "soak", "life", "fuzz", "codecs", "client"):
+    for name in (
+        "serving",
+        "overload",
+        "soak",
+        "life",
+        "fuzz",
+        "codecs",
+        "client",
+        "studio",
+        "sessions",
+        "device-cpu",
+        "device-cuda",
+    ):
         assert page.count(f"<!-- {name} -->\n") == page.count(f"<!-- /{name} -->\n") == 1

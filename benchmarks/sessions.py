@@ -1,0 +1,176 @@
+"""How a session is best set on the CPU: lanes, threads, spinning and the arena, beside what the service chooses by itself.
+
+    python -m benchmarks.sessions [--seconds 3] [--rounds 5] [--lanes 1 --lanes 2] [--threads 1] [--table docs/benchmarks.md]
+
+Lanes are callers that run batch after batch on one session, all at a time, as the service does under load; threads are what
+the session has for a batch. Spinning threads wait for their next piece of work in a loop, others sleep until they are woken.
+The arena keeps memory for the next batch. Every variant has its turn in every round, and is compared with the service's own
+choice in that round, which is among the variants once more: how far its second row is from 1.00 is what chance does.
+"""
+
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import onnxruntime as ort
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import Progress
+
+from benchmarks.command import run_command
+from benchmarks.provenance import measured_on
+from benchmarks.tables import replace_section
+from ganvas.card import OUTPUT, GeneratorCard, StylizerCard
+from service.engine.sessions import CPU, MOST_LANES, Feeds, LoadedModel, load_model
+from service.settings import ROOT
+
+SECTION = "sessions"
+GENERATOR, STYLIZER, ROWS = "toon-heads", "painters", 16
+_SPINNING = "session.intra_op.allow_spinning"
+_CORES = os.cpu_count() or 1
+_LANES = sorted({1, min(_CORES, MOST_LANES)})
+_THREADS = sorted({1, max(_CORES // MOST_LANES, 1), _CORES})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a session is set, and how many run it at a time."""
+
+    lanes: int
+    threads: int
+    spinning: bool
+    arena: bool
+
+    def open(self, data: bytes) -> ort.InferenceSession:
+        """A session of a model's file; what is not compared is as in the service."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.add_session_config_entry(_SPINNING, str(int(self.spinning)))
+        options.enable_cpu_mem_arena = self.arena
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        return ort.InferenceSession(data, options, providers=[CPU])
+
+    def cells(self) -> str:
+        """Its part of a row."""
+        return f"{self.lanes} | {self.threads} | {_word(self.spinning)} | {_word(self.arena)}"
+
+
+def main(
+    seconds: Annotated[float, typer.Option(min=0.01, help="Of each turn.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    lanes: Annotated[list[int], typer.Option(min=1, help="Callers at a time. Repeatable.")] = _LANES,
+    threads: Annotated[list[int], typer.Option(min=1, help="Of a session. Repeatable.")] = _THREADS,
+    size: Annotated[int, typer.Option(min=64, help="Side of the picture that is styled, in pixels.")] = 512,
+    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+) -> None:
+    """Compare settings of sessions."""
+    titles = {GENERATOR: f"{GENERATOR}, n = {ROWS}", STYLIZER: f"{STYLIZER}, {size} x {size}"}
+    compared = variants(lanes, threads)
+    own: Variant | None = None
+    rates: dict[tuple[str, Variant | None], list[float]] = {}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Measuring", total=rounds * len(titles) * (1 + len(compared)))
+        for _, name in itertools.product(range(rounds), titles):
+            path = ROOT / "exported" / f"{name}.onnx"
+            model = load_model(path, "cpu", _CORES)
+            own, inputs, data = chosen(model), feeds(model.card, ROWS if name == GENERATOR else 1, size), path.read_bytes()
+            for variant in (None, *compared):  # None: the service's own, with its own sessions
+                run = _of_service(model, inputs) if variant is None else _of_session(variant.open(data), inputs)
+                run()  # the first makes its memory
+                turn = rate(run, own.lanes if variant is None else variant.lanes, seconds)
+                rates.setdefault((name, variant), []).append(turn)
+                progress.advance(task)
+    names = " | ".join(f"{title}, pictures/s | of the service" for title in titles.values())
+    lines = [
+        f"{measured_on()} {rounds} rounds of {seconds:g} s each; medians, and in brackets the lowest and the highest round.",
+        "",
+        f"| | lanes | threads | spinning | arena | {names} |",
+        "| --- | ---: | ---: | --- | --- |" + " ---: | ---: |" * len(titles),
+    ]
+    for variant in (None, *compared):
+        cells = [_compared(rates[name, variant], rates[name, None]) for name in titles]
+        shown = variant or own
+        lines.append(f"| {'the service' if variant is None else ''} | {shown.cells() if shown else ''} | {' | '.join(cells)} |")
+    text = "\n".join(lines)
+    Console().print(Markdown(text))
+    if table:
+        replace_section(table, SECTION, text)
+
+
+def variants(lanes: Sequence[int], threads: Sequence[int]) -> list[Variant]:
+    """Every combination."""
+    return [Variant(*one) for one in itertools.product(lanes, threads, (True, False), (True, False))]
+
+
+def chosen(model: LoadedModel) -> Variant:
+    """What the service chose for a model under load, as the session itself tells it."""
+    options = (model.shared or model.session).get_session_options()
+    try:
+        spinning = options.get_session_config_entry(_SPINNING) == "1"
+    except RuntimeError:  # nobody chose: onnxruntime's threads spin by default
+        spinning = True
+    return Variant(model.lanes, options.intra_op_num_threads, spinning, options.enable_cpu_mem_arena)
+
+
+def feeds(card: GeneratorCard | StylizerCard, rows: int, size: int) -> Feeds:
+    """So many random rows for a model; a stylizer's are pictures of `size` x `size`, in its first style."""
+    random = np.random.default_rng(0)
+    if isinstance(card, GeneratorCard):
+        return {"latents": random.standard_normal((rows, card.latent_size), dtype=np.float32)}
+    return {
+        "images": random.integers(0, 256, (rows, size, size, 3), dtype=np.uint8),
+        "styles": np.eye(1, len(card.styles), dtype=np.float32).repeat(rows, 0),
+        "strength": np.ones(rows, np.float32),
+        "keep_color": np.zeros(rows, np.float32),
+    }
+
+
+def rate(run: Callable[[], int], lanes: int, seconds: float) -> float:
+    """Pictures a second of so many callers at a time.
+
+    Args:
+        run: makes one batch and says how many pictures it holds.
+        lanes: threads that call it, each as soon as its last call returned.
+        seconds: after which no call is begun.
+    """
+    begin = time.perf_counter()
+
+    def lane() -> int:
+        made = run()
+        while time.perf_counter() < begin + seconds:
+            made += run()
+        return made
+
+    with ThreadPoolExecutor(lanes) as pool:
+        made = sum(lane.result() for lane in [pool.submit(lane) for _ in range(lanes)])
+        return made / (time.perf_counter() - begin)
+
+
+def _of_service(model: LoadedModel, inputs: Feeds) -> Callable[[], int]:
+    return lambda: len(model.run(inputs, alone=model.lanes == 1))
+
+
+def _of_session(session: ort.InferenceSession, inputs: Feeds) -> Callable[[], int]:
+    return lambda: len(session.run([OUTPUT], dict(inputs))[0])
+
+
+def _compared(mine: Sequence[float], service: Sequence[float]) -> str:
+    ratios = [one / other for one, other in zip(mine, service, strict=True)]
+    return f"{statistics.median(mine):,.1f} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def _word(chosen: bool) -> str:
+    return "yes" if chosen else "no"
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,50 @@
+"""The models on a device beside its ceiling, run small on the CPU."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from benchmarks.device import Ceiling, main, section
+from benchmarks.provenance import measured_on
+from service.engine.sessions import CUDA
+from service.settings import ROOT
+
+
+def test_the_table(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- device-cuda -->\nof a GPU\n<!-- /device-cuda -->\n<!-- device-cpu -->\n<!-- /device-cpu -->\n")
+    main(device="cpu", seconds=0.01, rounds=1, batch=[1, 4], size=[64, 128], threads=1, table=page)
+    gpu, _, written = page.read_text().partition(f"<!-- {section('cpu')} -->\n")
+    assert gpu.splitlines()[1] == "of a GPU"
+    _, where, ceiling, _, _, _, *rows, _, _ = written.splitlines()
+    assert where == f"{measured_on()} 1 rounds of 0.01 s each; medians."
+    top = float(ceiling.rpartition(": ")[2].removesuffix(" GFLOP/s.").replace(",", ""))
+    cells = [row.strip("| ").split(" | ") for row in rows]
+    assert [row[0] for row in cells] == ["toon-heads, n = 1", "toon-heads, n = 4", "painters, 64 x 64", "painters, 128 x 128"]
+    for _, work, rate, done, share in cells:
+        assert float(done.replace(",", "")) == pytest.approx(float(work) * float(rate.replace(",", "")), rel=0.1, abs=1)
+        assert float(share) == pytest.approx(float(done.replace(",", "")) / top, rel=0.1, abs=0.02)
+    assert float(cells[3][1]) == pytest.approx(4 * float(cells[2][1]), rel=0.2)
+
+
+def test_the_ceiling_is_positive_and_of_a_size_that_was_tried() -> None:
+    ceiling = Ceiling("cpu", 1)
+    assert ceiling.side in (256, 512, 1024, 2048, 4096, 8192)
+    assert ceiling.gigaflops(0.001) > 0
+
+
+def test_a_device_that_is_not_there_is_no_silent_cpu() -> None:
+    import onnxruntime as ort
+
+    if CUDA in ort.get_available_providers():
+        pytest.skip("this onnxruntime is built with CUDA")
+    with pytest.raises(typer.BadParameter, match="GANVAS_DEVICE=cuda, but CUDAExecutionProvider does not run here"):
+        main(device="cuda")
+
+
+def test_it_runs_without_torch() -> None:  # as in .venv-gpu
+    code = "import sys, benchmarks.device; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,73 @@
+"""The work of a graph, counted by hand beside it."""
+
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from benchmarks.work import PRODUCTS, gigaflop
+from service.settings import ROOT
+
+
+def value(name: str, shape: list) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def graph(op: str, ins: list, weight: list[int], rank: int, **attributes: Any) -> onnx.ModelProto:
+    """One node, and another after it, so that the node's output is nowhere written down."""
+    nodes = [helper.make_node(op, ["x", "w"], ["y"], **attributes), helper.make_node("Relu", ["y"], ["z"])]
+    count = 1
+    for side in weight:
+        count *= side
+    weights = helper.make_tensor("w", TensorProto.FLOAT, weight, [0.0] * count)
+    made = helper.make_graph(nodes, "test", [value("x", ins)], [value("z", [f"o{i}" for i in range(rank)])], [weights])
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+COUNTED = {
+    # 8 x 8 at stride 2: 4 x 4 of 6 channels, each from 3 x 3 of 2: half of the four, for there are two groups
+    "Conv": (
+        graph("Conv", ["n", 4, "h", "w"], [6, 2, 3, 3], 4, group=2, strides=[2, 2], pads=[1, 1, 1, 1]),
+        [5, 4, 8, 8],
+        5 * 4 * 4 * 6 * 2 * 9,
+    ),
+    # each of 8 x 8 places of 4 channels goes into 3 x 3 places of 6
+    "ConvTranspose": (
+        graph("ConvTranspose", ["n", 4, "h", "w"], [4, 6, 3, 3], 4, strides=[2, 2]),
+        [5, 4, 8, 8],
+        5 * 8 * 8 * 4 * 6 * 9,
+    ),
+    "MatMul": (graph("MatMul", ["n", "m", 7], [7, 3], 3), [5, 11, 7], 5 * 11 * 7 * 3),
+    "Gemm": (graph("Gemm", [7, "n"], [3, 7], 2, transA=1, transB=1), [7, 5], 5 * 7 * 3),
+}
+
+
+@pytest.mark.parametrize("op", PRODUCTS)
+def test_products_are_counted(op: str) -> None:
+    model, shape, products = COUNTED[op]
+    before = model.SerializeToString()
+    assert gigaflop(model, {"x": shape}) == pytest.approx(2 * products / 1e9)
+    assert model.SerializeToString() == before
+
+
+def test_what_cannot_be_known_is_said() -> None:
+    model, _, _ = COUNTED["Conv"]
+    with pytest.raises(ValueError, match="The shape of 'x' at Conv '' cannot be inferred"):
+        gigaflop(model, {})
+    loop = helper.make_node("If", ["x"], ["z"], then_branch=helper.make_graph([], "then", [], []), name="choice")
+    made = helper.make_graph([loop], "test", [helper.make_tensor_value_info("x", TensorProto.BOOL, [])], [value("z", [1])])
+    with pytest.raises(ValueError, match="If 'choice' holds a graph of its own"):
+        gigaflop(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]), {})
+
+
+def test_shipped_models_can_be_counted() -> None:
+    heads, painters = (onnx.load(ROOT / "exported" / f"{name}.onnx") for name in ("toon-heads", "painters"))
+    one, many = (gigaflop(heads, {"latents": [n, 100]}) for n in (1, 16))
+    assert many == pytest.approx(16 * one)
+    small, large = (
+        gigaflop(painters, {"images": [1, side, side, 3], "styles": [1, 8], "strength": [1], "keep_color": [1]})
+        for side in (256, 512)
+    )
+    assert large == pytest.approx(4 * small, rel=0.01)
+    assert 4 < large < 6
