@@ -18,6 +18,7 @@ from service.api import GanvasService, post
 from service.blends import parse_blend
 from service.bodies import Upload
 from service.engine.codecs import decode, limit_pillow, size_of
+from service.engine.decoding import Decoders
 from service.engine.models import models
 from service.latents import first_of_each, interpolate, latents_of_seed, random_seed
 from service.problems import Invalid
@@ -40,6 +41,7 @@ class Ganvas:
     def __init__(self) -> None:
         self.models = models()
         self.codecs = ThreadPoolExecutor(settings().codec_threads, thread_name_prefix="codec")
+        self.decoders = Decoders(self.codecs)
         self.headers = ThreadPoolExecutor(1, thread_name_prefix="header")  # whoever is refused does not wait for pictures
         limit_pillow(settings().max_pixels)
 
@@ -84,8 +86,7 @@ class Ganvas:
         limits = {"max_pixels": settings().max_pixels, "max_side": request.max_side}
         sizes = await asyncio.get_running_loop().run_in_executor(self.headers, _sizes_of, request.image, limits)
         with stylizer.room(sizes):
-            decoded = (self._in_thread(decode, image.data, name=image.name, **limits) for image in request.image)
-            photos = await asyncio.gather(*decoded)
+            photos = await self.decoders.each(lambda image: decode(image.data, name=image.name, **limits), request.image)
             pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color, admitted=True)
             names = [image.name for image in request.image]
             return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
