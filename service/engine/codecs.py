@@ -10,6 +10,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,11 +70,25 @@ def limit_pillow(max_pixels: int) -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
-def size_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> tuple[int, int]:
-    """Height and width that `decode` would give, but for a turn, from the header alone; raises as `decode`."""
+class Header(NamedTuple):
+    """What an upload says of itself before it is decoded.
+
+    Attributes:
+        pixels: as they are stored, which is what decoding costs.
+        height: that `decode` will give, but for a turn.
+        width: as `height`.
+    """
+
+    pixels: int
+    height: int
+    width: int
+
+
+def header_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Header:
+    """Read an upload's header alone; raises as `decode`."""
     with _opened(data, name, max_pixels) as image:
         width, height = _shrunk(image.size, max_side)
-        return height, width
+        return Header(image.width * image.height, height, width)
 
 
 def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
