@@ -17,7 +17,8 @@ from service import answers, catalogue
 from service.api import GanvasService, post
 from service.blends import parse_blend
 from service.bodies import Upload
-from service.engine.codecs import decode, limit_pillow, size_of
+from service.engine.codecs import Header, decode, header_of, limit_pillow
+from service.engine.decoding import Decoders
 from service.engine.models import models
 from service.latents import first_of_each, interpolate, latents_of_seed, random_seed
 from service.problems import Invalid
@@ -40,6 +41,7 @@ class Ganvas:
     def __init__(self) -> None:
         self.models = models()
         self.codecs = ThreadPoolExecutor(settings().codec_threads, thread_name_prefix="codec")
+        self.decoders = Decoders(self.codecs, settings().max_decode_pixels)
         self.headers = ThreadPoolExecutor(1, thread_name_prefix="header")  # whoever is refused does not wait for pictures
         limit_pillow(settings().max_pixels)
 
@@ -82,10 +84,14 @@ class Ganvas:
         stylizer = self.models.stylizer(request.model)
         weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
         limits = {"max_pixels": settings().max_pixels, "max_side": request.max_side}
-        sizes = await asyncio.get_running_loop().run_in_executor(self.headers, _sizes_of, request.image, limits)
-        with stylizer.room(sizes):
-            decoded = (self._in_thread(decode, image.data, name=image.name, **limits) for image in request.image)
-            photos = await asyncio.gather(*decoded)
+        headers = await asyncio.get_running_loop().run_in_executor(self.headers, _headers_of, request.image, limits)
+        with stylizer.room([(header.height, header.width) for header in headers]):
+            photos = await self.decoders.each(
+                lambda image: decode(image.data, name=image.name, **limits),
+                request.image,
+                [header.pixels for header in headers],
+                model=stylizer.card.name,
+            )
             pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color, admitted=True)
             names = [image.name for image in request.image]
             return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
@@ -107,9 +113,8 @@ class Ganvas:
         return await asyncio.get_running_loop().run_in_executor(self.codecs, lambda: work(*args, **kwargs))
 
 
-def _sizes_of(uploads: list[Upload], limits: dict[str, int]) -> list[tuple[int, int]]:
-    """Heights and widths that the uploads will have, from their headers."""
-    return [size_of(upload.data, name=upload.name, **limits) for upload in uploads]
+def _headers_of(uploads: list[Upload], limits: dict[str, int]) -> list[Header]:
+    return [header_of(upload.data, name=upload.name, **limits) for upload in uploads]
 
 
 def rows_of(latents: list[list[float]], size: int) -> npt.NDArray[np.float32]:

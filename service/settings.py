@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         default=1, gt=0, le=3600, description="Longest time, in seconds, that a request may expect to wait for the device, by "
         "what batches took so far; where it would be longer, it is answered 429. A single one may always wait.",
     )  # fmt: skip
+    max_decode_pixels: Count = Field(
+        default=500_000_000,
+        description="Most pixels of uploads, by their headers, that are decoded or wait for it, for all models together; more "
+        "are answered 429. A single request may always.",
+    )
     max_uploads_mb: Count = Field(
         default=512, description="Most MiB of request bodies in hand at a time; more are answered 429."
     )

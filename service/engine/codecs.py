@@ -10,6 +10,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,17 +62,33 @@ def limit_pillow(max_pixels: int) -> None:
     """Set Pillow's own guard, for the whole process, beside ours in `decode`.
 
     It is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. It warns from once the limit
-    on, where `decode` answers anyway, and raises from twice the limit on.
+    on, where `decode` answers anyway, and raises from twice the limit on. What Pillow warns of in broken EXIF is nobody's
+    concern but the uploader's, so it is not written to the log.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
-def size_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> tuple[int, int]:
-    """Height and width that `decode` would give, but for a turn, from the header alone; raises as `decode`."""
+class Header(NamedTuple):
+    """What an upload says of itself before it is decoded.
+
+    Attributes:
+        pixels: as they are stored, which is what decoding costs.
+        height: that `decode` will give, but for a turn.
+        width: as `height`.
+    """
+
+    pixels: int
+    height: int
+    width: int
+
+
+def header_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Header:
+    """Read an upload's header alone; raises as `decode`."""
     with _opened(data, name, max_pixels) as image:
         width, height = _shrunk(image.size, max_side)
-        return height, width
+        return Header(image.width * image.height, height, width)
 
 
 def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
@@ -126,7 +143,7 @@ def _pixels_of(image: Image.Image, max_side: int) -> Pixels:
     # A JPEG decodes straight to a half, a quarter or an eighth, never below the size asked for.
     image.draft(None, (max_side, max_side))
     image.load()
-    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    turn = _turn_of(image)
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion clips rather than scales
         image = Image.fromarray((np.asarray(image, np.int32) >> 8).clip(0, 255).astype(np.uint8))
@@ -143,6 +160,14 @@ def _pixels_of(image: Image.Image, max_side: int) -> Pixels:
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return np.array(image)
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What sets a picture upright; broken EXIF says nothing. Pillow raises for it in a PNG or a WebP, and not in a JPEG."""
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # SyntaxError, struct.error, ValueError, TypeError...: the pixels were read by now
+        return None
 
 
 def encode(pixels: Pixels, image_format: str) -> bytes:

@@ -4,10 +4,16 @@ It is looked at again and again rather than watched: notifications of the kernel
 copy that has only begun.
 """
 
+import contextlib
 from pathlib import Path
 
 Signature = tuple[int, int, int]
 """Time of change, size and inode: a file that is copied, moved or linked anew differs in one of them."""
+
+NOT_READ = (0, 0, 0)  # no file's signature
+
+Look = dict[Path, Signature | None]
+"""The files of one look; None where a file is there and says nothing of itself just now."""
 
 
 class Folder:
@@ -15,8 +21,10 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known = self._look()
-        self._seen = dict(self._known)
+        self._seen: Look = {}
+        with contextlib.suppress(OSError):  # the next look finds what this one did not, or raises
+            self._seen = self._look()
+        self._known = {path: found for path, found in self._seen.items() if found}
 
     def files(self) -> list[Path]:
         """The files as they were when the folder was first looked at, by name."""
@@ -25,23 +33,39 @@ class Folder:
     def changes(self) -> tuple[list[Path], list[Path]]:
         """What is new or changed, and what is gone, since the last call.
 
-        A file counts as changed once it has looked the same twice: one that is still being written is left to the next call.
+        A file counts as changed once it has looked the same twice: one that is still being written is left to the next call. It
+        counts as gone once it was missing twice: one that is removed and copied anew is no other than one that is replaced.
+
+        Raises:
+            OSError: the folder cannot be read, as a network volume at times; it is as if it had not been looked at.
         """
-        before, self._seen = self._seen, self._look()
-        changed = [path for path, found in sorted(self._seen.items()) if before.get(path) == found != self._known.get(path)]
-        gone = [path for path in self._known if path not in self._seen]
-        for path in changed:
-            self._known[path] = self._seen[path]
+        found = self._look()
+        before, self._seen = self._seen, found
+        changed = {path: now for path, now in sorted(found.items()) if now and before.get(path) == now != self._known.get(path)}
+        gone = [path for path in self._known if path not in found and path not in before]
+        self._known.update(changed)
         for path in gone:
             del self._known[path]
-        return changed, gone
+        return list(changed), gone
 
-    def _look(self) -> dict[Path, Signature]:
-        found = {}
-        for path in self.path.glob("*.onnx"):
+    def again(self, path: Path) -> None:
+        """Count a file as changed with the next call, since it could not be read."""
+        if path in self._known:
+            self._known[path] = NOT_READ
+
+    def _look(self) -> Look:
+        found: Look = {}
+        try:
+            paths = [path for path in self.path.iterdir() if path.suffix == ".onnx"]
+        except FileNotFoundError:
+            return found
+        for path in paths:
             try:
                 status = path.stat()
-            except OSError:  # gone between the two calls, or a link that leads nowhere: nothing that could be read
+            except FileNotFoundError:  # gone between the two calls, or a link that leads nowhere
                 continue
-            found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            except OSError:  # of a network volume, mostly: no word on whether it is there
+                found[path] = None
+            else:
+                found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
         return found

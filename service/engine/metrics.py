@@ -17,13 +17,17 @@ BY_MODEL = ("model",)
 WAIT = Histogram("ganvas_queue_wait_seconds", "From a job's queueing to its batch.", BY_MODEL, buckets=SECONDS)
 BATCH = Histogram("ganvas_batch_rows", "Rows of a batch.", BY_MODEL, buckets=ROWS)
 DEVICE = Histogram("ganvas_device_seconds", "Time of a batch on the device.", BY_MODEL, buckets=SECONDS)
-REJECTED = Counter(
-    "ganvas_rejections", "Requests refused: queue_full, or queue_slow where the wait would be too long.", ("model", "reason")
-)
+REJECTED = Counter("ganvas_rejections", "Requests not served for want of room or time, by reason.", ("model", "reason"))
 DROPPED = Counter("ganvas_dropped_rows", "Rows never run: their client left, or their time was up.", BY_MODEL)
 FAILED = Counter("ganvas_failed_batches", "Batches that failed; their jobs are run again, each alone.", BY_MODEL)
 
-REASONS = ("queue_full", "queue_slow")
+REASONS = ("queue_full", "queue_slow", "decode_full")
+"""Why a request for a model is refused."""
+
+
+def rejected(reason: str, model: str) -> None:
+    """A request was not let in."""
+    REJECTED.labels(model, reason).inc()
 
 
 class Queue(Protocol):

@@ -56,9 +56,17 @@ class Models:
         Whatever a request has hold of goes on to serve it; a file that cannot be served leaves the model as it was.
         """
         every_s = self._settings.models_poll_s
+        said = ""  # of what went wrong: a volume that is away for an hour is one line
         while every_s:
             await asyncio.sleep(every_s)
-            changed, removed = await asyncio.to_thread(self._folder.changes)
+            try:
+                changed, removed = await asyncio.to_thread(self._folder.changes)
+            except Exception as error:  # a network volume's, mostly; whatever it was, the next look may go well
+                if str(error) != said:
+                    logger.warning("the models folder cannot be looked at; what is served stays: %s", error)
+                said = str(error)
+                continue
+            said = ""
             for path in removed:
                 self._drop(path)
             for path in changed:
@@ -73,16 +81,18 @@ class Models:
             return load_model(path, self._settings.device, self._settings.threads)
         except RefusedError as error:
             return str(error)
-        except OSError:
-            return "the file cannot be read"
+        except OSError as error:
+            self._folder.again(path)
+            return f"the file cannot be read: {error.strerror or type(error).__name__}"
 
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:
         """Serve a model from now on, in place of what was served under its name; or note why not."""
         before = self._served(path.stem)
         if isinstance(loaded, str):
-            kept = f"; {before.card.name}@{before.version} stays" if before else ""
-            logger.warning("%s is refused: %s%s", path.name, loaded, kept)
-            self.refused[path.name] = loaded + kept
+            reason = loaded + (f"; {before.card.name}@{before.version} stays" if before else "")
+            if self.refused.get(path.name) != reason:  # a file that cannot be read is tried at every look
+                logger.warning("%s is refused: %s", path.name, reason)
+            self.refused[path.name] = reason
             return
         self.refused.pop(path.name, None)
         self._forget(path.stem)

@@ -32,8 +32,8 @@ TENSORRT = "TensorrtExecutionProvider"
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
-# Batches of one model that run at a time on the CPU, each on its share of the threads: two on a core each made 1.2 to 1.4 times
-# the pictures of one on both, whose threads wait for each other between layers.
+# Batches of one model that run at a time on the CPU and share the threads: two on a core each made 1.2 to 1.4 times the
+# pictures of one on both, whose threads wait for each other between layers.
 MOST_LANES = 4
 
 
@@ -56,7 +56,7 @@ class LoadedModel:
         card: the file's.
         version: of the file's content.
         session: of all threads, for a batch that runs alone.
-        shared: of a share of them, for one that runs beside others; None: nothing runs beside another.
+        shared: of as many that, with a caller a lane, all are at work, for batches that run side by side; None: none do.
         lanes: how many run at a time.
     """
 
@@ -118,7 +118,8 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     compare(card, session)
     every = threads or os.cpu_count() or 1
     lanes = min(every, MOST_LANES) if session.get_providers()[0] == CPU else 1
-    shared = _session(data, [CPU], every // lanes) if lanes > 1 else None
+    # A session's threads are its own but one, which is whoever calls it: with one caller a lane, that comes to every core.
+    shared = _session(data, [CPU], every - lanes + 1) if lanes > 1 else None
     model = LoadedModel(card, version, session, shared, lanes)
     _warm_up(model)
     logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, model.device)

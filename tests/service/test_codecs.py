@@ -49,6 +49,23 @@ def test_exif_turns_the_picture(orientation: int, image_format: str) -> None:
     assert np.abs(decoded[4:-4:6, 4:-4:6].astype(int) - upright[4:-4:6, 4:-4:6]).mean() < 12
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Tag data larger than file")
+@pytest.mark.parametrize("image_format", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0garbage, and no TIFF header",
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\xff\xff\xff\x7f",  # a directory beyond the end
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01",  # of 65535 entries, the first cut off
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\xff\xff\x99\0\0\0",  # billions of orientations
+    ],
+)
+def test_broken_exif_does_not_turn_a_picture_nor_break_it(exif: bytes, image_format: str, photo: np.ndarray) -> None:
+    plain = decode(image_bytes(Image.fromarray(photo), image_format))
+    np.testing.assert_array_equal(decode(image_bytes(Image.fromarray(photo), image_format, exif=exif)), plain)
+
+
 def test_grey_becomes_rgb() -> None:
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     np.testing.assert_array_equal(decode(image_bytes(Image.fromarray(grey))), grey[:, :, None].repeat(3, 2))

@@ -95,7 +95,7 @@ def test_a_profile_and_a_turn_together(colours: np.ndarray) -> None:
     decoded = decode(data)
     assert decoded.shape == (48, 16, 3)
     np.testing.assert_allclose(decoded[8, 8].astype(int), [30, 20, 200], atol=8)
-    height, width = codecs.size_of(data, name="photo", max_pixels=10**6, max_side=10**4)
+    _, height, width = codecs.header_of(data, name="photo", max_pixels=10**6, max_side=10**4)
     assert (height * width) == 48 * 16
 
 

@@ -1,8 +1,10 @@
 """The models folder is followed while the service runs: nobody is refused, and nothing broken is ever served."""
 
+import asyncio
+import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import httpx
 import pytest
 
 from service.engine.folder import Folder
+from service.engine.models import Models
+from service.settings import Settings
 from tests.service.conftest import Problem
 from tests.service.onnx_models import generator_card, generator_model, save
 from tests.service.running import Running, running
@@ -31,18 +35,72 @@ def test_a_change_counts_once_it_has_settled(tmp_path: Path) -> None:
     assert folder.changes() == ([], [])
     os.utime(tmp_path / "old.onnx", ns=(1, 1))
     (tmp_path / "new.onnx").unlink()
-    assert folder.changes() == ([], [tmp_path / "new.onnx"])
-    assert folder.changes() == ([tmp_path / "old.onnx"], [])
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([tmp_path / "old.onnx"], [tmp_path / "new.onnx"])
+    assert folder.changes() == ([], [])
 
 
 def test_a_file_that_comes_back_the_same_is_new(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"1")
     folder = Folder(tmp_path)
     (tmp_path / "a.onnx").rename(tmp_path / "a")
+    assert folder.changes() == ([], [])
     assert folder.changes() == ([], [tmp_path / "a.onnx"])
     (tmp_path / "a").rename(tmp_path / "a.onnx")
     assert folder.changes() == ([], [])
     assert folder.changes() == ([tmp_path / "a.onnx"], [])
+
+
+def test_a_file_that_is_removed_and_copied_anew_is_never_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    path.unlink()
+    assert folder.changes() == ([], [])
+    path.write_bytes(b"22")
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([path], [])
+
+
+def test_a_file_that_says_nothing_of_itself_is_not_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    path.rename(tmp_path / "a")
+    path.symlink_to(path)  # a circle: an OSError, but not one that says that there is nothing
+    for _ in range(3):
+        assert folder.changes() == ([], [])
+    path.unlink()
+    (tmp_path / "a").rename(path)
+    for _ in range(3):
+        assert folder.changes() == ([], [])  # it is the file that is served
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_no_change(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.onnx").write_bytes(b"1")
+    folder = Folder(tmp_path / "models")
+    (tmp_path / "models").rename(tmp_path / "away")
+    (tmp_path / "models").write_text("no folder")
+    for _ in range(3):
+        with pytest.raises(NotADirectoryError):
+            folder.changes()
+    (tmp_path / "models").unlink()
+    (tmp_path / "away").rename(tmp_path / "models")
+    assert folder.changes() == ([], [])
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    folder.again(path)
+    assert folder.changes() == ([path], [])
+    assert folder.changes() == ([], [])
+    folder.again(path)
+    path.unlink()
+    folder.changes()
+    assert folder.changes() == ([], [path])
 
 
 def test_links_that_are_switched_are_changes(tmp_path: Path) -> None:
@@ -58,6 +116,35 @@ def test_links_that_are_switched_are_changes(tmp_path: Path) -> None:
     (tmp_path / "next").replace(tmp_path / "current")
     folder.changes()
     assert folder.changes() == ([tmp_path / "models" / "a.onnx"], [])
+
+
+def test_a_folder_that_is_away_for_a_while_is_followed_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path, "digits")
+    folder, away = tmp_path / "models", tmp_path / "away"
+    models = Models.load(Settings.model_validate({"models": folder, "device": "cpu", "models_poll_s": 0.01}))
+
+    async def happens(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not what():  # noqa: ASYNC110  # a look at a folder is no event
+                await asyncio.sleep(0.01)
+
+    async def test() -> None:
+        following = asyncio.create_task(models.follow())
+        folder.rename(away)
+        folder.write_text("no folder")
+        await happens(lambda: "cannot be looked at" in caplog.text)
+        await asyncio.sleep(0.1)
+        assert [*models.generators] == ["digits"]
+        assert caplog.text.count("cannot be looked at") == 1
+        folder.unlink()
+        away.rename(folder)
+        put(tmp_path, "letters")
+        await happens(lambda: "letters" in models.generators)
+        following.cancel()
+        await models.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(test())
 
 
 @pytest.fixture

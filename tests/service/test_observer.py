@@ -7,10 +7,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.request_ids import request_id_of
-from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
+from tests.service.conftest import image_bytes
+from tests.service.onnx_models import (
+    generator_card,
+    generator_model,
+    save,
+    slow_generator_model,
+    stylizer_card,
+    stylizer_model,
+)
 from tests.service.running import running
 
 
@@ -84,6 +93,29 @@ def test_rejections_are_counted_by_reason(tmp_path: Path) -> None:
         refused = value(client, "ganvas_rejections_total", model="slow", reason="queue_full")
         assert refused == statuses.count(429)
         assert value(client, "ganvas_http_requests_total", route="/v1/sample", method="POST", status="429") == refused
+        assert service.stop() == 0
+
+
+def test_large_pictures_that_become_small_are_refused_while_others_are_decoded(tmp_path: Path) -> None:
+    save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
+    large = image_bytes(Image.new("L", (6000, 6000)))  # little to send and to paint, but not to decode
+    options = {"codec_threads": 1, "max_decode_pixels": 1}
+    with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
+
+        def call(_: int) -> httpx.Response:
+            files = [("image", ("photo.png", large))] * 8
+            fields = {"style": "night", "max_side": "16"}
+            return httpx.post(f"{service.url}/v1/stylize", files=files, data=fields, timeout=60)
+
+        assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == 0
+        with ThreadPoolExecutor(4) as pool:
+            answers = [*pool.map(call, range(4))]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert all("decoded" in answer.json()["detail"] and answer.headers["retry-after"] for answer in refused)
+        assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == len(refused)
+        assert value(client, "ganvas_queue_used_ratio", model="painters") == 0
+        assert call(0).status_code == 200
         assert service.stop() == 0
 
 

@@ -42,6 +42,17 @@ def test_a_stylizer_loads_and_runs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.run(feeds), styled(images, weights, 0.75, 0.5))
 
 
+@pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (16, 4)])
+def test_batches_side_by_side_use_every_thread_and_no_more(threads: int, lanes: int, tmp_path: Path) -> None:
+    model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", threads)
+    assert model.lanes == lanes
+    assert model.session.get_session_options().intra_op_num_threads == threads
+    if model.shared:
+        own = model.shared.get_session_options().intra_op_num_threads - 1  # the last is whoever calls
+        assert own + lanes == threads
+    assert (model.shared is None) == (lanes == 1)
+
+
 def test_the_version_is_the_files(tmp_path: Path) -> None:
     first = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", 0)
     again = load_model(save(generator_model(), tmp_path / "b" / "digits.onnx", generator_card()), "cpu", 0)
