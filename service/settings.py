@@ -78,8 +78,8 @@ class Settings(BaseSettings):
     )
 
     drain_s: float = Field(
-        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the accepted requests are "
-        "answered; what is not by then is cut off.",
+        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the answers to the accepted "
+        "requests are sent; what is not by then is cut off.",
     )  # fmt: skip
     hang_s: float = Field(
         default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez fails."
