@@ -71,11 +71,17 @@ class Settings(BaseSettings):
         "what batches took so far; where it would be longer, it is answered 429. A single one may always wait.",
     )  # fmt: skip
     max_uploads_mb: Count = Field(
-        default=512, description="Most MiB of request bodies in hand at a time; more are answered 429."
+        default=512,
+        description="Most MiB of request bodies, and of answers that callers have not read, in hand at a time; more are "
+        "answered 429.",
     )
     timeout_s: float = Field(
         default=60, gt=0, le=3600, description="Longest time, in seconds, from a request's head to its answer."
     )
+    send_timeout_s: float = Field(
+        default=30, gt=0, le=3600, description="Longest time, in seconds, that a caller may take nothing of its answer; at the "
+        "latest after twice that it is cut off.",
+    )  # fmt: skip
 
     drain_s: float = Field(
         default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the answers to the accepted "

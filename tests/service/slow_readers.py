@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,16 +39,17 @@ def answered_unread(service: Running) -> Iterator[socket.socket]:
         yield connection
 
 
-def rest_of(connection: socket.socket) -> tuple[int, int]:
-    """Read to the end of an answer: the bytes of its body that were announced, and those that came."""
+def rest_of(connection: socket.socket, pause_s: float = 0) -> tuple[int, int]:
+    """Read to the end of an answer, with a pause before each read: its body's bytes as announced, and those that came."""
     received = bytearray()
     announced = end = 0
     with contextlib.suppress(ConnectionResetError):
         while not end or len(received) < end:
-            data = connection.recv(2**20)
+            time.sleep(pause_s)
+            data = connection.recv(min(2**20, end - len(received)) if end else 2**20)
             received += data
             if not end and b"\r\n\r\n" in received:
-                head = received.partition(b"\r\n\r\n")[0]
+                head = bytes(received).partition(b"\r\n\r\n")[0]
                 fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
                 announced = int(fields[b"content-length"])
                 end = len(head) + 4 + announced
