@@ -129,14 +129,14 @@ class _AppFactory(ServiceAppFactory):
 
     async def livez(self, _: Request) -> Response:
         """Whether this process should go on: it fails where a device does not come back from a batch."""
-        if hung := models().hung():
-            raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
+        _raise_if_hung()
         return PlainTextResponse("\n")
 
     async def readyz(self, _: Request) -> Response:
         """Whether new requests are welcome."""
         if life().draining:
             raise Unavailable("The service is shutting down")
+        _raise_if_hung()
         if not models().all():
             raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
         return PlainTextResponse("\n")
@@ -149,6 +149,11 @@ class _AppFactory(ServiceAppFactory):
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             registry.register(QUEUES)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _raise_if_hung() -> None:
+    if hung := models().hung():
+        raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
 
 
 class GanvasService(bentoml.Service[Any]):

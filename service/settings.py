@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         "requests are sent; what is not by then is cut off.",
     )  # fmt: skip
     hang_s: float = Field(
-        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez fails."
+        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez and /readyz fail."
     )
     models_poll_s: float = Field(
         default=2, ge=0, le=3600, description="How often, in seconds, the models folder is looked at for changes; 0: never."

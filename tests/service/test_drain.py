@@ -114,7 +114,7 @@ def test_a_worker_does_not_outlive_who_started_it(models_folder: Path, tmp_path:
         worker.wait(20)
 
 
-def test_a_device_that_hangs_fails_livez(tmp_path: Path, problem: Problem) -> None:
+def test_a_device_that_hangs_fails_livez_and_readyz(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(1.5), tmp_path / "models" / "slow.onnx", generator_card("slow"))
     limits = {"hang_s": 0.2, "timeout_s": 0.5}
     with running(tmp_path / "models", tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
@@ -123,8 +123,10 @@ def test_a_device_that_hangs_fails_livez(tmp_path: Path, problem: Problem) -> No
             caught = pool.submit(httpx.post, f"{service.url}/v1/sample", json={}, timeout=60)
             until(lambda: client.get("/livez").status_code == 503)
             problem(client.get("/livez"), 503, mentions="slow")
+            problem(client.get("/readyz"), 503, mentions="slow")
             problem(caught.result(), 504)
         until(lambda: client.get("/livez").status_code == 200)  # it was only slow
+        assert client.get("/readyz").status_code == 200
 
 
 def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
