@@ -6,11 +6,9 @@ class Ganvas:
     async def sample(self, request: SampleRequest) -> Response: ...
 """
 
-import asyncio
 import functools
-import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -23,27 +21,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from service.admission import Admission
 from service.bodies import Body
 from service.boundary import Boundary
+from service.deadline import Answer, in_time, while_connected
 from service.engine.metrics import QUEUES
 from service.engine.models import models
 from service.keys import Keys
 from service.life import life
 from service.observer import Observer
 from service.openapi import describe
-from service.problems import Internal, Problem, TimedOut, Unavailable
+from service.problems import Unavailable
 from service.request_ids import HEADER
 from service.settings import Settings, settings
 
-logger = logging.getLogger("ganvas.service")
-
 B = TypeVar("B", bound=Body)
-Answer = Coroutine[Any, Any, Response]
 
 SHOWN_HEADERS = (HEADER, "Ganvas-Model", "Ganvas-Seed", "Ganvas-Seeds", "Content-Disposition", "Retry-After")
 """What a page of another origin may read of an answer's head."""
@@ -66,44 +62,15 @@ def post(route: str, reads: type[B]) -> Callable[[Callable[[Any, B], Answer]], A
     def decorate(method: Callable[[Any, B], Answer]) -> APIMethod[[Request], Answer]:
         @functools.wraps(method)
         async def endpoint(self: object, http: Request) -> Response:
-            try:
-                async with asyncio.timeout(settings().timeout_s) as deadline:
-                    body = await reads.read(http)
-                    return await _while_connected(http, method(self, body))
-            except Problem as problem:
-                return problem.response()
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-                return TimedOut(f"It took longer than {settings().timeout_s:g} seconds").response()
-            except ClientDisconnect:
-                return Response(status_code=499)  # nobody reads it; 499 is what proxies log for this
-            except Exception:
-                logger.exception("%s failed", route)
-                return Internal("The service failed; its log says why").response()
+            async def read_and_answer() -> Response:
+                body = await reads.read(http)
+                return await while_connected(http, method(self, body))
+
+            return await in_time(route, read_and_answer())
 
         return bentoml.api(route=route, input_spec=reads, output_spec=Pictures)(endpoint)
 
     return decorate
-
-
-async def _while_connected(http: Request, work: Answer) -> Response:
-    """Do the work unless the client hangs up first; then it is cancelled, and its jobs leave the queue."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_hung_up(http))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _hung_up(http: Request) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
-        pass
 
 
 class _AppFactory(ServiceAppFactory):
@@ -129,14 +96,14 @@ class _AppFactory(ServiceAppFactory):
 
     async def livez(self, _: Request) -> Response:
         """Whether this process should go on: it fails where a device does not come back from a batch."""
-        if hung := models().hung():
-            raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
+        _raise_if_hung()
         return PlainTextResponse("\n")
 
     async def readyz(self, _: Request) -> Response:
         """Whether new requests are welcome."""
         if life().draining:
             raise Unavailable("The service is shutting down")
+        _raise_if_hung()
         if not models().all():
             raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
         return PlainTextResponse("\n")
@@ -149,6 +116,11 @@ class _AppFactory(ServiceAppFactory):
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
             registry.register(QUEUES)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _raise_if_hung() -> None:
+    if hung := models().hung():
+        raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
 
 
 class GanvasService(bentoml.Service[Any]):

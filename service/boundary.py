@@ -8,6 +8,7 @@ import http.client
 import logging
 from typing import Any
 
+from prometheus_client import Gauge
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,14 +21,19 @@ logger = logging.getLogger("ganvas.service")
 PICKLE = "application/vnd.bentoml+pickle"
 KEPT = ("allow", "retry-after", "server")  # headers of a foreign error that its problem document keeps
 
+HELD = Gauge(
+    "ganvas_http_held_bytes", "Bytes of request bodies and of answers that are not sent yet.", multiprocess_mode="livesum"
+)
+
 
 class Boundary:
-    """ASGI middleware that bounds request bodies and rewrites every foreign error as a problem document.
+    """ASGI middleware that bounds what is in memory of bodies, and rewrites every foreign error as a problem document.
 
     Args:
         app: what lies inside.
         max_body: bytes of a request body, as announced and as counted while it comes in.
-        max_held: bytes of all bodies in hand. A request's count until it is answered.
+        max_held: bytes of all bodies in hand, over which nobody new is let in. A request's count until it is answered, an
+            answer's until it is sent.
     """
 
     def __init__(self, app: ASGIApp, max_body: int, max_held: int) -> None:
@@ -53,20 +59,37 @@ class Boundary:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
+        held = 0  # for this request
+
+        def hold(size: int) -> None:
+            nonlocal held
+            held += size
+            self._held += size
+            HELD.inc(size)
 
         async def bounded_receive() -> Message:
             nonlocal received
             message = await receive()
             size = len(message.get("body", b""))
             received += size
-            self._held += size
+            hold(size)
             if received > self.max_body:
                 raise self._too_large()
-            if self._held > self.max_held:
-                raise QueueFull("As many uploads are in hand as there may be; try again in a second")
+            if self._held > self.max_held and message["type"] == "http.request" and not answer.started:
+                raise QueueFull("As many uploads and unread answers are in hand as there may be; try again in a second")
             return message
 
-        answer = _Answer(scope, send)
+        async def holding_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                hold(-held)  # what the answer was made of is gone
+            size = len(message.get("body", b""))
+            hold(size)
+            try:
+                await send(message)  # which waits for the caller to read, see `service.protocol`
+            finally:
+                hold(-size)
+
+        answer = _Answer(scope, holding_send)
         try:
             await self.app(scope, bounded_receive, answer.send)
         except Problem as problem:  # of the body, at a route that does not read it as ours do
@@ -80,7 +103,7 @@ class Boundary:
             elif not answer.replaced:
                 raise  # the server closes the connection: the caller sees that the answer is not whole
         finally:
-            self._held -= received
+            hold(-held)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is over the limit of {self.max_body} bytes")

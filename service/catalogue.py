@@ -1,5 +1,6 @@
 """The GET routes: which models there are, what each makes, the studio, and the page of the API."""
 
+import asyncio
 import base64
 import contextlib
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from service.deadline import in_time, while_connected
 from service.engine.codecs import Pixels, contact_sheet, decode, encode
 from service.engine.kinds import Generator, Stylizer
 from service.engine.models import models
@@ -23,6 +25,7 @@ from service.latents import latents_of_seed
 from service.problems import NotFound, Problem, answer_problem
 from service.versions import versions
 
+PREVIEW = "/v1/models/{name}/preview.png"
 PREVIEW_SEED = 0
 PREVIEW_SAMPLES = 16
 THUMBNAIL_SIDE = 128  # pixels
@@ -91,13 +94,7 @@ async def show_model(request: Request) -> Response:
 
 async def show_preview(request: Request) -> Response:
     """A contact sheet: a generator's samples of a fixed seed, or a stylizer's styles."""
-    model = models().get(request.path_params["name"])
-    version, preview = _previews.get(model.card.name, ("", b""))
-    if version != model.version:
-        tiles = await _samples(model) if isinstance(model, Generator) else await run_in_threadpool(_thumbnails, model)
-        preview = await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
-        _previews[model.card.name] = (model.version, preview)
-    return Response(preview, media_type="image/png", headers={"ETag": f'"{model.version}"'})
+    return await in_time(PREVIEW, _preview(request))
 
 
 def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -105,7 +102,44 @@ def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -
     return {"version": model.version, "device": model.device, "card": card}
 
 
-_previews: dict[str, tuple[str, bytes]] = {}  # by name, with the version: each version's is made once
+class _Preview:
+    """A version's contact sheet, made once for all who ask for it; where the last of them has left, it is not made."""
+
+    def __init__(self, model: Generator | Stylizer) -> None:
+        self.version = model.version
+        self.png: bytes | None = None
+        self.given_up = False  # whether to make it anew for whoever comes next
+        self._waiting = 0
+        self._making = asyncio.create_task(_contact_sheet_of(model))
+
+    async def made(self) -> bytes:
+        """Wait for it."""
+        self._waiting += 1
+        try:
+            self.png = await asyncio.shield(self._making)  # whoever leaves takes nothing from the others
+            return self.png
+        finally:
+            self._waiting -= 1
+            if self.png is None and (self._making.done() or not self._waiting):
+                self.given_up = True
+                self._making.cancel()
+
+
+_previews: dict[str, _Preview] = {}  # by name
+
+
+async def _preview(request: Request) -> Response:
+    model = models().get(request.path_params["name"])
+    preview = _previews.get(model.card.name)
+    if preview is None or preview.given_up or preview.version != model.version:
+        preview = _previews[model.card.name] = _Preview(model)
+    png = preview.png or await while_connected(request, preview.made())
+    return Response(png, media_type="image/png", headers={"ETag": f'"{preview.version}"'})
+
+
+async def _contact_sheet_of(model: Generator | Stylizer) -> bytes:
+    tiles = await _samples(model) if isinstance(model, Generator) else await run_in_threadpool(_thumbnails, model)
+    return await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
 
 
 async def _samples(model: Generator) -> Sequence[Pixels]:
@@ -135,7 +169,7 @@ app = Starlette(
         Route("/docs", api_page),
         Route("/v1/models", list_models),
         Route("/v1/models/{name}", show_model),
-        Route("/v1/models/{name}/preview.png", show_preview),
+        Route(PREVIEW, show_preview),
     ],
     exception_handlers={Problem: answer_problem},
 )

@@ -1,6 +1,6 @@
 """The service's life: it drains once it is told to end, until what was accepted is answered.
 
-serving --SIGTERM--> draining: /readyz fails, new requests are answered 503 --all answered--> end
+serving --SIGTERM--> draining: /readyz fails, new requests are answered 503 --all answers sent--> end
 """
 
 import functools
@@ -20,7 +20,7 @@ class Life:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.draining_since: float | None = None
-        self.under_way = 0  # requests accepted and not yet answered
+        self.under_way = 0  # requests accepted, and their answers not yet sent
         self._clock = clock
         self._last_refusal = 0.0
 
@@ -38,11 +38,12 @@ class Life:
         """A request came while it drains."""
         self._last_refusal = self._clock()
 
-    def ended(self, connections: int, longest_s: float) -> bool:
+    def ended(self, connections: int, unsent: int, longest_s: float) -> bool:
         """Whether it is time to end.
 
         Args:
             connections: open ones; on each the caller may be sending a request just now.
+            unsent: bytes of answers that callers are still reading.
             longest_s: when to end at the latest, in seconds after `drain`.
         """
         if self.draining_since is None:
@@ -51,7 +52,7 @@ class Life:
         passed = now - self.draining_since
         if passed >= longest_s:
             return True
-        if self.under_way:
+        if self.under_way or unsent:
             return False
         quiet = now - max(self._last_refusal, self.draining_since) >= QUIET_S
         return not connections or quiet or passed >= LINGER_S

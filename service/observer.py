@@ -24,8 +24,10 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 OTHER = "other"
 
 REQUESTS = Counter("ganvas_http_requests", "Requests answered.", ("route", "method", "status"))
-DURATION = Histogram("ganvas_http_request_seconds", "From a request's head to its answer's end.", ("route",), buckets=SECONDS)
-UNDER_WAY = Gauge("ganvas_http_requests_under_way", "Requests that are not answered yet.", multiprocess_mode="livesum")
+DURATION = Histogram(
+    "ganvas_http_request_seconds", "From a request's head until its answer is made.", ("route",), buckets=SECONDS
+)
+UNDER_WAY = Gauge("ganvas_http_requests_under_way", "Requests whose answers are not sent yet.", multiprocess_mode="livesum")
 
 
 class Observer:
@@ -54,9 +56,10 @@ class Observer:
         token = REQUEST_ID.set(request_id)
         status = 499  # nobody was there to answer
         bytes_sent = 0
+        answered: float | None = None
 
         async def observed_send(message: Message) -> None:
-            nonlocal status, bytes_sent
+            nonlocal status, bytes_sent, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -65,6 +68,7 @@ class Observer:
                     headers["Connection"] = "close"
             else:
                 bytes_sent += len(message.get("body", b""))
+            answered = time.perf_counter()  # a caller who is slow to read does not make the service slow
             await send(message)
 
         self.life.under_way += 1
@@ -74,7 +78,7 @@ class Observer:
         finally:
             self.life.under_way -= 1
             UNDER_WAY.dec()
-            taken = time.perf_counter() - begun
+            taken = (answered or time.perf_counter()) - begun
             route = self.labels.of(scope["path"])
             method = scope["method"] if scope["method"] in METHODS else OTHER
             REQUESTS.labels(route, method, status).inc()

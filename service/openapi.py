@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from ganvas.card import GeneratorCard, StylizerCard
 from service.bodies import BINARY, Body, field_schema
 from service.engine.codecs import MEDIA_TYPES
-from service.problems import MEDIA_TYPE, Invalid, Problem
+from service.problems import MEDIA_TYPE, Invalid, NotFound, Problem
 from service.request_ids import HEADER
 from service.requests import InterpolateRequest, SampleRequest, StylizeRequest
 from service.versions import versions
@@ -82,22 +82,17 @@ def _request(body: type[Body]) -> dict[str, Any]:
 def _model_routes(tag: str) -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 
-    def get(summary: str, media_type: str, schema: dict[str, Any], *, named: bool) -> dict[str, Any]:
-        operation = {
-            "tags": [tag],
-            "description": summary,
-            "responses": {
-                "200": {"description": "Success.", "content": {media_type: {"schema": schema}}},
-                **(_problems(401, 404, 500) if named else _problems(401, 500)),
-            },
-        }
-        return {"get": {**operation, "parameters": [name]} if named else operation}
+    def get(summary: str, media_type: str, schema: dict[str, Any], *problems: int) -> dict[str, Any]:
+        success = {"description": "Success.", "content": {media_type: {"schema": schema}}}
+        operation = {"tags": [tag], "description": summary, "responses": {"200": success, **_problems(*problems)}}
+        return {"get": {**operation, "parameters": [name]} if NotFound.status in problems else operation}
 
-    json, model = "application/json", {"$ref": REF.format(model="Model")}
+    json, model, listed = "application/json", {"$ref": REF.format(model="Model")}, {"$ref": REF.format(model="Models")}
+    made = "What the model makes: samples, or its styles."
     return {
-        "/v1/models": get("Every model, and the refused files.", json, {"$ref": REF.format(model="Models")}, named=False),
-        "/v1/models/{name}": get("One model's card and version.", json, model, named=True),
-        "/v1/models/{name}/preview.png": get("What the model makes: samples, or its styles.", "image/png", BINARY, named=True),
+        "/v1/models": get("Every model, and the refused files.", json, listed, 401, 500),
+        "/v1/models/{name}": get("One model's card and version.", json, model, 401, 404, 500),
+        "/v1/models/{name}/preview.png": get(made, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
     }
 
 

@@ -76,18 +76,24 @@ class Settings(BaseSettings):
         "are answered 429. A single request may always.",
     )
     max_uploads_mb: Count = Field(
-        default=512, description="Most MiB of request bodies in hand at a time; more are answered 429."
+        default=512,
+        description="Most MiB of request bodies, and of answers that callers have not read, in hand at a time; more are "
+        "answered 429.",
     )
     timeout_s: float = Field(
         default=60, gt=0, le=3600, description="Longest time, in seconds, from a request's head to its answer."
     )
+    send_timeout_s: float = Field(
+        default=30, gt=0, le=3600, description="Longest time, in seconds, that a caller may take nothing of its answer; at the "
+        "latest after twice that it is cut off.",
+    )  # fmt: skip
 
     drain_s: float = Field(
-        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the accepted requests are "
-        "answered; what is not by then is cut off.",
+        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the answers to the accepted "
+        "requests are sent; what is not by then is cut off.",
     )  # fmt: skip
     hang_s: float = Field(
-        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez fails."
+        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez and /readyz fail."
     )
     models_poll_s: float = Field(
         default=2, ge=0, le=3600, description="How often, in seconds, the models folder is looked at for changes; 0: never."

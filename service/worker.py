@@ -112,8 +112,11 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
             return BoundedProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
         async def on_tick(self, counter: int) -> bool:
-            connections = len(self.server_state.connections)
-            return await super().on_tick(counter) or life().ended(connections, settings().drain_s)
+            if await super().on_tick(counter):
+                return True
+            connections = cast("set[BoundedProtocol]", self.server_state.connections)
+            unsent = sum(connection.unsent for connection in connections) if life().draining else 0
+            return life().ended(len(connections), unsent, settings().drain_s)
 
     ganvas = cast("bentoml.Service[Any]", Ganvas)  # what the decorator makes of the class
     server_context.service_type = "entry_service"

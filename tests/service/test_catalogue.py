@@ -1,4 +1,8 @@
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -9,7 +13,17 @@ from ganvas.card import dump_card, parse_card
 from service.catalogue import PREVIEW_SAMPLES, PREVIEW_SEED, THUMBNAIL_SIDE
 from service.latents import latents_of_seed
 from tests.service.conftest import Problem, pixels
-from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, stylizer_card
+from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, save, slow_generator_model, stylizer_card
+from tests.service.running import Running, running
+from tests.service.test_drain import until
+from tests.service.test_observer import value
+
+PREVIEW_OF_SLOW = "/v1/models/slow/preview.png"
+
+
+def slow_service(folder: Path, row_s: float, **settings: object) -> AbstractContextManager[Running]:
+    save(slow_generator_model(row_s), folder / "models" / "slow.onnx", generator_card("slow"))
+    return running(folder / "models", folder / "log", **settings)
 
 
 def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -> None:
@@ -57,6 +71,33 @@ def test_the_preview_of_a_stylizer_tiles_its_thumbnails(client: httpx.Client) ->
     assert sheet.shape == (2 * THUMBNAIL_SIDE + 2, 2 * THUMBNAIL_SIDE + 2, 3)
     np.testing.assert_allclose(sheet[10, 10], [0, 100, 50], atol=5)
     np.testing.assert_allclose(sheet[10, -10], [80, 100, 50], atol=5)
+
+
+def test_a_preview_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
+    with slow_service(tmp_path, row_s=1) as service, httpx.Client(base_url=service.url) as client:
+        with ThreadPoolExecutor(4) as pool:
+            shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
+        assert [answer.status_code for answer in shown] == [200] * 4
+        assert len({answer.content for answer in shown}) == 1
+        assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_SAMPLES
+
+
+def test_a_preview_has_a_deadline(tmp_path: Path, problem: Problem) -> None:
+    with slow_service(tmp_path, row_s=3, timeout_s=0.5) as service:
+        problem(httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), 504, mentions="0.5 seconds")
+
+
+def test_a_preview_that_nobody_waits_for_is_not_made(tmp_path: Path) -> None:
+    with (
+        slow_service(tmp_path, row_s=0.2, max_batch=1) as service,  # a batch for each of its samples
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as caller:
+            caller.sendall(f"GET {PREVIEW_OF_SLOW} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            until(lambda: value(client, "ganvas_queue_rows", model="slow") > 0)
+        until(lambda: value(client, "ganvas_dropped_rows_total", model="slow") > 0)
+        until(lambda: value(client, "ganvas_http_requests_under_way") == 1)  # the asking
+        assert client.get(PREVIEW_OF_SLOW).status_code == 200  # made anew
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])

@@ -16,9 +16,11 @@ from benchmarks.life import end_under_load, serve_again_s
 from benchmarks.processes import service_process
 from benchmarks.serving.load import Request
 from service.life import LINGER_S, QUIET_S, Life
+from service.worker import CUT_OFF_S, LAST_CALL_S
 from tests.service.conftest import Problem
 from tests.service.onnx_models import generator_card, save, slow_generator_model
 from tests.service.running import running
+from tests.service.slow_readers import ANSWER, answered_unread, large_generator, rest_of
 
 ROW_S = 0.15
 JSON = {"Content-Type": "application/json"}
@@ -48,6 +50,19 @@ def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
             assert refused.headers["retry-after"]
             assert refused.headers["connection"] == "close"
             assert accepted.result().status_code == 200
+        assert service.process.wait(20) == 0
+
+
+def test_an_answer_that_is_still_being_read_is_read_to_its_end(tmp_path: Path) -> None:
+    with (
+        running(large_generator(tmp_path / "models"), tmp_path / "log") as service,
+        answered_unread(service) as connection,
+    ):
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S + CUT_OFF_S)  # long enough for everything else that a drain waits for
+        announced, came = rest_of(connection)
+        assert announced >= ANSWER
+        assert came == announced
         assert service.process.wait(20) == 0
 
 
@@ -99,7 +114,7 @@ def test_a_worker_does_not_outlive_who_started_it(models_folder: Path, tmp_path:
         worker.wait(20)
 
 
-def test_a_device_that_hangs_fails_livez(tmp_path: Path, problem: Problem) -> None:
+def test_a_device_that_hangs_fails_livez_and_readyz(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(1.5), tmp_path / "models" / "slow.onnx", generator_card("slow"))
     limits = {"hang_s": 0.2, "timeout_s": 0.5}
     with running(tmp_path / "models", tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
@@ -108,8 +123,10 @@ def test_a_device_that_hangs_fails_livez(tmp_path: Path, problem: Problem) -> No
             caught = pool.submit(httpx.post, f"{service.url}/v1/sample", json={}, timeout=60)
             until(lambda: client.get("/livez").status_code == 503)
             problem(client.get("/livez"), 503, mentions="slow")
+            problem(client.get("/readyz"), 503, mentions="slow")
             problem(caught.result(), 504)
         until(lambda: client.get("/livez").status_code == 200)  # it was only slow
+        assert client.get("/readyz").status_code == 200
 
 
 def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
@@ -130,30 +147,35 @@ class Clock:
 def test_a_drain_waits_for_what_is_under_way_and_for_quiet() -> None:
     clock = Clock()
     life = Life(clock)
-    assert not life.ended(0, longest_s=60)
+    assert not life.ended(0, 0, longest_s=60)
     life.under_way = 1
     life.drain()
     assert life.draining
-    assert not life.ended(0, longest_s=60)
-    clock.now += 59
-    assert not life.ended(0, longest_s=60)
+    assert not life.ended(0, 0, longest_s=60)
+    clock.now += 58
+    assert not life.ended(0, 0, longest_s=60)
+    life.under_way = 0
+    assert not life.ended(1, 1, longest_s=60)  # answered, but a byte of it is not sent
+    life.under_way = 1
     clock.now += 1
-    assert life.ended(5, longest_s=60)
+    assert not life.ended(0, 0, longest_s=60)
+    clock.now += 1
+    assert life.ended(5, 0, longest_s=60)
 
 
 def test_a_drain_lingers_for_whoever_is_connected() -> None:
     clock = Clock()
     life = Life(clock)
     life.drain()
-    assert life.ended(0, longest_s=60)  # nobody is
-    assert not life.ended(1, longest_s=60)
+    assert life.ended(0, 0, longest_s=60)  # nobody is
+    assert not life.ended(1, 0, longest_s=60)
     clock.now += 1.1 * QUIET_S
-    assert life.ended(1, longest_s=60)
+    assert life.ended(1, 0, longest_s=60)
     life.refused()
-    assert not life.ended(1, longest_s=60)
+    assert not life.ended(1, 0, longest_s=60)
     clock.now += LINGER_S
     life.refused()
-    assert life.ended(1, longest_s=60)  # they never stop asking
+    assert life.ended(1, 0, longest_s=60)  # they never stop asking
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30) -> None:

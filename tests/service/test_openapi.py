@@ -81,6 +81,11 @@ def test_answers_and_problems_of_the_post_routes(document: dict[str, Any], route
     assert all({*responses[status]["content"]} == {"application/problem+json"} for status in problems)
 
 
+def test_problems_of_the_preview(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/models/{name}/preview.png"]["get"]["responses"]
+    assert {*responses} == {"200", "401", "404", "429", "500", "503", "504"}
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     def references(part: Any) -> list[str]:
         if isinstance(part, dict):

@@ -2,12 +2,16 @@
 
 import json
 import socket
+from pathlib import Path
 
 import httpx
 import pytest
 
 from service.protocol import MAX_HEAD
-from tests.service.running import Running
+from tests.service.running import Running, running
+from tests.service.slow_readers import ANSWER, answered_unread, large_generator, rest_of
+from tests.service.test_drain import until
+from tests.service.test_observer import value
 
 
 def exchange(service: Running, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -75,3 +79,37 @@ def test_requests_in_one_breath_are_answered_in_order(service: Running) -> None:
     status, _, rest = exchange(service, two)
     assert status == 200
     assert b"HTTP/1.1 404" in rest
+
+
+def test_a_caller_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    folder = large_generator(tmp_path / "models")
+    with running(folder, tmp_path / "log", send_timeout_s=0.5) as service, httpx.Client(base_url=service.url) as client:
+        with answered_unread(service) as connection:
+            until(lambda: "took nothing of its answer for 0.5 seconds" in service.stderr())
+            until(lambda: value(client, "ganvas_http_held_bytes") == 0)
+            assert rest_of(connection)[1] < ANSWER
+        assert service.stop() == 0
+
+
+def test_a_caller_who_reads_slowly_is_not(tmp_path: Path) -> None:
+    folder = large_generator(tmp_path / "models")
+    with running(folder, tmp_path / "log", send_timeout_s=2) as service, answered_unread(service) as connection:
+        announced, came = rest_of(connection, pause_s=0.04)  # several times as long, all in all
+        assert announced >= ANSWER
+        assert came == announced
+
+
+def test_what_is_asked_for_before_the_answer_is_read_is_not_made(tmp_path: Path) -> None:
+    folder = large_generator(tmp_path / "models")
+    with (
+        running(folder, tmp_path / "log") as service,
+        httpx.Client(base_url=service.url) as client,
+        answered_unread(service) as connection,
+    ):
+        connection.sendall(b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        for _ in range(10):  # long enough for it to be made
+            assert client.post("/v1/sample", json={"seed": "none"}).status_code == 422
+            assert value(client, "ganvas_batch_rows_sum", model="large") == 64
+        announced, came = rest_of(connection)
+        assert came == announced
+        assert connection.recv(12) == b"HTTP/1.1 200"
