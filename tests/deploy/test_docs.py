@@ -32,6 +32,15 @@ def test_commands_name_what_is_there(page: str) -> None:
         assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
 
 
+def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:
+    """`service` and `gpu` bring builds of onnxruntime that exclude each other; the GPU's needs its libraries' pins."""
+    installs = re.findall(r'pip install (.*) --editable "\.\[(\w+),bulk\]"', PAGES["container.md"])
+    assert {extra: set(re.findall(r"--constraint (\S+)", constraints)) for constraints, extra in installs} == {
+        "service": {"constraints-bulk.txt"},
+        "gpu": {"constraints-gpu.txt", "constraints-bulk.txt"},
+    }
+
+
 def test_the_tables_name_every_overlay_and_component() -> None:
     for name in OVERLAYS:
         assert f"deploy/overlays/{name} " in PAGES["kubernetes.md"]
