@@ -6,6 +6,7 @@ import pytest
 
 from service.bulk.sharing import BLOCK, BLOCKS, block_size, device_of_workers
 from service.bulk.task import BulkError
+from service.settings import Device
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7, 64])
@@ -34,11 +35,11 @@ def test_a_small_job_is_shared_by_all() -> None:
         ("tensorrt", 1, "tensorrt"),
     ],
 )
-def test_the_device_of_the_workers(wanted: str, gpus: int, expected: str) -> None:
+def test_the_device_of_the_workers(wanted: Device, gpus: int, expected: str) -> None:
     assert device_of_workers(wanted, gpus) == expected
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "tensorrt"])
-def test_a_gpu_that_is_wanted_and_not_there(wanted: str) -> None:
+def test_a_gpu_that_is_wanted_and_not_there(wanted: Device) -> None:
     with pytest.raises(BulkError, match=f"GANVAS_DEVICE={wanted}, but Ray finds no GPU"):
         device_of_workers(wanted, 0)
