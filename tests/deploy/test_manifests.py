@@ -33,6 +33,7 @@ KUBERNETES = sorted(
     key=lambda version: [int(part) for part in version.split(".")],
 )[-3:]
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}  # of operators, which Kubernetes has no schema of
+MODES = ("enforce", "warn", "audit")  # of Pod Security
 VERSION = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
 CASES = [
     *(("overlays", name, ()) for name in OVERLAYS),
@@ -62,6 +63,13 @@ def test_they_are_valid(resources: list[Resource], version: str) -> None:
     for resource in resources:
         if resource["kind"] not in CUSTOM:
             kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_the_namespace_is_there_and_admits_nothing_less_than_restricted(resources: list[Resource]) -> None:
+    """What is applied first to a fresh cluster, service or training, brings its namespace."""
+    namespace = one(resources, "Namespace")["metadata"]
+    assert {resource["metadata"].get("namespace", namespace["name"]) for resource in resources} == {namespace["name"]}
+    assert namespace["labels"].items() >= {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in MODES}.items()
 
 
 def test_pods_are_restricted(resources: list[Resource]) -> None:
