@@ -24,7 +24,7 @@ from tests.deploy.rendering import one, overlay, renderer
 pytestmark = pytest.mark.container
 
 PHOTO = (ROOT / "docs/images/photo.jpg").read_bytes()
-PYTHON_SLIM_MB = 130  # python:3.11-slim-bookworm, unpacked; a stand-in for it is larger
+PYTHON_SLIM_MB = 130  # what python:3.11-slim-bookworm is taken to be, unpacked; a stand-in for it is larger
 MOST_MB = 400
 
 

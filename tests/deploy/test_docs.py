@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.settings import ROOT, Settings
 from tests.deploy.rendering import COMPONENTS, DEPLOY, OVERLAYS, one, pod_specs, render, renderer
 
 PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("container.md", "kubernetes.md")}
@@ -30,6 +30,17 @@ def test_commands_name_what_is_there(page: str) -> None:
     known = (ROOT / "service" / "settings.py").read_text() + "GANVAS_DRAIN_S"
     for name in set(re.findall(r"GANVAS_([A-Z_]+)\b", text)) - {"DRAIN_S"}:
         assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
+
+
+def test_a_container_is_given_the_time_to_drain() -> None:
+    """And the health check's port: a service that listens at another one is never healthy."""
+    for command in re.findall(r"^docker run .*", PAGES["container.md"].replace("\\\n", ""), re.MULTILINE):
+        if "-training" not in command:
+            stop = re.search(r"--stop-timeout (\d+) ", command)
+            assert stop
+            assert int(stop[1]) >= Settings.model_fields["drain_s"].default + 5
+            assert "--publish 3000:3000 " in command
+    assert "--port 8080" not in PAGES["container.md"]
 
 
 def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:

@@ -182,6 +182,35 @@ def test_the_grace_period_fits_the_drain(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
+def test_the_service_account_gives_no_token(name: str) -> None:
+    account = one(overlay(name), "ServiceAccount")
+    assert account["automountServiceAccountToken"] is False
+    assert deployment(name)["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_pods_are_spread_over_zones_and_nodes(name: str) -> None:
+    template = deployment(name)["template"]
+    spread = {rule["topologyKey"]: rule for rule in template["spec"]["topologySpreadConstraints"]}
+    assert spread.keys() == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+    for rule in spread.values():
+        assert rule["maxSkew"] == 1
+        assert rule["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        assert rule["matchLabelKeys"] == ["pod-template-hash"]  # or the pods that a roll-out ends count as well
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_there_is_an_autoscaler_where_there_can_be_one(name: str) -> None:
+    scalers = of_kind(overlay(name), "HorizontalPodAutoscaler")
+    if name == "local":
+        assert not scalers
+        return
+    (spec,) = (scaler["spec"] for scaler in scalers)
+    assert 2 <= spec["minReplicas"] < spec["maxReplicas"]  # one may be away, and there is room to grow
+    assert [metric["resource"]["name"] for metric in spec["metrics"]] == ["cpu"]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
 def test_settings_are_known(name: str, tmp_path: Path) -> None:
     resources = composed(tmp_path, f"overlays/{name}", COMPONENTS)
     given = {key for config in of_kind(resources, "ConfigMap") for key in config["data"] if key.startswith("GANVAS_")}
