@@ -138,6 +138,10 @@ def test_what_refers_to_something_finds_it(resources: list[Resource]) -> None:
         if resource["kind"] == "ScaledObject":
             assert ("Deployment", resource["spec"]["scaleTargetRef"]["name"]) in names
             assert not of_kind(resources, "HorizontalPodAutoscaler")  # two would pull at one Deployment
+            # Applied over an overlay that has one, which stays: KEDA's webhook refuses all but a transfer by name.
+            assert resource["metadata"]["annotations"]["scaledobject.keda.sh/transfer-hpa-ownership"] == "true"
+            taken_over = resource["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"]
+            assert taken_over == one(overlay("cpu"), "HorizontalPodAutoscaler")["metadata"]["name"]
     for kind in ("Service", "PodDisruptionBudget", "ServiceMonitor"):
         for resource in of_kind(resources, kind):
             selected = resource["spec"]["selector"]
