@@ -68,10 +68,14 @@ def stand_in() -> str:
     return STAND_IN
 
 
-def build(target: str, folder: Path = ROOT, tag: str = IMAGE) -> str:
-    """Build a target of the Dockerfile; what buildah said of it."""
-    done = _run(*BUILD, "--build-arg", f"BASE={base_image()}", "--target", target, "--tag", tag, str(folder))
-    return done.stdout + done.stderr
+def build(target: str, folder: Path = ROOT, tag: str = IMAGE, revision: str = "unknown") -> str:
+    """Build a target of the Dockerfile; what buildah said of it, step by step."""
+    arguments = ["--build-arg", f"BASE={base_image()}", "--build-arg", f"REVISION={revision}", "--target", target, "--tag", tag]
+    command = ["buildah", *BUILD, *arguments, str(folder)]
+    # In one stream, so that what is said of a step stands after it.
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}"
+    return done.stdout
 
 
 @dataclass(frozen=True)

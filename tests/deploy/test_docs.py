@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import ROOT, Settings
+from tests.container import report
 from tests.deploy.rendering import COMPONENTS, DEPLOY, OVERLAYS, one, pod_specs, render, renderer
 
 PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("container.md", "kubernetes.md")}
@@ -50,6 +51,16 @@ def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:
         "service": {"constraints-bulk.txt"},
         "gpu": {"constraints-gpu.txt", "constraints-bulk.txt"},
     }
+
+
+def test_what_was_measured_of_the_image_is_a_table_that_a_test_writes() -> None:
+    shown = PAGES["container.md"].partition(f"<!-- {report.SECTION} -->\n")[2].partition(f"<!-- /{report.SECTION} -->")[0]
+    labels = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("| ")][2:]
+    assert labels
+    assert labels == [what for what, _ in report.ROWS.values() if what in labels]
+    whole = report.table({name: index + 0.25 for index, name in enumerate(report.ROWS)})
+    assert all(what in whole for what, _ in report.ROWS.values())
+    assert shown.strip().splitlines()[-1] == whole.splitlines()[-1]  # what is assumed and not measured
 
 
 def test_the_tables_name_every_overlay_and_component() -> None:
