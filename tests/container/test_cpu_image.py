@@ -19,7 +19,18 @@ from PIL import Image
 import ganvas
 from tests.container import report as reports
 from tests.container.balancer import Balancer
-from tests.container.images import IMAGE, ROOT, Mounted, Opened, base_image, build, megabytes
+from tests.container.images import (
+    IMAGE,
+    ROOT,
+    Mounted,
+    Opened,
+    base_image,
+    build,
+    buildah,
+    megabytes,
+    shell_blocks,
+    stand_in,
+)
 from tests.container.pod import LIMIT_S, Pod, run, sample, stylize
 from tests.deploy.rendering import one, overlay, renderer
 
@@ -234,17 +245,20 @@ def test_a_node_is_drained(image: Opened, tmp_path: Path) -> None:
     assert min(answers.values()) >= 5
 
 
-def test_the_commands_of_the_docs(tmp_path: Path) -> None:
-    """`Without Docker`, as it stands, but for the base, a proxy's certificate and the port."""
-    section = (ROOT / "docs/container.md").read_text().partition("### Without Docker")[2].partition("\n## ")[0]
-    built, started = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", ["README.md", "docs/container.md"])
+def test_the_commands_of_the_docs(page: str, tmp_path: Path) -> None:
+    """Built and started by buildah alone, as a page has it, but for the base, a proxy's certificate and the port."""
+    shown = "".join(block for block in shell_blocks(page) if re.search(r"buildah (build|run) ", block))
+    assert shown.count("buildah build ") == shown.count("buildah run ") == shown.count("buildah from ") == 1
     here = f"buildah build --build-arg BASE={base_image()} --volume /etc/ssl/certs:/etc/ssl/certs:ro "
-    subprocess.run(built.replace("buildah build ", here), shell=True, cwd=ROOT, check=True, capture_output=True)
-    script = f"trap 'buildah rm $container' EXIT\n{started.strip()} --port 0\n"
+    script = shown.replace("buildah build ", here).replace("$(buildah from ", f"$(buildah from --cidfile {tmp_path}/made ")
     with (tmp_path / "said").open("w+") as said:
-        process = subprocess.Popen(["bash", "-c", script], cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(
+            ["bash", "-euc", f"trap : TERM\n{script.strip()} --port 0"],  # which waits for buildah before it ends
+            cwd=ROOT, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 900  # the layers are there already, unless this test runs alone
             while not (ready := re.search(r"Ganvas is ready: (\S+)", (tmp_path / "said").read_text())):
                 assert process.poll() is None, (tmp_path / "said").read_text()
                 assert time.monotonic() < deadline
@@ -252,5 +266,21 @@ def test_the_commands_of_the_docs(tmp_path: Path) -> None:
             assert sample(ready[1]).status_code == 200
             assert stylize(ready[1], PHOTO).status_code == 200
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(60)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(60)
+            if (tmp_path / "made").exists():
+                buildah("rm", (tmp_path / "made").read_text().strip())
+
+
+@pytest.mark.skipif(shutil.which("debootstrap") is None, reason="debootstrap is not installed")
+def test_the_base_of_the_docs() -> None:
+    """The stand-in for a base that cannot be pulled, which has what the Dockerfile needs of it."""
+    container = buildah("from", stand_in("localhost/ganvas-base:docs-test"))
+    try:
+        run_in = ("run", "--isolation", "chroot", container, "--")
+        assert buildah(*run_in, "python", "--version").startswith("Python 3.11.")
+        buildah(*run_in, "python", "-m", "venv", "--without-pip", "/tmp/venv")
+        buildah(*run_in, "pip", "--version")
+    finally:
+        buildah("rm", container)
