@@ -4,7 +4,7 @@
 #   docker build -t ganvas-training --target training .         python -m training
 # `buildah build --format docker` takes the same arguments.
 
-ARG BASE=python:3.11-slim-bookworm
+ARG BASE=python:3.11.15-slim-bookworm
 
 # What is installed depends on these files alone, so a change of code installs nothing again. The package `ganvas` that pip
 # installs here is empty: the real one lies in /app, which stands before it.
@@ -42,15 +42,14 @@ COPY ganvas ganvas
 COPY training training
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
-# What every image has in common. /tmp is all that anything writes to, but for the volumes that training is given.
+# What every image has in common. /tmp is all that anything writes to, but for the volumes that training is given. The commit is
+# the last line of each image: whatever comes after it would be built anew for every commit.
 FROM ${BASE} AS runtime
 ARG VERSION=0.1.0
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Ganvas" \
       org.opencontainers.image.description="Pictures from GANs and style networks over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.version="${VERSION}"
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
@@ -69,19 +68,27 @@ COPY --from=packages-training /venv /venv
 COPY --from=code-training /app /app
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM runtime AS service
 EXPOSE 3000
 STOPSIGNAL SIGTERM
+# http.client, since urllib would ask a proxy that the container is told of, even for its own address.
 HEALTHCHECK --start-period=60s --timeout=5s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=3)"]
+    CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 3000, timeout=3); \
+         c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["python", "-m", "service", "--host", "0.0.0.0"]
 
 FROM service AS cpu
 COPY --from=packages-cpu /venv /venv
 COPY --from=code /app /app
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM service AS gpu
 ENV GANVAS_DEVICE=cuda
 COPY --from=packages-gpu /venv /venv
 COPY --from=code /app /app
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"

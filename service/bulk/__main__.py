@@ -13,7 +13,8 @@ import sys
 from typing import get_args
 
 from service.bulk.storage import absolute
-from service.bulk.task import BulkError, Format, Task, plan
+from service.bulk.task import BulkError, Format, Task, begun, versioned
+from service.bulk.worker import check
 from service.problems import Problem
 from service.settings import settings
 
@@ -22,23 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, do what the manifest does not list yet, and return the exit code."""
     options = _parser().parse_args(arguments)
     if importlib.util.find_spec("ray") is None:
-        return _fail("Ray is not installed; install the extra: pip install -c constraints-bulk.txt -e '.[service,bulk]'")
+        return _fail("Ray is not installed; install the extra `bulk` as docs/container.md says under Millions of pictures")
     from service.bulk.cluster import Terminated, interrupt_at_sigterm, run
 
     interrupt_at_sigterm()
     try:
-        task = Task(
-            pictures=absolute(options.pictures),
-            out=absolute(options.out),
-            model=str(settings().models_folder / f"{options.model}.onnx"),
-            style=options.style,
-            strength=options.strength,
-            keep_color=options.keep_color,
-            max_side=options.max_side,
-            format=options.format,
-        )
-        job = plan(task, options.manifest, retry_failed=options.retry_failed)
-        failed = run(job, workers=options.workers, cores=options.cores)
+        task = versioned(_task(options))
+        check(task)
+        with begun(task, options.manifest, retry_failed=options.retry_failed) as job:
+            failed = run(job, workers=options.workers, cores=options.cores) if job.left else 0
     except BulkError as error:
         return _fail(str(error))
     except Problem as problem:
@@ -49,6 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     if failed:
         sys.stderr.write(f"ganvas: {failed} pictures could not be restyled; {job.manifest.path} says why\n")
     return 0
+
+
+def _task(options: argparse.Namespace) -> Task:
+    return Task(
+        pictures=absolute(options.pictures),
+        out=absolute(options.out),
+        model=str(settings().models_folder / f"{options.model}.onnx"),
+        style=options.style,
+        strength=options.strength,
+        keep_color=options.keep_color,
+        max_side=options.max_side,
+        format=options.format,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,19 +7,15 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import filelock
 import ray
 import ray.data
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from service.bulk.manifest import is_failure
+from service.bulk.sharing import block_size, device_of_workers
 from service.bulk.task import BulkError, Job, Task
-from service.bulk.worker import Worker, load_stylizer, weights_of
-from service.engine.sessions import DeviceError
+from service.bulk.worker import Worker
 from service.settings import ROOT, Device, settings
-
-BLOCK = 64  # pictures that a worker takes at a time: what at most is done again after a stop ...
-BLOCKS = 10_000  # ... unless there are so many that Ray would be busy with the blocks alone
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,7 +35,7 @@ def run(job: Job, *, workers: int | None, cores: int) -> int:
     """Restyle what is left of a job.
 
     Args:
-        job: what is left.
+        job: what is left; the caller holds it.
         workers: how many; None: one a GPU where the device is one, else as many as there are cores for.
         cores: of each worker.
 
@@ -47,35 +43,13 @@ def run(job: Job, *, workers: int | None, cores: int) -> int:
         How many of them could not be restyled.
 
     Raises:
-        BulkError: the model or the device does not work, a worker failed, or another process is at this job.
-        Problem: the model has no such style.
+        BulkError: the device does not work, or a worker failed.
     """
-    device = _check(job.task)
-    lock = filelock.FileLock(job.manifest.path.with_name(".bulk.lock"), blocking=False)
-    try:
-        with lock:
-            return _run(job, device, workers, cores) if job.left else 0
-    except filelock.Timeout:
-        raise BulkError(f"another process is writing {job.manifest.path}; wait for it, or stop it") from None
-
-
-def _check(task: Task) -> Device:
-    """Load the model once in this process, where an error is easily told."""
-    try:
-        card = load_stylizer(task, "cpu", 1).card
-    except DeviceError as error:
-        raise BulkError(str(error)) from None
-    weights_of(task, card)
-    return settings().device
-
-
-def _run(job: Job, device: Device, workers: int | None, cores: int) -> int:
     _start(workers, cores)
     try:
-        gpus = _gpus() if device != "cpu" else 0
-        if device in ("cuda", "tensorrt") and not gpus:
-            raise BulkError(f"GANVAS_DEVICE={device}, but Ray finds no GPU")
-        device = device if gpus else "cpu"
+        gpus = _gpus()
+        device = device_of_workers(settings().device, gpus)
+        gpus = gpus if device != "cpu" else 0
         count = workers or (gpus if gpus else max(1, int(ray.cluster_resources()["CPU"]) // cores))
         failed = 0
         columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -111,7 +85,7 @@ def _gpus() -> int:
 
 def _lines(task: Task, names: Sequence[str], device: Device, workers: int, cores: int, gpu: bool) -> Iterator[str]:
     """What the manifest is to say, as the workers get done."""
-    block = max(BLOCK, math.ceil(len(names) / BLOCKS))
+    block = block_size(len(names), workers)
     pictures = ray.data.from_items([{"picture": name} for name in names], override_num_blocks=math.ceil(len(names) / block))
     done = pictures.map_batches(
         Worker,

@@ -2,15 +2,18 @@
 
 OUT/manifest.jsonl   one line a picture: what it became, or why it could not be restyled
     bulk.json        what the job set out to do, beside the manifest; written first
+    .bulk.lock       held while a process is at the job
     .../NAME.jpg     the pictures, by the names that they had
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import filelock
 import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -35,7 +38,7 @@ class Task(BaseModel):
     pictures: str
     out: str
     model: str  # path of the exported file
-    version: str = ""  # of that file; see `plan`
+    version: str = ""  # of that file; see `versioned`
     style: str | None
     strength: float
     keep_color: float
@@ -58,30 +61,59 @@ class Job:
     left: Sequence[str]
 
 
-def plan(task: Task, manifest: str | None = None, *, retry_failed: bool = False) -> Job:
-    """List the pictures, and take those away that an earlier run of the same job has done.
-
-    Args:
-        task: what to do; its version is filled in here.
-        manifest: the manifest's path; None: in the output folder.
-        retry_failed: whether those that could not be restyled are to be tried again.
+def versioned(task: Task) -> Task:
+    """The task with the version of its model.
 
     Raises:
-        BulkError: no model, no pictures, two that would be written to one name, or a manifest of another job.
+        BulkError: there is no such model.
     """
     try:
         version = hashlib.sha256(Path(task.model).read_bytes()).hexdigest()[:12]
     except OSError as error:
         raise BulkError(f"{task.model} cannot be read: {error.strerror}; --model names a file of GANVAS_MODELS") from None
-    task = task.model_copy(update={"version": version})
+    return task.model_copy(update={"version": version})
+
+
+@contextmanager
+def begun(task: Task, manifest: str | None = None, *, retry_failed: bool = False) -> Iterator[Job]:
+    """List the pictures, and take those away that an earlier run of the same job has done.
+
+    Until the block ends, no other process is at the job: what is left stays left, and nobody rewrites the manifest that
+    another one appends to.
+
+    Args:
+        task: what to do, `versioned`.
+        manifest: the manifest's path; None: in the output folder.
+        retry_failed: whether those that could not be restyled are to be tried again.
+
+    Raises:
+        BulkError: no pictures, two that would be written to one name, another process at this job, or a manifest of another
+            job.
+    """
     names = [name for name in _listed(task.pictures) if PurePosixPath(name).suffix.lower() in READ_SUFFIXES]
     if not names:
         raise BulkError(f"{task.pictures} holds no picture that is read here: {', '.join(sorted(READ_SUFFIXES))}")
     _refuse_twins(names, task.format)
     path = _manifest_path(task.out, manifest)
-    _same_task(task, path.with_name("bulk.json"))
-    kept = Manifest(path, retry_failed=retry_failed)
-    return Job(task, kept, [name for name in names if name not in kept.done])
+    with _held(path):
+        _same_task(task, path.with_name("bulk.json"))
+        kept = Manifest(path, retry_failed=retry_failed)
+        yield Job(task, kept, [name for name in names if name not in kept.done])
+
+
+@contextmanager
+def _held(manifest: Path) -> Iterator[None]:
+    """Keep other processes from the job of a manifest; a process that dies lets go."""
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(manifest.with_name(".bulk.lock"), blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BulkError(f"another process is writing {manifest}; wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def name_written(name: str, image_format: str) -> str:

@@ -19,14 +19,18 @@ from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
 from service.engine.codecs import Pixels, decode, encode, limit_pillow
 from service.engine.kinds import Stylizer
-from service.engine.sessions import RefusedError, load_model
-from service.problems import Problem, Unsupported
+from service.engine.sessions import DeviceError, RefusedError, load_model
+from service.problems import Problem
 from service.settings import Device, settings
 
 T = TypeVar("T")
 
 UNBOUNDED = 2**62  # pixels that may wait: `AHEAD` bounds them here
 AHEAD = 4  # pictures a core that are under way at a time: enough to decode and encode while the device works
+
+
+class PictureError(Exception):
+    """One picture cannot be restyled, and the others may be; the message says why."""
 
 
 class Worker:
@@ -62,9 +66,16 @@ class Worker:
             `line`, of the manifest, for each.
 
         Raises:
-            OSError: a picture cannot be written; one that cannot be read is a line with an error.
+            Exception: what the storage raised when a picture could not be written. One that cannot be read, or that the model
+                fails on, is a line with an error.
         """
         return {"line": self._runner.run(self._all([str(name) for name in batch["picture"]]))}
+
+    def close(self) -> None:
+        """End its threads."""
+        self._runner.run(self._stylizer.batcher.close())
+        self._runner.close()
+        self._threads.shutdown()
 
     async def _all(self, names: Sequence[str]) -> list[str]:
         async with asyncio.TaskGroup() as group:
@@ -72,32 +83,50 @@ class Worker:
         return [task.result() for task in tasks]
 
     async def _one(self, name: str) -> str:
-        task = self._task
+        written = name_written(name, self._task.format)
         async with self._ahead:
             try:
                 pixels = await self._in_thread(lambda: self._read(name))
-            except Problem as problem:
-                return line_of({"picture": name, "error": problem.detail})
-            (restyled,) = await self._stylizer.stylize([pixels], self._weights, task.strength, task.keep_color)
-            written = name_written(name, task.format)
-            size = await self._in_thread(lambda: self._write(written, restyled))
+                restyled = await self._restyle(name, pixels)
+                data = await self._in_thread(lambda: self._encode(name, restyled))
+            except PictureError as error:
+                return line_of({"picture": name, "error": str(error)})
+            await self._in_thread(lambda: self._out.write(written, data))
         height, width = restyled.shape[:2]
-        return line_of({"picture": name, "written": written, "width": width, "height": height, "bytes": size})
+        return line_of({"picture": name, "written": written, "width": width, "height": height, "bytes": len(data)})
 
     def _read(self, name: str) -> Pixels:
         try:
             data = self._pictures.read(name)
-        except OSError as error:
-            raise Unsupported(f"{name} cannot be read: {error.strerror or error}") from None
-        return decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
+        except Exception as error:  # fsspec's protocols raise what their libraries do: aiohttp's errors are no OSError
+            raise PictureError(f"{name} cannot be read: {_reason(error)}") from None
+        try:
+            return decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
+        except Problem as problem:
+            raise PictureError(problem.detail) from None
 
-    def _write(self, name: str, picture: Pixels) -> int:
-        data = encode(picture, self._task.format)
-        self._out.write(name, data)
-        return len(data)
+    async def _restyle(self, name: str, pixels: Pixels) -> Pixels:
+        task = self._task
+        try:
+            (restyled,) = await self._stylizer.stylize([pixels], self._weights, task.strength, task.keep_color)
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            height, width = pixels.shape[:2]
+            raise PictureError(f"the model failed on {name} ({width} x {height}): {_reason(error)}") from None
+        return restyled
+
+    def _encode(self, name: str, picture: Pixels) -> bytes:
+        try:
+            return encode(picture, self._task.format)
+        except Exception as error:  # a side longer than the format has room for
+            raise PictureError(f"{name} cannot be written as {self._task.format}: {_reason(error)}") from None
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def check(task: Task) -> None:
+    """Load the model once on this machine's CPU, where an error is easily told; raises as `Worker`."""
+    weights_of(task, load_stylizer(task, "cpu", 1).card)
 
 
 def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
@@ -106,6 +135,8 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
         model = load_model(Path(task.model), device, threads)
     except (RefusedError, OSError) as error:
         raise BulkError(f"{task.model} is refused: {error}") from None
+    except DeviceError as error:
+        raise BulkError(f"{error}; docs/container.md says what to install, GANVAS_DEVICE=cpu does without") from None
     if not isinstance(model.card, StylizerCard):
         raise BulkError(f"{task.model} is a {model.card.kind}; bulk is for stylizers")
     if model.version != task.version:
@@ -118,3 +149,9 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
 def weights_of(task: Task, card: StylizerCard) -> npt.NDArray[np.float32]:
     """The weights of the task's style; raises as `parse_blend`."""
     return parse_blend(task.style, [style.name for style in card.styles])
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line; its name where it says nothing."""
+    said = (getattr(error, "strerror", None) or str(error)).strip()
+    return said.splitlines()[0] if said else type(error).__name__

@@ -17,10 +17,6 @@ BUILD = (
     # Where a proxy stands before the package index, its certificate is among the machine's own.
     "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro",
 )  # fmt: skip
-SUITE = "bookworm"
-WITHIN = ("python3", "python3-pip", "python3-venv", "ca-certificates")
-# What Debian's own slim images leave out as well.
-NOT_SLIM = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
 
 
 def buildah(*arguments: str) -> str:
@@ -45,33 +41,33 @@ def base_image() -> str:
     return match[1] if pulled.returncode == 0 else stand_in()
 
 
-def stand_in() -> str:
-    """A slim Debian with Python, by debootstrap, for a machine without a registry."""
+def stand_in(tag: str = STAND_IN) -> str:
+    """A slim Debian with Python, for a machine without a registry, by the commands of docs/container.md."""
     assert shutil.which("debootstrap"), (
         "no registry can be reached, and debootstrap, which makes a base image, is not installed"
     )
+    (commands,) = (block for block in shell_blocks("docs/container.md") if block.startswith("debootstrap "))
+    assert commands.count(" ganvas-base\n") == 1
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(WITHIN)}", SUITE, folder]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-3000:]
-        for name in NOT_SLIM:
-            shutil.rmtree(root / name, ignore_errors=True)
-        (root / "usr/bin/python").symlink_to("python3")
-        container = buildah("from", "scratch")
-        try:
-            buildah("add", "--quiet", container, folder, "/")
-            buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
-            buildah("commit", "--quiet", container, STAND_IN)
-        finally:
-            buildah("rm", container)
-    return STAND_IN
+        command = ["bash", "-euc", commands.replace(" ganvas-base\n", f" {tag}\n")]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return tag
 
 
-def build(target: str, folder: Path = ROOT, tag: str = IMAGE) -> str:
-    """Build a target of the Dockerfile; what buildah said of it."""
-    done = _run(*BUILD, "--build-arg", f"BASE={base_image()}", "--target", target, "--tag", tag, str(folder))
-    return done.stdout + done.stderr
+def shell_blocks(page: str) -> list[str]:
+    """The commands that a page shows, block by block."""
+    return re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def build(target: str, folder: Path = ROOT, tag: str = IMAGE, revision: str = "unknown") -> str:
+    """Build a target of the Dockerfile; what buildah said of it, step by step."""
+    arguments = ["--build-arg", f"BASE={base_image()}", "--build-arg", f"REVISION={revision}", "--target", target, "--tag", tag]
+    command = ["buildah", *BUILD, *arguments, str(folder)]
+    # In one stream, so that what is said of a step stands after it.
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}"
+    return done.stdout
 
 
 @dataclass(frozen=True)

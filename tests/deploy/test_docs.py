@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT
+from service.settings import ROOT, Settings
+from tests.container import report
 from tests.deploy.rendering import COMPONENTS, DEPLOY, OVERLAYS, one, pod_specs, render, renderer
 
 PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("container.md", "kubernetes.md")}
@@ -30,6 +31,36 @@ def test_commands_name_what_is_there(page: str) -> None:
     known = (ROOT / "service" / "settings.py").read_text() + "GANVAS_DRAIN_S"
     for name in set(re.findall(r"GANVAS_([A-Z_]+)\b", text)) - {"DRAIN_S"}:
         assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
+
+
+def test_a_container_is_given_the_time_to_drain() -> None:
+    """And the health check's port: a service that listens at another one is never healthy."""
+    for command in re.findall(r"^docker run .*", PAGES["container.md"].replace("\\\n", ""), re.MULTILINE):
+        if "-training" not in command:
+            stop = re.search(r"--stop-timeout (\d+) ", command)
+            assert stop
+            assert int(stop[1]) >= Settings.model_fields["drain_s"].default + 5
+            assert "--publish 3000:3000 " in command
+    assert "--port 8080" not in PAGES["container.md"]
+
+
+def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:
+    """`service` and `gpu` bring builds of onnxruntime that exclude each other; the GPU's needs its libraries' pins."""
+    installs = re.findall(r'pip install (.*) --editable "\.\[(\w+),bulk\]"', PAGES["container.md"])
+    assert {extra: set(re.findall(r"--constraint (\S+)", constraints)) for constraints, extra in installs} == {
+        "service": {"constraints-bulk.txt"},
+        "gpu": {"constraints-gpu.txt", "constraints-bulk.txt"},
+    }
+
+
+def test_what_was_measured_of_the_image_is_a_table_that_a_test_writes() -> None:
+    shown = PAGES["container.md"].partition(f"<!-- {report.SECTION} -->\n")[2].partition(f"<!-- /{report.SECTION} -->")[0]
+    labels = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("| ")][2:]
+    assert labels
+    assert labels == [what for what, _ in report.ROWS.values() if what in labels]
+    whole = report.table({name: index + 0.25 for index, name in enumerate(report.ROWS)})
+    assert all(what in whole for what, _ in report.ROWS.values())
+    assert shown.strip().splitlines()[-1] == whole.splitlines()[-1]  # what is assumed and not measured
 
 
 def test_the_tables_name_every_overlay_and_component() -> None:

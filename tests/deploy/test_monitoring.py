@@ -32,9 +32,9 @@ def expressions() -> Iterator[tuple[str, str]]:
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
             yield f"{panel['title']} {target['refId']}", target["expr"].replace("$__rate_interval", "5m")
-    for trigger in SCALED_OBJECT["spec"]["triggers"]:
+    for number, trigger in enumerate(SCALED_OBJECT["spec"]["triggers"], start=1):
         if trigger["type"] == "prometheus":
-            yield "autoscaling", trigger["metadata"]["query"]
+            yield f"autoscaling {number}", trigger["metadata"]["query"]
 
 
 EXPRESSIONS = dict(expressions())
@@ -108,6 +108,24 @@ def test_alerts_say_what_is_wrong() -> None:
             assert f"`{rule['alert']}`" in troubleshooting
 
 
+def test_errors_are_counted_where_callers_ask() -> None:
+    """Probes fail where they should, and those that do not are many."""
+    (errors,) = (
+        rule["expr"] for group in RULES["spec"]["groups"] for rule in group["rules"] if rule["alert"] == "GanvasErrors"
+    )
+    routes = [str(m) for s in selectors(promql_parser.parse(errors)) for m in s.matchers.matchers if m.name == "route"]
+    assert routes == ['route=~"/v1/.*"'] * 2
+
+
+def test_what_is_scaled_on_is_what_the_docs_say() -> None:
+    table = (DEPLOY.parent / "docs" / "operations.md").read_text().partition("## Metrics")[2]
+    said = {line.split("`")[1] for line in table.splitlines() if "To scale on" in line}
+    used = {
+        metric for name in EXPRESSIONS if name.startswith("autoscaling") for metric, _ in names_and_labels(EXPRESSIONS[name])
+    }
+    assert said == used & SERVICE - {"ganvas_http_requests_total"}  # of which the refused are a share
+
+
 def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
@@ -118,9 +136,48 @@ def test_panels_do_not_overlap() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool, which comes with Prometheus, is not installed")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool, which comes with Prometheus, is not installed"
+)
+
+
+def promtool(tests: Path) -> None:
+    done = subprocess.run(["promtool", "test", "rules", tests], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
 def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES["spec"]))
     shutil.copy(Path(__file__).parent / "alerts_test.yaml", tmp_path)
-    done = subprocess.run(["promtool", "test", "rules", tmp_path / "alerts_test.yaml"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool(tmp_path / "alerts_test.yaml")
+
+
+@needs_promtool
+@pytest.mark.parametrize(("refused", "pods"), [(0, 0), (60, 2), (120, 4)])
+def test_pods_come_by_the_share_that_is_refused(refused: int, pods: int, tmp_path: Path) -> None:
+    """Two pods: one request in twenty refused keeps them, twice that doubles them; 0 leaves it to the other triggers."""
+    (metadata,) = (
+        trigger["metadata"]
+        for trigger in SCALED_OBJECT["spec"]["triggers"]
+        if "ganvas_rejections_total" in trigger["metadata"].get("query", "")
+    )
+    series = {
+        'up{namespace="ganvas", service="ganvas", pod="a"}': "1x10",
+        'up{namespace="ganvas", service="ganvas", pod="b"}': "1x10",
+        'ganvas_http_requests_total{namespace="ganvas", route="/v1/stylize", pod="a"}': "0+1200x10",
+        'ganvas_http_requests_total{namespace="ganvas", route="/livez", pod="a"}': "0+9000x10",
+        'ganvas_rejections_total{namespace="ganvas", model="painters", reason="queue_slow", pod="a"}': f"0+{refused}x10",
+    }
+    idle = {'up{namespace="ganvas", service="ganvas", pod="a"}': "1x10"}
+    sample = {"labels": "{}", "value": pods * float(metadata["threshold"])}  # divided by the threshold: the pods wanted
+    cases = [
+        {
+            "interval": "30s",
+            "input_series": [{"series": name, "values": values} for name, values in given.items()],
+            "promql_expr_test": [{"expr": metadata["query"], "eval_time": "4m", "exp_samples": expected}],
+        }
+        for given, expected in ((series, [sample]), (idle, []))
+    ]
+    (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"evaluation_interval": "30s", "tests": cases}))
+    promtool(tmp_path / "queries.yaml")

@@ -1,0 +1,201 @@
+"""One worker, without Ray: files of any storage in, pictures and lines of the manifest out."""
+
+import contextlib
+import functools
+import http.server
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper, numpy_helper
+from PIL import Image
+
+from service.bulk.storage import Storage, find
+from service.bulk.task import BulkError, Task, versioned
+from service.bulk.worker import Worker, check
+from service.problems import NotFound
+from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
+
+TOO_HIGH = 40  # pixels, for the model of `fails_on_high_pictures`
+
+
+def fails_on_high_pictures() -> onnx.ModelProto:
+    """`stylizer_model`, but for pictures of `TOO_HIGH` and more: as a device does that has no memory for them."""
+    model = stylizer_model()
+    look = [
+        helper.make_node("Shape", ["images"], ["height"], start=1, end=2),
+        helper.make_node("Div", ["height", "too_high"], ["index"]),
+        helper.make_node("Gather", ["lows", "index"], ["looked_up"]),  # of one entry: any index but 0 is out of its bounds
+        helper.make_node("Reshape", ["looked_up", "scalar"], ["low_of_height"]),
+    ]
+    nodes = [*look, *model.graph.node]
+    next(node for node in nodes if node.op_type == "Clip").input[1] = "low_of_height"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    constants = {"too_high": np.array([TOO_HIGH]), "lows": np.zeros(1, np.float32), "scalar": np.array([], np.int64)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    del model.graph.initializer[[tensor.name for tensor in model.graph.initializer].index("low")]  # nothing needs it any more
+    onnx.checker.check_model(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save(stylizer_model(), folder / "painters.onnx", stylizer_card())
+    save(fails_on_high_pictures(), folder / "fragile.onnx", stylizer_card("fragile"))
+    save(generator_model(), folder / "digits.onnx", generator_card())
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _pillow_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # which a worker sets for its process
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """The URL of an object store, which is empty."""
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    yield "memory://bucket"
+    store.store.clear()
+
+
+def a_task(models: Path, pictures: object, out: object, **changes: object) -> Task:
+    fields = {"style": "wave", "strength": 1.0, "keep_color": 0.0, "max_side": 1024, "format": "png"}
+    model = models / f"{changes.pop('model', 'painters')}.onnx"
+    return versioned(
+        Task.model_validate({"pictures": str(pictures), "out": str(out), "model": str(model), **fields, **changes})
+    )
+
+
+def png(height: int, width: int, colour: tuple[int, int, int] = (10, 120, 200)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def restyle(task: Task, *names: str) -> dict[str, dict]:
+    """What one worker makes of pictures: entries of the manifest by the pictures' names."""
+    worker = Worker(task, "cpu", 1)
+    try:
+        lines = worker({"picture": np.array(names, object)})["line"]
+    finally:
+        worker.close()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["picture"] for entry in entries] == [*names]
+    return dict(zip(names, entries, strict=True))
+
+
+def test_from_an_object_store_to_an_object_store(models: Path, bucket: str) -> None:
+    photos = {"a.png": (17, 20, (10, 120, 200)), "deep/er/b.png": (30, 16, (200, 30, 90))}
+    for name, size_and_colour in photos.items():
+        Storage(f"{bucket}/photos").write(name, png(*size_and_colour))
+    Storage(f"{bucket}/photos").write(".hidden.png", b"")
+    names = find(f"{bucket}/photos")
+    assert names == [*photos]
+    entries = restyle(a_task(models, f"{bucket}/photos", f"{bucket}/painted"), *names)
+    assert find(f"{bucket}/painted") == names
+    for name, (height, width, colour) in photos.items():
+        data = Storage(f"{bucket}/painted").read(name)
+        assert entries[name] == {"picture": name, "written": name, "width": width, "height": height, "bytes": len(data)}
+        expected = styled(np.full((height, width, 3), colour, np.uint8), np.array([0.0, 1, 0]), 1, 0)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), expected)
+
+
+def test_a_picture_that_the_model_fails_on_is_a_line_and_no_more(models: Path, bucket: str) -> None:
+    storage = Storage(f"{bucket}/photos")
+    for index in range(8):
+        storage.write(f"{index}.png", png(TOO_HIGH if index == 3 else 20, 20 + index))
+    entries = restyle(a_task(models, f"{bucket}/photos", f"{bucket}/painted", model="fragile"), *find(f"{bucket}/photos"))
+    failed = entries.pop("3.png")
+    assert failed.keys() == {"picture", "error"}
+    assert failed["error"].startswith("the model failed on 3.png (23 x 40): ")
+    assert "\n" not in failed["error"]
+    assert all("error" not in entry for entry in entries.values())
+    assert len(find(f"{bucket}/painted")) == 7
+
+
+class Refusing(http.server.SimpleHTTPRequestHandler):
+    """A server of files on which one is beyond it."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/b.png"):
+            self.send_error(500)
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Refusing, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_picture_that_cannot_be_read_is_a_line_and_no_more(models: Path, tmp_path: Path) -> None:
+    """aiohttp's error for a 500 is no OSError."""
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "photos" / name).write_bytes(png(20, 20))
+    (tmp_path / "photos" / "c.png").write_bytes(b"no picture")
+    with serving(tmp_path / "photos") as url:
+        entries = restyle(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
+    assert "error" not in entries["a.png"]
+    assert entries["b.png"]["error"].startswith("b.png cannot be read: 500")
+    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP picture"
+    assert entries["gone.png"]["error"].startswith("gone.png cannot be read: ")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_a_side_that_the_format_has_no_room_for_is_a_line_and_no_more(models: Path, bucket: str) -> None:
+    Storage(f"{bucket}/photos").write("long.png", png(16, 16_400))
+    Storage(f"{bucket}/photos").write("short.png", png(16, 16))
+    task = a_task(models, f"{bucket}/photos", f"{bucket}/painted", format="webp", max_side=20_000)
+    entries = restyle(task, "long.png", "short.png")
+    assert "long.png cannot be written as webp" in entries["long.png"]["error"]
+    assert entries["short.png"]["written"] == "short.png.webp"
+
+
+def test_a_full_disk_is_not_a_picture_s_fault(models: Path, tmp_path: Path, bucket: str) -> None:
+    """The job ends, rather than call every picture that is left broken."""
+    Storage(f"{bucket}/photos").write("a.png", png(16, 16))
+    (tmp_path / "out").write_text("a file where a folder must be")
+    with pytest.raises(ExceptionGroup) as raised:
+        restyle(a_task(models, f"{bucket}/photos", tmp_path / "out"), "a.png")
+    assert raised.group_contains(OSError)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"model": "digits"}, BulkError, "bulk is for stylizers"),
+        ({"style": "rembrandt"}, NotFound, "this model's styles are night, wave, scream"),
+        ({"version": "another"}, BulkError, "not another, with which the job began"),
+    ],
+)
+def test_what_cannot_be_done_is_said(changes: dict, error: type[Exception], says: str, models: Path, tmp_path: Path) -> None:
+    task = a_task(models, tmp_path, tmp_path, **{name: value for name, value in changes.items() if name != "version"})
+    if "version" in changes:
+        task = task.model_copy(update=changes)
+    with pytest.raises(error) as raised:
+        check(task)
+    assert says in getattr(raised.value, "detail", str(raised.value))
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there may be a GPU here")
+def test_a_gpu_that_is_not_there_is_said(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(BulkError, match=r"CUDAExecutionProvider does not run here.*docs/container.md"):
+        Worker(a_task(models, tmp_path, tmp_path), "cuda", 1)
