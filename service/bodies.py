@@ -5,8 +5,10 @@ BentoML asks an input model for `from_http_request`, which here hands the reques
 file is expected, guess the content type, and log a traceback for every bad request.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,6 +23,12 @@ from service.problems import Invalid, Malformed, Problem, TooLarge, Unsupported
 
 MAX_JSON = 4 * 2**20
 """Bytes of a JSON body: room for the latents of a hundred large samples. Parsed, a body takes far more memory."""
+
+PARSED_AT_ONCE = 2**18
+"""Bytes of a JSON body for which the event loop does not need a thread: a few milliseconds."""
+
+# One, so that of many large bodies only one at a time keeps the event loop from Python's lock: parsing does not let go of it.
+_parser = ThreadPoolExecutor(1, thread_name_prefix="json")
 
 
 class Body(IODescriptor):
@@ -63,8 +71,15 @@ class JsonBody(Body):
     async def read(cls, http: Request) -> Self:
         """Read a JSON object; an empty body is an empty object."""
         _expect(http, "application/json", "curl -H 'Content-Type: application/json' -d '{\"truncation\": 0.7}' ...")
+        data = await _json_of(http) or b"{}"
+        if len(data) <= PARSED_AT_ONCE:
+            return cls._of(data)
+        return await asyncio.get_running_loop().run_in_executor(_parser, cls._of, data)
+
+    @classmethod
+    def _of(cls, data: bytes) -> Self:
         try:
-            fields = from_json(await _json_of(http) or b"{}")
+            fields = from_json(data)
         except ValueError as error:
             raise Malformed(f"The body is not JSON: {error}") from None
         if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list each
