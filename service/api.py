@@ -30,7 +30,7 @@ from starlette.types import ASGIApp
 from service.admission import Admission
 from service.bodies import Body
 from service.boundary import Boundary
-from service.engine.metrics import QUEUES
+from service.engine.metrics import QUEUES, rejected
 from service.engine.models import models
 from service.keys import Keys
 from service.life import life
@@ -75,6 +75,7 @@ def post(route: str, reads: type[B]) -> Callable[[Callable[[Any, B], Answer]], A
             except TimeoutError:
                 if not deadline.expired():
                     raise
+                rejected("timed_out")
                 return TimedOut(f"It took longer than {settings().timeout_s:g} seconds").response()
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it; 499 is what proxies log for this

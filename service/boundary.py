@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.engine.metrics import rejected
 from service.problems import BY_STATUS, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.request_ids import REQUEST_ID
 
@@ -63,6 +64,7 @@ class Boundary:
             if received > self.max_body:
                 raise self._too_large()
             if self._held > self.max_held:
+                rejected("uploads_full")
                 raise QueueFull("As many uploads are in hand as there may be; try again in a second")
             return message
 
