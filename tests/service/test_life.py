@@ -107,7 +107,6 @@ def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
 
         # Longer than the limit: told so, and what is left of it leaves the queue.
         problem(call("slow", n=90), 504, mentions="seconds")
-        assert 'ganvas_rejections_total{model="",reason="timed_out"} 1.0' in client.get("/metrics").text
         assert call("slow").status_code == 200
 
         # A client that hangs up takes its rows with it, and a model has nothing to do with another's queue.

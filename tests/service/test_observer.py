@@ -121,6 +121,15 @@ def test_large_pictures_that_become_small_are_refused_while_others_are_decoded(t
         assert service.stop() == 0
 
 
+def test_requests_whose_time_is_up_are_counted(tmp_path: Path) -> None:
+    save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
+    options = {"max_batch": 1, "timeout_s": 0.5}
+    with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
+        assert client.post("/v1/sample", json={"n": 20}).status_code == 504
+        assert value(client, "ganvas_rejections_total", model="", reason="timed_out") == 1
+        assert service.stop() == 0
+
+
 def test_uploads_that_find_no_room_are_counted(models_folder: Path, tmp_path: Path) -> None:
     options = {"max_body_mb": 1, "max_uploads_mb": 1}
     head = b"POST /v1/stylize HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n"
