@@ -6,6 +6,7 @@ Health, metrics, the API's description and the page stay open: whatever makes or
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.engine.metrics import rejected
 from service.keys import Keys
 from service.life import Life
 from service.problems import Problem, Unauthorized, Unavailable
@@ -37,6 +38,7 @@ class Admission:
         path = scope["path"]
         if self.life.draining and path not in PROBES:
             self.life.refused()
+            rejected("draining")
             return Unavailable("The service is shutting down; try again")
         if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.admits(Headers(scope=scope)):
             return Unauthorized("Send an API key of this service, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.engine.metrics import rejected
 from service.problems import BY_STATUS, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.request_ids import REQUEST_ID
 
@@ -76,6 +77,7 @@ class Boundary:
             if received > self.max_body:
                 raise self._too_large()
             if self._held > self.max_held and message["type"] == "http.request" and not answer.started:
+                rejected("uploads_full")
                 raise QueueFull("As many uploads and unread answers are in hand as there may be; try again in a second")
             return message
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from service.engine.metrics import rejected
 from service.problems import Internal, Problem, TimedOut
 from service.settings import settings
 
@@ -32,6 +33,7 @@ async def in_time(route: str, work: Answer) -> Response:
     except TimeoutError:
         if not deadline.expired():
             raise
+        rejected("timed_out")
         return TimedOut(f"It took longer than {settings().timeout_s:g} seconds").response()
     except ClientDisconnect:
         return Response(status_code=499)  # nobody reads it; 499 is what proxies log for this

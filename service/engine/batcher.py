@@ -60,7 +60,7 @@ class Batcher:
         self._lanes: set[threading.Thread] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._began: dict[threading.Thread, float] = {}  # what runs
-        self._retired = self._closed = False
+        self._retired = self._closed = self._died = False
 
     @contextlib.contextmanager
     def room(self, cost: int) -> Iterator[None]:
@@ -145,8 +145,10 @@ class Batcher:
             return self._queue.rows()
 
     def busy_s(self) -> float:
-        """For how long the oldest batch on the device has been running, in seconds; 0 where none is."""
+        """For how long the oldest batch has been running, in seconds; 0 where none is, infinite where a thread has died."""
         with self._changed:
+            if self._died:
+                return math.inf
             return self._clock() - min(self._began.values()) if self._began else 0.0
 
     def retire(self) -> None:
@@ -177,20 +179,35 @@ class Batcher:
     # From here on: in the model's threads.
 
     def _serve(self) -> None:
-        while taken := self._next_batch():
-            batch, begun, alone = taken
-            for job in batch:
-                self.metrics.waited(begun - job.arrived)
-            outcomes = self._outcomes(batch, alone)
+        taken = None
+        try:
+            while taken := self._next_batch():
+                self._serve_batch(*taken)
+        except Exception as error:  # of ours: what a model raises is the outcome of its jobs
+            logger.exception("a thread of %s has died; /livez fails from now on", self.name)
             with self._changed:
-                busy_s = self._queue.ended(batch, self._clock())
-                del self._began[threading.current_thread()]
-                self._changed.notify_all()  # there may be room for two
-                loop = self._loop
-            self.metrics.ran(sum(job.rows for job in batch), busy_s)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                if loop:
-                    loop.call_soon_threadsafe(self._deliver, outcomes)
+                self._died = True
+                self._lanes.discard(threading.current_thread())  # the next request starts another
+                self._began.pop(threading.current_thread(), None)
+            if taken:
+                self._send([(job, error) for job in taken[0]])
+
+    def _serve_batch(self, batch: list[Job], begun: float, alone: bool) -> None:
+        for job in batch:
+            self.metrics.waited(begun - job.arrived)
+        outcomes = self._outcomes(batch, alone)
+        with self._changed:
+            busy_s = self._queue.ended(batch, self._clock())
+            del self._began[threading.current_thread()]
+            self._changed.notify_all()  # there may be room for two
+        self.metrics.ran(sum(job.rows for job in batch), busy_s)
+        self._send(outcomes)
+
+    def _send(self, outcomes: list[Outcome]) -> None:
+        loop = self._loop
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            if loop:
+                loop.call_soon_threadsafe(self._deliver, outcomes)
 
     def _next_batch(self) -> tuple[list[Job], float, bool] | None:
         """Wait for the next batch: its jobs, when it began, and whether it runs alone. None when this thread is to end."""

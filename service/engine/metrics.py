@@ -24,9 +24,15 @@ FAILED = Counter("ganvas_failed_batches", "Batches that failed; their jobs are r
 REASONS = ("queue_full", "queue_slow", "decode_full")
 """Why a request for a model is refused."""
 
+OTHER_REASONS = ("uploads_full", "timed_out", "draining")
+"""Why a request is not served, whatever model it may be for; their label `model` is empty."""
 
-def rejected(reason: str, model: str) -> None:
-    """A request was not let in."""
+for _reason in OTHER_REASONS:
+    REJECTED.labels("", _reason)  # shown as 0 until it happens: a rate needs a beginning
+
+
+def rejected(reason: str, model: str = "") -> None:
+    """A request was not served, for one of the reasons above."""
     REJECTED.labels(model, reason).inc()
 
 

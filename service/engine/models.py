@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from ganvas.card import GeneratorCard
 from service.engine.folder import Folder
 from service.engine.kinds import Generator, Stylizer
-from service.engine.sessions import LoadedModel, RefusedError, load_model
+from service.engine.sessions import LoadedModel, RefusedError, load_model, try_device
 from service.problems import Invalid, NotFound, Unavailable
 from service.settings import Settings, settings
 
@@ -43,6 +43,7 @@ class Models:
         Raises:
             DeviceError: the device asked for does not run here.
         """
+        try_device(settings.device)
         models = cls(settings)
         if not settings.models_folder.is_dir():
             logger.warning("there is no folder %s: no model is served (GANVAS_MODELS)", settings.models_folder)

@@ -4,6 +4,7 @@ onnxruntime falls back to the CPU without a word where a provider cannot start, 
 has are checked, and a real inference is run, before a model counts as loaded.
 """
 
+import base64
 import hashlib
 import logging
 import os
@@ -35,7 +36,8 @@ CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 # Batches of one model that run at a time on the CPU and share the threads: two on a core each made 1.2 to 1.4 times the
 # pictures of one on both, whose threads wait for each other between layers.
 MOST_LANES = 4
-
+# The smallest of graphs, x + x of one float, with which a device is tried before there is a model.
+TRIAL = base64.b64decode("CAoSADo1Cg4KAXgKAXgSAXkiA0FkZBIBcFoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBQ=")
 
 ort.disable_telemetry_events()  # nothing of what is served is anybody else's business
 
@@ -88,6 +90,22 @@ class LoadedModel:
         binding.bind_output(OUTPUT, "cuda", 0)
         self.session.run_with_iobinding(binding)
         return cast("Pictures", binding.copy_outputs_to_cpu()[0])
+
+
+def try_device(device: Device) -> None:
+    """Run the smallest of graphs on a device that was asked for by name: it may be missing though no file needs it yet.
+
+    Raises:
+        DeviceError: it does not work.
+    """
+    if device in ("auto", "cpu"):
+        return
+    try:
+        _open(TRIAL, device, 1).run(None, {"x": np.ones(1, np.float32)})
+    except DeviceError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions have no common base
+        raise DeviceError(f"GANVAS_DEVICE={device}, but nothing runs on it here: {_first_line(error)}") from None
 
 
 def load_model(path: Path, device: Device, threads: int) -> LoadedModel:

@@ -1,4 +1,5 @@
 import asyncio
+import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -347,6 +348,36 @@ def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(d
         assert device.alone[-1]
 
     with_batcher(device, test, lanes=2)
+
+
+@pytest.mark.parametrize("ticks", [1, 2])  # before it has a batch, and after it ran one
+def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> None:
+    left = [ticks]
+
+    def clock() -> float:
+        if threading.current_thread().name == "model-m":
+            left[0] -= 1
+            if left[0] == 0:
+                raise RuntimeError("the clock has stopped")
+        return 0.0
+
+    async def test() -> None:
+        batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=8), clock)
+        assert batcher.busy_s() == 0
+        (first,) = await queued(batcher, job(1))
+        async with asyncio.timeout(10):
+            while batcher.busy_s() != math.inf:  # noqa: ASYNC110  # a thread's end is no event
+                await asyncio.sleep(0.01)
+            if ticks == 2:
+                with pytest.raises(RuntimeError, match="the clock has stopped"):
+                    await first
+            else:
+                assert (await batcher.submit([job(2)]))[0] == 4
+                assert (await first)[0] == 2
+        assert batcher.busy_s() == math.inf  # until the process is started anew
+        await batcher.close()
+
+    asyncio.run(test())
 
 
 def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(device: Device) -> None:

@@ -49,6 +49,7 @@ def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
             problem(refused, 503, mentions="shutting down")
             assert refused.headers["retry-after"]
             assert refused.headers["connection"] == "close"
+            assert 'ganvas_rejections_total{model="",reason="draining"} 1.0' in client.get("/metrics").text
             assert accepted.result().status_code == 200
         assert service.process.wait(20) == 0
 

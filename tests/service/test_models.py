@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from service.engine.kinds import pad
 from service.engine.models import Models
+from service.engine.sessions import CPU, DeviceError
 from service.latents import latents_of_seed
 from service.problems import Invalid, NotFound, Unavailable
 from service.settings import Settings
@@ -60,6 +62,13 @@ def test_a_broken_file_is_refused_in_one_line_and_the_rest_serves(two_of_each: P
 
 def test_the_folder_is_missing(tmp_path: Path) -> None:
     assert load(tmp_path / "nope").all() == []
+
+
+@pytest.mark.skipif(ort.get_available_providers() != ["AzureExecutionProvider", CPU], reason="this runtime has more")
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_an_error_before_there_is_a_model(device: str, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
+        load(tmp_path, device=device)
 
 
 def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:

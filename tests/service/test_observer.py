@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.service.onnx_models import (
     stylizer_model,
 )
 from tests.service.running import running
+from tests.service.test_drain import until
 
 
 def samples(client: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -116,6 +118,31 @@ def test_large_pictures_that_become_small_are_refused_while_others_are_decoded(t
         assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == len(refused)
         assert value(client, "ganvas_queue_used_ratio", model="painters") == 0
         assert call(0).status_code == 200
+        assert service.stop() == 0
+
+
+def test_requests_whose_time_is_up_are_counted(tmp_path: Path) -> None:
+    save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
+    options = {"max_batch": 1, "timeout_s": 0.5}
+    with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
+        assert client.post("/v1/sample", json={"n": 20}).status_code == 504
+        assert value(client, "ganvas_rejections_total", model="", reason="timed_out") == 1
+        assert service.stop() == 0
+
+
+def test_uploads_that_find_no_room_are_counted(models_folder: Path, tmp_path: Path) -> None:
+    options = {"max_body_mb": 1, "max_uploads_mb": 1}
+    head = b"POST /v1/stylize HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n"
+    head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    with running(models_folder, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
+        for reason in ("uploads_full", "timed_out", "draining"):
+            assert samples(client)["ganvas_rejections_total", frozenset({("model", ""), ("reason", reason)})] == 0
+        url = httpx.URL(service.url)
+        with socket.create_connection((url.host, url.port)) as slow:
+            slow.sendall(head + part + bytes(800_000))  # and no more for now
+            until(lambda: client.post("/v1/stylize", files={"image": bytes(700_000)}).status_code == 429)
+            assert value(client, "ganvas_rejections_total", model="", reason="uploads_full") == 1
         assert service.stop() == 0
 
 

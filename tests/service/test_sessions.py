@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from ganvas.card import GeneratorCard, StylizerCard, dump_card
-from service.engine.sessions import CPU, DeviceError, RefusedError, load_model
+from service.engine.sessions import CPU, TRIAL, DeviceError, RefusedError, load_model
 from service.settings import Device
 from tests.service.onnx_models import (
     generated,
@@ -121,6 +121,12 @@ def test_a_device_that_is_not_there_is_an_error_and_no_fall_back(device: Device,
     path = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
         load_model(path, device, 0)
+
+
+def test_the_trial_of_a_device_is_a_graph_that_runs() -> None:
+    onnx.checker.check_model(onnx.load_from_string(TRIAL))
+    (made,) = ort.InferenceSession(TRIAL, providers=[CPU]).run(None, {"x": np.ones(1, np.float32)})
+    assert made.tolist() == [2]
 
 
 def test_auto_takes_what_there_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,9 @@ from PIL import Image
 
 from tests.service.conftest import Problem, image_bytes, pixels
 from tests.service.onnx_models import styled
+from tests.service.running import running
 from tests.service.test_codecs import ORIENTATION, bomb
+from tests.service.test_observer import value
 
 NIGHT = np.array([1, 0, 0], np.float32)
 
@@ -113,6 +116,32 @@ def test_concurrent_requests_get_what_they_get_alone(client: httpx.Client) -> No
 
     with ThreadPoolExecutor(12) as pool:
         assert all(pool.map(call, range(60)))
+
+
+def test_requests_in_mixed_styles_share_batches(models_folder: Path, tmp_path: Path) -> None:
+    photos = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), np.uint8)
+    # One lane that waits a whole second for as many as ran together before.
+    with running(models_folder, tmp_path, threads=1, max_wait_ms=1000) as service:
+        client = httpx.Client(base_url=service.url, timeout=60)
+
+        def call(i: int) -> bool:
+            result = stylize(client, image_bytes(Image.fromarray(photos[i])), style=["night", "wave", "scream"][i])
+            return bool((picture(result) == styled(photos[i], np.eye(3, dtype=np.float32)[i], 1, 0)).all())
+
+        def ran() -> np.ndarray:
+            return np.array([value(client, f"ganvas_batch_rows_{name}", model="painters") for name in ("sum", "count")])
+
+        mixed = np.zeros(2)
+        with client, ThreadPoolExecutor(3) as pool:
+            for _ in range(4):
+                together = stylize(client, *(image_bytes(Image.fromarray(photo)) for photo in photos))
+                assert together.status_code == 200
+                before = ran()
+                assert all(pool.map(call, range(3)))
+                mixed += ran() - before
+        rows, batches = mixed
+        assert rows == 12
+        assert rows / batches > 1
 
 
 @pytest.mark.parametrize(
