@@ -135,7 +135,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _unacknowledged(self) -> int:
         """Bytes that the kernel still holds. Our own buffer shrinks by megabytes at a time, which takes a slow line minutes."""
         descriptor = self.transport.get_extra_info("socket").fileno()
-        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        try:
+            return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:  # not every kernel tells it of a socket
+            return 0
 
     def _refuse(self, problem: Problem) -> None:
         token = REQUEST_ID.set(request_id_of(None))
