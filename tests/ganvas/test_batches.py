@@ -341,8 +341,15 @@ else:
         report = client.stylize_many(sys.argv[2], sys.argv[3], style="night", max_side=64)
 # Not getrusage: its maximum is that of the parent, if that was larger when it forked.
 most = int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
-print(report.made, most // 2**10)
+print(report.made, len(report.failures), most // 2**10)
 """
+
+
+def measured(service: Running, folder: Path, kind: str) -> list[int]:
+    """Made, failed, and the most megabytes of memory, of a batch of folder/in in a process of its own."""
+    command = [sys.executable, "-c", MEASURED, service.url, str(folder / "in"), str(folder / kind), kind]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    return [int(number) for number in said.split()]
 
 
 def test_a_folder_of_large_photos_takes_less_than_200_megabytes(models_folder: Path, tmp_path: Path) -> None:
@@ -354,8 +361,17 @@ def test_a_folder_of_large_photos_takes_less_than_200_megabytes(models_folder: P
         (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
     with running(models_folder, tmp_path / "log") as service:
         for kind in ("sync", "async"):
-            command = [sys.executable, "-c", MEASURED, service.url, str(tmp_path / "in"), str(tmp_path / kind), kind]
-            said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
-            made_now, megabytes = map(int, said.split())
+            made_now, _, megabytes = measured(service, tmp_path, kind)
             assert made_now == 50
             assert megabytes < 200
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_photos_that_fail_are_not_kept_in_memory(service: Running, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.png").write_bytes(b"0" * 5_000_000)  # over the service's limit
+    for i in range(1, 60):
+        (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
+    made_now, failed, megabytes = measured(service, tmp_path, kind)
+    assert (made_now, failed) == (0, 60)
+    assert megabytes < 200
