@@ -164,7 +164,31 @@ def test_what_all_photos_would_meet_ends_it_at_once(service: Running, ask: Ask, 
     assert made(tmp_path / "out") == 0
 
 
-def test_a_folder_that_cannot_be_written_ends_it(service: Running, ask: Ask, tmp_path: Path) -> None:
+def test_a_name_of_any_bytes_and_any_length(service: Running, ask: Ask, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 3)
+    for path, name in zip(photos, (b"n\xe9.png", b"x" * 251 + b".png", "é".encode() * 125 + b".png"), strict=True):
+        os.rename(path, tmp_path / "in" / os.fsdecode(name))  # noqa: PTH104  bytes
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night", format="png")
+    assert (report.made, report.failures) == (3, ())
+    assert (tmp_path / "out" / os.fsdecode(b"n\xe9.png")).exists()
+    assert ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night", format="png").skipped == 3
+
+
+def test_a_picture_that_cannot_be_there_does_not_hold_up_the_rest(service: Running, ask: Ask, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 6)
+    draw_photos(tmp_path / "in" / "more", 2)
+    (tmp_path / "out" / "photo-0002.jpg").mkdir(parents=True)  # a folder where a picture is to go
+    (tmp_path / "out" / "more").touch()  # a file where a folder is to go
+    for suffix in ("png", "jpeg"):  # which both keep their suffix, and so a name of 257 bytes
+        shutil.copy(tmp_path / "in" / "photo-0000.png", tmp_path / "in" / f"{'x' * 249}.{suffix}")
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    failed = {Path(failure.source).name[:10] for failure in report.failures}
+    assert failed == {"photo-0000", "photo-0001", "photo-0002", "xxxxxxxxxx"}
+    assert (report.made, len(report.failures)) == (5, 5)
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_a_disk_that_takes_no_more_ends_it(service: Running, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 40)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "photo-0020.jpg").mkdir()  # a folder where a picture is to go
