@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -190,10 +191,14 @@ def test_a_picture_that_cannot_be_there_does_not_hold_up_the_rest(service: Runni
 
 def test_a_disk_that_takes_no_more_ends_it(service: Running, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 40)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "photo-0020.jpg").mkdir()  # a folder where a picture is to go
-    with pytest.raises(OSError, match="photo-0020"):
-        ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    code = (
+        "import resource, sys, ganvas; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "with ganvas.Client(sys.argv[1]) as client: client.stylize_many(*sys.argv[2:], style='night')"
+    )
+    command = [sys.executable, "-c", code, service.url, str(tmp_path / "in"), str(tmp_path / "out")]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert process.stderr.splitlines()[-1].startswith("OSError: [Errno 27] File too large")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.jsonl", ".manifest.lock"}
 
 
 def test_one_batch_a_folder_at_a_time(service: Running, ask: Ask, tmp_path: Path) -> None:
