@@ -68,7 +68,7 @@ async def sample_many(  # noqa: D417  the link is the client, which its user doe
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")
     card, version = (await link(calls.models(), retries=True)).find(model, GeneratorCard)
     per_seed = per_seed or _per_seed(card)
-    wish = Wish(card.name, truncation)
+    wish = Wish(card.name, float(truncation))  # 1 and 1.0 are one wish
     with Manifest(Path(out_dir)) as manifest:
         plan = list(_plan(total, seed, per_seed))
         todo = [group for group in plan if not _is_done(group, wish, version, manifest)]

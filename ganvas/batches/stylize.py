@@ -67,7 +67,7 @@ async def stylize_many(  # noqa: D417  the link is the client, which its user do
     folder = Path(out_dir)
     items = find_items(sources, folder, format)
     card, version = (await link(calls.models(), retries=True)).find(model, StylizerCard)
-    wish = Wish(card.name, style, strength, keep_color, max_side, format)
+    wish = Wish(card.name, style, float(strength), float(keep_color), max_side, format)  # 1 and 1.0 are one wish
     with Manifest(folder) as manifest:
         todo = [item for item in items if not _is_done(item, wish, version, manifest)]
         return await run_batch(

@@ -108,6 +108,7 @@ def test_what_is_done_and_unchanged_is_skipped(service: Running, ask: Ask, tmp_p
     assert run() == (4, 4)
     assert run() == (0, 8)
     assert run(style="wave") == (8, 0)
+    assert run(style="wave", strength=1, keep_color=0) == (0, 8)
     assert run(style="wave", strength=0.5) == (8, 0)
     with (tmp_path / "out" / "manifest.jsonl").open("a") as manifest:
         manifest.write('[]\n{"file": "photo-0004.jpg"}\n{"file": "photo-0005')  # somebody's, and a line that a kill cut
@@ -315,6 +316,9 @@ def test_samples_by_the_thousand(service: Running, ask: Ask, tmp_path: Path) -> 
     assert (again.made, again.skipped) == (32 + 32 + 2, 64)  # the seed with the gap, the one that was begun, a new one
     assert len(list(tmp_path.glob("digits-*.png"))) == 130
     assert ask(service.url, "sample_many", 130, tmp_path, seed=7, truncation=0.5).made == 0
+    for whole in (1, 1.0):
+        ask(service.url, "sample_many", 2, tmp_path / "whole", truncation=whole)
+    assert len(manifest_of(tmp_path / "whole")) == 2
     with pytest.raises(ganvas.InvalidError, match="40"):
         ask(service.url, "sample_many", 100, tmp_path / "other", per_seed=41)
     for wrong in ({"total": 0}, {"total": 1, "per_seed": 0}):
