@@ -59,6 +59,6 @@ async def run_batch(
 
 
 def _bare(error: Exception) -> Exception:
-    """An error that may be kept by the thousand: without the frames that it came through, which hold the photo and its request."""
+    """An error to keep by the thousand: without the frames that it came through, which hold the photo and its request."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
