@@ -128,7 +128,8 @@ def _job(group: Group, wish: Wish, folder: Path, pixels: int) -> Job:
     def store(pictures: Pictures) -> Made:
         files = pictures.files()
         if len(files) != group.n:
-            raise UnexpectedAnswerError(f"{len(files)} pictures came for seed {group.seed}, not {group.n}")
+            said = f"{len(files)} pictures came for seed {group.seed}, not {group.n}"
+            raise UnexpectedAnswerError(said, request_id=pictures.request_id)
         made = []
         for i, data in enumerate(files):
             name = wish.file(group.seed, i)

@@ -331,8 +331,9 @@ def test_an_answer_of_too_few_pictures_ends_it(gateway: Gateway, service: Runnin
     gateway.will(200, listing, Content_Type="application/json")
     two = httpx.post(f"{service.url}/v1/sample", json={"n": 2, "format": "zip"}).content
     gateway.will(200, two, Content_Type="application/zip", Ganvas_Model="digits@1")
-    with pytest.raises(ganvas.UnexpectedAnswerError, match="2 pictures came for seed 0, not 3"):
+    with pytest.raises(ganvas.UnexpectedAnswerError, match="2 pictures came for seed 0, not 3") as caught:
         ask(gateway.url, "sample_many", 3, tmp_path)
+    assert caught.value.request_id == gateway.seen[1]["X-Request-ID"]
 
 
 def test_memory_is_bounded(service: Running, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
