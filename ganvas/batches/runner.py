@@ -152,10 +152,12 @@ class Runner:
                 await self._until_back(entered)
 
     async def _wait_out(self, refusal: QueueFullError) -> None:
-        if time.monotonic() - self._heard > self._patience:
+        left = self._heard + self._patience - time.monotonic()
+        if left <= 0:
             self._end_with(refusal)
         seconds = 1.0 if refusal.retry_after is None else refusal.retry_after
-        await anyio.sleep(seconds * random.uniform(1, 1.25))  # noqa: S311  no secret
+        # Not beyond the patience: asked once more at its end, the service may have room.
+        await anyio.sleep(min(seconds * random.uniform(1, 1.25), max(left, 0)))  # noqa: S311  no secret
 
     async def _until_back(self, since: float) -> None:
         """Wait until the service answers again; one asks for all."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from PIL import Image
 
 import ganvas
 from ganvas.batches import runner as runner_module
+from ganvas.batches.manifest import Manifest
 from service.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import LIMITS, Ask, Gateway, draw_photos, photo
@@ -203,8 +205,6 @@ def test_a_disk_that_takes_no_more_ends_it(service: Running, tmp_path: Path) -> 
 
 
 def test_one_batch_a_folder_at_a_time(service: Running, ask: Ask, tmp_path: Path) -> None:
-    from ganvas.batches.manifest import Manifest
-
     draw_photos(tmp_path / "in", 2)
     with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="another batch"):
         ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
@@ -298,6 +298,54 @@ def test_a_full_queue_is_waited_out(models_folder: Path, tmp_path: Path) -> None
             for report in reports:
                 assert (report.result(120).made, report.result().failures) == (100, ())
         assert 'status="429"' in httpx.get(f"{service.url}/metrics").text
+
+
+def test_a_service_that_stays_full_is_not_waited_for_beyond_patience(
+    gateway: Gateway, service: Running, tmp_path: Path
+) -> None:
+    """It asks to come back in an hour, which would be waited out without that bound."""
+    draw_photos(tmp_path / "in", 3)
+    gateway.will(200, httpx.get(f"{service.url}/v1/models").content, Content_Type="application/json")
+    for _ in range(1000):
+        gateway.will(429, Retry_After="3600")
+
+    async def run() -> None:
+        async with asyncio.timeout(60), ganvas.AsyncClient(gateway.url) as client:
+            await client.stylize_many(tmp_path / "in", tmp_path / "out", style="night", patience=1)
+
+    with pytest.raises(ganvas.QueueFullError):
+        asyncio.run(run())
+    assert len(gateway.seen) > 4  # asked again at the end of it
+
+
+def test_planning_leaves_the_loop_to_its_owner(service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looks for photos and reads the manifest does it in other threads than the event loop's."""
+    photos = draw_photos(tmp_path / "in", 3)
+    planned: set[tuple[str, int]] = set()
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*args: Any) -> Any:
+            planned.add((name, threading.get_ident()))
+            return function(*args)
+
+        return watching
+
+    for name in ("has", "_read"):
+        monkeypatch.setattr(Manifest, name, watched(name, getattr(Manifest, name)))
+
+    def sources() -> Iterator[Path]:
+        planned.add(("sources", threading.get_ident()))
+        yield from photos
+
+    async def run() -> int:
+        async with ganvas.AsyncClient(service.url) as client:
+            await client.stylize_many(sources(), tmp_path / "out", style="night")
+            await client.sample_many(3, tmp_path / "samples")
+        return threading.get_ident()
+
+    loop = asyncio.run(run())
+    assert {name for name, _ in planned} == {"sources", "has", "_read"}
+    assert loop not in {thread for _, thread in planned}
 
 
 def test_samples_by_the_thousand(service: Running, ask: Ask, tmp_path: Path) -> None:
