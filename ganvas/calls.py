@@ -59,7 +59,8 @@ class Call(Generic[T]):
             raise problem_of(response)
         if response.status_code != 200:
             raise UnexpectedAnswerError(
-                f"{response.request.url} answered {response.status_code}; is it the URL of a Ganvas service?"
+                f"{response.request.url} answered {response.status_code}; is it the URL of a Ganvas service?",
+                request_id=request_id_of(response),
             )
         return self.reads(response)
 
@@ -248,7 +249,8 @@ def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
         place = ".".join(map(str, first["loc"])) or "the answer"
         raise UnexpectedAnswerError(
             f"{response.request.url} did not answer as a Ganvas service that this client knows ({place}: {first['msg']}); "
-            "check the URL, or install a newer client"
+            "check the URL, or install a newer client",
+            request_id=request_id_of(response),
         ) from None
 
 
@@ -257,7 +259,8 @@ def _read_pictures(response: httpx.Response) -> Pictures:
     name, _, version = response.headers.get("Ganvas-Model", "").partition("@")
     if media_type not in SUFFIXES or not name:
         raise UnexpectedAnswerError(
-            f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?"
+            f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?",
+            request_id=request_id_of(response),
         )
     seeds = response.headers.get("Ganvas-Seeds") or response.headers.get("Ganvas-Seed") or ""
     filename = re.search(r'filename="([^"/\\]+)"', response.headers.get("Content-Disposition", ""))

@@ -65,11 +65,13 @@ class _Service:
         response.stream = httpx.ByteStream(b"")
         return call.read(response)
 
-    def no_answer(self, error: httpx.TransportError) -> NoAnswerError:
+    def no_answer(self, error: httpx.TransportError, request: httpx.Request) -> NoAnswerError:
         """Say in words that nobody answered."""
         if isinstance(error, httpx.TimeoutException):
-            return NoAnswerError(f"{self.url} took too long ({type(error).__name__}); `timeout` is how long it may")
-        return NoAnswerError(f"no answer from {self.url}: {error or type(error).__name__}; does the service run there?")
+            said = f"{self.url} took too long ({type(error).__name__}); `timeout` is how long it may"
+        else:
+            said = f"no answer from {self.url}: {str(error) or type(error).__name__}; does the service run there?"
+        return NoAnswerError(said, request_id=request.headers[REQUEST_ID])
 
 
 def _checked(text: str) -> httpx.URL:
@@ -180,7 +182,7 @@ class Client:
         try:
             response = self._http.send(request)
         except httpx.TransportError as error:
-            raise self._service.no_answer(error) from error
+            raise self._service.no_answer(error, request) from error
         return self._service.read(call, response)
 
     def _threads(self) -> batches.Link:
@@ -236,5 +238,5 @@ class AsyncClient:
         try:
             response = await self._http.send(request)
         except httpx.TransportError as error:
-            raise self._service.no_answer(error) from error
+            raise self._service.no_answer(error, request) from error
         return self._service.read(call, response)

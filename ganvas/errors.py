@@ -30,7 +30,23 @@ REQUEST_ID = "X-Request-ID"
 
 
 class GanvasError(Exception):
-    """Every error of this package; its message says what was wrong and, where that is known, what to do."""
+    """Every error of this package; its message says what was wrong and, where that is known, what to do.
+
+    Attributes:
+        request_id: what to look for in the service's log and a gateway's, if they saw the request; None of what is no request.
+    """
+
+    def __init__(self, *args: object, request_id: str | None = None) -> None:
+        super().__init__(*args)
+        self.request_id = request_id
+
+    @property
+    def said(self) -> str:
+        """The message, without the request id."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.said} [request {self.request_id}]" if self.request_id else self.said
 
 
 class NoAnswerError(GanvasError):
@@ -75,18 +91,18 @@ class ProblemError(GanvasError):
         retry_after: float | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(status, title, detail)
+        super().__init__(status, title, detail, request_id=request_id)
         self.status = status
         self.title = title
         self.detail = detail
         self.type = type
         self.errors = errors
         self.retry_after = retry_after
-        self.request_id = request_id
 
-    def __str__(self) -> str:
-        said = f"{self.title} ({self.status}): {self.detail}"
-        return f"{said} [request {self.request_id}]" if self.request_id else said
+    @property
+    def said(self) -> str:
+        """Title, status and detail."""
+        return f"{self.title} ({self.status}): {self.detail}"
 
 
 class MalformedError(ProblemError):

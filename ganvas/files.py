@@ -1,5 +1,7 @@
 """Files that are there whole or not at all."""
 
+import hashlib
+import os
 from pathlib import Path
 
 
@@ -8,7 +10,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
     What a killed writer leaves beside it is overwritten by the next that writes the same file.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    # Not named by the file itself, whose name may be as long as a name can be.
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    partial = path.with_name(f".{digest}.partial")
     try:
         partial.write_bytes(data)
         partial.replace(path)

@@ -84,9 +84,11 @@ class Pictures(Sequence[Image.Image]):
         """
         try:
             return list(self._decoded())
+        except UnexpectedAnswerError:
+            raise
         except Exception as error:
             # A broken file makes Pillow and zipfile raise nearly anything.
-            raise UnexpectedAnswerError(f"the {self.media_type} that came cannot be read: {error}") from error
+            raise self._broken(self.media_type, error) from error
 
     @property
     def array(self) -> "npt.NDArray[np.uint8]":
@@ -120,7 +122,10 @@ class Pictures(Sequence[Image.Image]):
             with zipfile.ZipFile(io.BytesIO(self.content)) as zipped:
                 return [zipped.read(entry) for entry in zipped.infolist()]
         except zipfile.BadZipFile as error:
-            raise UnexpectedAnswerError(f"the zip that came cannot be read: {error}") from error
+            raise self._broken("zip", error) from error
+
+    def _broken(self, kind: str, error: Exception) -> UnexpectedAnswerError:
+        return UnexpectedAnswerError(f"the {kind} that came cannot be read: {error}", request_id=self.request_id)
 
     def _decoded(self) -> Iterator[Image.Image]:
         if self.media_type == NPY:

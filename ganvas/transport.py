@@ -15,8 +15,20 @@ LOST = (httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError)
 """No connection, or one that broke. A request that was read too slowly is not sent again: it would be slow again."""
 
 
+LONGEST_BACKOFF_S = 30
+LONGEST_WAIT_S = 75
+"""What a Retry-After is followed to: the service asks for 60 s at most, and the jitter adds a quarter."""
+
+
 class JitteredRetry(Retry):
-    """httpx-retries' policy, whose wait after a Retry-After is jittered too: never shorter, and not the same for all."""
+    """httpx-retries' policy, whose wait after a Retry-After is jittered too: never shorter, and not the same for all.
+
+    A Retry-After is followed for longer than the policy would wait by itself.
+    """
+
+    def backoff_strategy(self) -> float:
+        """The wait where nobody said how long."""
+        return min(super().backoff_strategy(), LONGEST_BACKOFF_S)
 
     def parse_retry_after(self, retry_after: str) -> float:
         """The header's seconds, and up to a quarter more."""
@@ -48,8 +60,8 @@ ONCE = Retry(total=0)
 def retrying(transport: httpx.BaseTransport, retries: int) -> RetryTransport:
     """Wrap a transport: what fails in passing is sent again, `retries` times at most.
 
-    Waits are drawn from 0 to 0.5, 1, 2, ... 30 seconds, or follow Retry-After. An answer that breaks off while it is read
-    counts as a lost connection.
+    Waits are drawn from 0 to 0.5, 1, 2, ... 30 seconds, or follow Retry-After, up to 75 seconds. An answer that breaks off
+    while it is read counts as a lost connection.
     """
     return RetryTransport(transport, _policy(retries, _read))
 
@@ -74,7 +86,7 @@ def _policy(retries: int, read: Callable[[httpx.Response], Awaitable[None] | Non
         status_forcelist=STATUSES,
         retry_on_exceptions=LOST,
         backoff_factor=0.25,
-        max_backoff_wait=30,
+        max_backoff_wait=LONGEST_WAIT_S,
         validate_response=read,
     )
 

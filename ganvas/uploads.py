@@ -54,7 +54,8 @@ def upload_of(image: ImageSource) -> Upload:
 def _upload_of(image: ImageSource) -> Upload:
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        return Upload(path.name, path.read_bytes())
+        # Linux takes any bytes for a name, a form only text.
+        return Upload(path.name.encode("utf-8", "replace").decode(), path.read_bytes())
     if isinstance(image, bytes | bytearray | memoryview):
         return Upload("image", bytes(image))
     if isinstance(image, Image.Image):

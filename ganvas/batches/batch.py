@@ -51,8 +51,14 @@ async def run_batch(
             advance(job.pictures, runner.window.under_way)
 
         def failed(job: Job, error: Exception) -> None:
-            failures.append(Failure(job.name, error))
+            failures.append(Failure(job.name, _bare(error)))
             advance(job.pictures, runner.window.under_way)
 
         await runner.run(jobs, done, failed)
     return BatchReport(made, skipped, tuple(failures), time.monotonic() - started, manifest.path)
+
+
+def _bare(error: Exception) -> Exception:
+    """An error to keep by the thousand: without the frames that it came through, which hold the photo and its request."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -1,5 +1,6 @@
 """Jobs to the service: as many at once as it bears, in bounded memory, through its refusals and restarts."""
 
+import errno
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -38,6 +39,9 @@ OUT_OF_ORDER = (NoAnswerError, UnavailableError)
 OWN_FAULT = (TooLargeError, UnsupportedError, InternalError, TimedOutError, *OUT_OF_ORDER)
 """Errors that are a picture's own. Any other one, such as an unknown style, would be the same for all: it ends the batch."""
 
+IMPOSSIBLE_PATH = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ)
+"""What a picture meets whose name the disk does not take, or where something else lies; others may well be written."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -48,7 +52,8 @@ class Job:
         pictures: how many it makes.
         size: bytes that it sends.
         prepare: builds the call; may block. An OSError or ValueError is the job's failure.
-        store: keeps the answer; may block. An OSError ends the batch: the disk is full.
+        store: keeps the answer; may block. An OSError of a path that cannot be is the job's failure; any other one ends the
+            batch: the disk is full.
     """
 
     name: str
@@ -108,7 +113,12 @@ class Runner:
         else:
             try:
                 done(job, await anyio.to_thread.run_sync(job.store, pictures))
-            except (OSError, GanvasError) as error:
+            except OSError as error:
+                if error.errno in IMPOSSIBLE_PATH:
+                    failed(job, error)
+                else:
+                    self._end_with(error)
+            except GanvasError as error:
                 self._end_with(error)
         finally:
             self._jobs -= 1
@@ -142,10 +152,12 @@ class Runner:
                 await self._until_back(entered)
 
     async def _wait_out(self, refusal: QueueFullError) -> None:
-        if time.monotonic() - self._heard > self._patience:
+        left = self._heard + self._patience - time.monotonic()
+        if left <= 0:
             self._end_with(refusal)
         seconds = 1.0 if refusal.retry_after is None else refusal.retry_after
-        await anyio.sleep(seconds * random.uniform(1, 1.25))  # noqa: S311  no secret
+        # Not beyond the patience: asked once more at its end, the service may have room.
+        await anyio.sleep(min(seconds * random.uniform(1, 1.25), max(left, 0)))  # noqa: S311  no secret
 
     async def _until_back(self, since: float) -> None:
         """Wait until the service answers again; one asks for all."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from anyio.to_thread import run_sync
+
 from ganvas import calls
 from ganvas.batches.batch import run_batch
 from ganvas.batches.link import Link
@@ -68,10 +70,11 @@ async def sample_many(  # noqa: D417  the link is the client, which its user doe
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")
     card, version = (await link(calls.models(), retries=True)).find(model, GeneratorCard)
     per_seed = per_seed or _per_seed(card)
-    wish = Wish(card.name, truncation)
-    with Manifest(Path(out_dir)) as manifest:
-        plan = list(_plan(total, seed, per_seed))
-        todo = [group for group in plan if not _is_done(group, wish, version, manifest)]
+    wish = Wish(card.name, float(truncation))  # 1 and 1.0 are one wish
+    # What asks the disk is in threads: the caller's loop has other things to do.
+    with await run_sync(Manifest, Path(out_dir)) as manifest:
+        plan = _plan(total, seed, per_seed)
+        todo = await run_sync(lambda: [group for group in plan if not _is_done(group, wish, version, manifest)])
         return await run_batch(
             link,
             manifest,
@@ -128,7 +131,8 @@ def _job(group: Group, wish: Wish, folder: Path, pixels: int) -> Job:
     def store(pictures: Pictures) -> Made:
         files = pictures.files()
         if len(files) != group.n:
-            raise UnexpectedAnswerError(f"{len(files)} pictures came for seed {group.seed}, not {group.n}")
+            said = f"{len(files)} pictures came for seed {group.seed}, not {group.n}"
+            raise UnexpectedAnswerError(said, request_id=pictures.request_id)
         made = []
         for i, data in enumerate(files):
             name = wish.file(group.seed, i)

@@ -17,6 +17,8 @@ READ = (".jpg", ".jpeg", ".png", ".webp")
 
 WRITTEN: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
+Identity = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Item:
@@ -34,9 +36,9 @@ def find_items(sources: Sources, out_dir: Path, image_format: ImageFormat) -> li
 
     Raises:
         FileNotFoundError: a source that is not there, a pattern that fits nothing, or no photo at all.
-        ValueError: two photos would become the same file, or a picture its own photo.
+        ValueError: two photos would become the same file, or a photo be overwritten by a picture.
     """
-    found = dict(_walk(sources, out_dir.absolute()))  # a photo that is named twice is painted once
+    found = dict(_walk(sources, _identity(out_dir)))  # a photo that is named twice is painted once
     if not found:
         raise FileNotFoundError(f"no picture ({', '.join(READ)}) in {_shown(sources)}")
     suffix = WRITTEN[image_format]
@@ -52,36 +54,53 @@ def find_items(sources: Sources, out_dir: Path, image_format: ImageFormat) -> li
         if count > 1:
             twins = [str(item.source) for item in items if item.file == file]
             raise ValueError(f"{' and '.join(twins)} would both become {out_dir / file}; paint them into folders of their own")
+    photos = {_identity(item.source): item.source for item in items}
     for item in items:
-        if item.source == (out_dir / item.file).absolute():
-            raise ValueError(f"{item.source} would be overwritten by its picture; take another folder than {out_dir}")
+        lies_there = _identity(out_dir / item.file)
+        if lies_there and lies_there in photos:
+            photo = photos[lies_there]
+            raise ValueError(f"{photo} would be overwritten by a picture; take another folder than {out_dir}")
     return items
 
 
-def _walk(sources: Sources, out_dir: Path) -> Iterator[tuple[Path, Path]]:
+def _walk(sources: Sources, out_dir: Identity | None) -> Iterator[tuple[Path, Path]]:
     """Each photo, and its place below the folder that it was found in."""
     for source in [sources] if isinstance(sources, str | os.PathLike) else sources:
-        path = Path(source).absolute()
+        path = Path(source)
         if path.is_dir():
-            for photo in _photos_of(path, out_dir):
-                yield photo, photo.relative_to(path)
+            # One path for one folder, whether through `..` or a link: the manifest knows its photos by it.
+            folder = path.resolve()
+            for photo in _photos_of(folder, out_dir):
+                yield photo, photo.relative_to(folder)
         elif path.exists():
-            yield path, Path(path.name)
+            # Only the folder: a photo that is a link keeps its own name.
+            yield path.parent.resolve() / path.name, Path(path.name)
         elif matches := sorted(glob.glob(os.fspath(source), recursive=True)):  # noqa: PTH207  it may be absolute
             yield from _walk(matches, out_dir)
         else:
             raise FileNotFoundError(f"there is no {os.fspath(source)}")
 
 
-def _photos_of(folder: Path, out_dir: Path) -> Iterator[Path]:
+def _photos_of(folder: Path, out_dir: Identity | None) -> Iterator[Path]:
+    if out_dir and _identity(folder) == out_dir:
+        raise ValueError(f"the pictures of {folder} would go among its photos; take another folder for them")
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name != out_dir)
-        if here == out_dir:
-            return
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not (out_dir and _identity(here / name) == out_dir)
+        )
         for name in sorted(files):
             if name.lower().endswith(READ) and not name.startswith("."):
                 yield here / name
+
+
+def _identity(path: Path) -> Identity | None:
+    """What is the same for every path to one file: through `..`, links, and names whose case the disk ignores."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _shown(sources: Sources) -> str:

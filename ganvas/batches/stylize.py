@@ -4,6 +4,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from anyio.to_thread import run_sync
+
 from ganvas import calls
 from ganvas.batches.batch import run_batch
 from ganvas.batches.link import Link
@@ -65,11 +67,12 @@ async def stylize_many(  # noqa: D417  the link is the client, which its user do
         NoAnswerError: the service cannot be reached, or stayed away for longer than `patience`.
     """
     folder = Path(out_dir)
-    items = find_items(sources, folder, format)
+    # All that asks the disk is in threads: the caller's loop has other things to do.
+    items = await run_sync(find_items, sources, folder, format)
     card, version = (await link(calls.models(), retries=True)).find(model, StylizerCard)
-    wish = Wish(card.name, style, strength, keep_color, max_side, format)
-    with Manifest(folder) as manifest:
-        todo = [item for item in items if not _is_done(item, wish, version, manifest)]
+    wish = Wish(card.name, style, float(strength), float(keep_color), max_side, format)  # 1 and 1.0 are one wish
+    with await run_sync(Manifest, folder) as manifest:
+        todo = await run_sync(lambda: [item for item in items if not _is_done(item, wish, version, manifest)])
         return await run_batch(
             link,
             manifest,

@@ -51,7 +51,8 @@ def print_json(document: object) -> None:
 
 def _document(error: GanvasError) -> dict[str, object]:
     if not isinstance(error, ProblemError):
-        return {"title": type(error).__name__.removesuffix("Error"), "detail": str(error)}
+        title = type(error).__name__.removesuffix("Error")
+        return {"title": title, "detail": error.said, "request_id": error.request_id}
     document: dict[str, object] = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
     if error.errors:
         document["errors"] = [{"field": e.field, "detail": e.detail} for e in error.errors]

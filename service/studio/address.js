@@ -21,6 +21,18 @@ export function number(name, otherwise, max) {
 }
 
 let timer = 0;
+const address = () => `?${fields}${location.hash}`;
+
+/**
+ * Write choices into an entry of the history of their own; those before stay in the last one.
+ * @param {Record<string, string>} choices
+ */
+export function visit(choices) {
+  clearTimeout(timer);
+  history.replaceState(null, "", address());
+  for (const [name, value] of Object.entries(choices)) fields.set(name, value);
+  history.pushState(null, "", address());
+}
 
 /**
  * Write choices into the address, once they rest: browsers refuse a hundred changes a second.
@@ -32,5 +44,5 @@ export function keep(choices) {
     else fields.set(name, String(value));
   }
   clearTimeout(timer);
-  timer = setTimeout(() => history.replaceState(null, "", `?${fields}${location.hash}`), 300);
+  timer = setTimeout(() => history.replaceState(null, "", address()), 300);
 }

@@ -1,6 +1,6 @@
 /** The studio: it asks which models are served, and shows a view for each kind of them. */
 
-import { keep, text } from "./address.js";
+import { keep, text, visit } from "./address.js";
 import { Problem, bounds, call } from "./api.js";
 import { find, make } from "./dom.js";
 import { tell } from "./notices.js";
@@ -19,6 +19,12 @@ function show(wanted) {
     else link.removeAttribute("aria-current");
   }
   keep({ view: wanted });
+}
+
+/** Show a view so that the browser's Back leads to the one before. @param {string} wanted */
+function go(wanted) {
+  if (find(`#${wanted}`).hidden) visit({ view: wanted });
+  show(wanted);
 }
 
 /**
@@ -51,7 +57,7 @@ function takePhotos(stylizing) {
   const take = (transfer) => {
     const file = transfer?.files[0];
     if (!file) return;
-    show("stylize");
+    go("stylize");
     stylizing.take(file);
   };
   addEventListener("dragover", (event) => {
@@ -93,12 +99,14 @@ async function start() {
   nav.hidden = views.length < 2;
   nav.addEventListener("click", (event) => {
     const view = /** @type {HTMLElement} */ (event.target).dataset.view;
-    if (!view) return;
+    if (!view || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab or window of its own
     event.preventDefault();
-    show(view);
+    go(view);
   });
-  const wanted = text("view", "");
-  show(views.includes(wanted) ? wanted : views[0]);
+  const known = (/** @type {string | null} */ view) => (view && views.includes(view) ? view : views[0]);
+  // Back and forth between the views; what was chosen in them stays.
+  addEventListener("popstate", () => show(known(new URLSearchParams(location.search).get("view"))));
+  show(known(text("view", "")));
 }
 
 start().catch((error) => {

@@ -7,6 +7,7 @@ import { CodePanel, jsonCall } from "./code.js";
 import { find, slider, tile } from "./dom.js";
 import { settle, tell } from "./notices.js";
 import { Pictures } from "./pictures.js";
+import { Status } from "./status.js";
 import { Walk } from "./walk.js";
 
 const SEEDS = 2 ** 32;
@@ -27,6 +28,7 @@ export class Sampling {
     /** @type {number[] | null} The ends of the walk; null: the first two pictures of the grid. */
     this.ends = null;
     this.code = new CodePanel(find("#sample-code"), ["Picture", "Walk"]);
+    this.status = new Status("grid", () => `${this.seeds.length} pictures from seed ${this.seed} are there`);
     this.walk = new Walk({ described: (ends, steps) => this.describeWalk(ends, steps) });
     this.pictures = new Pictures((keys, signal) => this.load(keys, signal), {
       parallel: 4,
@@ -34,7 +36,7 @@ export class Sampling {
       kept: 400,
       failed: (error) => {
         tell("sample", error);
-        find("#grid-status").textContent = "";
+        this.status.clear();
       },
     });
 
@@ -118,7 +120,8 @@ export class Sampling {
     tiles.forEach((label) => label.classList.add("waiting"));
     const report = () => {
       const { missing, stopped } = this.pictures;
-      find("#grid-status").textContent = missing && !stopped ? `${missing} to come` : "";
+      if (missing && stopped) this.status.clear();
+      else this.status.show(missing);
       if (!missing) settle("sample");
     };
     this.pictures.want(seeds.map((seed) => this.key(seed)), (url, index) => {

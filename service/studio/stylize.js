@@ -8,6 +8,7 @@ import { find, latest, make, percent, save, slider, tile } from "./dom.js";
 import { settle, tell } from "./notices.js";
 import { readPhoto } from "./photo.js";
 import { Pictures } from "./pictures.js";
+import { Status } from "./status.js";
 
 const PREVIEW_SIDE = 640; // pixels
 const SMALL_SIDE = 256; // pixels
@@ -35,13 +36,14 @@ export class Stylizing {
       this.busy(false);
       tell("stylize", error);
     });
+    this.status = new Status("styles", () => `The photo is there in ${this.model.card.styles?.length} styles`);
     this.tiles = new Pictures(async ([key], signal) => [await this.loadTile(key, signal)], {
       parallel: 2,
       together: 1,
       kept: 60,
       failed: (error) => {
         tell("styles", error);
-        find("#stylize-status").textContent = "";
+        this.status.clear();
       },
     });
     this.strength.set(number("strength", 1, 1));
@@ -183,7 +185,8 @@ export class Stylizing {
       find("img", tiles[index]).setAttribute("src", url);
       tiles[index].classList.remove("waiting");
       const { missing, stopped } = this.tiles;
-      find("#stylize-status").textContent = missing && !stopped ? `${missing} to come` : "";
+      if (missing && stopped) this.status.clear();
+      else this.status.show(missing);
       if (!missing) settle("styles");
     });
   }
@@ -211,7 +214,7 @@ export class Stylizing {
   /** The whole photo, as large as the service takes it. */
   async download() {
     if (!this.photo) return;
-    const status = find("#stylize-status");
+    const status = find("#download-status");
     const format = /** @type {HTMLSelectElement} */ (find("#save-format")).value;
     status.textContent = "Making the download";
     try {

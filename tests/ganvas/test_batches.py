@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +23,7 @@ from PIL import Image
 
 import ganvas
 from ganvas.batches import runner as runner_module
+from ganvas.batches.manifest import Manifest
 from service.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import LIMITS, Ask, Gateway, draw_photos, photo
@@ -107,6 +110,7 @@ def test_what_is_done_and_unchanged_is_skipped(service: Running, ask: Ask, tmp_p
     assert run() == (4, 4)
     assert run() == (0, 8)
     assert run(style="wave") == (8, 0)
+    assert run(style="wave", strength=1, keep_color=0) == (0, 8)
     assert run(style="wave", strength=0.5) == (8, 0)
     with (tmp_path / "out" / "manifest.jsonl").open("a") as manifest:
         manifest.write('[]\n{"file": "photo-0004.jpg"}\n{"file": "photo-0005')  # somebody's, and a line that a kill cut
@@ -164,17 +168,43 @@ def test_what_all_photos_would_meet_ends_it_at_once(service: Running, ask: Ask, 
     assert made(tmp_path / "out") == 0
 
 
-def test_a_folder_that_cannot_be_written_ends_it(service: Running, ask: Ask, tmp_path: Path) -> None:
+def test_a_name_of_any_bytes_and_any_length(service: Running, ask: Ask, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "in", 3)
+    for path, name in zip(photos, (b"n\xe9.png", b"x" * 251 + b".png", "é".encode() * 125 + b".png"), strict=True):
+        os.rename(path, tmp_path / "in" / os.fsdecode(name))  # noqa: PTH104  bytes
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night", format="png")
+    assert (report.made, report.failures) == (3, ())
+    assert (tmp_path / "out" / os.fsdecode(b"n\xe9.png")).exists()
+    assert ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night", format="png").skipped == 3
+
+
+def test_a_picture_that_cannot_be_there_does_not_hold_up_the_rest(service: Running, ask: Ask, tmp_path: Path) -> None:
+    draw_photos(tmp_path / "in", 6)
+    draw_photos(tmp_path / "in" / "more", 2)
+    (tmp_path / "out" / "photo-0002.jpg").mkdir(parents=True)  # a folder where a picture is to go
+    (tmp_path / "out" / "more").touch()  # a file where a folder is to go
+    for suffix in ("png", "jpeg"):  # which both keep their suffix, and so a name of 257 bytes
+        shutil.copy(tmp_path / "in" / "photo-0000.png", tmp_path / "in" / f"{'x' * 249}.{suffix}")
+    report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    failed = {Path(failure.source).name[:10] for failure in report.failures}
+    assert failed == {"photo-0000", "photo-0001", "photo-0002", "xxxxxxxxxx"}
+    assert (report.made, len(report.failures)) == (5, 5)
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_a_disk_that_takes_no_more_ends_it(service: Running, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 40)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "photo-0020.jpg").mkdir()  # a folder where a picture is to go
-    with pytest.raises(OSError, match="photo-0020"):
-        ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
+    code = (
+        "import resource, sys, ganvas; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "with ganvas.Client(sys.argv[1]) as client: client.stylize_many(*sys.argv[2:], style='night')"
+    )
+    command = [sys.executable, "-c", code, service.url, str(tmp_path / "in"), str(tmp_path / "out")]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert process.stderr.splitlines()[-1].startswith("OSError: [Errno 27] File too large")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.jsonl", ".manifest.lock"}
 
 
 def test_one_batch_a_folder_at_a_time(service: Running, ask: Ask, tmp_path: Path) -> None:
-    from ganvas.batches.manifest import Manifest
-
     draw_photos(tmp_path / "in", 2)
     with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="another batch"):
         ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
@@ -270,6 +300,54 @@ def test_a_full_queue_is_waited_out(models_folder: Path, tmp_path: Path) -> None
         assert 'status="429"' in httpx.get(f"{service.url}/metrics").text
 
 
+def test_a_service_that_stays_full_is_not_waited_for_beyond_patience(
+    gateway: Gateway, service: Running, tmp_path: Path
+) -> None:
+    """It asks to come back in an hour, which would be waited out without that bound."""
+    draw_photos(tmp_path / "in", 3)
+    gateway.will(200, httpx.get(f"{service.url}/v1/models").content, Content_Type="application/json")
+    for _ in range(1000):
+        gateway.will(429, Retry_After="3600")
+
+    async def run() -> None:
+        async with asyncio.timeout(60), ganvas.AsyncClient(gateway.url) as client:
+            await client.stylize_many(tmp_path / "in", tmp_path / "out", style="night", patience=1)
+
+    with pytest.raises(ganvas.QueueFullError):
+        asyncio.run(run())
+    assert len(gateway.seen) > 4  # asked again at the end of it
+
+
+def test_planning_leaves_the_loop_to_its_owner(service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looks for photos and reads the manifest does it in other threads than the event loop's."""
+    photos = draw_photos(tmp_path / "in", 3)
+    planned: set[tuple[str, int]] = set()
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*args: Any) -> Any:
+            planned.add((name, threading.get_ident()))
+            return function(*args)
+
+        return watching
+
+    for name in ("has", "_read"):
+        monkeypatch.setattr(Manifest, name, watched(name, getattr(Manifest, name)))
+
+    def sources() -> Iterator[Path]:
+        planned.add(("sources", threading.get_ident()))
+        yield from photos
+
+    async def run() -> int:
+        async with ganvas.AsyncClient(service.url) as client:
+            await client.stylize_many(sources(), tmp_path / "out", style="night")
+            await client.sample_many(3, tmp_path / "samples")
+        return threading.get_ident()
+
+    loop = asyncio.run(run())
+    assert {name for name, _ in planned} == {"sources", "has", "_read"}
+    assert loop not in {thread for _, thread in planned}
+
+
 def test_samples_by_the_thousand(service: Running, ask: Ask, tmp_path: Path) -> None:
     report = ask(service.url, "sample_many", 100, tmp_path, seed=7, truncation=0.5)
     assert (report.made, report.skipped, report.failures) == (100, 0, ())
@@ -286,6 +364,9 @@ def test_samples_by_the_thousand(service: Running, ask: Ask, tmp_path: Path) -> 
     assert (again.made, again.skipped) == (32 + 32 + 2, 64)  # the seed with the gap, the one that was begun, a new one
     assert len(list(tmp_path.glob("digits-*.png"))) == 130
     assert ask(service.url, "sample_many", 130, tmp_path, seed=7, truncation=0.5).made == 0
+    for whole in (1, 1.0):
+        ask(service.url, "sample_many", 2, tmp_path / "whole", truncation=whole)
+    assert len(manifest_of(tmp_path / "whole")) == 2
     with pytest.raises(ganvas.InvalidError, match="40"):
         ask(service.url, "sample_many", 100, tmp_path / "other", per_seed=41)
     for wrong in ({"total": 0}, {"total": 1, "per_seed": 0}):
@@ -298,8 +379,9 @@ def test_an_answer_of_too_few_pictures_ends_it(gateway: Gateway, service: Runnin
     gateway.will(200, listing, Content_Type="application/json")
     two = httpx.post(f"{service.url}/v1/sample", json={"n": 2, "format": "zip"}).content
     gateway.will(200, two, Content_Type="application/zip", Ganvas_Model="digits@1")
-    with pytest.raises(ganvas.UnexpectedAnswerError, match="2 pictures came for seed 0, not 3"):
+    with pytest.raises(ganvas.UnexpectedAnswerError, match="2 pictures came for seed 0, not 3") as caught:
         ask(gateway.url, "sample_many", 3, tmp_path)
+    assert caught.value.request_id == gateway.seen[1]["X-Request-ID"]
 
 
 def test_memory_is_bounded(service: Running, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,8 +423,15 @@ else:
         report = client.stylize_many(sys.argv[2], sys.argv[3], style="night", max_side=64)
 # Not getrusage: its maximum is that of the parent, if that was larger when it forked.
 most = int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
-print(report.made, most // 2**10)
+print(report.made, len(report.failures), most // 2**10)
 """
+
+
+def measured(service: Running, folder: Path, kind: str) -> list[int]:
+    """Made, failed, and the most megabytes of memory, of a batch of folder/in in a process of its own."""
+    command = [sys.executable, "-c", MEASURED, service.url, str(folder / "in"), str(folder / kind), kind]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    return [int(number) for number in said.split()]
 
 
 def test_a_folder_of_large_photos_takes_less_than_200_megabytes(models_folder: Path, tmp_path: Path) -> None:
@@ -354,8 +443,17 @@ def test_a_folder_of_large_photos_takes_less_than_200_megabytes(models_folder: P
         (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
     with running(models_folder, tmp_path / "log") as service:
         for kind in ("sync", "async"):
-            command = [sys.executable, "-c", MEASURED, service.url, str(tmp_path / "in"), str(tmp_path / kind), kind]
-            said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
-            made_now, megabytes = map(int, said.split())
+            made_now, _, megabytes = measured(service, tmp_path, kind)
             assert made_now == 50
             assert megabytes < 200
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_photos_that_fail_are_not_kept_in_memory(service: Running, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.png").write_bytes(b"0" * 5_000_000)  # over the service's limit
+    for i in range(1, 60):
+        (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
+    made_now, failed, megabytes = measured(service, tmp_path, kind)
+    assert (made_now, failed) == (0, 60)
+    assert megabytes < 200

@@ -1,6 +1,7 @@
 """Every error: the service's own where it makes them on demand, and a gateway's."""
 
 import json
+import pickle
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,8 +139,9 @@ def test_a_key_that_is_not_known(gateway: Gateway, ask: Ask) -> None:
 def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, content_type: str, body: bytes) -> None:
     for method in ("models", "sample"):
         gateway.will(status, body, Content_Type=content_type)
-        with pytest.raises(ganvas.UnexpectedAnswerError, match="URL"):
+        with pytest.raises(ganvas.UnexpectedAnswerError, match=r"URL.*\[request ") as caught:
             ask(gateway.url, method)
+        assert caught.value.request_id == gateway.seen[-1]["X-Request-ID"]
 
 
 @pytest.mark.parametrize(
@@ -158,14 +160,23 @@ def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, co
 def test_a_broken_picture(gateway: Gateway, ask: Ask, content_type: str, body: bytes) -> None:
     gateway.will(200, body, Content_Type=content_type, Ganvas_Model="digits@1")
     pictures = ask(gateway.url, "sample")
-    with pytest.raises(ganvas.UnexpectedAnswerError, match="cannot be read"):
+    with pytest.raises(ganvas.UnexpectedAnswerError, match="cannot be read") as caught:
         _ = pictures.images
+    assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
 
 
 def test_a_connection_that_breaks_is_named(gateway: Gateway, ask: Ask) -> None:
     gateway.will(HANG_UP)
-    with pytest.raises(ganvas.NoAnswerError, match="no answer from http://127"):
+    with pytest.raises(ganvas.NoAnswerError, match=r"no answer from http://127.*\[request ") as caught:
         ask(gateway.url, "models", options=ONCE)
+    assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
+
+
+def test_they_survive_the_way_to_another_process() -> None:
+    problem = ganvas.QueueFullError(429, "Full", "Come back", retry_after=7, request_id="seven")
+    for error in (problem, ganvas.NoAnswerError("nobody", request_id="seven"), ganvas.NoAnswerError("nobody")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 def test_they_are_all_one_family() -> None:

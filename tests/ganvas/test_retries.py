@@ -2,11 +2,12 @@
 
 import time
 
+import httpx
 import pytest
-from httpx_retries import Retry
 
 import ganvas
-from ganvas.transport import JitteredRetry
+from ganvas.transport import retrying
+from service.engine.batcher import LONGEST_RETRY_AFTER_S
 from tests.ganvas.conftest import HANG_UP, Ask, Gateway
 
 LISTING = b'{"models": []}'
@@ -68,8 +69,17 @@ def test_it_waits_as_long_as_it_is_told(gateway: Gateway, ask: Ask) -> None:
     assert time.monotonic() - started >= 1
 
 
+def test_a_long_wait_is_waited_whole() -> None:
+    """As the transport reckons it: nobody wants to wait for it here."""
+    policy = retrying(httpx.HTTPTransport(), 4).retry
+    told = [policy._calculate_sleep({"Retry-After": str(LONGEST_RETRY_AFTER_S)}) for _ in range(50)]
+    assert all(LONGEST_RETRY_AFTER_S <= seconds <= 1.25 * LONGEST_RETRY_AFTER_S for seconds in told)
+    assert len(set(told)) > 1
+    assert policy._calculate_sleep({"Retry-After": "86400"}) == 75
+
+
 def test_waits_grow_and_differ() -> None:
-    policy: Retry = JitteredRetry(total=9, backoff_factor=0.25, max_backoff_wait=30)
+    policy = retrying(httpx.HTTPTransport(), 9).retry
     told = {policy.parse_retry_after("2") for _ in range(50)}
     assert all(2 <= seconds <= 2.5 for seconds in told)
     assert len(told) > 1

@@ -45,6 +45,19 @@ def test_the_folder_of_the_pictures_is_left_out(folder: Path) -> None:
     assert "painted/a.jpg" not in files(folder, folder / "painted")
 
 
+@pytest.mark.parametrize("out", ["painted", "../photos/painted", "sub/../painted", "../link/painted", "../straight"])
+@pytest.mark.parametrize("source", [".", "../photos", "sub/..", "../link"])
+def test_it_is_left_out_by_whatever_path(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str) -> None:
+    (folder / "painted").mkdir()
+    (folder / "painted" / "a.jpg").touch()
+    (folder.parent / "link").symlink_to(folder)
+    (folder.parent / "straight").symlink_to(folder / "painted")
+    monkeypatch.chdir(folder)
+    items = find_items(source, Path(out), "jpeg")
+    assert [item.file for item in items] == ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/deep/d.jpg"]
+    assert items[0].source == folder / "a.jpg"  # one name, which the next run knows again
+
+
 def test_photos_that_differ_in_the_suffix_keep_it(folder: Path, tmp_path: Path) -> None:
     (folder / "a.png").touch()
     assert files(folder, tmp_path / "out")[:3] == ["a.jpg.jpg", "a.png.jpg", "b.jpg"]
@@ -59,6 +72,56 @@ def test_a_picture_never_goes_over_its_photo(folder: Path) -> None:
     with pytest.raises(ValueError, match="would be overwritten"):
         files(folder / "a.jpg", folder)
     assert files(folder / "a.jpg", folder, "png") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [
+        ("../photos", "."),
+        (".", "../photos"),
+        ("../link", "."),
+        (".", "../link"),
+        ("../photos/a.jpg", "."),
+        ("sub/../a.jpg", "../sub/../photos"),
+        ("../link/a.jpg", "."),
+        ("a.jpg", "../link"),
+        ("../links/a.jpg", "."),
+        ("../links", "."),
+        (["../other/b.jpg", "sub"], "sub/../../other"),
+    ],
+)
+def test_not_by_another_path_either(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str | list[str], out: str) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    (folder.parent / "links").mkdir()
+    (folder.parent / "links" / "a.jpg").symlink_to(folder / "a.jpg")
+    (folder.parent / "other").mkdir()
+    (folder.parent / "other" / "b.jpg").touch()
+    monkeypatch.chdir(folder)
+    (folder.parent / "sub").mkdir()
+    with pytest.raises(ValueError, match=r"overwritten|among its photos"):
+        find_items(source, Path(out), "jpeg")
+
+
+def test_nor_over_another_one(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "d.jpg").touch()
+    with pytest.raises(ValueError, match=r"deep/d\.jpg would be overwritten by a picture"):
+        files([folder / "sub", folder / "deep" / "d.jpg"], folder)
+
+
+def test_a_photo_that_is_a_link_keeps_its_name(folder: Path, tmp_path: Path) -> None:
+    (folder / "latest.jpg").symlink_to("a.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")  # fails when its turn comes, by this name
+    assert files(folder, tmp_path / "out") == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+        "gone.jpg",
+        "latest.jpg",
+        "sub/a.jpg",
+        "sub/deep/d.jpg",
+    ]
+    assert files(folder / "latest.jpg", tmp_path / "out") == ["latest.jpg"]
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere/*.jpg", "empty", []])

@@ -121,6 +121,66 @@ def test_a_reader_hears_what_things_are(open_studio: Open) -> None:
     expect(page.get_by_role("complementary", name="Model card").get_by_text("Apache-2.0")).to_be_visible()
 
 
+HEAR = """() => {
+    window.heard = [];
+    for (const region of document.querySelectorAll("[role=status], [role=alert]")) {
+        const hear = () => region.textContent && region.checkVisibility() && window.heard.push(region.textContent.trim());
+        new MutationObserver(hear).observe(region, {childList: true, subtree: true, characterData: true});
+    }
+}"""
+
+
+def test_a_reader_hears_once_that_all_pictures_are_there(open_studio: Open) -> None:
+    studio = open_studio("?seed=7")
+    said = studio.page.locator("#grid-said")
+    expect(said).to_have_text("16 pictures from seed 7 are there")
+    studio.page.evaluate(HEAR)
+    studio.set_slider("seed", 500)
+    expect(studio.page.locator("#grid-count")).to_have_attribute("aria-hidden", "true")
+    expect(said).to_have_text("16 pictures from seed 500 are there")
+    assert studio.page.evaluate("window.heard") == ["16 pictures from seed 500 are there"]
+    studio.set_slider("seed", 7)  # all of them kept
+    expect(said).to_have_text("16 pictures from seed 7 are there")
+    assert len(studio.page.evaluate("window.heard")) == 2
+
+
+def test_a_reader_hears_once_that_all_styles_are_there(open_studio: Open) -> None:
+    studio = open_studio("?view=stylize")
+    studio.page.evaluate(HEAR)
+    with_photo(studio)
+    expect(studio.page.locator("#styles-said")).to_have_text("The photo is there in 3 styles")
+    assert studio.page.evaluate("window.heard") == ["The photo is there in 3 styles"]
+
+
+def test_a_new_problem_does_not_repeat_the_others(open_studio: Open) -> None:
+    expect(open_studio().page.locator("#notices[role=alert]")).to_have_attribute("aria-atomic", "false")
+
+
+def test_back_leads_to_the_view_before(open_studio: Open) -> None:
+    studio = open_studio("?seed=7")
+    page = studio.page
+    sample, stylize = page.locator("#sample"), page.locator("#stylize")
+    page.get_by_role("link", name="Stylize").click()
+    expect(stylize).to_be_visible()
+    studio.set_slider("strength", 0.5)
+    page.wait_for_url("**/*strength=0.5*view=stylize*")
+    page.go_back()
+    expect(sample).to_be_visible()
+    expect(stylize).to_be_hidden()
+    page.wait_for_url("**/*strength=0.5*view=sample*")
+    page.go_forward()
+    expect(stylize).to_be_visible()
+
+
+def test_a_view_in_a_tab_of_its_own(open_studio: Open) -> None:
+    studio = open_studio()
+    with studio.page.context.expect_page() as other:
+        studio.page.get_by_role("link", name="Stylize").click(modifiers=["ControlOrMeta"])
+    expect(other.value.locator("#stylize")).to_be_visible()
+    expect(studio.page.locator("#sample")).to_be_visible()
+    expect(studio.page.locator("#stylize")).to_be_hidden()
+
+
 def test_the_page_may_load_its_own_files_only(client: httpx.Client) -> None:
     for path in ("/", "/studio/main.js", "/studio/studio.css"):
         response = client.get(path)
