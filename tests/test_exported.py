@@ -46,7 +46,7 @@ def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> Non
     config = load_config(recipe, GanConfig) if is_gan else load_config(recipe, StyleConfig)
     told, recipe_says = dict(model.card.training_config), config.model_dump(mode="json")
     assert 0 < int(str(told.pop("trained_steps"))) <= config.steps
-    for left_open in ("channels", "augment", "precision"):  # decided by the pictures and the device
+    for left_open in ("channels", "augment", "precision", "feature_layers"):  # decided by pictures, device and weights
         told.pop(left_open, None)
         recipe_says.pop(left_open, None)
     assert told == {key: recipe_says[key] for key in told}  # a card may be older than a key

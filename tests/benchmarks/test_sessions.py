@@ -32,7 +32,7 @@ def test_what_the_service_chose_is_read_from_its_session(tmp_path: Path) -> None
         model = load_model(path, "cpu", threads)
         own = chosen(model)
         assert own.lanes == model.lanes
-        assert own.lanes * own.threads <= threads
+        assert own.lanes - 1 + own.threads <= threads  # one of a session's threads is whoever calls it
         assert own.threads >= 1
 
 

@@ -70,7 +70,8 @@ def test_beside_a_broken_picture_the_others_are_not_decoded(codec: Codec, thread
         asyncio.run(each(decoders(thread), codec, [Picture(0, broken=True), *(Picture(i) for i in range(1, 9))]))
     codec.free.set()
     thread.shutdown()  # whatever was still in line has had its turn
-    assert codec.begun in ([0], [0, 1])  # the second may have begun before the first was heard of
+    assert codec.begun[0] == 0
+    assert len(codec.begun) <= 2  # one more may have begun before the first was heard of
 
 
 def test_of_a_cancelled_request_nothing_more_is_decoded_and_its_bytes_are_let_go(

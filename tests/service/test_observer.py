@@ -141,7 +141,8 @@ def test_uploads_that_find_no_room_are_counted(models_folder: Path, tmp_path: Pa
         url = httpx.URL(service.url)
         with socket.create_connection((url.host, url.port)) as slow:
             slow.sendall(head + part + bytes(800_000))  # and no more for now
-            until(lambda: client.post("/v1/stylize", files={"image": bytes(700_000)}).status_code == 429)
+            until(lambda: value(client, "ganvas_http_held_bytes") >= 800_000)
+            assert client.post("/v1/stylize", files={"image": bytes(700_000)}).status_code == 429
             assert value(client, "ganvas_rejections_total", model="", reason="uploads_full") == 1
         assert service.stop() == 0
 
