@@ -2,9 +2,10 @@
 
     python -m benchmarks.client_batch [--photos 500] [--rounds 3] [--table docs/benchmarks.md]
 
-In every round, one after the other on one server: sixteen callers that always send the same photo, and come again when they
-are told to (what the service bears), and `stylize_many` of a folder, in a process of its own. Beside it, what an installation
-of the client takes.
+In every round, one after the other on one server, forth and in the next round back: sixteen and thirty-two callers that always
+send the same photo, and come again when they are told to (what the service bears: whichever is more), and `stylize_many` of a
+folder, in a process of its own. Its client is the one that was just installed, alone in an environment, and not the checkout's.
+Beside it, what this installation takes, by the pip that comes with Python and by the newest.
 """
 
 import asyncio
@@ -14,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -30,11 +32,15 @@ from benchmarks.tables import replace_section
 from service.settings import ROOT
 
 SECTION = "client"
-_CONNECTIONS = 16
+_CALLERS = (16, 32)
 _BATCH = """
-import resource, sys
+import importlib.util, resource, sys
 import ganvas
-url, photos, painted = sys.argv[1:]
+url, photos, painted, alone = sys.argv[1:]
+if alone:
+    assert ganvas.__file__.startswith(sys.prefix), ganvas.__file__
+    others = [name for name in ("numpy", "bentoml", "onnxruntime", "torch") if importlib.util.find_spec(name)]
+    assert not others, f"the client's environment has {others}"
 with ganvas.Client(url) as client:
     report = client.stylize_many(photos, painted, style="the-scream", max_side=512, progress=False)
 assert report.ok, report.failures
@@ -42,61 +48,91 @@ print(report.made / report.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_
 """
 
 
+class Installation(NamedTuple):
+    """One that was measured."""
+
+    pip: str
+    size: int
+    seconds: float
+
+
 def main(
     photos: Annotated[int, typer.Option(min=1, help="In the folder.")] = 500,
     rounds: Annotated[int, typer.Option(min=1, help="Of which the median counts.")] = 3,
-    seconds: Annotated[float, typer.Option(min=1, help="Of the sixteen callers, in each round.")] = 20,
-    install: Annotated[bool, typer.Option(help="Whether to measure an installation, which needs a package index.")] = True,
+    seconds: Annotated[float, typer.Option(min=1, help="Of the callers, in each round.")] = 20,
+    installations: Annotated[
+        int, typer.Option(min=0, help="By each pip; they need a package index. With 0, the client is this environment's.")
+    ] = 3,
     table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
 ) -> None:
     """Measure the client on a folder of photos."""
-    lines = [measured_on(CONTESTANTS["ganvas"].version), "", "| | |", "| --- | ---: |"]
-    borne, kept, memory = _rates(photos, rounds, seconds)
-    lines += [
-        f"| sixteen callers, pictures/s | {borne:.2f} |",
-        f"| `stylize_many` of {photos} photos, pictures/s | {kept:.2f} |",
-        f"| of the callers' rate | {kept / borne:.2f} |",
-        f"| memory of the client at most, MiB | {memory / 2**20:.0f} |",
-    ]
-    if install:
-        for upgraded in (False, True):
-            pip, size, taken = _installation(upgraded)
-            lines.append(f"| installed by pip {pip}, seconds | {taken:.0f} |")
-        lines.append(f"| installed, MB | {size / 1e6:.1f} |")
+    lines = [measured_on(CONTESTANTS["ganvas"].version), "", "| | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as place:
+        by_pip = [
+            [_installation(Path(place, f"{upgraded}-{i}"), upgraded) for i in range(installations)]
+            for upgraded in (False, True)
+        ]
+        python = str(Path(place, f"True-{installations - 1}", "bin", "python")) if installations else sys.executable
+        lines += _rates(python, bool(installations), photos, rounds, seconds)
+    for measured in filter(None, by_pip):
+        lines.append(_row(f"installed by pip {measured[0].pip}, seconds", [one.seconds for one in measured], "{:.1f}"))
+        lines.append(_row(f"installed by pip {measured[0].pip}, MB", [one.size / 1e6 for one in measured], "{:.1f}"))
     text = "\n".join(lines)
     Console().print(Markdown(text))
     if table:
         replace_section(table, SECTION, text)
 
 
-def _rates(photos: int, rounds: int, seconds: float) -> tuple[float, float, int]:
-    """Pictures a second of the callers and of the client (medians), and the client's memory in bytes (the most)."""
+def _rates(python: str, alone: bool, photos: int, rounds: int, seconds: float) -> list[str]:
+    """Rows of the table: pictures a second of the callers and of the client, and the client's memory."""
     ganvas, workload = CONTESTANTS["ganvas"], WORKLOADS["stylize"]
-    borne, kept, memory = [], [], []
+    borne: dict[int, list[float]] = {callers: [] for callers in _CALLERS}
+    kept: list[float] = []
+    memory: list[float] = []
     with ganvas.serving(workload, os.cpu_count() or 1) as server, tempfile.TemporaryDirectory() as place:
         folder = Path(place, "photos")
         folder.mkdir()
         for i in range(photos):
             (folder / f"{i:05d}.jpg").write_bytes(photo())
         for i in range(rounds):
-            borne.append(asyncio.run(closed_loop(server.url, ganvas.request(workload), seconds, _CONNECTIONS)).rate())
-            command = [sys.executable, "-c", _BATCH, server.url, str(folder), str(Path(place, f"painted-{i}"))]
-            said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-            kept.append(float(said[0]))
-            memory.append(int(said[1]))
-    return statistics.median(borne), statistics.median(kept), max(memory)
+            turns = (*_CALLERS, None)
+            for callers in turns if i % 2 == 0 else reversed(turns):
+                if callers is not None:
+                    load = closed_loop(server.url, ganvas.request(workload), seconds, callers)
+                    borne[callers].append(asyncio.run(load).rate())
+                    continue
+                arguments = [server.url, str(folder), str(Path(place, f"painted-{i}")), "alone" * alone]
+                # Isolated: neither the checkout nor PYTHONPATH is where it looks for packages.
+                command = [python, *(["-I"] * alone), "-c", _BATCH, *arguments]
+                where = place if alone else ROOT
+                said = subprocess.run(command, cwd=where, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+                kept.append(float(said[0]))
+                memory.append(int(said[1]) / 2**20)
+    most = [max(rates) for rates in zip(*borne.values(), strict=True)]
+    return [
+        *(_row(f"{callers} callers, pictures/s", rates) for callers, rates in borne.items()),
+        _row(f"`stylize_many` of {photos} photos, pictures/s", kept),
+        _row("of the callers' rate, the larger of each round", [k / m for k, m in zip(kept, most, strict=True)]),
+        _row("memory of the client, MiB", memory, "{:.0f}"),
+    ]
 
 
-def _installation(upgraded: bool) -> tuple[str, int, float]:
-    """By the pip that comes with Python, or the newest: its version, and bytes and seconds of the client alone."""
-    with tempfile.TemporaryDirectory() as place:
-        subprocess.run([sys.executable, "-m", "venv", *(["--upgrade-deps"] if upgraded else []), place], check=True)
-        pip = [str(Path(place, "bin", "python")), "-m", "pip"]
-        version = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-        before, since = _bytes(Path(place)), time.perf_counter()
-        wish = ["--quiet", "--disable-pip-version-check", "--constraint", "constraints.txt", "."]
-        subprocess.run([*pip, "install", *wish], cwd=ROOT, check=True)
-        return version, _bytes(Path(place)) - before, time.perf_counter() - since
+def _row(title: str, values: Sequence[float], shown: str = "{:.2f}") -> str:
+    numbers = (statistics.median(values), min(values), max(values))
+    return f"| {title} | {' | '.join(map(shown.format, numbers))} |"
+
+
+def _installation(place: Path, upgraded: bool) -> Installation:
+    """The client alone, in a new environment, by the pip that comes with Python or by the newest."""
+    subprocess.run([sys.executable, "-m", "venv", *(["--upgrade-deps"] if upgraded else []), str(place)], check=True)
+    pip = [str(place / "bin" / "python"), "-m", "pip"]
+    version = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    wish = ["--quiet", "--disable-pip-version-check", "--constraint", "constraints.txt", "."]
+    before = _bytes(place)
+    since = time.perf_counter()
+    subprocess.run([*pip, "install", *wish], cwd=ROOT, check=True)
+    taken = time.perf_counter() - since
+    return Installation(version, _bytes(place) - before, taken)
 
 
 def _bytes(folder: Path) -> int:

@@ -48,11 +48,11 @@ async def run_batch(
             nonlocal made
             manifest.add(pictures)
             made += job.pictures
-            advance(job.pictures, runner.window.under_way)
+            advance(job.pictures, job.pictures, runner.window.under_way)
 
         def failed(job: Job, error: Exception) -> None:
             failures.append(Failure(job.name, _bare(error)))
-            advance(job.pictures, runner.window.under_way)
+            advance(job.pictures, 0, runner.window.under_way)
 
         await runner.run(jobs, done, failed)
     return BatchReport(made, skipped, tuple(failures), time.monotonic() - started, manifest.path)

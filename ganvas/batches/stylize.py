@@ -36,7 +36,7 @@ async def stylize_many(  # noqa: D417  the link is the client, which its user do
 ) -> BatchReport:
     """Paint many photos into a folder; called again, only what is new or changed.
 
-    As many requests are under way as the service bears, and 48 MiB of photos in memory. What it refuses for want of room
+    As many requests are under way as the service bears, and about 48 MiB of photos in memory. What it refuses for want of room
     is sent again, and a restart of the service is waited out. Beside the pictures lies `manifest.jsonl`: what was made
     from what, with which style and version of the model. A photo is done, and skipped, when its path, size, time of change
     and all of these are the same.

@@ -1,12 +1,15 @@
 """How a command ends: an exit code, and words or JSON for what went wrong; never a traceback."""
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
 import typer
+from rich.console import Console
 
 from ganvas.errors import GanvasError, ProblemError, QueueFullError
 
@@ -16,7 +19,12 @@ SOME_FAILED = 1
 USAGE = 2
 REFUSED = 3
 NOT_SERVED = 4
+DISK_FAILED = 5
 STOPPED = 130
+PIPE_CLOSED = 141  # as the shell says of a program that SIGPIPE ended
+
+WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, BlockingIOError)
+"""Errors of a path that was given, or of a folder that another batch writes into; others are the disk's own."""
 
 
 def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
@@ -28,14 +36,29 @@ def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except GanvasError as error:
             _end(str(error), _document(error), code_of(error), as_json=bool(kwargs.get("as_json")))
+        except BrokenPipeError:
+            # Whoever read has what it wanted, as `head` does. Python would fail once more when it flushes stdout at its end.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
         except (OSError, ValueError) as error:
             message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-            _end(message, {"title": "Used wrongly", "detail": message}, USAGE, as_json=bool(kwargs.get("as_json")))
+            is_usage = isinstance(error, (ValueError, *WRONG_PATH))
+            document: dict[str, object] = {"title": "Used wrongly" if is_usage else "Disk failed", "detail": message}
+            _end(message, document, USAGE if is_usage else DISK_FAILED, as_json=bool(kwargs.get("as_json")))
         except KeyboardInterrupt:
             typer.secho("Stopped. A batch goes on from here when it is started again.", fg="yellow", err=True)
             raise typer.Exit(STOPPED) from None
 
     return wrapped
+
+
+class Stdout(Console):
+    """Rich's stdout, which leaves a closed pipe to `exits_in_words`; by itself it would end the command with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that this is called for."""
+        raise BrokenPipeError
 
 
 def code_of(error: GanvasError) -> int:
@@ -47,6 +70,7 @@ def code_of(error: GanvasError) -> int:
 def print_json(document: object) -> None:
     """Write one JSON object on stdout."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.flush()  # here, where a closed pipe is caught
 
 
 def _document(error: GanvasError) -> dict[str, object]:

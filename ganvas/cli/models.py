@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ganvas.card import GeneratorCard
-from ganvas.cli.exits import exits_in_words, print_json
+from ganvas.cli.exits import Stdout, exits_in_words, print_json
 from ganvas.cli.options import Json, Url
 from ganvas.client import DEFAULT_URL, Client
 from ganvas.models import Model, Models
@@ -35,7 +34,7 @@ def _list(found: Models, *, as_json: bool) -> None:
     table = Table("model", "kind", "what it makes", "licence", "version")
     for model in found:
         table.add_row(model.name, model.card.kind, _what(model), model.card.licence, model.version)
-    Console().print(table)
+    Stdout().print(table)
     for file in found.refused:
         typer.secho(f"Not served: {file.file}: {file.reason}", fg="yellow", err=True)
 
@@ -59,7 +58,7 @@ def _show(model: Model, *, as_json: bool) -> None:
     for label, text in rows.items():
         if text:
             table.add_row(label, text)
-    Console().print(table)
+    Stdout().print(table)
 
 
 def _what(model: Model) -> str:

@@ -184,6 +184,8 @@ def test_errors_as_json(type_in: TypeIn) -> None:
     error = json.loads(type_in("sample", "-n", "41", "--json", code=3).stdout)["error"]
     assert (error["status"], error["type"], error["errors"][0]["field"]) == (422, "urn:ganvas:invalid-request", "n")
     assert len(error["request_id"]) == 32
+    wrong = type_in("sample", "-n", "0", "--json", code=2)  # noticed before --json is
+    assert (wrong.stdout, "-n" in wrong.stderr) == ("", True)
     assert "folder" in json.loads(type_in("stylize", "*.png", "-s", "night", "--json", code=2).stdout)["error"]["detail"]
 
 
@@ -212,6 +214,28 @@ def test_a_pipe_of_the_shell(service: Running, tmp_path: Path) -> None:
     painted = subprocess.run(command, cwd=ROOT, env=environment, input=sampled.stdout, capture_output=True, check=True)
     same = np.asarray(Image.open(io.BytesIO(painted.stdout)).convert("L"))
     np.testing.assert_array_equal(same, generated(latents_of_seed(7, 1, LATENT_SIZE))[0, :, :, 0])
+
+
+def test_a_disk_that_takes_no_more(service: Running, tmp_path: Path) -> None:
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); from ganvas.__main__ import main; main()"
+    _, environment = program(service)
+    command = [sys.executable, "-c", code, "sample", "-n", "9", "-o", str(tmp_path / "a.npy")]
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (5, "Error: [Errno 27] File too large\n")
+    process = subprocess.run([*command, "--json"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert process.returncode == 5
+    assert json.loads(process.stdout)["error"]["title"] == "Disk failed"
+
+
+@pytest.mark.parametrize("arguments", [("models", "--json"), ("models",), ("sample", "-o", "-")])
+def test_a_reader_that_has_enough(service: Running, arguments: tuple[str, ...]) -> None:
+    command, environment = program(service, *arguments)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_ctrl_c_ends_a_batch_at_once_and_it_goes_on_later(service: Running, tmp_path: Path) -> None:

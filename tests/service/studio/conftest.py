@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from playwright.sync_api import Error as BrowserError
 
+from tests.service.conftest import image_bytes
 from tests.service.running import Running
 from tests.service.studio.browser import own_browser
 
@@ -117,3 +119,11 @@ def sampled(client: httpx.Client, **body: object) -> np.ndarray:
     """What the API samples, [n, h, w, c]."""
     response = client.post("/v1/sample", json={**body, "format": "npy"}).raise_for_status()
     return np.load(io.BytesIO(response.content))
+
+
+def with_photo(studio: Studio) -> Studio:
+    photo = image_bytes(Image.new("RGB", (90, 60), "teal"))
+    studio.page.set_input_files("#photo", {"name": "photo.png", "mimeType": "image/png", "buffer": photo})
+    expect(studio.page.locator("#styles .waiting")).to_have_count(0)
+    expect(studio.page.locator("#stylize [aria-busy=true]")).to_have_count(0)
+    return studio

@@ -1,28 +1,18 @@
-"""For everyone: axe's rules, the keyboard alone, narrow screens, dark and light; and the page's own policy."""
+"""For everyone: axe's rules, screen readers, narrow screens, dark and light; and the page's own policy."""
 
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from PIL import Image
 from playwright.sync_api import expect
 
-from tests.service.conftest import image_bytes
+from tests.service.onnx_models import generator_card, generator_model, save
 from tests.service.running import running
-from tests.service.studio.conftest import DESKTOP, PHONE, Open, Studio, sampled
+from tests.service.studio.conftest import DESKTOP, PHONE, Open, Studio, with_photo
 
 NARROW = {"width": 320, "height": 640}
-
-
-def with_photo(studio: Studio) -> Studio:
-    photo = image_bytes(Image.new("RGB", (90, 60), "teal"))
-    studio.page.set_input_files("#photo", {"name": "photo.png", "mimeType": "image/png", "buffer": photo})
-    expect(studio.page.locator("#styles .waiting")).to_have_count(0)
-    expect(studio.page.locator("#stylize [aria-busy=true]")).to_have_count(0)
-    return studio
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
@@ -35,8 +25,7 @@ def test_axe_finds_nothing(open_studio: Open, view: str, colours: str, viewport:
     if "photo" in view:
         with_photo(studio)
     studio.page.locator("details").evaluate_all("(all) => all.forEach((one) => one.open = true)")
-    found: list[dict[str, Any]] = Axe().run(studio.page).response["violations"]
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+    assert violations(studio) == []
 
 
 @pytest.mark.parametrize("view", ["sample", "stylize"])
@@ -53,53 +42,29 @@ def test_nothing_is_wider_than_a_phone(open_studio: Open, viewport: dict[str, in
     assert {name: height for name, height in heights.items() if height < 40} == {}  # fingers are wide
 
 
-def test_the_keyboard_alone_reaches_and_does_everything(open_studio: Open, client: httpx.Client) -> None:
-    studio = open_studio("?seed=7", reduced_motion="reduce")
-    studio.wait_for_pictures()
-    keyboard = studio.page.keyboard
+def violations(studio: Studio) -> list[tuple[str, list[str]]]:
+    found: list[dict[str, Any]] = Axe().run(studio.page).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
-    def focused() -> str:
-        found: str = studio.page.evaluate(
-            "() => { const e = document.activeElement; return e.id || e.name || e.className || e.tagName }"
-        )
-        return found
 
-    keyboard.press("Tab")
-    assert focused() == "skip"
-    reached = []
-    for _ in range(60):
-        keyboard.press("Tab")
-        if focused() in ("skip", "BODY"):  # once around
-            break
-        reached.append(focused())
-        outline = studio.page.evaluate(
-            """() => {
-                const e = document.activeElement;
-                const shown = [e, e.closest("label"), e.parentElement?.querySelector(".frame")].filter(Boolean);
-                return shown.some((one) => getComputedStyle(one).outlineStyle !== "none");
-            }"""
-        )
-        assert outline, f"the focus on {reached[-1]} is not seen"
-        if reached[-1] == "picture":  # the grid is one stop; arrows choose within it
-            keyboard.press("ArrowRight")
-            expect(studio.page.get_by_role("img", name="The picture 100% of the way from seed 7 to seed 8")).to_be_visible()
-            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=8)[0])
-        if reached[-1] == "walk-position":
-            keyboard.press("Home")
-            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=7)[0])
-        if reached[-1] == "truncation":
-            keyboard.press("ArrowLeft")
-            expect(studio.page.locator("output[for=truncation]")).to_have_text("0.95")
-            keyboard.press("ArrowRight")
-        if reached[-1] == "sample-code-language":
-            keyboard.press("ArrowRight")
-            expect(studio.page.locator("#sample-code code")).to_contain_text("import ganvas")
-    wanted = {
-        "seed", "seed-number", "shuffle", "truncation", "picture", "count", "walk-position", "walk-play", "walk-swap",
-        "save-png", "save-webp", "save-gif", "sample-code-language", "sample-code-subject",
-    }  # fmt: skip
-    assert wanted <= {*reached}
-    assert reached.count("picture") == 1
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_where_there_is_a_choice_of_models(open_studio: Open, tmp_path: Path, colours: str) -> None:
+    save(generator_model(), tmp_path / "digits.onnx", generator_card(title="Digits"))
+    save(generator_model(), tmp_path / "heads.onnx", generator_card("heads", title="Heads"))
+    with running(tmp_path, tmp_path / "log") as service:
+        studio = open_studio(url=service.url, color_scheme=colours, reduced_motion="reduce")
+        studio.wait_for_pictures()
+        expect(studio.page.get_by_role("group", name="Generator").get_by_role("radio")).to_have_count(2)
+        assert violations(studio) == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_where_there_is_no_model(open_studio: Open, tmp_path: Path, colours: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with running(tmp_path / "empty", tmp_path / "log") as service:
+        studio = open_studio(url=service.url, color_scheme=colours)
+        expect(studio.page.get_by_role("heading", name="No model is served")).to_be_visible()
+        assert violations(studio) == []
 
 
 def test_the_skip_link_leads_past_the_header(open_studio: Open) -> None:

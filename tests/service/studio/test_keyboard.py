@@ -1,0 +1,108 @@
+"""The keyboard alone: it reaches everything, is seen where it is, and does everything."""
+
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+from playwright.sync_api import expect
+
+from tests.service.studio.conftest import Open, Studio, sampled, with_photo
+
+
+def tabbed(studio: Studio) -> Iterator[str]:
+    """Go once around the page by Tab: what has the focus, which is seen, at each stop after the skip link."""
+
+    def focused() -> str:
+        found: str = studio.page.evaluate(
+            "() => { const e = document.activeElement; return e.id || e.name || e.className || e.tagName }"
+        )
+        return found
+
+    studio.page.keyboard.press("Tab")
+    assert focused() == "skip"
+    for _ in range(60):
+        studio.page.keyboard.press("Tab")
+        name = focused()
+        if name in ("skip", "BODY"):  # once around
+            return
+        outline = studio.page.evaluate(
+            """() => {
+                const e = document.activeElement;
+                const shown = [e, e.closest("label"), document.querySelector(`label[for="${e.id}"]`),
+                    e.parentElement?.querySelector(".frame")];
+                return shown.filter(Boolean).some((one) => getComputedStyle(one).outlineStyle !== "none");
+            }"""
+        )
+        assert outline, f"the focus on {name} is not seen"
+        yield name
+
+
+def test_the_keyboard_alone_reaches_and_does_everything(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7", reduced_motion="reduce")
+    studio.wait_for_pictures()
+    keyboard = studio.page.keyboard
+    reached = []
+    for name in tabbed(studio):
+        reached.append(name)
+        if reached[-1] == "picture":  # the grid is one stop; arrows choose within it
+            keyboard.press("ArrowRight")
+            expect(studio.page.get_by_role("img", name="The picture 100% of the way from seed 7 to seed 8")).to_be_visible()
+            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=8)[0])
+        if reached[-1] == "walk-position":
+            keyboard.press("Home")
+            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=7)[0])
+        if reached[-1] == "truncation":
+            keyboard.press("ArrowLeft")
+            expect(studio.page.locator("output[for=truncation]")).to_have_text("0.95")
+            keyboard.press("ArrowRight")
+        if reached[-1] == "sample-code-language":
+            keyboard.press("ArrowRight")
+            expect(studio.page.locator("#sample-code code")).to_contain_text("import ganvas")
+    wanted = {
+        "seed", "seed-number", "shuffle", "truncation", "picture", "count", "walk-position", "walk-play", "walk-swap",
+        "save-png", "save-webp", "save-gif", "sample-code-language", "sample-code-subject",
+    }  # fmt: skip
+    assert wanted <= {*reached}
+    assert reached.count("picture") == 1
+
+
+def test_the_keyboard_alone_stylizes(open_studio: Open) -> None:
+    studio = with_photo(open_studio("?view=stylize&second=wave&mix=0.5", reduced_motion="reduce"))
+    keyboard, caption = studio.page.keyboard, studio.page.locator("#after-caption")
+    expect(caption).to_have_text("Night 50%, Wave 50%")
+    reached = []
+    for name in tabbed(studio):
+        reached.append(name)
+        if name == "photo":
+            with studio.page.expect_file_chooser():
+                keyboard.press("Enter")
+        if name in ("strength", "keep-color"):
+            keyboard.press("ArrowLeft" if name == "strength" else "ArrowRight")
+            expect(studio.page.locator(f"output[for={name}]")).to_have_text("95%" if name == "strength" else "5%")
+        if name == "mix":
+            keyboard.press("ArrowRight")
+            expect(caption).to_have_text("Night 45%, Wave 55%")
+        if name == "save-styled":
+            with studio.page.expect_download():
+                keyboard.press("Enter")
+        if name == "style":
+            keyboard.press("ArrowRight")  # past the one that is blended in, which is no blend then
+            expect(caption).to_have_text("Wave")
+            keyboard.press("ArrowRight")
+            expect(studio.page.get_by_role("img", name="The photo, Scream")).to_be_visible()
+        if name == "stylize-code-language":
+            keyboard.press("ArrowRight")
+            expect(studio.page.locator("#stylize-code code")).to_contain_text("import ganvas")
+    wanted = {
+        "photo",
+        "strength",
+        "keep-color",
+        "second",
+        "mix",
+        "save-styled",
+        "save-format",
+        "style",
+        "stylize-code-language",
+    }
+    assert wanted <= {*reached}
+    assert reached.count("style") == 1
