@@ -9,7 +9,7 @@ from training.config import GanConfig
 from training.errors import ConfigError
 from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
-from training.networks.dcgan_nearest import Mapping, UpsampledConv
+from training.networks.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.networks.registry import GANS
 from training.networks.stylizer import ConditionalInstanceNorm, NearestConv, Stylizer
 
@@ -59,6 +59,19 @@ def test_the_mapping_begins_as_hardly_any_change() -> None:
     mapping, latents = Mapping(20), torch.randn(50, 20)
     change = mapping(latents) - latents
     assert 0 < change.norm() < 0.1 * latents.norm()
+
+
+def test_the_mapping_learns_slowly() -> None:
+    """A step of Adam changes what it does a hundredth as much as what a common layer does."""
+    torch.manual_seed(0)
+    changes = []
+    for layer in (nn.Linear(20, 20), SlowLinear(20, 20)):
+        latents, before = torch.ones(1, 20), layer(torch.ones(1, 20)).detach()
+        optimizer = torch.optim.Adam(layer.parameters(), 1e-3)
+        layer(latents).sum().backward()
+        optimizer.step()
+        changes.append(float((layer(latents) - before).norm()))
+    assert changes[1] == pytest.approx(0.01 * changes[0], rel=0.01)
 
 
 def test_an_unknown_architecture_lists_the_known() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from training.networks.dcgan import halvings, initialise
 
 _MAPPING_WIDTH = 256
-_SLOWLY = 0.01  # what weights are multiplied by: Adam's steps do not depend on it
+_SLOWLY = 0.01
 
 
 class Generator(nn.Module):
@@ -55,18 +55,29 @@ class Mapping(nn.Module):
     def __init__(self, latent_size: int) -> None:
         super().__init__()
         sizes = ((latent_size, _MAPPING_WIDTH), (_MAPPING_WIDTH, _MAPPING_WIDTH), (_MAPPING_WIDTH, latent_size))
-        self.layers = nn.ModuleList(nn.Linear(*size) for size in sizes)
-        for layer in self.layers:
-            nn.init.normal_(layer.weight, 0.0, 1 / (_SLOWLY * layer.in_features**0.5))
-            nn.init.zeros_(layer.bias)
-        self.layers[-1].weight.data.mul_(0.1)  # so that it begins as little change
+        self.layers = nn.ModuleList(SlowLinear(*size) for size in sizes)
+        for parameter in self.layers[-1].parameters():
+            parameter.data.mul_(0.1)  # so that it begins as little change
 
     def forward(self, latents: Tensor) -> Tensor:
         """Float [n, latent_size] -> float [n, latent_size]."""
         change = latents
         for index, layer in enumerate(self.layers):
-            change = F.linear(F.leaky_relu(change, 0.2) if index else change, layer.weight * _SLOWLY, layer.bias * _SLOWLY)
+            change = layer(F.leaky_relu(change, 0.2) if index else change)
         return latents + change
+
+
+class SlowLinear(nn.Linear):
+    """A layer with weights a hundred times as large as what they do, so that Adam's steps change it a hundredth as much."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.normal_(self.weight, 0.0, 1 / (_SLOWLY * inputs**0.5))
+        nn.init.zeros_(self.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Float [n, inputs] -> float [n, outputs]."""
+        return F.linear(features, self.weight * _SLOWLY, self.bias * _SLOWLY)
 
 
 class UpsampledConv(nn.ConvTranspose2d):
