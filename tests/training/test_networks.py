@@ -70,7 +70,7 @@ def test_the_mapping_learns_slowly() -> None:
         optimizer = torch.optim.Adam(layer.parameters(), 1e-3)
         layer(latents).sum().backward()
         optimizer.step()
-        changes.append(float((layer(latents) - before).norm()))
+        changes.append((layer(latents) - before).norm().item())
     assert changes[1] == pytest.approx(0.01 * changes[0], rel=0.01)
 
 
