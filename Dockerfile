@@ -43,7 +43,8 @@ COPY training training
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
 # What every image has in common. /tmp is all that anything writes to, but for the volumes that training is given. The commit is
-# the last line of each image: whatever comes after it would be built anew for every commit.
+# the last of each image: whatever comes after it would be built anew for every commit. `RUN true` is for buildah 1.28, whose cache
+# looks at an ARG only where something runs: without it an image would keep the commit that it was first built at.
 FROM ${BASE} AS runtime
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="Ganvas" \
@@ -69,6 +70,7 @@ COPY --from=code-training /app /app
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
 ARG REVISION=unknown
+RUN true
 LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM runtime AS service
@@ -84,6 +86,7 @@ FROM service AS cpu
 COPY --from=packages-cpu /venv /venv
 COPY --from=code /app /app
 ARG REVISION=unknown
+RUN true
 LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM service AS gpu
@@ -91,4 +94,5 @@ ENV GANVAS_DEVICE=cuda
 COPY --from=packages-gpu /venv /venv
 COPY --from=code /app /app
 ARG REVISION=unknown
+RUN true
 LABEL org.opencontainers.image.revision="${REVISION}"

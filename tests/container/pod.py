@@ -3,6 +3,7 @@ root with a writable /tmp, process 1 of a PID namespace of its own. The network 
 """
 
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +35,8 @@ def confined(image: Opened, command: Sequence[str], **environment: str) -> list[
     script = CONFINE.format(
         environment=shlex.join(variables), user=config["User"], folder=config["WorkingDir"], command=shlex.join(command)
     )
-    namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+    # Not --kill-child: the kernel forgets of it when setpriv becomes another user.
+    namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork"]
     return ["env", f"ROOT={image.root}", *namespaces, "sh", "-c", script]
 
 
@@ -74,8 +76,9 @@ class Pod:
         return self._unshare.wait(limit_s)
 
     def kill(self) -> None:
+        """End it at once, if it has not ended."""
         if self._unshare.poll() is None:
-            self._unshare.kill()  # takes the pod with it
+            self.signal(signal.SIGKILL)  # to process 1, and so to all of the pod
         self._unshare.wait()
 
     def status(self) -> dict[str, str]:
