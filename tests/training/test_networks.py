@@ -10,6 +10,7 @@ from training.errors import ConfigError
 from training.loops.gan_setup import build_discriminator, build_generator
 from training.networks.dcgan import halvings
 from training.networks.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
+from training.networks.dcgan_residual import blocks_across
 from training.networks.registry import GANS
 from training.networks.stylizer import ConditionalInstanceNorm, NearestConv, Stylizer
 
@@ -72,6 +73,29 @@ def test_the_mapping_learns_slowly() -> None:
         optimizer.step()
         changes.append((layer(latents) - before).norm().item())
     assert changes[1] == pytest.approx(0.01 * changes[0], rel=0.01)
+
+
+@torch.no_grad()
+def test_residual_blocks_judge_far_places_together() -> None:
+    """What two corners say adds up in DCGAN; with blocks, what one says depends on the other."""
+    together = []
+    for architecture in ("dcgan", "dcgan-residual"):
+        torch.manual_seed(0)
+        config = GanConfig(architecture=architecture, image_size=28, channels=1, width=8)
+        discriminator, pictures = build_discriminator(config), torch.zeros(4, 1, 28, 28)
+        for parameter in discriminator.parameters():
+            parameter.mul_(5)
+        pictures[[1, 3], :, :6, :6] = 1
+        pictures[[2, 3], :, -6:, -6:] = 1
+        neither, first, second, both = discriminator(pictures).tolist()
+        together.append(abs(both - first - second + neither) / (abs(first - neither) + abs(second - neither)))
+    assert together[0] < 1e-5
+    assert together[1] > 1e-3
+
+
+@pytest.mark.parametrize(("side", "blocks"), [(4, 1), (5, 1), (6, 2), (7, 2)])
+def test_blocks_reach_across(side: int, blocks: int) -> None:
+    assert blocks_across(side) == blocks
 
 
 def test_an_unknown_architecture_lists_the_known() -> None:

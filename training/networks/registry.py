@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from training.networks import dcgan, dcgan_nearest, mlp
+from training.networks import dcgan, dcgan_nearest, dcgan_residual, mlp
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,6 @@ class GanArchitecture:
 GANS: dict[str, GanArchitecture] = {
     "dcgan": GanArchitecture(dcgan.Generator, dcgan.Discriminator),
     "dcgan-nearest": GanArchitecture(dcgan_nearest.Generator, dcgan.Discriminator),
+    "dcgan-residual": GanArchitecture(dcgan_nearest.Generator, dcgan_residual.Discriminator),
     "mlp": GanArchitecture(mlp.Generator, mlp.Discriminator),
 }
