@@ -153,7 +153,7 @@ class Maker:
 
     def _cut_off(self) -> Malformed:
         sent = self.next()
-        return Malformed(sent.data[: self.chance.randrange(1, len(sent.data))], "cut off amid the request", whole=False)
+        return Malformed(sent.data[: max(1, self.chance.randrange(len(sent.data)))], "cut off amid the request", whole=False)
 
     def _no_http(self) -> Malformed:
         start = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\n"
