@@ -38,7 +38,8 @@ def test_the_table(pictures: dict[str, Any], vgg_weights: Path, tmp_path: Path) 
     whole = number(objective)
     assert 0 < number(content) + number(style) <= whole + 1
     small, rise = int8.rstrip("%)").split(" (")
-    assert float(rise) == pytest.approx(100 * (number(small) / whole - 1), abs=0.1)
+    rounded = 100 * (1 + number(small) / whole) / 2 / whole  # both are whole numbers in the table
+    assert float(rise) == pytest.approx(100 * (number(small) / whole - 1), abs=0.1 + rounded)
     judge(file=[out / "stride-2-separable.onnx"])
     assert table.read_text().splitlines()[2].split("|")[2:] == row.split("|")[2:]  # the file is what was trained
 
