@@ -23,7 +23,7 @@ Array = npt.NDArray[np.generic]
 Feeds = Mapping[str, Array]
 Pictures = npt.NDArray[np.uint8]
 
-MEMORY = 0.8  # of the mean time that the device takes: what the next batch changes of it is the rest
+MEMORY = 0.95  # of what the device took and did: batches of lanes end in pairs, and a mean of few would swing with them
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class JobQueue:
         self._held = 0  # cost of the rooms given, which cover what runs as well
         self._busy_since = 0.0  # since when the device has been at what runs, or a batch last ended
         self._ended = -math.inf  # when a batch last ended
-        self._seconds_per_cost: float | None = None
+        self._took, self._did = 0.0, 0.0  # seconds and cost of the batches so far, what is longer ago counting less
         self._expected = 1  # jobs: as many as ran before
 
     def waiting(self) -> int:
@@ -102,7 +102,7 @@ class JobQueue:
 
     def expected_s(self, now: float) -> float:
         """How long the device will take for what runs and what waits; 0 until the first batch has shown it."""
-        each = self._seconds_per_cost or 0.0
+        each = self._seconds_per_cost()
         left = each * self._running_cost() - (now - self._busy_since)
         return each * self.waiting() + max(left, 0.0)
 
@@ -166,8 +166,8 @@ class JobQueue:
         batch: list[Job] = []
         cost = 0
         most = room
-        if self._seconds_per_cost:
-            most = min(room, self.limits.max_batch_s / (self._seconds_per_cost * self.limits.lanes))
+        if each := self._seconds_per_cost():
+            most = min(room, self.limits.max_batch_s / (each * self.limits.lanes))
         share = sum(job.cost for job in self._jobs) / (self.limits.lanes - len(self._running))
         for job in self._jobs:
             if job.bucket != oldest.bucket:
@@ -186,10 +186,13 @@ class JobQueue:
         seconds = now - self._busy_since
         self._busy_since = self._ended = now
         self._running.remove(batch)
-        measured = seconds / max(1, sum(job.cost for job in batch))
-        before = self._seconds_per_cost
-        self._seconds_per_cost = measured if before is None else MEMORY * before + (1 - MEMORY) * measured
+        self._took = MEMORY * self._took + seconds
+        self._did = MEMORY * self._did + sum(job.cost for job in batch)
         return seconds
+
+    def _seconds_per_cost(self) -> float:
+        """What the device takes for one; 0 until the first batch has shown it."""
+        return self._took / self._did if self._did else 0.0
 
     def clear(self) -> list[Job]:
         """Take everything out that has not started."""

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from service.engine.job_queue import FullError, Job, JobQueue, Limits
+from service.engine.job_queue import MEMORY, FullError, Job, JobQueue, Limits
 
 LIMITS = Limits(max_batch=6, max_queue=20, max_queue_s=50.0, max_wait_s=2.0, lanes=2)
 
@@ -209,12 +209,25 @@ def test_what_lies_between_two_batches_counts_as_well() -> None:
     queue.ended(batch, 2.0)
     batch, _ = queue.next_batch(3.0)  # it could have run at 2
     assert queue.ended(batch, 5.0) == 3.0
-    each = 0.8 * 2.0 + 0.2 * 3.0
-    assert queue.expected_s(5.0) == pytest.approx(9 * each)
+    took, did = MEMORY * 2.0 + 3.0, MEMORY * 1 + 1
+    assert queue.expected_s(5.0) == pytest.approx(9 * took / did)
     queue.add([job(1, 1)], 10.0)
     batch, _ = queue.next_batch(10.0)
     assert queue.ended(batch, 12.0) == 2.0  # the device had been idle
-    assert queue.expected_s(12.0) == pytest.approx(9 * (0.8 * each + 0.2 * 2.0))
+    assert queue.expected_s(12.0) == pytest.approx(9 * (MEMORY * took + 2.0) / (MEMORY * did + 1))
+
+
+def test_what_is_expected_does_not_swing_where_the_batches_of_two_lanes_end_in_pairs() -> None:
+    queue = JobQueue(Limits(max_batch=2, max_queue=1000, lanes=2))
+    queue.take_room(1000, 0.0)
+    expected = []
+    for now in range(50):
+        queue.add([job(1, 1), job(1, 1)], now)
+        pair = [queue.next_batch(now)[0] for _ in range(2)]
+        for batch in pair:
+            queue.ended(batch, now + 1.0)
+            expected.append(queue.expected_s(now + 1.0) / 1000)
+    assert 0.95 * 0.5 < min(expected[80:]) < max(expected[80:]) < 1.05 * 0.5  # of a job: two end each second
 
 
 def test_batches_of_several_lanes_share_the_device() -> None:
