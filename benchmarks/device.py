@@ -5,12 +5,13 @@
 One batch at a time, from arrays to arrays, by the service's own sessions. The ceiling is what onnxruntime makes of a product
 of two float32 matrices that lie on the device already, in the same round; of several sizes the quickest counts. A GPU with
 tensor cores multiplies float32 in TF32 there, as it does in the models. Of a model, the work of its convolutions and matrix
-products is counted (`benchmarks/work.py`).
+products is counted (`benchmarks/work.py`). On a GPU, each model is measured once more with float16 inside.
 """
 
 import functools
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from os import cpu_count
@@ -22,6 +23,7 @@ import onnx
 import onnxruntime as ort
 import typer
 from onnx import TensorProto, helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import Progress
@@ -31,7 +33,7 @@ from benchmarks.provenance import measured_on
 from benchmarks.sessions import GENERATOR, STYLIZER, feeds, rate
 from benchmarks.tables import replace_section
 from benchmarks.work import gigaflop
-from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, DeviceError, load_model
+from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, DeviceError, LoadedModel, load_model
 from service.settings import ROOT
 
 Named = Literal["cpu", "cuda"]
@@ -48,20 +50,24 @@ def main(
     table: Annotated[Path | None, typer.Option(help="Markdown file whose section of this device is replaced.")] = None,
 ) -> None:
     """Measure the shipped models on a device, beside its ceiling."""
+    graphs = {name: onnx.load(ROOT / "exported" / f"{name}.onnx") for name in (GENERATOR, STYLIZER)}
     try:
-        models = {name: load_model(ROOT / "exported" / f"{name}.onnx", device, threads) for name in (GENERATOR, STYLIZER)}
+        models = {name: {"": load_model(ROOT / "exported" / f"{name}.onnx", device, threads)} for name in graphs}
+        if device == "cuda":
+            for name in graphs:
+                models[name][", float16"] = with_halves(ROOT / "exported" / f"{name}.onnx", device, threads)
         ceiling = Ceiling(device, threads)
     except DeviceError as error:
         raise typer.BadParameter(str(error)) from None
     where = measured_on() if device == "cpu" else f"{gpu()}; {measured_on()}"
-    graphs = {name: onnx.load(ROOT / "exported" / f"{name}.onnx") for name in models}
     runs: dict[str, Callable[[], int]] = {}
     work: dict[str, float] = {}  # of one picture
     for name, rows, side in [(GENERATOR, rows, 0) for rows in batch] + [(STYLIZER, 1, side) for side in size]:
-        model, inputs = models[name], feeds(models[name].card, rows, side)
-        shown = f"{name}, {side} x {side}" if side else f"{name}, n = {rows}"
-        work[shown] = gigaflop(graphs[name], {one: array.shape for one, array in inputs.items()}) / rows
-        runs[shown] = functools.partial(lambda model, inputs: len(model.run(inputs)), model, inputs)
+        for precision, model in models[name].items():
+            inputs = feeds(model.card, rows, side)
+            shown = (f"{name}, {side} x {side}" if side else f"{name}, n = {rows}") + precision
+            work[shown] = gigaflop(graphs[name], {one: array.shape for one, array in inputs.items()}) / rows
+            runs[shown] = functools.partial(lambda model, inputs: len(model.run(inputs)), model, inputs)
     tops: list[float] = []
     rates: dict[str, list[float]] = {name: [] for name in runs}
     with Progress(transient=True) as progress:
@@ -87,6 +93,14 @@ def main(
     Console().print(Markdown(text))
     if table:
         replace_section(table, section(device), text)
+
+
+def with_halves(path: Path, device: Named, threads: int) -> LoadedModel:
+    """A model with float16 inside, its inputs and outputs as they were."""
+    with tempfile.TemporaryDirectory() as folder:
+        converted = Path(folder) / path.name
+        onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), converted)
+        return load_model(converted, device, threads)
 
 
 def section(device: Named) -> str:

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
-from benchmarks.device import Ceiling, main, section
+from benchmarks.device import Ceiling, main, section, with_halves
 from benchmarks.provenance import measured_on
-from service.engine.sessions import CUDA
+from benchmarks.sessions import feeds
+from service.engine.sessions import CUDA, load_model
 from service.settings import ROOT
 
 
@@ -34,6 +36,16 @@ def test_the_ceiling_is_positive_and_of_a_size_that_was_tried() -> None:
     ceiling = Ceiling("cpu", 1)
     assert ceiling.side in (256, 512, 1024, 2048, 4096, 8192)
     assert ceiling.gigaflops(0.001) > 0
+
+
+@pytest.mark.parametrize(("name", "rows", "size"), [("toon-heads", 3, 0), ("painters", 1, 96)])
+def test_with_float16_inside_pictures_differ_by_rounding(name: str, rows: int, size: int) -> None:
+    path = ROOT / "exported" / f"{name}.onnx"
+    whole, halved = load_model(path, "cpu", 1), with_halves(path, "cpu", 1)
+    inputs = feeds(whole.card, rows, size)
+    difference = np.abs(whole.run(inputs).astype(int) - halved.run(inputs))
+    assert 0 < difference.mean() < 0.2
+    assert difference.max() <= 8
 
 
 def test_a_device_that_is_not_there_is_no_silent_cpu() -> None:
