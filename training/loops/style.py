@@ -7,8 +7,10 @@ in one style, and compares VGG-16 features: with the crop's for content, with th
 style. All that is random in a step is drawn from (seed, step): a resumed run goes on as if it had never stopped.
 """
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -28,6 +30,7 @@ from training.run import Run, Stateful, StylePlan
 _REPORT_EVERY = 10  # steps
 _BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
 _SAMPLE_PHOTOS = 4
+_MOST_AHEAD = 8  # batches that are decoded while a GPU trains
 
 
 def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
@@ -92,11 +95,11 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
     reporter = Reporter(
         run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
     )
-    with reporter, ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(crops.batch, start)
-        for step in range(start + 1, config.steps + 1):
-            photos = coming.result().to(device, torch.float32, memory_format=torch.channels_last)
-            coming = ahead.submit(crops.batch, step)
+    # On the CPU one is enough, and more would take the cores from the networks.
+    ahead = 1 if device.type == "cpu" else min(_MOST_AHEAD, os.cpu_count() or 1)
+    with reporter:
+        for step, batch in enumerate(_ahead(crops, range(start, config.steps), ahead), start + 1):
+            photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
 
@@ -130,6 +133,21 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
         rows.append(torch.cat([photo[None], painted]))
     pictures = torch.cat(rows).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     return grid(pictures.cpu().numpy(), columns=styles + 1)
+
+
+def _ahead(crops: Crops, steps: range, count: int) -> Iterator[Tensor]:
+    """The batches of some steps, in order, so many of them decoded at a time and before they are asked for."""
+    coming: deque[Future[Tensor]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for step in steps:
+                coming.append(pool.submit(crops.batch, step))
+                if len(coming) > count:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
