@@ -19,9 +19,10 @@ COVERAGE_KEPT, COVERAGE_HAD = 0.5, 0.1
 FRECHET_RISE = 2.0
 """Collapse: a Frechet distance of at least so many times its best."""
 
-D_WINS, FRECHET_FALL = 0.995, 0.95
-"""The discriminator has won: it is right in more than this part of pairs, and the Frechet distance does not fall below so
-many times its best. Being right is no harm while the generator still learns from it."""
+D_WINS, FRECHET_FALL, COVERAGE_LEARNT = 0.995, 0.95, 0.5
+"""The discriminator has won: it is right in more than this part of pairs, the Frechet distance does not fall below so many
+times its best, and samples cover no more than this part of the real pictures. Being right is no harm while the generator
+still learns from it, nor once it has learnt: at the end of every run nothing falls any more."""
 
 D_FAILS, FRECHET_DRIFT = 0.5, 1.25
 """The discriminator has failed: it is right in less than this part of pairs, so worse than by chance, and the Frechet distance
@@ -116,7 +117,7 @@ def _symptoms(seen: Sequence[_Evaluation]) -> dict[str, tuple[str, str]]:
     if rise >= FRECHET_RISE:
         found["frechet"] = f"The samples are getting worse: Frechet distance {frechet}.", _MORE_VARIETY
     right = f"real from fake in {last.d_accuracy:.1%} of pairs"
-    if last.d_accuracy > D_WINS and rise > FRECHET_FALL:
+    if last.d_accuracy > D_WINS and rise > FRECHET_FALL and now.coverage <= COVERAGE_LEARNT:
         finding = f"The discriminator has won: it tells {right}, and the Frechet distance no longer falls ({frechet})."
         found["discriminator"] = finding, _WEAKER_DISCRIMINATOR
     if last.d_accuracy < D_FAILS and rise > FRECHET_DRIFT:
