@@ -65,6 +65,9 @@ RECIPES = {
     "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
     "ema": Recipe("relativistic + R1 + R2 + EMA", _PIXELS),
     "default": Recipe("relativistic + R1 + R2 + EMA + features (the default)", {"feature_layers": FEATURE_LAYERS}),
+    "residual": Recipe(
+        "the default with dcgan-residual", {"feature_layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
+    ),
 }
 """Name -> recipe. The default augments where pictures are few."""
 
