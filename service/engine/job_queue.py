@@ -25,6 +25,8 @@ Pictures = npt.NDArray[np.uint8]
 
 MEMORY = 0.95  # of what the device took and did: batches of lanes end in pairs, and a mean of few would swing with them
 
+EXPECTED = 0.9  # of `max_queue_s`: one in a hundred waits up to a tenth longer than was expected
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -33,7 +35,7 @@ class Limits:
     Attributes:
         max_batch: the most cost that runs at a time, in one batch or in several; a job that costs more runs alone.
         max_queue: the most cost that waits. What costs more is let in where nothing waits.
-        max_queue_s: the longest, in seconds, that anything is expected to wait, by what the device took so far.
+        max_queue_s: the longest, in seconds, that anything is to wait, by what the device took so far.
         max_batch_s: the longest, in seconds, that a batch is expected to run where it could be smaller.
         lanes: how many batches run at a time.
         max_wait_s: how long an idle device waits at most for a batch as large as the one before, in seconds.
@@ -116,7 +118,7 @@ class JobQueue:
             expected = self.expected_s(now)
             if waiting + cost > self.limits.max_queue:
                 raise FullError("queue_full", expected)
-            if expected > self.limits.max_queue_s:
+            if expected > EXPECTED * self.limits.max_queue_s:
                 raise FullError("queue_slow", expected)
         self._held += cost
 

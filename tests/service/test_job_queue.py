@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from service.engine.job_queue import MEMORY, FullError, Job, JobQueue, Limits
+from service.engine.job_queue import EXPECTED, MEMORY, FullError, Job, JobQueue, Limits
 
 LIMITS = Limits(max_batch=6, max_queue=20, max_queue_s=50.0, max_wait_s=2.0, lanes=2)
 
@@ -61,7 +61,7 @@ class Queue(RuleBasedStateMachine):
         jobs = [job(rows, width, row_cost) for rows, width in shapes]
         cost = sum(one.cost for one in jobs)
         before = self.queue.waiting()
-        slow = self.queue.expected_s(self.now) > LIMITS.max_queue_s
+        slow = self.queue.expected_s(self.now) > EXPECTED * LIMITS.max_queue_s
         full = before + cost > LIMITS.max_queue
         if before and (full or slow):  # an empty queue takes whatever comes
             with pytest.raises(FullError, match="queue_full" if full else "queue_slow"):
