@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")
     max_queue_s: float = Field(
         default=1, gt=0, le=3600, description="Longest time, in seconds, that a request waits for the device: where more than "
-        "nine tenths of it are expected, by what batches took so far, it is answered 429. A single one may always wait.",
+        "85% of it are expected, by what batches took so far, it is answered 429. A single one may always wait.",
     )  # fmt: skip
     max_decode_pixels: Count = Field(
         default=500_000_000,
