@@ -64,9 +64,9 @@ RECIPES = {
     "relativistic": Recipe("relativistic + R1 + R2", _RELATIVISTIC),
     "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
     "ema": Recipe("relativistic + R1 + R2 + EMA", _PIXELS),
-    "default": Recipe("relativistic + R1 + R2 + EMA + features (the default)", {"feature_layers": FEATURE_LAYERS}),
-    "residual": Recipe(
-        "the default with dcgan-residual", {"feature_layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
+    "features": Recipe("relativistic + R1 + R2 + EMA + features", {"feature_layers": FEATURE_LAYERS}),
+    "default": Recipe(
+        "the same with dcgan-residual (the default)", {"feature_layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
     ),
 }
 """Name -> recipe. The default augments where pictures are few."""

@@ -180,6 +180,7 @@ def test_a_recipe_goes_before_what_all_have_in_common() -> None:
         learning_rate=1e-3,
         batch_size=16,
         images=1600,
+        architecture="dcgan-residual",
         feature_layers=FEATURE_LAYERS,
         evaluate_every=15,
         sample_every=15,

@@ -52,7 +52,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "tiny"
     values = ["image_size=16", "channels=1", "width=4", "latent_size=8", "batch_size=8", "images=48", "features=pixels"]
     values.append("feature_layers=[]")
-    done("gan", "--data", photos, "--out", run, *(word for value in values for word in ("--set", value)))
+    done("gan", "--config", "dcgan", "--data", photos, "--out", run, *(word for value in values for word in ("--set", value)))
     return run
 
 

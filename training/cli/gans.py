@@ -55,9 +55,9 @@ def gan(
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
 ) -> None:
-    """Train a GAN on a folder or zip of pictures; --config dcgan where none is named."""
+    """Train a GAN on a folder or zip of pictures; --config gan where none is named."""
     run = run_to_go_on(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
-    settings = run.plan.config if run else load_config(config or "dcgan", GanConfig, set_)
+    settings = run.plan.config if run else load_config(config or "gan", GanConfig, set_)
     if run and features and features != settings.features:
         raise ConfigError(f"{out} is measured in {settings.features}; its metrics would not compare. Leave --features out.")
     where = find_device(device)

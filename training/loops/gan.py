@@ -1,6 +1,6 @@
 """Trains a GAN: the generator and the discriminator against each other, watched for collapse.
 
-    python -m training gan --data FOLDER_OR_ZIP --config dcgan --out runs/NAME
+    python -m training gan --data FOLDER_OR_ZIP --out runs/NAME
 
 Goodfellow et al. 2014; Radford et al. 2016. The generator that is sampled and exported is an exponential moving average of
 the one that is trained (EMA), whose pictures are steadier. All that is random in a step is drawn from (seed, step): a
