@@ -1,6 +1,9 @@
 """Random crops of photos at several scales: what a style network learns to keep."""
 
 import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -66,3 +69,24 @@ class Crops:
             photo = photo.crop((left, top, left + self.size, top + self.size))
             return np.asarray(ImageOps.mirror(photo) if mirror else photo)
         raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")
+
+
+def ahead(batch: Callable[[int], Tensor], steps: range, count: int) -> Iterator[Tensor]:
+    """The batches of some steps, in order, decoded before they are asked for.
+
+    Args:
+        batch: makes that of one step; called in threads.
+        steps: which.
+        count: how many are made at a time.
+    """
+    coming: deque[Future[Tensor]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for step in steps:
+                coming.append(pool.submit(batch, step))
+                if len(coming) > count:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

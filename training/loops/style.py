@@ -8,9 +8,7 @@ style. All that is random in a step is drawn from (seed, step): a resumed run go
 """
 
 import os
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from training.config import StyleConfig
-from training.data.crops import Crops
+from training.data.crops import Crops, ahead
 from training.data.order import batch_indices
 from training.loops.progress import Reporter
 from training.losses.painting import Objective
@@ -96,9 +94,9 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
         run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
     )
     # On the CPU one is enough, and more would take the cores from the networks.
-    ahead = 1 if device.type == "cpu" else min(_MOST_AHEAD, os.cpu_count() or 1)
+    count = 1 if device.type == "cpu" else min(_MOST_AHEAD, os.cpu_count() or 1)
     with reporter:
-        for step, batch in enumerate(_ahead(crops, range(start, config.steps), ahead), start + 1):
+        for step, batch in enumerate(ahead(crops.batch, range(start, config.steps), count), start + 1):
             photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
@@ -133,21 +131,6 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
         rows.append(torch.cat([photo[None], painted]))
     pictures = torch.cat(rows).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
     return grid(pictures.cpu().numpy(), columns=styles + 1)
-
-
-def _ahead(crops: Crops, steps: range, count: int) -> Iterator[Tensor]:
-    """The batches of some steps, in order, so many of them decoded at a time and before they are asked for."""
-    coming: deque[Future[Tensor]] = deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for step in steps:
-                coming.append(pool.submit(crops.batch, step))
-                if len(coming) > count:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
