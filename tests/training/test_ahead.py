@@ -43,7 +43,7 @@ def test_whoever_stops_early_does_not_wait_for_the_rest() -> None:
     crops = Slow()
     coming = ahead(crops.batch, range(1000), 4)
     assert int(next(coming)) == 0
-    coming.close()  # type: ignore[attr-defined]
+    coming.close()
     assert len(crops.asked) <= 10
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -71,7 +71,7 @@ class Crops:
         raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")
 
 
-def ahead(batch: Callable[[int], Tensor], steps: range, count: int) -> Iterator[Tensor]:
+def ahead(batch: Callable[[int], Tensor], steps: range, count: int) -> Generator[Tensor, None, None]:
     """The batches of some steps, in order, decoded before they are asked for.
 
     Args:
