@@ -1,6 +1,6 @@
 """What the docs claim of the shipped generators beyond their cards' metrics: are all kinds of pictures made, equally often?
 
-    python -m benchmarks.shipped_gans --digits digits-28.zip [--model exported/digits.onnx]
+    python -m benchmarks.shipped_gans --digits digits-28.zip [--model exported/digits.onnx] [--truncation 0.7]
     python -m benchmarks.shipped_gans --heads [--model exported/toon-heads.onnx]
 
 Digits are told apart by a small network that is trained here on the real ones, nine in ten of them, and tested on the tenth;
@@ -39,13 +39,13 @@ _BATCH = 100
 Bytes = npt.NDArray[np.uint8]
 
 
-def sample(model: Path, count: int, seed: int = 0) -> Bytes:
-    """Pictures of an exported generator: uint8 [count, h, w, c]."""
+def sample(model: Path, count: int, seed: int = 0, truncation: float = 1) -> Bytes:
+    """Pictures of an exported generator, its latents times `truncation`: uint8 [count, h, w, c]."""
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     card = parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
     if not isinstance(card, GeneratorCard):
         raise typer.BadParameter(f"{model} is no generator.")
-    latents = np.random.default_rng(seed).standard_normal((count, card.latent_size), dtype=np.float32)
+    latents = np.random.default_rng(seed).standard_normal((count, card.latent_size), dtype=np.float32) * np.float32(truncation)
     rows = (session.run([OUTPUT], {"latents": batch})[0] for batch in np.split(latents, range(_BATCH, count, _BATCH)))
     return np.concatenate(list(rows))
 
@@ -105,12 +105,13 @@ def main(
     digits: Annotated[Path | None, typer.Option(help="Zip or folder of digits, a folder a class.")] = None,
     heads: Annotated[bool, typer.Option("--heads", help="Look at the heads' backgrounds.")] = False,
     model: Annotated[Path | None, typer.Option(help="Exported generator; the shipped one where none is named.")] = None,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Multiplies the latents, as /v1/sample's does.")] = 1,
 ) -> None:
     """Print the shares of the kinds of pictures among 2,000 samples."""
     if digits:
         network, accuracy, sure_of_real = train_classifier(*read_digits(digits))
-        samples = torch.from_numpy(sample(model or Path("exported/digits.onnx"), SAMPLES)).permute(0, 3, 1, 2)
-        chances, kinds = _classify(network, samples).max(dim=1)
+        pictures = sample(model or Path("exported/digits.onnx"), SAMPLES, truncation=truncation)
+        chances, kinds = _classify(network, torch.from_numpy(pictures).permute(0, 3, 1, 2)).max(dim=1)
         _print_shares("Digits", [str(digit) for digit in range(10)], kinds.numpy())
         sure = (chances >= SURE).float().mean()
         typer.echo(
@@ -118,7 +119,7 @@ def main(
             f"them, and of {sure:.1%} of samples."
         )
     if heads:
-        nearest, distances = background(sample(model or Path("exported/toon-heads.onnx"), SAMPLES))
+        nearest, distances = background(sample(model or Path("exported/toon-heads.onnx"), SAMPLES, truncation=truncation))
         _print_shares("Backgrounds", BACKGROUNDS, nearest)
         typer.echo(
             f"Distance to the nearest, in grey levels: median {np.median(distances):.1f}, nine in ten under "

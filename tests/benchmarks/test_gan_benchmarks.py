@@ -12,6 +12,7 @@ from benchmarks.gan_recipes import DEFAULT, RECIPES, gan_recipes, recipe_config
 from benchmarks.gan_step import OURS, PLAIN, _ordinary, compare, contestants, gan_step, race
 from benchmarks.plain_gan import INGREDIENTS, PlainGan
 from benchmarks.recipe_results import Outcome, markdown
+from benchmarks.shipped_gans import sample
 from tests.training.conftest import draw
 from training.config import FEATURE_LAYERS, GanConfig, resolve
 from training.devices import best_precision, launch
@@ -219,3 +220,10 @@ def test_equal_images_and_equal_time(tmp_path: Path) -> None:
     ]
     assert "was finished before that time" in table
     assert "after 30 seconds" in markdown([slow, fast], "default")  # the quickest where there is no default
+
+
+def test_truncated_samples_come_together() -> None:
+    digits = Path("exported/digits.onnx")
+    whole, none = sample(digits, 2), sample(digits, 2, truncation=0)
+    assert (whole[0] != whole[1]).any()
+    assert (none[0] == none[1]).all()
