@@ -32,7 +32,7 @@ INGREDIENTS: dict[Ingredient, str] = {
 """Name -> what it does."""
 
 _DISCRIMINATOR, _GENERATOR = 1, 2  # phases; the first latents of a step are those that Adversaries draws
-_LEFT_ALONE = ("pack", "instance_noise", "skip_below", "d_steps", "g_steps")
+_LEFT_ALONE = ("classes", "pack", "instance_noise", "skip_below", "d_steps", "g_steps")
 
 
 class PlainGan:

@@ -68,6 +68,11 @@ class GanConfig(_RunConfig):
     augment: tuple[Augmentation, ...] | None = None  # of both kinds; None: all of them for few pictures, none for many
     pack: int = Field(default=1, ge=1, le=8)  # pictures that the discriminator judges together
 
+    # Classes: each is compared with its own real pictures; the latents choose one
+    classes: int = Field(default=0, ge=0, le=1000)  # as many as there are folders of pictures, each made as often; 0: none
+    class_from: float = Field(default=0.2, ge=0, lt=1)  # part of the run after which they begin to be told apart ...
+    class_rise: float = Field(default=0.2, ge=0, le=1)  # ... and the part in which that grows
+
     # Features: a second discriminator, which sees pictures through a frozen VGG-16
     feature_layers: tuple[Layer, ...] | None = None  # it judges each by itself; (): there is none; None: if it can be had
     feature_weight: Weight = 1.0  # of its part of the generator's loss
@@ -99,6 +104,8 @@ class GanConfig(_RunConfig):
             raise ValueError(f"label_smoothing is for objective bce; {self.objective} has no labels")
         if self.batch_size % self.pack:
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of pack {self.pack}")
+        if self.classes and (self.pack > 1 or self.classes > self.latent_size):
+            raise ValueError(f"classes go without pack, and {self.classes} of them with a latent_size of as much at least")
         if self.penalty_start != 1 and not self.penalty_fall:
             raise ValueError(f"penalty_start {self.penalty_start:g} never falls: set penalty_fall to a part of the run")
         if self.feature_layers and not self.can_judge_features:

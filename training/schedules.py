@@ -1,4 +1,4 @@
-"""Schedules of the learning rates and the gradient penalties.
+"""Schedules of the learning rates, the gradient penalties and the classes.
 
 They are functions of the progress of a run alone: nothing to save, nothing to restore.
 """
@@ -44,3 +44,15 @@ def penalty_factor(config: GanConfig, progress: float) -> float:
     if progress >= config.penalty_fall:
         return 1.0
     return float(config.penalty_start ** (1 - progress / config.penalty_fall))
+
+
+def class_share(config: GanConfig, progress: float) -> float:
+    """How far classes are told apart: 0 until `class_from` of the run, then evenly up to 1 in the next `class_rise` of it.
+
+    Args:
+        config: class_from, class_rise.
+        progress: part of the run that is done, 0..1.
+    """
+    if progress < config.class_from:
+        return 0.0
+    return min((progress - config.class_from) / config.class_rise, 1.0) if config.class_rise else 1.0

@@ -24,6 +24,7 @@ from training.cli.options import (
 )
 from training.config import FEATURE_LAYERS, Features, GanConfig, load_config
 from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.labels import labels_of
 from training.data.squares import load_squares
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
@@ -70,8 +71,11 @@ def gan(
     refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # these refuse a config before the pictures are decoded
     build_discriminator(settings)
+    labels = labels_of(pictures, settings.classes) if settings.classes else None
     squares, broken = load_squares(pictures, settings.image_size, channels_of(settings))
     name_unreadable(pictures.unreadable | broken)
+    if labels is not None:
+        labels = labels[[name not in broken for name in pictures.names]]
     if run is not None:
         refuse_other(run.plan.fingerprint, pictures, out)
     # Further processes begin here with the same command, so the folder must not be there before.
@@ -87,7 +91,7 @@ def gan(
             f"Training {settings.architecture} on {len(squares)} pictures for {settings.steps} steps on {where}, "
             f"{settings.precision}; see {out / 'report.html'}"
         )
-    train_gan(run, squares, fabric, network, on_collapse, judge)
+    train_gan(run, squares, fabric, network, on_collapse, judge, labels)
     if fabric.is_global_zero:
         say_done(out, out / "report.html")
 

@@ -1,6 +1,7 @@
 """The two networks of a GAN in training: their optimizers, the average that is exported, and one step of both."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -16,9 +17,10 @@ from training.loops.feature_adversary import FeatureAdversary
 from training.loops.gan_setup import adam, build_discriminator, build_generator, draw_latents, place, refuse_uneven
 from training.losses.augment import augment
 from training.losses.gan import gradient_penalty, objective
+from training.networks.classes import Labels, logits_of, with_class
 from training.networks.vgg import VggFeatures
 from training.run import Stateful
-from training.schedules import penalty_factor, rate_factor
+from training.schedules import class_share, penalty_factor, rate_factor
 
 _LATENTS, _FLIPS, _SIGHT = 1, 2, 4  # streams of random numbers, told apart in their seeds; 3 is that of the sample grid
 _LEAST_GRADIENT = 1e-20  # of a logit
@@ -40,6 +42,7 @@ class Adversaries:
         config: resolved: channels and augment are known.
         fabric: launched; carries device, precision and processes.
         squares: uint8 [N, c, size, size], the real pictures to learn from.
+        labels: int64 [N], their classes, where the config has any.
         vgg: with the config's `feature_layers`, where there are any.
 
     Attributes:
@@ -48,14 +51,18 @@ class Adversaries:
         damping: multiplies both learning rates; lowered when a run had to go back.
 
     Raises:
-        ConfigError: an unknown architecture or size, a batch that cannot be shared by the processes, or features to judge
-            and no network that has them.
+        ConfigError: an unknown architecture or size, a batch that cannot be shared by the processes, features to judge and no
+            network that has them, or classes and no labels.
     """
 
-    def __init__(self, config: GanConfig, fabric: Fabric, squares: Tensor, vgg: VggFeatures | None = None) -> None:
-        self.config, self.fabric, self.squares = config, fabric, squares
+    def __init__(
+        self, config: GanConfig, fabric: Fabric, squares: Tensor, vgg: VggFeatures | None = None, labels: Tensor | None = None
+    ) -> None:
+        self.config, self.fabric, self.squares, self._classes = config, fabric, squares, labels
         self.damping = 1.0
         refuse_uneven(config, fabric.world_size)
+        if config.classes and labels is None:
+            raise ConfigError(f"classes is {config.classes}, and the pictures have no labels: leave it at 0.")
         torch.manual_seed(config.seed)
         self.generator = place(build_generator(config), fabric.device)
         self.discriminator = place(build_discriminator(config), fabric.device)
@@ -105,13 +112,14 @@ class Adversaries:
         a picture alone, and one backward pass through the discriminator serves both as well.
         """
         rng = self._random(step, _SIGHT)
+        labels = self._labels(step, step)
         real = self._see(self._real(step), step, rng)
-        fake = self._fake(step)
+        fake = self._fake(step, labels=labels)
         shown = fake.detach().requires_grad_()
         with self.fabric.autocast():
             seen = self._see(shown, step, rng)
-            real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
-        by_features, losses = self._by_features(step, real, seen, shown)
+            real_logits, fake_logits = self._judge(real, labels), self._judge(seen, labels)
+        by_features, losses = self._by_features(step, real, seen, shown, labels)
         d_loss = self._objective.discriminator(real_logits, fake_logits)
         g_loss = self._objective.generator(real_logits.detach(), fake_logits)
         if self._judges_apart:
@@ -119,7 +127,7 @@ class Adversaries:
             # By d_loss it is above 0; where it is 0 but for rounding, this keeps the ratio finite and the product exact.
             floor = fake_logits.register_hook(lambda gradient: gradient.clamp_min(_LEAST_GRADIENT))
             ratio = (by_g / by_d.clamp_min(_LEAST_GRADIENT)).repeat_interleave(self.config.pack)
-            if self._step_discriminator(step, d_loss, real, seen, (shown,)):
+            if self._step_discriminator(step, d_loss, real, seen, labels, (shown,)):
                 assert shown.grad is not None  # noqa: S101
                 direction = shown.grad * ratio[:, None, None, None]
             else:
@@ -127,19 +135,23 @@ class Adversaries:
                 (direction,) = torch.autograd.grad(g_loss, shown)
         else:
             (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
-            self._step_discriminator(step, d_loss, real, seen)
+            self._step_discriminator(step, d_loss, real, seen, labels)
         self.g_optimizer.zero_grad()
         fake.backward(direction if by_features is None else direction + by_features)
         self._update(self.g_optimizer)
         return losses | _losses(d_loss, g_loss, real_logits, fake_logits)
 
-    def _by_features(self, step: int, real: Tensor, seen: Tensor, shown: Tensor) -> tuple[Tensor | None, Losses]:
+    def _by_features(
+        self, step: int, real: Tensor, seen: Tensor, shown: Tensor, labels: Labels | None
+    ) -> tuple[Tensor | None, Losses]:
         """Let the second discriminator learn, where it has joined: its part of the generator's gradient at `shown`."""
         config = self.config
         if self.features is None or step <= config.feature_from * config.steps:
             return None, {}
         count = max(1, round(config.feature_share * len(real)))
-        direction, right = self.features.step(real[:count], seen[:count], shown, self._penalty(step), self._update)
+        direction, right = self.features.step(
+            real[:count], seen[:count], shown, labels and labels.first(count), self._penalty(step), self._update
+        )
         return config.feature_weight * direction, {"f_accuracy": right}
 
     def _separate_steps(self, step: int) -> Losses:
@@ -148,30 +160,37 @@ class Adversaries:
         for turn in range(config.d_steps):
             number = (step - 1) * config.d_steps + turn + 1  # of the real batch
             rng = self._random(number, _SIGHT)
-            fake = self._fake(step, turn)
+            labels = self._labels(number, step)
+            fake = self._fake(step, turn, labels)
             with self.fabric.autocast():
                 real, seen = self._see(self._real(number), step, rng), self._see(fake.detach(), step, rng)
-                real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+                real_logits, fake_logits = self._judge(real, labels), self._judge(seen, labels)
             d_loss = self._objective.discriminator(real_logits, fake_logits)
-            self._step_discriminator(step, d_loss, real, seen)
+            self._step_discriminator(step, d_loss, real, seen, labels)
 
         self.discriminator.requires_grad_(False)
         for turn in range(config.g_steps):
             if turn:  # the first turn passes the last pictures that the discriminator has just learned from
-                fake = self._fake(step, config.d_steps + turn)
+                fake = self._fake(step, config.d_steps + turn, labels)
             with self.fabric.autocast():
                 against = real_logits.detach()
                 if config.objective == "relativistic":  # the others do not look at them
                     with torch.no_grad():
-                        against = self.discriminator(real).float()
-                g_loss = self._objective.generator(against, self.discriminator(self._see(fake, step, rng)).float())
+                        against = self._judge(real, labels)
+                g_loss = self._objective.generator(against, self._judge(self._see(fake, step, rng), labels))
             self.g_optimizer.zero_grad()
             g_loss.backward()
             self._update(self.g_optimizer)
         self.discriminator.requires_grad_(True)
         return _losses(d_loss, g_loss, real_logits, fake_logits)
 
-    def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor, also: tuple[Tensor, ...] = ()) -> bool:
+    def _judge(self, pictures: Tensor, labels: Labels | None) -> Tensor:
+        """Pictures as the discriminator gets them -> logits float [n], by their classes where there are any."""
+        return logits_of(self.discriminator(pictures).float(), labels)
+
+    def _step_discriminator(
+        self, step: int, loss: Tensor, real: Tensor, fake: Tensor, labels: Labels | None, also: tuple[Tensor, ...] = ()
+    ) -> bool:
         """Learn, and leave the gradients of what is named `also` in it; False where the step is left out."""
         config = self.config
         if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
@@ -179,7 +198,7 @@ class Adversaries:
         if factor := self._penalty(step):
             for weight, pictures in ((config.r1, real), (config.r2, fake)):
                 if weight:
-                    loss = loss + factor * weight * gradient_penalty(self.discriminator, pictures.float())
+                    loss = loss + factor * weight * gradient_penalty(partial(self._judge, labels=labels), pictures.float())
         self.d_optimizer.zero_grad()
         loss.backward(inputs=[*self.discriminator.parameters(), *also])
         self._update(self.d_optimizer)
@@ -201,11 +220,21 @@ class Adversaries:
                 gradient.copy_(part.view_as(gradient))
         optimizer.step()
 
+    def _chosen(self, number: int) -> np.ndarray:
+        """Which pictures are this process's share of a real batch; the first batch is number 1."""
+        return self._share(batch_indices(len(self.squares), self.config.batch_size, number - 1, self.config.seed))
+
+    def _labels(self, number: int, step: int) -> Labels | None:
+        """Those of a real batch, where there are classes."""
+        if self._classes is None:
+            return None
+        share = class_share(self.config, (step - 0.5) / self.config.steps)
+        return Labels(self._classes[self._chosen(number)].to(self.fabric.device), share)
+
     def _real(self, number: int) -> Tensor:
-        """This process's share of a real batch; the first batch is number 1."""
+        """This process's share of a real batch."""
         config = self.config
-        chosen = self._share(batch_indices(len(self.squares), config.batch_size, number - 1, config.seed))
-        real = self._pictures(chosen)
+        real = self._pictures(self._chosen(number))
         if config.flip:
             flips = self._share(np.random.default_rng((config.seed, number - 1, _FLIPS)).random(config.batch_size) < 0.5)
             real[flips] = real[flips].flip(3)
@@ -216,10 +245,14 @@ class Adversaries:
         pictures = self.squares[chosen].float() / 127.5 - 1
         return pictures.to(self.fabric.device, memory_format=torch.channels_last)
 
-    def _fake(self, step: int, turn: int = 0) -> Tensor:
+    def _fake(self, step: int, turn: int = 0, labels: Labels | None = None) -> Tensor:
+        """As many fake pictures, of these classes where there are any: those of the real ones they are paired with."""
         latents = draw_latents(self.config, (step, _LATENTS, turn) if turn else (step, _LATENTS), self.config.batch_size)
+        latents = self._share(latents).to(self.fabric.device)
+        if labels is not None:
+            latents = with_class(latents, labels.classes, self.config.classes)
         with self.fabric.autocast():
-            pictures: Tensor = self.generator(self._share(latents).to(self.fabric.device))
+            pictures: Tensor = self.generator(latents)
         return pictures
 
     def _see(self, pictures: Tensor, step: int, rng: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from training.config import GanConfig
 from training.loops.gan_setup import adam, place, precision_of
 from training.losses.gan import gradient_penalty, objective
+from training.networks.classes import Labels, logits_of
 from training.networks.feature_discriminator import FeatureDiscriminator, Head
 from training.networks.vgg import VggFeatures
 
@@ -35,11 +36,13 @@ class FeatureAdversary:
         if precision_of(config) == "bfloat16":
             self.vgg.network.to(torch.bfloat16)  # autocast would convert its weights anew in every pass
         with torch.no_grad(), fabric.autocast():
-            self.discriminator = place(FeatureDiscriminator(self._features(real)), fabric.device)
+            self.discriminator = place(FeatureDiscriminator(self._features(real), 1 + config.classes), fabric.device)
         self.optimizer = adam(config, self.discriminator)
         self._objective = objective(config.objective, config.label_smoothing)
 
-    def step(self, real: Tensor, seen: Tensor, shown: Tensor, penalty: float, update: Update) -> tuple[Tensor, Tensor]:
+    def step(
+        self, real: Tensor, seen: Tensor, shown: Tensor, labels: Labels | None, penalty: float, update: Update
+    ) -> tuple[Tensor, Tensor]:
         """Learn from one batch, and judge its fake pictures as before that.
 
         One pass through VGG-16 serves both phases: the discriminator's gradients end at the features.
@@ -48,6 +51,7 @@ class FeatureAdversary:
             real: float [n, c, h, w] in -1..1, real pictures as the discriminators see them.
             seen: as many fake ones.
             shown: what those were made from; its graph is kept.
+            labels: of each real picture and of the fake one beside it, where there are classes.
             penalty: what r1 and r2 are multiplied by in this step; 0: it has none.
             update: steps an optimizer.
 
@@ -59,22 +63,22 @@ class FeatureAdversary:
                 real_features = self._features(real)
             fake_features = self._features(seen)
             logits = zip(self.discriminator(real_features), self.discriminator(fake_features), strict=True)
-        pairs = [(real_logits.float(), fake_logits.float()) for real_logits, fake_logits in logits]
+        pairs = [tuple(logits_of(each.float(), labels) for each in both) for both in logits]
         d_loss = _mean([self._objective.discriminator(real_logits, fake_logits) for real_logits, fake_logits in pairs])
         g_loss = _mean([self._objective.generator(real_logits.detach(), fake_logits) for real_logits, fake_logits in pairs])
         (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
         if penalty:
-            d_loss = d_loss + penalty * self._penalties(real_features, fake_features)
+            d_loss = d_loss + penalty * self._penalties(real_features, fake_features, labels)
         self.optimizer.zero_grad()
         d_loss.backward(inputs=list(self.discriminator.parameters()))
         update(self.optimizer)
         right = _mean([(real_logits > fake_logits).float().mean() for real_logits, fake_logits in pairs])
         return direction, right
 
-    def _penalties(self, real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> Tensor:
+    def _penalties(self, real: Mapping[str, Tensor], fake: Mapping[str, Tensor], labels: Labels | None) -> Tensor:
         """R1 and R2 of each head's mean logit by its normalised features, the mean over the heads."""
         terms = [
-            weight * gradient_penalty(partial(_mean_logit, head), head.normalised(features[layer].float()))
+            weight * gradient_penalty(partial(_mean_logit, head, labels), head.normalised(features[layer].float()))
             for layer, head in self.discriminator.by_layer.items()
             for weight, features in ((self.config.r1, real), (self.config.r2, fake))
             if weight
@@ -90,8 +94,8 @@ class FeatureAdversary:
         return features | {"shrunk": F.adaptive_avg_pool2d(pictures, _SHRUNK)}
 
 
-def _mean_logit(head: Head, normalised: Tensor) -> Tensor:
-    return head.judge(normalised).mean(dim=1)
+def _mean_logit(head: Head, labels: Labels | None, normalised: Tensor) -> Tensor:
+    return logits_of(head.judge(normalised), labels).mean(dim=1)
 
 
 def _mean(terms: list[Tensor]) -> Tensor:

@@ -46,6 +46,7 @@ def train_gan(
     network: FeatureNetwork | None = None,
     on_collapse: OnCollapse = "warn",
     vgg: VggFeatures | None = None,
+    labels: Tensor | None = None,
 ) -> None:
     """Train until the config's images have been seen, from the run's last checkpoint where there is one.
 
@@ -56,13 +57,14 @@ def train_gan(
         network: what the metrics are measured in; None: nothing is measured, nothing watched.
         on_collapse: what to do when the watch says that the run has collapsed.
         vgg: with the layers that the config's second discriminator judges, where there are any.
+        labels: int64 [N], the pictures' classes, where the config has any.
 
     Raises:
         RunError: the run diverged too often, collapsed and was to stop, its checkpoint cannot be read, or another process
             is training it.
     """
     with run.held() if fabric.is_global_zero else nullcontext():
-        _Training(run, squares, fabric, network, on_collapse, vgg).train()
+        _Training(run, squares, fabric, network, on_collapse, vgg, labels).train()
 
 
 class _Training:
@@ -74,12 +76,13 @@ class _Training:
         network: FeatureNetwork | None,
         on_collapse: OnCollapse,
         vgg: VggFeatures | None,
+        labels: Tensor | None,
     ) -> None:
         self.run, self.fabric, self.on_collapse = run, fabric, on_collapse
         self.config = config = run.plan.config
         learned, real = split(len(squares), config.evaluate_samples, config.seed)
         self.learned = squares[learned]
-        self.adversaries = Adversaries(config, fabric, self.learned, vgg)
+        self.adversaries = Adversaries(config, fabric, self.learned, vgg, None if labels is None else labels[learned])
         self.evaluator = (
             Evaluator(config, squares[real], network, fabric.device)
             if network and config.evaluate_every and fabric.is_global_zero

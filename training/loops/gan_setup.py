@@ -10,6 +10,7 @@ from training.config import GanConfig
 from training.devices import Precision, best_precision
 from training.errors import ConfigError
 from training.losses.augment import AUGMENTATIONS, FEW_PICTURES
+from training.networks.classes import ClassGenerator
 from training.networks.registry import GANS, GanArchitecture
 
 SomeModule = TypeVar("SomeModule", bound=nn.Module)
@@ -21,7 +22,8 @@ def build_generator(config: GanConfig) -> nn.Module:
     Raises:
         ConfigError: no such architecture, or not at this size.
     """
-    return _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
+    generator = _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
+    return ClassGenerator(generator, config.latent_size, config.classes) if config.classes else generator
 
 
 def build_discriminator(config: GanConfig) -> nn.Module:
@@ -31,6 +33,7 @@ def build_discriminator(config: GanConfig) -> nn.Module:
         channels_of(config) * config.pack,
         config.discriminator_width or config.width,
         config.discriminator_norm,
+        1 + config.classes,
     )
 
 

@@ -52,9 +52,10 @@ class Discriminator(nn.Module):
         width: channels of the first layer; doubled at each halving of the resolution.
         norm: batch normalisation, as the paper has it. Without it a picture is judged apart from its batch, as gradient
             penalties assume.
+        outputs: logits of a picture: one, or one more for each class.
     """
 
-    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
+    def __init__(self, image_size: int, channels: int, width: int, norm: bool, outputs: int = 1) -> None:
         super().__init__()
         start, halvings_ = halvings(image_size)
         features = width
@@ -67,14 +68,14 @@ class Discriminator(nn.Module):
             features *= 2
             layers += [nn.BatchNorm2d(features)] if norm else []
             layers += [nn.LeakyReLU(0.2, inplace=True)]
-        layers += [nn.Conv2d(features, 1, start)]
+        layers += [nn.Conv2d(features, outputs, start)]
         self.layers = nn.Sequential(*layers)
         self.apply(initialise)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Float [n, channels, image_size, image_size] in -1..1 -> logits float [n]."""
+        """Float [n, channels, image_size, image_size] in -1..1 -> logits float [n], or [n, outputs]."""
         logits: Tensor = self.layers(pictures)
-        return logits.flatten()
+        return logits.flatten(1).squeeze(1)
 
 
 def halvings(image_size: int) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from training.networks.dcgan import halvings, initialise
 class Discriminator(dcgan.Discriminator):
     """Pictures -> logits: above 0 says real; arguments as of `dcgan.Discriminator`."""
 
-    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
-        super().__init__(image_size, channels, width, norm)
+    def __init__(self, image_size: int, channels: int, width: int, norm: bool, outputs: int = 1) -> None:
+        super().__init__(image_size, channels, width, norm, outputs)
         start, halvings_ = halvings(image_size)
         features = width * 2 ** (halvings_ - 1)
         *rest, last = self.layers

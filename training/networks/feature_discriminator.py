@@ -23,14 +23,15 @@ class FeatureDiscriminator(nn.Module):
 
     Args:
         features: layer name -> float [n, c, h, w], those of some real pictures: they tell channels, sizes and magnitudes.
+        outputs: logits of a place: one, or one more for each class.
     """
 
-    def __init__(self, features: Mapping[str, Tensor]) -> None:
+    def __init__(self, features: Mapping[str, Tensor], outputs: int = 1) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict({layer: Head(example) for layer, example in features.items()})
+        self.heads = nn.ModuleDict({layer: Head(example, outputs) for layer, example in features.items()})
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """Layer name -> float [n, c, h, w] as of the constructor; for each layer, logits float [n, places]."""
+        """Layer name -> float [n, c, h, w] as of the constructor; for each layer, its head's logits."""
         return [head(features[layer]) for layer, head in self.by_layer.items()]
 
     @property
@@ -44,12 +45,13 @@ class Head(nn.Module):
 
     Args:
         example: float [n, c, h, w], features of some real pictures.
+        outputs: logits of a place.
     """
 
     scale: Tensor
     mixture: Tensor
 
-    def __init__(self, example: Tensor) -> None:
+    def __init__(self, example: Tensor, outputs: int = 1) -> None:
         super().__init__()
         channels, side = example.shape[1], min(example.shape[2:])
         self.register_buffer("scale", example.float().square().mean().sqrt().clamp_min(1e-6))
@@ -58,12 +60,12 @@ class Head(nn.Module):
         while side >= 2 * _SMALLEST:
             layers += [nn.Conv2d(_WIDTH, _WIDTH, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
             side //= 2
-        layers += [nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1), nn.LeakyReLU(0.2, inplace=True), nn.Conv2d(_WIDTH, 1, 1)]
+        layers += [nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1), nn.LeakyReLU(0.2, inplace=True), nn.Conv2d(_WIDTH, outputs, 1)]
         self.layers = nn.Sequential(*layers)
         self.apply(initialise)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Float [n, c, h, w] -> logits float [n, places]."""
+        """Float [n, c, h, w] -> logits float [n, places], or [n, outputs, places]."""
         return self.judge(self.normalised(features))
 
     def normalised(self, features: Tensor) -> Tensor:
@@ -71,6 +73,6 @@ class Head(nn.Module):
         return features / self.scale
 
     def judge(self, normalised: Tensor) -> Tensor:
-        """Normalised features, float [n, c, h, w] -> logits float [n, places]."""
+        """Normalised features, float [n, c, h, w] -> logits float [n, places], or [n, outputs, places]."""
         logits: Tensor = self.layers(F.conv2d(normalised, self.mixture))
-        return logits.flatten(1)
+        return logits.flatten(2).squeeze(1)

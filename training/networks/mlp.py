@@ -34,7 +34,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pictures -> logits: above 0 says real. Arguments as of `training.networks.dcgan.Discriminator`; 8 and 4 widths."""
 
-    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
+    def __init__(self, image_size: int, channels: int, width: int, norm: bool, outputs: int = 1) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(channels * image_size**2, 8 * width),
@@ -42,10 +42,10 @@ class Discriminator(nn.Module):
             nn.Linear(8 * width, 4 * width),
             nn.BatchNorm1d(4 * width) if norm else nn.Identity(),
             nn.LeakyReLU(_SLOPE),
-            nn.Linear(4 * width, 1),
+            nn.Linear(4 * width, outputs),
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Float [n, channels, image_size, image_size] in -1..1 -> logits float [n]."""
+        """Float [n, channels, image_size, image_size] in -1..1 -> logits float [n], or [n, outputs]."""
         logits: Tensor = self.layers(pictures.flatten(1))
-        return logits.flatten()
+        return logits.squeeze(1)

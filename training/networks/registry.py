@@ -14,11 +14,11 @@ class GanArchitecture:
 
     Attributes:
         generator: called with image_size, channels, latent_size, width.
-        discriminator: called with image_size, channels, width, norm.
+        discriminator: called with image_size, channels, width, norm, outputs.
     """
 
     generator: Callable[[int, int, int, int], nn.Module]
-    discriminator: Callable[[int, int, int, bool], nn.Module]
+    discriminator: Callable[[int, int, int, bool, int], nn.Module]
 
 
 GANS: dict[str, GanArchitecture] = {
