@@ -1,6 +1,5 @@
 """The two networks of a GAN in training: their optimizers, the average that is exported, and one step of both."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypeVar
 
@@ -8,13 +7,20 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.config import GanConfig
 from training.data.order import batch_indices
 from training.errors import ConfigError
 from training.loops.feature_adversary import FeatureAdversary
-from training.loops.gan_setup import adam, build_discriminator, build_generator, draw_latents, place, refuse_uneven
+from training.loops.gan_setup import (
+    adam,
+    build_discriminator,
+    build_generator,
+    draw_latents,
+    moving_average,
+    place,
+    refuse_uneven,
+)
 from training.losses.augment import augment
 from training.losses.gan import gradient_penalty, objective
 from training.networks.classes import Labels, logits_of, with_class
@@ -27,7 +33,6 @@ _LEAST_GRADIENT = 1e-20  # of a logit
 _EXAMPLES = 64  # real pictures that tell how large features are
 
 Batch = TypeVar("Batch", Tensor, np.ndarray)
-Tensors = tuple[Tensor, ...] | list[Tensor]
 Losses = dict[Literal["d_loss", "g_loss", "d_accuracy", "f_accuracy"], Tensor]
 
 
@@ -42,8 +47,8 @@ class Adversaries:
         config: resolved: channels and augment are known.
         fabric: launched; carries device, precision and processes.
         squares: uint8 [N, c, size, size], the real pictures to learn from.
-        labels: int64 [N], their classes, where the config has any.
         vgg: with the config's `feature_layers`, where there are any.
+        labels: int64 [N], their classes, where the config has any.
 
     Attributes:
         average: exponential moving average (EMA) of the generator: what is sampled and exported.
@@ -66,7 +71,7 @@ class Adversaries:
         torch.manual_seed(config.seed)
         self.generator = place(build_generator(config), fabric.device)
         self.discriminator = place(build_discriminator(config), fabric.device)
-        self.average = AveragedModel(self.generator, multi_avg_fn=_moving_average(config.ema_decay), use_buffers=True)
+        self.average = moving_average(config, self.generator)
         self.g_optimizer = adam(config, self.generator)
         self.d_optimizer = adam(config, self.discriminator)
         self.parts: dict[str, Stateful] = {
@@ -293,13 +298,3 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def _losses(d_loss: Tensor, g_loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Losses:
     accuracy = (real_logits > fake_logits).float().mean()
     return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach(), "d_accuracy": accuracy}
-
-
-def _moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """EMA whose memory grows with the run, so that the first samples are not those of the untrained network."""
-
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        now = min(decay, (1 + int(count)) / (10 + int(count)))
-        get_ema_multi_avg_fn(now)(averaged, current, count)
-
-    return update

@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.config import GanConfig
 from training.devices import Precision, best_precision
@@ -14,6 +15,7 @@ from training.networks.classes import ClassGenerator
 from training.networks.registry import GANS, GanArchitecture
 
 SomeModule = TypeVar("SomeModule", bound=nn.Module)
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_generator(config: GanConfig) -> nn.Module:
@@ -101,6 +103,19 @@ def adam(config: GanConfig, network: nn.Module) -> torch.optim.Adam:
     """The optimizer of a network that has been placed; its rate is set before each step."""
     fused = next(network.parameters()).device.type in {"cpu", "cuda"}
     return torch.optim.Adam(network.parameters(), betas=(config.beta1, config.beta2), fused=fused)
+
+
+def moving_average(config: GanConfig, network: nn.Module) -> AveragedModel:
+    """An exponential moving average (EMA) of a network, whose memory grows with the run up to `ema_decay`.
+
+    So the first samples are not those of the untrained network.
+    """
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        now = min(config.ema_decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(now)(averaged, current, count)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
 
 
 def draw_latents(config: GanConfig, place: tuple[int, ...], count: int) -> Tensor:
