@@ -45,6 +45,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "quarter width, three halvings": {"width": 8, "kernel": 5, "halvings": 3},
     "stride 2": {"kernel": 5, "stride": 2},
     "stride 2, width 24": {"width": 24, "kernel": 5, "stride": 2},
+    "stride 2, one halving": {"kernel": 5, "stride": 2, "halvings": 1},
+    "stride 2, one halving, width 24": {"width": 24, "kernel": 5, "stride": 2, "halvings": 1},
+    "stride 2, one halving, width 32, four blocks": {
+        "width": 32,
+        "kernel": 5,
+        "stride": 2,
+        "halvings": 1,
+        "residual_blocks": 4,
+    },
     "stride 2, three halvings": {"kernel": 5, "stride": 2, "halvings": 3},
     "stride 2, separable": {"kernel": 5, "stride": 2, "separable": True},
 }

@@ -38,6 +38,7 @@ class _Config(BaseModel):
 class _RunConfig(_Config):
     sample_every: Positive = 500  # steps between sample pictures
     checkpoint_every: Positive = 500  # steps between checkpoints
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware multiplies it
 
 
 class GanConfig(_RunConfig):
@@ -54,7 +55,6 @@ class GanConfig(_RunConfig):
     batch_size: int = Field(default=64, ge=2, le=4096)
     flip: bool = False  # mirror half of the pictures: right for faces, wrong for letters
     ema_decay: float = Field(default=0.999, ge=0, lt=1)  # a step, of the generator that is sampled and exported
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware multiplies it
 
     # Objective
     objective: Literal["bce", "hinge", "relativistic"] = "relativistic"
@@ -156,6 +156,7 @@ class StyleConfig(PaintingConfig, _RunConfig):
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels
+    optimizer: Literal["adam", "muon"] = "adam"  # muon: of the convolutions, all but the last
     learning_rate: Rate = 1e-3
     style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
     decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0

@@ -42,6 +42,11 @@ def best_precision(device: torch.device) -> Precision:
     return "float32"
 
 
+def resolve_precision(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+    """What a config asks for, or the best of the device where it leaves that open."""
+    return best_precision(device) if precision == "auto" else precision
+
+
 def launch(device: torch.device, precision: Precision, processes: int = 1, nodes: int = 1) -> Fabric:
     """Lightning Fabric on a device; with several processes, this starts the others, which run the same command.
 

@@ -159,13 +159,14 @@ def test_a_painting_is_added_and_the_old_styles_stay(
     assert "was trained on night" in refused("style", "--styles", paintings, *data, "--out", out, "--resume")
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_style_run_resumed_ends_as_one_left_alone(
-    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+    optimizer: str, photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
 ) -> None:
     """Its first checkpoint put in place of its last, then resumed."""
     run, first = tmp_path / "run", tmp_path / "first.pt"
     data = ["--styles", make_pictures("paintings", 3, size=(80, 80)), "--content", photos, "--out", run, "--vgg", vgg_weights]
-    two = ["--set", "decay_from=1.0"]
+    two = ["--set", "decay_from=1.0", "--set", f"optimizer={optimizer}"]
     assert call("style", *data, *TINY_STYLE, *two).exit_code == 0
     (run / "checkpoint.pt").rename(first)
     plan = (run / "run.json").read_text()

@@ -65,6 +65,19 @@ def test_the_objective_is_the_sum_of_the_papers_losses(vgg: VggFeatures) -> None
     assert torch.allclose(terms.total, terms.content + terms.style + terms.variation)
 
 
+def test_bfloat16_features_give_nearly_the_same(vgg: VggFeatures) -> None:
+    painted, photos = noise(2, 3, 32, 40, seed=3).requires_grad_(), noise(2, 3, 32, 40, seed=4)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        objective = Objective(config(), PAINTINGS, vgg.in_precision(precision))
+        terms = objective(painted, objective.content(photos), torch.eye(2))
+        (gradient,) = torch.autograd.grad(terms.total.sum(), painted)
+        found.append((terms.content, terms.style, gradient))
+    for exact, near in zip(*found, strict=True):
+        assert near.dtype == torch.float32
+        assert 0 < (near - exact).norm() < 0.05 * exact.norm()
+
+
 def test_several_styles_are_the_weighted_sum_of_each(vgg: VggFeatures) -> None:
     painted = noise(1, 3, 32, 40, seed=3).requires_grad_()
     objective = Objective(config(), PAINTINGS, vgg)

@@ -30,7 +30,7 @@ from training.config import ARCHITECTURE, PaintConfig, StyleConfig, change, load
 from training.data.crops import Crops
 from training.data.images import find_pictures, read_picture, refuse_few, refuse_small
 from training.data.paintings import load_paintings
-from training.devices import find_device
+from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
 from training.exits import exits_in_words
 from training.export import checkpoint_to_export
@@ -73,6 +73,8 @@ def style(
     else:
         settings = load_config(config or "style", StyleConfig, set_)
     where = find_device(device)
+    precision = resolve_precision(settings.precision, where)
+    settings = settings.model_copy(update={"precision": precision})
     photos = find_pictures(content)
     refuse_few(photos, LEAST_CONTENT_PICTURES)
     refuse_small(photos, settings.crop_size, "--set crop_size=...")
@@ -92,7 +94,8 @@ def style(
     elif again := old.keys() & thumbnails.keys():
         raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or take it out of {styles}.")
     crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
-    objective = Objective(settings, paintings, VggFeatures(features_for(settings), vgg).to(where))
+    features = VggFeatures(features_for(settings), vgg).to(where).in_precision(precision)
+    objective = Objective(settings, paintings, features)
     known = run or base
     baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
     network = None
@@ -112,7 +115,7 @@ def style(
         run = Run.create(out, plan)
     typer.echo(
         f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
-        f"on {where}; see {out}"
+        f"on {where}, {precision}; see {out}"
     )
     train_style(run, crops, objective, where, network)
     say_done(out, out / "samples")

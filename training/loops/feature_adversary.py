@@ -32,9 +32,8 @@ class FeatureAdversary:
 
     def __init__(self, config: GanConfig, fabric: Fabric, vgg: VggFeatures, real: Tensor) -> None:
         self.config, self.fabric = config, fabric
-        self.vgg = vgg.to(fabric.device)
-        if precision_of(config) == "bfloat16":
-            self.vgg.network.to(torch.bfloat16)  # autocast would convert its weights anew in every pass
+        # Autocast alone would convert its weights anew in every pass.
+        self.vgg = vgg.to(fabric.device).in_precision(precision_of(config))
         with torch.no_grad(), fabric.autocast():
             self.discriminator = place(FeatureDiscriminator(self._features(real), 1 + config.classes), fabric.device)
         self.optimizer = adam(config, self.discriminator)

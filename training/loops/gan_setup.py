@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.config import GanConfig
-from training.devices import Precision, best_precision
+from training.devices import Precision, resolve_precision
 from training.errors import ConfigError
 from training.losses.augment import AUGMENTATIONS, FEW_PICTURES
 from training.networks.classes import ClassGenerator
@@ -89,7 +89,7 @@ def resolve_gan(config: GanConfig, pictures: int, grey: bool, device: torch.devi
         update={
             "channels": config.channels or (1 if grey else 3),
             "augment": (tuple(AUGMENTATIONS) if few else ()) if config.augment is None else config.augment,
-            "precision": best_precision(device) if config.precision == "auto" else config.precision,
+            "precision": resolve_precision(config.precision, device),
         }
     )
 

@@ -9,33 +9,30 @@ style. All that is random in a step is drawn from (seed, step): a resumed run go
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from training.config import StyleConfig
+from training.config import ARCHITECTURE, StyleConfig
 from training.data.crops import Crops, ahead
 from training.data.order import batch_indices
 from training.loops.progress import Reporter
-from training.losses.painting import Objective
+from training.loops.style_optimizers import StyleOptimizers, of_a_style
+from training.losses.painting import Objective, Terms
 from training.networks.stylizer import Stylizer
 from training.pictures import grid
 from training.run import Run, Stateful, StylePlan
 
 _REPORT_EVERY = 10  # steps
-_BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
 _SAMPLE_PHOTOS = 4
 _MOST_AHEAD = 8  # batches that are decoded while a GPU trains
 
 
 def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
     """The network of a resolved config, untrained."""
-    return Stylizer(
-        styles, config.width, config.residual_blocks, config.halvings, config.kernel, config.stride, separable=config.separable
-    )
+    return Stylizer(styles, **{name: getattr(config, name) for name in ARCHITECTURE})
 
 
 def extend_stylizer(config: StyleConfig, styles: int, state: Mapping[str, Tensor]) -> Stylizer:
@@ -51,7 +48,7 @@ def extend_stylizer(config: StyleConfig, styles: int, state: Mapping[str, Tensor
         for name, value in network.state_dict().items():
             old = state[name]
             value[: len(old)] = old
-            if _of_a_style(name):
+            if of_a_style(name):
                 value[len(old) :] = old.mean(dim=0)
     return network
 
@@ -82,9 +79,8 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
     network = (network or build_stylizer(config, kept + styles)).to(device)
     if kept:
         _keep(network, kept)
-    optimizer = torch.optim.Adam(_parameter_groups(network, config), config.learning_rate, _BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(config, step))
-    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    optimizers = StyleOptimizers(network, config)
+    parts: dict[str, Stateful] = {"network": network, **optimizers.parts}
     start = run.restore(parts)
     if start == 0:
         run.save_checkpoint(0, parts)  # what it begins with may come from another run
@@ -101,18 +97,29 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
 
-            painted = network(photos, F.one_hot(kept + chosen, kept + styles).float())
-            terms = objective(painted, objective.content(photos), F.one_hot(chosen, styles).float())
-            optimizer.zero_grad()
-            terms.total.mean().backward()
-            optimizer.step()
-            schedule.step()
+            terms = losses_of(network, objective, photos, chosen, kept)
+            optimizers.step(terms.total.mean())
 
             reporter.done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
             if step % config.sample_every == 0 or step == config.steps:
                 reporter.picture(step, style_sheet(network, sample_crops.to(device)))
             if step % config.checkpoint_every == 0 or step == config.steps:
                 run.save_checkpoint(step, parts)
+
+
+def losses_of(network: Stylizer, objective: Objective, photos: Tensor, chosen: Tensor, kept: int = 0) -> Terms:
+    """The losses of photos as the network paints them.
+
+    Args:
+        network: with `kept` styles more than the objective has.
+        objective: what to lower.
+        photos: float [n, 3, h, w] RGB in 0..255.
+        chosen: int [n], the objective's style of each.
+        kept: rows of the network before those.
+    """
+    styles = F.one_hot(chosen, network.styles - kept).float()
+    painted = network(photos, F.pad(styles, (kept, 0)))
+    return objective(painted, objective.content(photos), styles)
 
 
 @torch.no_grad()
@@ -133,28 +140,10 @@ def style_sheet(network: Stylizer, photos: Tensor) -> Image.Image:
     return grid(pictures.cpu().numpy(), columns=styles + 1)
 
 
-def _parameter_groups(network: Stylizer, config: StyleConfig) -> list[dict[str, Any]]:
-    """What belongs to a style learns faster: a step moves only the rows of the few styles in its batch."""
-    shared = [p for name, p in network.named_parameters() if not _of_a_style(name) and p.requires_grad]
-    of_styles = [p for name, p in network.named_parameters() if _of_a_style(name)]
-    return [{"params": shared}, {"params": of_styles, "lr": config.learning_rate * config.style_rate}]
-
-
-def _rate(config: StyleConfig, step: int) -> float:
-    """The learning rate's factor: 1, then down to 0 along half a cosine."""
-    progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
-    return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))
-
-
-def _of_a_style(name: str) -> bool:
-    """Whether a parameter has a row for each style."""
-    return ".norm." in name
-
-
 def _keep(network: Stylizer, kept: int) -> None:
     """Let only the rows of styles from `kept` on learn: the others' gradient is 0, and so is Adam's step."""
     for name, parameter in network.named_parameters():
-        if _of_a_style(name):
+        if of_a_style(name):
             learns = (torch.arange(len(parameter), device=parameter.device) >= kept).to(parameter)[:, None]
             parameter.register_hook(learns.mul)
         else:

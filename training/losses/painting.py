@@ -35,7 +35,8 @@ class Objective:
     Args:
         config: layers and weights.
         paintings: style name -> float [1, 3, h, w] RGB in 0..255, any size each; k of them.
-        vgg: has the layers of `features_for(config)`; on the device where pictures will be.
+        vgg: has the layers of `features_for(config)`; on the device where pictures will be. Losses are float32 whatever its
+            precision.
     """
 
     def __init__(self, config: PaintingConfig, paintings: Mapping[str, Tensor], vgg: VggFeatures) -> None:
@@ -84,7 +85,7 @@ class Objective:
             styles: float [n, k]; each row weighs the styles.
         """
         features, config = self.vgg(painted), self.config
-        kept = [content_loss(features[layer], content[layer]) for layer in config.content_layers]
+        kept = [content_loss(features[layer].float(), content[layer].float()) for layer in config.content_layers]
         return Terms(
             content=config.content_weight * torch.stack(kept).sum(dim=0),
             style=config.style_weight * self._style(self._grams(features), styles),
@@ -92,7 +93,7 @@ class Objective:
         )
 
     def _grams(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {layer: gram_matrix(features[layer].float()) for layer in self.config.style_layers}
+        return {layer: gram_matrix(features[layer]) for layer in self.config.style_layers}
 
     def _style(self, grams: Mapping[str, Tensor], styles: Tensor) -> Tensor:
         """Style loss of each picture, its styles weighed: float [n].

@@ -4,6 +4,8 @@ Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural N
 Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (normalised Gram matrix, total variation).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,14 +19,30 @@ def gram_matrix(features: Tensor) -> Tensor:
     """Which features come together, wherever they are: F F^T / (c h w).
 
     Args:
-        features: float [n, c, h, w].
+        features: [n, c, h, w], float32 or bfloat16.
 
     Returns:
-        float [n, c, c].
+        float32 [n, c, c].
     """
-    n, c, h, w = features.shape
-    flat = features.reshape(n, c, h * w)
-    return torch.bmm(flat, flat.transpose(1, 2)) / (c * h * w)
+    gram: Tensor = _Gram.apply(features.flatten(2))
+    return gram / (features.shape[1] * features.shape[2] * features.shape[3])
+
+
+class _Gram(torch.autograd.Function):
+    """F F^T, float32; autograd alone would go back through both factors, which are the same."""
+
+    @staticmethod
+    def forward(flat: Tensor) -> Tensor:
+        return torch.bmm(flat.float(), flat.float().transpose(1, 2))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        return torch.bmm((gradient + gradient.transpose(1, 2)).to(flat.dtype), flat)
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:

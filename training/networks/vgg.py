@@ -6,12 +6,14 @@ is 0..255 minus the channel means), downloaded by torchvision or read from a loc
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Self
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from training.devices import Precision
 from training.errors import WeightsError, first_line
 from training.networks.torchvision_models import VGG16_Weights, vgg16
 
@@ -54,6 +56,11 @@ class VggFeatures(nn.Module):
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("means", torch.tensor(_CHANNEL_MEANS).reshape(1, 3, 1, 1))
 
+    def in_precision(self, precision: Precision) -> Self:
+        """Compute in this precision from now on, and give features in it; their channels' means stay float32."""
+        self.network.to(getattr(torch, precision))
+        return self
+
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
         """The features of some pictures.
 
@@ -62,11 +69,11 @@ class VggFeatures(nn.Module):
             layers: which of the layers asked for at first, for less work where they are shallow; None: all of them.
 
         Returns:
-            Layer name -> float [n, c, h', w'], shallow first.
+            Layer name -> float [n, c, h', w'] in the network's precision, shallow first.
         """
         wanted = {index: name for index, name in self._names.items() if layers is None or name in layers}
         features: dict[str, Tensor] = {}
-        x = images - self.means
+        x = (images - self.means).to(self.network[0].weight.dtype)
         for index, module in enumerate(self.network[: max(wanted) + 1]):
             x = module(x)
             if index in wanted:
