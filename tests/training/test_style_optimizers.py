@@ -31,6 +31,20 @@ def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
     return {name: parameter.detach() - before[name] for name, parameter in network.named_parameters()}
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_each_step_has_a_gradient_of_its_own(optimizer: str) -> None:
+    """None is added to the one before."""
+    network = build_stylizer(config(optimizer), styles=2)
+    optimizers = StyleOptimizers(network, config(optimizer))
+    for _ in range(2):
+        loss = network(PHOTOS, torch.eye(2)).square().mean()
+        fresh = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
+        optimizers.step(loss)
+        for parameter, gradient in zip(network.parameters(), fresh, strict=True):
+            assert parameter.grad is not None
+            assert torch.equal(parameter.grad, gradient)
+
+
 def test_the_first_step_of_adam_is_the_rate() -> None:
     for name, change in moved("adam").items():
         rate = 5e-3 if of_a_style(name) else 1e-3

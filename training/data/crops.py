@@ -65,8 +65,9 @@ class Crops:
                     self.broken[name] = reason(error)
                     logger.warning("%s cannot be decoded (%s); using the next photo in its place", name, reason(error))
                 continue
-            photo = photo.resize(shrunk, Image.Resampling.BILINEAR, reducing_gap=2.0)
-            photo = photo.crop((left, top, left + self.size, top + self.size))
+            across, down = photo.width / shrunk[0], photo.height / shrunk[1]
+            box = left * across, top * down, (left + self.size) * across, (top + self.size) * down
+            photo = photo.resize((self.size, self.size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
             return np.asarray(ImageOps.mirror(photo) if mirror else photo)
         raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")
 

@@ -24,6 +24,7 @@ class StyleOptimizers:
     """
 
     def __init__(self, network: Stylizer, config: StyleConfig) -> None:
+        self._network = network
         by_muon = dict(_convolutions(network)) if config.optimizer == "muon" else {}
         others = {n: p for n, p in network.named_parameters() if p.requires_grad and n not in by_muon}
         # What belongs to a style learns faster: a step moves only the rows of the few styles in its batch.
@@ -44,8 +45,7 @@ class StyleOptimizers:
 
     def step(self, loss: Tensor) -> None:
         """Lower a loss, a scalar."""
-        for each in self._optimizers.values():
-            each.zero_grad()
+        self._network.zero_grad()  # not by the optimizers: Muon's parameters are not the network's own
         loss.backward()
         for each in self._optimizers.values():
             each.step()
