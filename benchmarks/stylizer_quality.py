@@ -11,13 +11,12 @@ A run that is finished is not trained again, one that was broken off goes on.
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import onnx
 import torch
 import typer
 from rich.console import Console
@@ -25,20 +24,16 @@ from rich.markdown import Markdown
 from torch import Tensor
 
 from benchmarks.command import run_command
-from benchmarks.stylizers import VARIANTS, quantized
-from ganvas.card import METADATA_KEY, StylizerCard, dump_card
+from benchmarks.stylizers import VARIANTS
 from training.about import read_about
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
-from training.errors import ConfigError
 from training.evaluate_stylizer import Painter, Reference, choose_photos, evaluate_painter, load_painter
 from training.export import export_run
 from training.files import write_whole
 from training.losses.painting import features_for
 from training.networks.vgg import VggFeatures
-from training.table import read_card
-
-_CALIBRATION = 12  # photos, from which int8 takes the ranges of activations
+from training.quantize import int8_stylizer
 
 
 class Row(NamedTuple):
@@ -92,12 +87,7 @@ class Judge:
     def judge(self, exported: Path, out: Path) -> Row:
         """Measure an exported stylizer, and write and measure it in int8."""
         int8 = out / f"{exported.stem}-int8.onnx"
-        card = read_card(exported)
-        if not isinstance(card, StylizerCard):
-            raise ConfigError(f"{exported} is a generator; this is for stylizers.")
-        model = onnx.load_from_string(quantized(onnx.load(exported), self._calibration(card)))
-        onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
-        write_whole(int8, lambda path: onnx.save(model, path))
+        int8_stylizer(exported, int8, find_pictures(self.content))
         plain, small = (self._losses(load_painter(path, torch.device("cpu"))) for path in (exported, int8))
         return Row(plain[0], plain[1], plain.sum(), small.sum())
 
@@ -106,20 +96,6 @@ class Judge:
         photos, _ = choose_photos(find_pictures(self.unseen), self.size, painter.multiple)
         vgg = VggFeatures(features_for(painter.config), self.weights, option="--weights")
         return evaluate_painter(painter, photos, paintings, vgg, Reference(0), self.size).ours
-
-    def _calibration(self, card: StylizerCard) -> Sequence[dict[str, np.ndarray]]:
-        """Photos and styles in turn, as the session takes them."""
-        found = find_pictures(self.content)
-        inputs = []
-        for i, name in enumerate(list(found.sizes)[:_CALIBRATION]):
-            side = self.size // card.size_multiple * card.size_multiple
-            photo = np.array(found.open(name, "RGB").resize((side, side)))
-            style = np.eye(len(card.styles), dtype=np.float32)[i % len(card.styles)]
-            inputs.append({
-                "images": photo[None], "styles": style[None],
-                "strength": np.ones(1, np.float32), "keep_color": np.zeros(1, np.float32),
-            })  # fmt: skip
-        return inputs
 
 
 def _trained(name: str, changes: Mapping[str, Any], judge: Judge, steps: int, out: Path) -> Path:

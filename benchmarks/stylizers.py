@@ -7,7 +7,6 @@ zeros. The first row is what the last column compares with. All run in turns, so
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,8 +18,6 @@ import onnx
 import onnxruntime
 import torch
 import typer
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
@@ -33,6 +30,7 @@ from training.files import write_whole
 from training.graphs import StylizerGraph
 from training.loops.style import build_stylizer
 from training.networks.stylizer import Stylizer
+from training.quantize import quantized
 
 _STYLES = 8
 
@@ -81,7 +79,7 @@ def main(
         model = to_onnx(StylizerGraph(network).eval(), stylizer_trials(network)[-1])
         runs[name] = _session(model.SerializeToString(), size, threads)
         if int8:
-            runs[f"{name}, int8"] = _session(quantized(model, [_inputs(model, size)]), size, threads)
+            runs[f"{name}, int8"] = _session(quantized(model, [_inputs(model, size)]).SerializeToString(), size, threads)
         if name == _JOHNSON:
             runs[f"{name}, PyTorch"] = partial(_paint, network, size)
     times = {name: statistics.median(taken) for name, taken in interleaved(runs, rounds).items()}
@@ -108,32 +106,8 @@ def gigaflops(network: Stylizer, size: int) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def quantized(model: onnx.ModelProto, calibration: Sequence[dict[str, np.ndarray]]) -> bytes:
-    """The same file with its convolutions in int8: weights a channel, activations a tensor, as QDQ nodes.
-
-    The ranges of the activations come from `calibration`, the inputs of a few runs; a random picture is enough to measure time.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        plain, ready, done = (Path(folder) / f"{name}.onnx" for name in ("plain", "ready", "done"))
-        onnx.save(model, plain)
-        quant_pre_process(plain, ready, skip_symbolic_shape=True)  # which does not know all dynamic sizes
-        quantize_static(
-            ready, done, _Calibration(calibration), per_channel=True, op_types_to_quantize=["Conv"],
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        )  # fmt: skip
-        return done.read_bytes()
-
-
-class _Calibration(CalibrationDataReader):
-    def __init__(self, calibration: Sequence[dict[str, np.ndarray]]) -> None:
-        self._left = list(calibration)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return self._left.pop() if self._left else None
-
-
 def _inputs(model: onnx.ModelProto, size: int) -> dict[str, np.ndarray]:
-    """A random picture and zeros, for a model that `to_onnx` made."""
+    """A random picture and zeros, for a model that `to_onnx` made: enough to measure time in int8."""
     shapes = [[dim.dim_value or dim.dim_param for dim in each.type.tensor_type.shape.dim] for each in model.graph.input]
     names = [each.name for each in model.graph.input]
     return {name: _input("tensor(uint8)", shape, size) for name, shape in zip(names, shapes, strict=True)}

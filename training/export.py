@@ -53,7 +53,7 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
         RunError: there is no run or no checkpoint, or its evaluation cannot be read.
         ExportError: the name is none, the file cannot be written, or onnxruntime and torch differ.
     """
-    _check_name(out)
+    check_name(out)
     run = Run.open(folder)
     checkpoint = checkpoint_to_export(run)
     plan = run.plan
@@ -76,7 +76,7 @@ def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | Stylize
     onnx.helper.set_model_props(model, {METADATA_KEY: dump_card(card)})
     onnx.checker.check_model(model, full_check=True)
     compare(graph, model.SerializeToString(), trials)
-    _write(model, out)
+    write_model(model, out)
     return card
 
 
@@ -113,7 +113,7 @@ def write_card(path: Path, card: GeneratorCard | StylizerCard) -> None:
     model = onnx.load(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     onnx.helper.set_model_props(model, metadata | {METADATA_KEY: dump_card(card)})
-    _write(model, path)
+    write_model(model, path)
 
 
 def compare(graph: nn.Module, model: bytes, trials: list[dict[str, Tensor]]) -> None:
@@ -142,7 +142,12 @@ def compare(graph: nn.Module, model: bytes, trials: list[dict[str, Tensor]]) -> 
             )
 
 
-def _check_name(out: Path) -> None:
+def check_name(out: Path) -> None:
+    """Is this where an exported model can stand?
+
+    Raises:
+        ExportError: it is no .onnx file, or its name is no model name.
+    """
     if out.suffix != ".onnx":
         raise ExportError(f"{out} is no .onnx file. Name the file to write, for instance exported/{out.stem}.onnx.")
     try:
@@ -215,7 +220,12 @@ def to_onnx(graph: GeneratorGraph | StylizerGraph, example: dict[str, Tensor]) -
     return model
 
 
-def _write(model: onnx.ModelProto, path: Path) -> None:
+def write_model(model: onnx.ModelProto, path: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda partial: onnx.save(model, partial))

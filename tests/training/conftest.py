@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.optim.swa_utils import AveragedModel
+
+from training.config import GanConfig, StyleConfig
+from training.loops.gan_setup import build_generator
+from training.loops.style import build_stylizer
+from training.run import GanPlan, Run, StylePlan
 
 MakePictures = Callable[..., Path]
+STYLES = {"night": "", "wave": "", "scream": ""}
 
 torch.set_num_threads(1)  # for networks this small two threads wait for each other, and longer on a busy machine
 
@@ -47,3 +54,27 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
+
+
+@pytest.fixture
+def gan_run(tmp_path: Path) -> Path:
+    """A run folder of a generator that never trained."""
+    config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
+    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", pictures=99))
+    torch.manual_seed(0)
+    run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})
+    return run.folder
+
+
+@pytest.fixture
+def style_run(tmp_path: Path) -> Path:
+    """A run folder of a style network that never trained."""
+    config = StyleConfig(width=4, residual_blocks=1)
+    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", pictures=40))
+    torch.manual_seed(0)
+    network = build_stylizer(config, len(STYLES))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    run.save_checkpoint(1, {"network": network})
+    return run.folder

@@ -5,7 +5,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
 from training.about import About, AboutStyle, read_about
@@ -15,31 +14,7 @@ from training.export import compare, export_run
 from training.graphs import GeneratorGraph, StylizerGraph
 from training.loops.gan_setup import build_generator
 from training.loops.style import build_stylizer
-from training.run import GanPlan, Run, StylePlan
-
-STYLES = {"night": "", "wave": "", "scream": ""}
-
-
-@pytest.fixture
-def gan_run(tmp_path: Path) -> Path:
-    config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
-    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", pictures=99))
-    torch.manual_seed(0)
-    run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})
-    return run.folder
-
-
-@pytest.fixture
-def style_run(tmp_path: Path) -> Path:
-    config = StyleConfig(width=4, residual_blocks=1)
-    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", pictures=40))
-    torch.manual_seed(0)
-    network = build_stylizer(config, len(STYLES))
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    run.save_checkpoint(1, {"network": network})
-    return run.folder
+from training.run import GanPlan, Run
 
 
 def session_of(path: Path) -> onnxruntime.InferenceSession:

@@ -3,7 +3,7 @@
 import typer
 
 from training.cli.gans import gan
-from training.cli.models import evaluate_, export, table
+from training.cli.models import evaluate_, export, int8, table
 from training.cli.painting import paint_, style
 
 app = typer.Typer(
@@ -16,4 +16,5 @@ app.command()(style)
 app.command("paint")(paint_)
 app.command("evaluate")(evaluate_)
 app.command()(export)
+app.command()(int8)
 app.command()(table)

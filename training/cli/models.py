@@ -24,6 +24,7 @@ from training.losses.painting import features_for
 from training.metrics.evaluation import EVALUATION, Evaluation, read_evaluation
 from training.metrics.features import build_features
 from training.networks.vgg import VggFeatures
+from training.quantize import PHOTOS, int8_stylizer
 from training.run import BEST, Run
 from training.table import write_tables
 
@@ -131,6 +132,25 @@ def export(
         which = "the best by Frechet distance" if (run / BEST).is_file() else "the last so far"
         typer.secho(f"This is the checkpoint of step {trained} of {planned}: {which}.", fg="yellow", err=True)
     typer.echo(f"Wrote {out} ({card.kind}, {size:.1f} MB): the same pictures as the trained network, within one grey level.")
+
+
+@exits_in_words
+def int8(
+    exported: Annotated[Path, typer.Argument(help="Exported stylizer.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Option(help=f"Folder or zip of photos: {PHOTOS} tell how large activations become.", show_default=False),
+    ],
+) -> None:
+    """Write a stylizer anew with its convolutions in int8: faster on CPUs with VNNI, a little off in its pictures."""
+    photos = find_pictures(content)
+    name_unreadable(photos.unreadable)
+    levels = int8_stylizer(exported, out, photos)
+    typer.echo(
+        f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB): its pictures are {levels:.1f} grey levels from those of {exported} "
+        "in the mean. Measure it with python -m training evaluate."
+    )
 
 
 @exits_in_words
