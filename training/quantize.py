@@ -108,7 +108,7 @@ def quantized(model: onnx.ModelProto, inputs: Sequence[Inputs]) -> onnx.ModelPro
         onnx.save(model, plain)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)  # which does not know all dynamic sizes
         quantize_static(
-            ready, done, _Reader(inputs), per_channel=True, op_types_to_quantize=["Conv"],
+            ready, done, _Reader(inputs), per_channel=True, reduce_range=True, op_types_to_quantize=["Conv"],
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
         return onnx.load(done)
