@@ -22,17 +22,8 @@ TINY_GAN = [
     "--set", "feature_layers=[]",
 ]  # fmt: skip
 TINY_STYLE = [
-    "--set",
-    "width=4",
-    "--set",
-    "residual_blocks=1",
-    "--set",
-    "crop_size=64",
-    "--set",
-    "batch_size=2",
-    "--set",
-    "steps=2",
-]
+    "--set", "width=4", "--set", "residual_blocks=1", "--set", "crop_size=64", "--set", "batch_size=2", "--set", "steps=2",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -129,8 +120,9 @@ def test_a_painting_is_added_and_the_old_styles_stay(
     assert call("style", "--styles", paintings, *data, "--out", old, *TINY_STYLE, *muon).exit_code == 0
     extend = ["style", "--styles", new, *data, "--out", out, "--extend", old]
     assert "has the style 000 already" in refused(*extend, "--styles", paintings)
-    assert "a trained network keeps its width, " in refused(*extend, "--set", "width=8")
+    assert "width is 8, but 4 in the trained network, which keeps its width, " in refused(*extend, "--set", "width=8")
     assert "Leave --config out" in refused(*extend, "--config", "style-cpu")
+    assert "Give one of the two" in refused(*extend, "--from", old)
     assert not out.exists()
 
     result = call(*extend, "--set", "steps=3", "--set", "checkpoint_every=1")
@@ -274,3 +266,32 @@ def test_without_weights_a_run_is_watched_and_judged_in_pixels(
     layers = ["--features", "pixels", "--set", 'feature_layers=["relu1_1"]']
     assert "torchvision could not download" in refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, *layers)
     assert not (tmp_path / "asked").exists()
+
+
+def test_a_run_begins_with_the_weights_of_another(
+    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+) -> None:
+    paintings = make_pictures("paintings", 3, size=(80, 80))
+    old, out, resumed = tmp_path / "old", tmp_path / "out", tmp_path / "resumed"
+    train = ["style", "--styles", paintings, "--content", photos, "--vgg", vgg_weights]
+    assert call(*train, "--out", old, *TINY_STYLE).exit_code == 0
+    (paintings / "001.png").rename(paintings / "night.png")
+    begin = [*train, "--out", out, "--from", old]
+    assert "in the trained network" in refused(*begin, "--config", "style-cpu")
+    assert "leave --from out" in refused(*train, "--out", old, "--from", old, "--resume")
+    assert not out.exists()
+
+    still = ["--set", "steps=1", "--set", "learning_rate=1e-9"]
+    assert call(*begin, *still).exit_code == 0
+    before, after = (torch.load(run / "checkpoint.pt", weights_only=True)["network"] for run in (old, out))
+    for name, value in after.items():
+        expected = before[name]
+        if ".norm." in name:  # rows 000, 002 and night
+            expected = torch.stack([expected[0], expected[2], expected.mean(dim=0)])
+        assert torch.allclose(value, expected, atol=1e-6), name
+
+    again = [*train, "--out", resumed, "--from", old, "--auto-resume"]
+    assert call(*again).exit_code == 0
+    assert call(*again).exit_code == 0  # nothing left to do
+    learnt = torch.load(resumed / "checkpoint.pt", weights_only=True)["network"]
+    assert not any(torch.equal(value, after[name]) for name, value in learnt.items() if value.numel() > 100)

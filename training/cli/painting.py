@@ -35,7 +35,7 @@ from training.errors import ConfigError, DataError, RunError
 from training.exits import exits_in_words
 from training.export import checkpoint_to_export
 from training.loops.paint import Losses, paint
-from training.loops.style import extend_stylizer, train_style
+from training.loops.style import stylizer_from, train_style
 from training.losses.painting import Objective, features_for
 from training.networks.vgg import VggFeatures
 from training.report.painting import Painting
@@ -58,6 +58,10 @@ def style(
     extend: Annotated[
         Path | None, typer.Option(help="Add the paintings to this run's network; its own styles stay as they are.")
     ] = None,
+    begin: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with the weights of this run, all of which learn on, in place of untrained ones."),
+    ] = None,
     resume: Resume = False,
     auto_resume: AutoResume = False,
     device: Device = "auto",
@@ -65,11 +69,14 @@ def style(
     """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
     run = run_to_go_on(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
     going_on = run is not None and auto_resume
-    base = _run_to_extend(extend, config, resume=resume) if extend and not going_on else None
+    base = _run_to_extend(extend, begin, config, resume=resume) if extend and not going_on else None
+    first = _run_to_begin_with(begin, resume=resume) if begin and not going_on else None
     if run:
         settings = run.plan.config
     elif base:
         settings = _settings_to_extend(base, set_)
+    elif first:
+        settings = _settings_to_begin_with(first, config, set_)
     else:
         settings = load_config(config or "style", StyleConfig, set_)
     where = find_device(device)
@@ -99,9 +106,9 @@ def style(
     known = run or base
     baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
     network = None
-    if base:
-        state = checkpoint_to_export(base)["network"]
-        network = extend_stylizer(settings, len(old) + len(thumbnails), state)
+    if source := base or first:
+        state = checkpoint_to_export(source)["network"]
+        network = stylizer_from(settings, list(old | thumbnails), state, list(source.plan.styles))
     if run is None:
         plan = StylePlan(
             config=settings,
@@ -121,7 +128,9 @@ def style(
     say_done(out, out / "samples")
 
 
-def _run_to_extend(folder: Path, config: str | None, *, resume: bool) -> Run[StylePlan]:
+def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resume: bool) -> Run[StylePlan]:
+    if begin:
+        raise ConfigError("--extend keeps what a run has learnt, --from lets all of it learn on. Give one of the two.")
     if config or resume:
         raise ConfigError(
             "--extend goes on with the config of the run that it names. Leave --config out; to resume an extension, leave "
@@ -134,9 +143,30 @@ def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleCo
     """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set says otherwise."""
     old = base.plan.config
     settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
-    if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
-        raise ConfigError(f"--set {other[0]}: a trained network keeps its {', '.join(ARCHITECTURE)}. Leave it out.")
+    _refuse_other_network(settings, old)
     return settings
+
+
+def _run_to_begin_with(folder: Path, *, resume: bool) -> Run[StylePlan]:
+    if resume:
+        raise ConfigError("--from is where a run begins; to resume one, leave --from out.")
+    return run_to_resume(folder, StylePlan, None, ())
+
+
+def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: Sequence[str]) -> StyleConfig:
+    """The config named; where none is, that of the run to begin with."""
+    old = first.plan.config
+    settings = load_config(config, StyleConfig, changes) if config else change(old, changes, f"of {first.folder}")
+    _refuse_other_network(settings, old)
+    return settings
+
+
+def _refuse_other_network(settings: StyleConfig, old: StyleConfig) -> None:
+    if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
+        raise ConfigError(
+            f"{other[0]} is {getattr(settings, other[0])}, but {getattr(old, other[0])} in the trained network, which keeps "
+            f"its {', '.join(ARCHITECTURE)}. Leave it as it is."
+        )
 
 
 @exits_in_words

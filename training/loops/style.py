@@ -8,7 +8,7 @@ style. All that is random in a step is drawn from (seed, step): a resumed run go
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,21 +35,22 @@ def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
     return Stylizer(styles, **{name: getattr(config, name) for name in ARCHITECTURE})
 
 
-def extend_stylizer(config: StyleConfig, styles: int, state: Mapping[str, Tensor]) -> Stylizer:
-    """A trained network with more styles, the new ones as the mean of the old ones: Dumoulin et al. 2017.
+def stylizer_from(config: StyleConfig, styles: Sequence[str], state: Mapping[str, Tensor], known: Sequence[str]) -> Stylizer:
+    """A network that begins with the weights of a trained one; styles new to it as the mean of its own: Dumoulin et al. 2017.
 
     Args:
-        config: of the trained network.
-        styles: how many there will be.
+        config: of the same `ARCHITECTURE` as the trained network's.
+        styles: names of the network's rows.
         state: the trained network's weights.
+        known: names of its rows.
     """
-    network = build_stylizer(config, styles)
+    network = build_stylizer(config, len(styles))
     with torch.no_grad():
         for name, value in network.state_dict().items():
             old = state[name]
-            value[: len(old)] = old
             if of_a_style(name):
-                value[len(old) :] = old.mean(dim=0)
+                old = torch.stack([old[known.index(style)] if style in known else old.mean(dim=0) for style in styles])
+            value.copy_(old)
     return network
 
 
@@ -63,7 +64,7 @@ def train_style(
         crops: batches of photos.
         objective: what to lower; its paintings are those that the plan does not keep, in the order of the network's rows.
         device: where to train; the objective is there too.
-        network: to begin with, for instance from `extend_stylizer`; None: an untrained one.
+        network: to begin with, for instance from `stylizer_from`; None: an untrained one.
 
     Raises:
         RunError: a loss became NaN, the checkpoint cannot be read, or another process is training this run.
