@@ -10,7 +10,7 @@ from training.errors import ConfigError
 def test_every_config_in_the_folder_resolves(path: Path) -> None:
     if path.stem == "paint":
         assert load_config(path.stem, PaintConfig).iterations > 0
-    elif path.stem.startswith("style") or path.stem.startswith("painters"):
+    elif path.stem.startswith(("style", "painters")):
         assert load_config(path.stem, StyleConfig).steps > 0
     else:
         assert load_config(path.stem, GanConfig).steps > 0
