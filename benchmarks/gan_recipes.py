@@ -20,18 +20,18 @@ from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_picture
 from training.cli.options import Vgg
 from training.config import FEATURE_LAYERS, Features, GanConfig, load_config, resolve
+from training.data.dataset import load_squares
 from training.data.images import find_pictures, refuse_few, refuse_small
-from training.data.squares import load_squares
 from training.devices import find_device, launch
 from training.errors import ConfigError, RunError, first_line
 from training.files import write_whole
-from training.loops.gan import train_gan
-from training.loops.gan_setup import channels_of, precision_of, resolve_gan
-from training.losses.augment import AUGMENTATIONS
+from training.gan.augment import AUGMENTATIONS
+from training.gan.loop import train_gan
+from training.gan.report.stats import read_stats
+from training.gan.setup import channels_of, precision_of, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
-from training.networks.vgg import VggFeatures
-from training.report.stats import read_stats
 from training.run import GanPlan, Run
+from training.vgg import VggFeatures
 
 Changes = dict[str, object]
 

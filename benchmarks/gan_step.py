@@ -27,9 +27,9 @@ from benchmarks.plain_gan import INGREDIENTS, Ingredient, PlainGan
 from training.config import GanConfig, load_config
 from training.devices import best_precision, find_device, launch
 from training.files import write_whole
-from training.loops.adversaries import Adversaries
-from training.loops.gan_setup import channels_of, precision_of, resolve_gan
-from training.losses.augment import FEW_PICTURES
+from training.gan.augment import FEW_PICTURES
+from training.gan.setup import channels_of, precision_of, resolve_gan
+from training.gan.trainer import Adversaries
 
 PLAIN, OURS = "plain", "ours"
 

@@ -2,7 +2,7 @@
 
 With no ingredient: contiguous float32; two phases, each with fake pictures of its own; in the generator's phase gradients of
 the discriminator's weights are computed and thrown away; Adam as torch builds it; the moving average a loop over the weights.
-Networks, batches, objective and penalties are those of `training.loops.adversaries.Adversaries`, from the same seed.
+Networks, batches, objective and penalties are those of `training.gan.trainer.Adversaries`, from the same seed.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from training.config import GanConfig
-from training.data.order import batch_indices
+from training.data.sampler import batch_indices
 from training.errors import ConfigError
-from training.loops.gan_setup import build_discriminator, build_generator, draw_latents
-from training.losses.augment import augment
-from training.losses.gan import gradient_penalty, objective
+from training.gan.augment import augment
+from training.gan.losses import gradient_penalty, objective
+from training.gan.setup import build_discriminator, build_generator, draw_latents
 
 Ingredient = Literal["channels_last", "generator once", "both once", "fused updates", "bfloat16"]
 INGREDIENTS: dict[Ingredient, str] = {

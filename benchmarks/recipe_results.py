@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from torch.optim.swa_utils import AveragedModel
 
 from training.files import write_whole
-from training.loops.evaluator import draw_samples
-from training.loops.gan_setup import build_generator
+from training.gan.evaluator import draw_samples
+from training.gan.report.stats import Stats
+from training.gan.setup import build_generator
 from training.pictures import grid
-from training.report.stats import Stats
 from training.run import GanPlan, Run
 
 _METRICS = ("frechet", "density", "coverage")

@@ -24,8 +24,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, parse_card
+from training.data.dataset import load_squares
 from training.data.images import find_pictures
-from training.data.squares import load_squares
 
 SAMPLES = 2000
 SURE = 0.9

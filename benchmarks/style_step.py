@@ -21,10 +21,10 @@ from rich.table import Table
 from benchmarks.command import run_command
 from training.config import StyleConfig, load_config
 from training.devices import Precision, best_precision, find_device
-from training.loops.style import build_stylizer, losses_of
-from training.loops.style_optimizers import StyleOptimizers
-from training.losses.painting import Objective, features_for
-from training.networks.vgg import VggFeatures
+from training.style.loop import build_stylizer, losses_of
+from training.style.objective import Objective, features_for
+from training.style.optimizers import StyleOptimizers
+from training.vgg import VggFeatures
 
 _STYLES = 8
 

@@ -25,15 +25,15 @@ from torch import Tensor
 
 from benchmarks.command import run_command
 from benchmarks.stylizers import VARIANTS
-from training.about import read_about
+from training.card_details import read_about
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
-from training.evaluate_stylizer import Painter, Reference, choose_photos, evaluate_painter, load_painter
 from training.export import export_run
 from training.files import write_whole
-from training.losses.painting import features_for
-from training.networks.vgg import VggFeatures
-from training.quantize import int8_stylizer
+from training.style.evaluate import Painter, Reference, choose_photos, evaluate_painter, load_painter
+from training.style.objective import features_for
+from training.style.quantize import int8_stylizer
+from training.vgg import VggFeatures
 
 
 class Row(NamedTuple):

@@ -28,9 +28,9 @@ from training.config import StyleConfig
 from training.export import stylizer_trials, to_onnx
 from training.files import write_whole
 from training.graphs import StylizerGraph
-from training.loops.style import build_stylizer
-from training.networks.stylizer import Stylizer
-from training.quantize import quantized
+from training.style.loop import build_stylizer
+from training.style.network import Stylizer
+from training.style.quantize import quantized
 
 _STYLES = 8
 

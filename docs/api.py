@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from service.endpoints import Ganvas
+from service.app import Ganvas
 
 PAGE = Path(__file__).parent / "api.md"
 HEAD = """# The API

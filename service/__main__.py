@@ -1,8 +1,8 @@
-"""Run the service: `python -m service --port 3000`. It says what to open and what to type when it is ready.
+"""Run the service: `python -m service --port 3000`. When it is ready, it prints its address and commands to try.
 
-This process only holds the port and sees to it that one worker serves on it (`service/worker.py`). A worker that dies is
-followed by another at once, and callers who come meanwhile wait in line. SIGTERM and Ctrl-C let the accepted requests
-finish, then exit with 0. Settings are environment variables; see `service/settings.py`.
+This process holds the port and keeps one worker serving on it (`service/process/worker.py`). If a worker dies, the next one
+starts at once; callers who connect meanwhile wait. SIGTERM and Ctrl-C let accepted requests finish, then exit with 0. Settings
+are environment variables; see `service/settings.py`.
 """
 
 import argparse
@@ -79,7 +79,7 @@ class Supervisor:
         told, tell = os.pipe()  # the worker writes when it serves
         given = (self._listener.fileno(), tell, life)
         socket_, ready, parent = map(str, given)
-        command = [sys.executable, "-m", "service.worker", "--socket", socket_, "--ready", ready, "--parent", parent]
+        command = [sys.executable, "-m", "service.process.worker", "--socket", socket_, "--ready", ready, "--parent", parent]
         try:
             # A session of its own: Ctrl-C is for this process, which passes it on.
             worker = subprocess.Popen([*command, "--url", self._url], pass_fds=given, start_new_session=True)  # noqa: S603

@@ -19,7 +19,7 @@ def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import safetensors.torch
     import torch
 
-    from training.networks.torchvision_models import vgg16
+    from training.torchvision_models import vgg16
 
     torch.manual_seed(0)
     state = {f"features.{name}": value.half() for name, value in vgg16().features.state_dict().items()}

@@ -7,7 +7,7 @@ import pytest
 
 from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.sessions import LoadedModel, load_model
-from training.about import read_about
+from training.card_details import read_about
 from training.config import GanConfig, StyleConfig, load_config
 
 ROOT = Path(__file__).parent.parent

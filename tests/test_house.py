@@ -66,6 +66,6 @@ def test_the_client_needs_neither_numpy_nor_what_the_service_needs() -> None:
 
 
 def test_the_service_runs_without_torch() -> None:
-    code = "import sys, service.endpoints; print(*sorted({'torch', 'torchvision', 'training', 'onnx'} & sys.modules.keys()))"
+    code = "import sys, service.app; print(*sorted({'torch', 'torchvision', 'training', 'onnx'} & sys.modules.keys()))"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert process.stdout.strip() == ""

@@ -3,12 +3,12 @@
 from typing import Any
 
 from ganvas.card import GeneratorCard, Style, StylizerCard, TrainingData
-from training.about import NOT_STATED, About, AboutStyle, title_of
+from training.card_details import NOT_STATED, About, AboutStyle, title_of
 from training.config import StyleConfig
 from training.errors import ExportError
-from training.loops.gan_setup import channels_of
-from training.networks.stylizer import Stylizer
+from training.gan.setup import channels_of
 from training.run import GanPlan, StylePlan
+from training.style.network import Stylizer
 
 
 def generator_card(name: str, plan: GanPlan, about: About, step: int) -> GeneratorCard:

@@ -19,16 +19,16 @@ from torch.export import Dim
 from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, StylizerCard, dump_card
-from training.about import About
+from training.card_details import About
 from training.cards import generator_card, stylizer_card
 from training.errors import ExportError, RunError
 from training.files import write_whole
+from training.gan.setup import build_generator
 from training.graphs import GeneratorGraph, StylizerGraph
-from training.loops.gan_setup import build_generator
-from training.loops.style import build_stylizer
 from training.metrics.evaluation import read_evaluation, rounded
-from training.networks.stylizer import Stylizer
 from training.run import BEST, GanPlan, Run, StylePlan
+from training.style.loop import build_stylizer
+from training.style.network import Stylizer
 
 TOLERANCE = 1
 """Grey levels by which onnxruntime may differ from torch: rounding."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from training.networks.stylizer import Stylizer
 from training.pictures import to_uint8
+from training.style.network import Stylizer
 
 
 class GeneratorGraph(nn.Module):

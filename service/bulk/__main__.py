@@ -15,7 +15,7 @@ from typing import get_args
 from service.bulk.storage import absolute
 from service.bulk.task import BulkError, Format, Task, begun, versioned
 from service.bulk.worker import check
-from service.problems import Problem
+from service.http.problems import Problem
 from service.settings import settings
 
 

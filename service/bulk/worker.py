@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ganvas.card import StylizerCard
-from service.blends import parse_blend
 from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
+from service.engine.blends import parse_blend
 from service.engine.codecs import Pixels, decode, encode, limit_pillow
-from service.engine.kinds import Stylizer
+from service.engine.handlers import Stylizer
 from service.engine.sessions import DeviceError, RefusedError, load_model
-from service.problems import Problem
+from service.http.problems import Problem
 from service.settings import Device, settings
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ import numpy as np
 
 from service.engine.job_queue import Feeds, FullError, Job, JobQueue, Limits, Pictures
 from service.engine.metrics import ModelMetrics
-from service.problems import QueueFull, Unavailable
+from service.http.problems import QueueFull, Unavailable
 
 logger = logging.getLogger("ganvas.engine")
 

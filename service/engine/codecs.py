@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from service.engine.colours import in_srgb
-from service.problems import TooLarge, Unsupported
+from service.http.problems import TooLarge, Unsupported
 
 Pixels = npt.NDArray[np.uint8]
 

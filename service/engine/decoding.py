@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 from service.engine.metrics import rejected
-from service.problems import QueueFull
+from service.http.problems import QueueFull
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,9 +13,9 @@ from typing import Self, TypeVar
 
 from ganvas.card import GeneratorCard
 from service.engine.folder import Folder
-from service.engine.kinds import Generator, Stylizer
+from service.engine.handlers import Generator, Stylizer
 from service.engine.sessions import LoadedModel, RefusedError, load_model, try_device
-from service.problems import Invalid, NotFound, Unavailable
+from service.http.problems import Invalid, NotFound, Unavailable
 from service.settings import Settings, settings
 
 logger = logging.getLogger("ganvas.engine")

@@ -17,11 +17,11 @@ from tests.training.conftest import draw
 from training.config import FEATURE_LAYERS, GanConfig, resolve
 from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
-from training.loops.adversaries import Adversaries
-from training.loops.gan_setup import resolve_gan
-from training.networks.vgg import VggFeatures
-from training.report.stats import Event, Stats, read_stats
+from training.gan.report.stats import Event, Stats, read_stats
+from training.gan.setup import resolve_gan
+from training.gan.trainer import Adversaries
 from training.run import GanPlan, Run
+from training.vgg import VggFeatures
 
 CPU = torch.device("cpu")
 TINY = {"image_size": 16, "width": 4, "batch_size": 8, "latent_size": 8, "penalty_every": 2}

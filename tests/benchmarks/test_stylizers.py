@@ -8,7 +8,7 @@ import typer
 
 from benchmarks.stylizers import VARIANTS, gigaflops, interleaved, main
 from training.config import StyleConfig
-from training.loops.style import build_stylizer
+from training.style.loop import build_stylizer
 
 PAINTERS = Path(__file__).parents[2] / "exported" / "painters.onnx"
 

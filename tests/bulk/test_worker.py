@@ -20,7 +20,7 @@ from PIL import Image
 from service.bulk.storage import Storage, find
 from service.bulk.task import BulkError, Task, versioned
 from service.bulk.worker import Worker, check
-from service.problems import NotFound
+from service.http.problems import NotFound
 from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
 
 TOO_HIGH = 40  # pixels, for the model of `fails_on_high_pictures`

@@ -120,9 +120,7 @@ def test_what_is_inside(image: Opened, report: dict[str, float]) -> None:
     assert not packages & {"torch", "torchvision", "onnx", "ray", "pip"}
     inside = {path.name for path in (image.root / "app").iterdir()}
     assert inside == {"LICENSE", "exported", "ganvas", "service"}
-    loaded = run(
-        image, "python", "-c", "import service.endpoints, sys; print({'torch', 'training', 'onnx'} & sys.modules.keys())"
-    )
+    loaded = run(image, "python", "-c", "import service.app, sys; print({'torch', 'training', 'onnx'} & sys.modules.keys())")
     assert loaded.stdout.strip() == "set()", loaded.stderr
     sources = sorted((image.root / "app").rglob("*.py"))
     compiled = sorted((image.root / "app").rglob("*.pyc"))

@@ -24,7 +24,7 @@ from PIL import Image
 import ganvas
 from ganvas.batches import runner as runner_module
 from ganvas.batches.manifest import Manifest
-from service.latents import latents_of_seed
+from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import LIMITS, Ask, Gateway, draw_photos, photo
 from tests.service.onnx_models import (

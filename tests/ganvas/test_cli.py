@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ganvas.cli.app import app
-from service.latents import latents_of_seed
+from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Gateway, draw_photos, photo
 from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled

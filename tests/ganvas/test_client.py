@@ -16,7 +16,7 @@ from PIL import Image
 import ganvas
 from ganvas import calls
 from ganvas.card import GeneratorCard, StylizerCard
-from service.latents import latents_of_seed
+from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Ask, Gateway, photo
 from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled

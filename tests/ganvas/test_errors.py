@@ -12,7 +12,7 @@ from PIL import Image
 
 import ganvas
 from ganvas import errors
-from service.problems import Problem
+from service.http.problems import Problem
 from tests.ganvas.conftest import HANG_UP, LIMITS, Ask, Gateway, photo
 from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
 from tests.service.running import Running, running

@@ -10,9 +10,9 @@ from PIL import Image
 from torch.optim.swa_utils import AveragedModel
 
 from training.config import GanConfig, StyleConfig
-from training.loops.gan_setup import build_generator
-from training.loops.style import build_stylizer
+from training.gan.setup import build_generator
 from training.run import GanPlan, Run, StylePlan
+from training.style.loop import build_stylizer
 
 MakePictures = Callable[..., Path]
 STYLES = {"night": "", "wave": "", "scream": ""}

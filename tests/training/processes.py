@@ -10,7 +10,7 @@ import torch
 
 from training.config import GanConfig
 from training.devices import launch
-from training.loops.adversaries import Adversaries
+from training.gan.trainer import Adversaries
 
 CONFIG = GanConfig(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty_every=2)
 PICTURES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
-from training.about import About, AboutStyle, read_about
+from training.card_details import About, AboutStyle, read_about
 from training.config import GanConfig, StyleConfig
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
+from training.gan.setup import build_generator
 from training.graphs import GeneratorGraph, StylizerGraph
-from training.loops.gan_setup import build_generator
-from training.loops.style import build_stylizer
 from training.run import GanPlan, Run
+from training.style.loop import build_stylizer
 
 
 def session_of(path: Path) -> onnxruntime.InferenceSession:

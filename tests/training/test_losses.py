@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from training.losses.gan import gradient_penalty, objective
-from training.losses.style import content_loss, gram_matrix, style_loss, total_variation
+from training.gan.losses import gradient_penalty, objective
+from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
 
 
 def test_objectives_where_the_discriminator_cannot_tell() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.errors import WeightsError
-from training.networks.vgg import VggFeatures
+from training.vgg import VggFeatures
 
 
 def test_layers_and_their_sizes(vgg_weights: Path) -> None:

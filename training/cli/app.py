@@ -2,9 +2,9 @@
 
 import typer
 
-from training.cli.gans import gan
+from training.cli.gan import gan
 from training.cli.models import evaluate_, export, int8, table
-from training.cli.painting import paint_, style
+from training.cli.style import paint_, style
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,24 +9,24 @@ import typer
 from rich.console import Console
 
 from ganvas.card import Metric
-from training.about import read_about
+from training.card_details import read_about
+from training.cli.errors import exits_in_words
 from training.cli.options import Device, Weights, name_of, name_unreadable
 from training.config import Features, Start
 from training.data.images import find_pictures
 from training.data.paintings import load_paintings
 from training.devices import find_device
 from training.errors import ConfigError
-from training.evaluate import Settings, choose_real, evaluate, keep_in_card, load_candidate
-from training.evaluate_stylizer import Reference, choose_photos, evaluate_painter, load_painter
-from training.exits import exits_in_words
 from training.export import export_run
-from training.losses.painting import features_for
+from training.gan.evaluate import Settings, choose_real, evaluate, keep_in_card, load_candidate
 from training.metrics.evaluation import EVALUATION, Evaluation, read_evaluation
 from training.metrics.features import build_features
-from training.networks.vgg import VggFeatures
-from training.quantize import PHOTOS, int8_stylizer
 from training.run import BEST, Run
+from training.style.evaluate import Reference, choose_photos, evaluate_painter, load_painter
+from training.style.objective import features_for
+from training.style.quantize import PHOTOS, int8_stylizer
 from training.table import write_tables
+from training.vgg import VggFeatures
 
 
 @exits_in_words
@@ -113,7 +113,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
     about: Annotated[
-        Path | None, typer.Option(help="TOML with title, licence, data and styles; see training/about.py.")
+        Path | None, typer.Option(help="TOML with title, licence, data and styles; see training/card_details.py.")
     ] = None,
 ) -> None:
     """Export a run to one ONNX file, card inside, compared with the trained network."""

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from training.data.images import UNREADABLE, Pictures, reason
-from training.data.order import batch_indices
+from training.data.sampler import batch_indices
 from training.errors import DataError
 
 logger = logging.getLogger(__name__)

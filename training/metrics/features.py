@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from training.config import Features
 from training.errors import ConfigError, WeightsError, first_line
-from training.networks.vgg import VggFeatures
+from training.vgg import VggFeatures
 
 # isort: split
-# After training.networks, through which torchvision can be imported everywhere: torchmetrics imports it as well.
+# After training.torchvision_models, through which torchvision can be imported everywhere: torchmetrics imports it as well.
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torchmetrics.image.fid import NoTrainInceptionV3
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-import training.networks.torchvision_models  # noqa: F401  through it torchvision, which torchmetrics imports, can be imported
+import training.torchvision_models  # noqa: F401  through it torchvision, which torchmetrics imports, can be imported
 
 # isort: split
 from torchmetrics.image.fid import FrechetInceptionDistance

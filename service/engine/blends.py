@@ -1,0 +1,53 @@
+"""Styles and blends of styles, as a request writes them: `starry-night` or `starry-night:0.7,great-wave:0.3`."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from service.http.problems import Invalid, NotFound
+
+
+def parse_blend(text: str | None, names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Turn a style or a blend into the weights that a stylizer takes.
+
+    Args:
+        text: names with or without a weight each, parted by commas; None where the request has no style.
+        names: the model's styles, in the order of its columns.
+
+    Returns:
+        float32 [k], not negative, sum 1.
+
+    Raises:
+        Invalid: not a blend, a weight that is negative or not a number, all weights zero, or no style where the model
+            has several.
+        NotFound: a style that the model does not have.
+    """
+    known = f"this model's styles are {', '.join(names)}"
+    if text is None:
+        if len(names) > 1:
+            raise Invalid([("style", f"Say which: {known}")])
+        return np.ones(1, np.float32)
+    weights = [0.0] * len(names)
+    for part in text.split(","):
+        name, colon, written = (piece.strip() for piece in part.partition(":"))
+        if not name:
+            raise Invalid([("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,NAME:WEIGHT")])
+        if name not in names:
+            raise NotFound(f"There is no style {name[:64]!r}: {known}")
+        weights[names.index(name)] += _weight(written, name) if colon else 1.0
+    total = sum(weights)
+    if not math.isfinite(total) or total < np.finfo(np.float32).tiny:
+        raise Invalid([("style", f"The weights of {text[:64]!r} must have a sum above 0")])
+    return np.array([weight / total for weight in weights], np.float32)
+
+
+def _weight(written: str, name: str) -> float:
+    try:
+        weight = float(written)
+    except ValueError:
+        weight = math.nan
+    if not (math.isfinite(weight) and weight >= 0):
+        raise Invalid([("style", f"The weight of {name} must be a number from 0 up, not {written[:64]!r}")])
+    return weight

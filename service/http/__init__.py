@@ -1,0 +1,1 @@
+"""HTTP: the server's protocol, middleware, request bodies and problem documents."""

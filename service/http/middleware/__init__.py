@@ -1,0 +1,1 @@
+"""What every request passes, from the outside in: telemetry, CORS, authentication, limits."""

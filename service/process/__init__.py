@@ -1,0 +1,1 @@
+"""The process: starting, draining, logs."""

@@ -1,0 +1,200 @@
+"""The process that serves: models, threads, HTTP. `python -m service` starts it, and starts it again when it dies.
+
+BentoML's application in uvicorn, as BentoML's own workers run it. SIGTERM lets the accepted requests finish, then it exits with
+0; a second one ends it at once. It ends as well when the process that started it is gone.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from service.settings import ROOT, settings
+
+if TYPE_CHECKING:
+    from service.engine.models import Models
+
+logger = logging.getLogger("ganvas.service")
+
+BACKLOG = 2048  # connections that the kernel holds, as BentoML's own default
+LAST_CALL_S = 1.0  # for connections that are open when the port is closed
+CUT_OFF_S = 1  # for requests that were not answered by the end of the drain
+THREADS_TURN_S = 0.001  # how soon a thread that waits for Python's lock gets it
+
+
+def main() -> int:
+    """Serve on the socket given until told to end, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m service.process.worker", description=__doc__)
+    parser.add_argument("--socket", type=int, required=True, help="file descriptor of the listening socket")
+    parser.add_argument("--ready", type=int, required=True, help="file descriptor that a byte is written to when it serves")
+    parser.add_argument("--parent", type=int, required=True, help="file descriptor that ends when the parent does")
+    parser.add_argument("--url", required=True, help="where it is reached, for its welcome")
+    options = parser.parse_args()
+    settings()
+    # Until uvicorn takes over: nothing is accepted yet that would have to be finished.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    threading.Thread(target=_end_with_parent, args=(options.parent,), name="parent", daemon=True).start()
+    with socket.socket(fileno=options.socket) as listener:
+        return _serve(listener, options.url, options.ready)
+
+
+def _end_with_parent(descriptor: int) -> None:
+    os.read(descriptor, 1)  # nothing is ever written: it returns when the other end is closed
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _serve(listener: socket.socket, url: str, ready: int) -> int:
+    _configure_bentoml()
+    from service.process import logs
+
+    logs.set_up(settings().log_format)
+    sys.setswitchinterval(THREADS_TURN_S)
+
+    from service.engine.models import models
+    from service.engine.sessions import DeviceError
+    from service.http.api_keys import KeysError
+
+    try:
+        served = models()
+    except DeviceError as error:
+        return fail(str(error))
+
+    import bentoml
+    import uvicorn
+    from bentoml._internal.context import server_context
+
+    from service.app import Ganvas
+    from service.http.protocol import BoundedProtocol
+    from service.process.lifecycle import life
+    from service.process.versions import versions
+
+    class Server(uvicorn.Server):
+        """uvicorn's server, which goes on answering while the service drains."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                sys.stdout.write(welcome(served, url))
+                sys.stdout.flush()
+                os.write(ready, b"1")
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if life().draining:
+                self.should_exit = self.force_exit = True
+            life().drain()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Nobody new from here on; whoever has connected, and was about to ask, is answered before connections are closed.
+            callers = [caller for listening in sockets or [] for caller in _in_line(listening)]
+            for server in self.servers:
+                server.close()
+            for listening in sockets or []:
+                listening.close()
+            for caller in callers:
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, caller)
+            last = time.monotonic() + LAST_CALL_S
+            while self.server_state.connections and time.monotonic() < last:  # noqa: ASYNC110  # a set, not an event
+                await asyncio.sleep(0.02)
+            await super().shutdown(sockets)
+
+        def _protocol(self) -> BoundedProtocol:
+            return BoundedProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        async def on_tick(self, counter: int) -> bool:
+            if await super().on_tick(counter):
+                return True
+            connections = cast("set[BoundedProtocol]", self.server_state.connections)
+            unsent = sum(connection.unsent for connection in connections) if life().draining else 0
+            return life().ended(len(connections), unsent, settings().drain_s)
+
+    ganvas = cast("bentoml.Service[Any]", Ganvas)  # what the decorator makes of the class
+    server_context.service_type = "entry_service"
+    server_context.service_name = server_context.bento_name = ganvas.name
+    server_context.bento_version = versions()["ganvas"]
+    try:
+        app: Any = ganvas.to_asgi()
+    except KeysError as error:
+        return fail(f"GANVAS_API_KEYS_FILE: {error}")
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        log_config=None,
+        log_level="error",  # below it are only other people's broken requests
+        access_log=False,
+        server_header=False,
+        ws="none",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=CUT_OFF_S,
+    )
+    Server(config).run(sockets=[listener])
+    logger.info("it has ended")
+    return 0
+
+
+def _in_line(listener: socket.socket) -> list[socket.socket]:
+    """Those who have connected and were not yet turned to: closing the port would cut them off."""
+    listener.setblocking(False)
+    callers = []
+    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+        while True:
+            callers.append(listener.accept()[0])
+    return callers
+
+
+def _configure_bentoml() -> None:
+    """Set what BentoML reads from the environment while it is imported."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    os.environ.setdefault("BENTOML_HOME", str(_writable_home()))
+
+
+def _writable_home() -> Path:
+    home = ROOT / ".bentoml"
+    try:
+        home.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError:
+        return Path(tempfile.gettempdir()) / "ganvas-bentoml"
+    return home
+
+
+def welcome(models: "Models", url: str) -> str:
+    """What to open and what to type, for the models that are really served."""
+    lines = [f"Ganvas is ready: {url}", "Open it in a browser for the studio, or type:", ""]
+    for generator in models.generators.values():
+        name = generator.card.name
+        body = f'{{"model": "{name}", "n": 16, "seed": 7}}'
+        lines += [f"  curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {name}.png"]
+    for stylizer in models.stylizers.values():
+        name, style = stylizer.card.name, stylizer.card.styles[0].name
+        lines += [f"  curl {url}/v1/stylize -F image=@{_photo()} -F model={name} -F style={style} -o {style}.jpg"]
+    lines += [f"  curl {url}/v1/models"]
+    if not models.all():
+        lines += ["", "No model is served; put an exported one into the models folder."]
+    return "\n".join([*lines, "", "Ctrl-C ends it.", ""])
+
+
+def _photo() -> str:
+    """A photo that the reader has: the documentation's, in a checkout."""
+    photo = ROOT / "docs" / "images" / "photo.jpg"
+    return os.path.relpath(photo) if photo.is_file() else "photo.jpg"
+
+
+def fail(message: str) -> int:
+    """Say on stderr why it cannot go on, and return the exit code for that."""
+    sys.stderr.write(f"ganvas: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The routes: what each takes and what it answers."""

@@ -1,0 +1,399 @@
+import asyncio
+import math
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.engine.batcher import Batcher
+from service.engine.job_queue import Job, Limits
+from service.http.problems import QueueFull, Unavailable
+
+
+class Device:
+    """A model's run: doubles `x`. It notes each batch, waits where it is told to, and fails on a 13."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.alone: list[bool] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.started = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def run(self, feeds: Any, *, alone: bool) -> np.ndarray:
+        self.alone.append(alone)
+        self.batches.append(feeds["x"][:, 0].tolist())
+        self.started.set()
+        self.begun.release()
+        assert self.free.wait(10)
+        if 13 in feeds["x"]:
+            raise RuntimeError("unlucky")
+        return (feeds["x"] * 2).astype(np.uint8)
+
+
+@pytest.fixture
+def device() -> Iterator[Device]:
+    made = Device()
+    yield made
+    made.free.set()
+
+
+def job(*values: int, width: int = 1, row_cost: int = 1) -> Job:
+    return Job({"x": np.array(values)[:, None].repeat(width, 1)}, row_cost)
+
+
+def with_batcher(device: Device, test: Callable[[Batcher], Awaitable[None]], **options: Any) -> None:
+    async def run() -> None:
+        batcher = Batcher("m", device.run, Limits(**{"max_batch": 4, "max_queue": 8, **options}))
+        try:
+            async with asyncio.timeout(10):
+                await test(batcher)
+        finally:
+            device.free.set()
+            await batcher.close()
+
+    asyncio.run(run())
+
+
+async def held(batcher: Batcher, device: Device) -> asyncio.Task[list[np.ndarray]]:
+    """Keep the device busy with a job, so that what follows has to wait."""
+    device.free.clear()
+    task = asyncio.create_task(batcher.submit([job(99)]))
+    await asyncio.to_thread(device.started.wait, 10)
+    return task
+
+
+async def queued(batcher: Batcher, *jobs: Job) -> list[asyncio.Task[list[np.ndarray]]]:
+    tasks = [asyncio.create_task(batcher.submit([one])) for one in jobs]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def two_together(batcher: Batcher, device: Device) -> None:
+    """Run a batch of two jobs, so that the next one waits for company."""
+    blocker = await held(batcher, device)
+    tasks = await queued(batcher, job(11), job(12))
+    device.free.set()
+    await asyncio.gather(blocker, *tasks)
+    assert device.batches == [[99], [11, 12]]
+
+
+def test_results_go_to_their_callers(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        first, second = await batcher.submit([job(1, 2), job(3)])
+        np.testing.assert_array_equal(first, [[2], [4]])
+        np.testing.assert_array_equal(second, [[6]])
+
+    with_batcher(device, test)
+
+
+def test_what_waits_is_joined_in_order_up_to_the_limit(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1), job(2, 3), job(4, 5), job(6))
+        device.free.set()
+        results = [await task for task in [blocker, *tasks]]
+        assert device.batches == [[99], [1, 2, 3], [4, 5, 6]]
+        assert [result[0].ravel().tolist() for result in results] == [[198], [2], [4, 6], [8, 10], [12]]
+
+    with_batcher(device, test)
+
+
+def test_only_equal_shapes_are_joined_and_the_oldest_goes_first(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1, width=2), job(2, width=3), job(3, width=2), job(4, width=3))
+        device.free.set()
+        await asyncio.gather(blocker, *tasks)
+        assert device.batches == [[99], [1, 3], [2, 4]]
+
+    with_batcher(device, test)
+
+
+def test_a_job_larger_than_a_batch_runs_alone(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1), job(2, 3, row_cost=3), job(4))
+        device.free.set()
+        await asyncio.gather(blocker, *tasks)
+        assert device.batches == [[99], [1], [2, 3], [4]]
+
+    with_batcher(device, test)
+
+
+def test_an_idle_device_waits_for_company(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
+        first = asyncio.create_task(batcher.submit([job(1)]))
+        await asyncio.sleep(0.05)
+        assert len(device.batches) == 2
+        await batcher.submit([job(2)])  # as many as before: they do not wait for the rest of the ten seconds
+        await first
+        assert device.batches[2:] == [[1, 2]]
+
+    with_batcher(device, test, max_wait_s=10)
+
+
+def test_an_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
+        await batcher.submit([job(1, 2, 3, 4)])
+        assert device.batches[2:] == [[1, 2, 3, 4]]
+
+    with_batcher(device, test, max_wait_s=10)
+
+
+def test_a_lone_caller_does_not_wait(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        for value in range(3):
+            await batcher.submit([job(value)])
+        assert device.batches == [[0], [1], [2]]
+
+    with_batcher(device, test, max_wait_s=1000)
+
+
+def test_the_wait_ends(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await two_together(batcher, device)
+        await batcher.submit([job(1)])
+        await batcher.submit([job(2)])
+        assert device.batches[2:] == [[1], [2]]
+
+    with_batcher(device, test, max_wait_s=0.02)
+
+
+def test_a_full_queue_refuses_and_keeps_what_it_has(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1, 2, 3, 4), job(5, 6, 7))
+        with pytest.raises(QueueFull) as caught:
+            await batcher.submit([job(8), job(9)])  # all or none: the first alone would fit
+        assert caught.value.headers == {"Retry-After": "1"}
+        assert batcher.waiting() == 7
+        device.free.set()
+        await asyncio.gather(blocker, *tasks)
+        assert device.batches == [[99], [1, 2, 3, 4], [5, 6, 7]]
+        assert batcher.waiting() == 0
+
+    with_batcher(device, test)
+
+
+def test_an_empty_queue_takes_a_job_of_any_size(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        (result,) = await batcher.submit([job(*range(12))])
+        assert result.ravel().tolist() == list(range(0, 24, 2))
+
+    with_batcher(device, test)
+
+
+def test_a_failure_is_of_its_job_alone(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1, 13), job(2), job(3, 4))
+        device.free.set()
+        await blocker
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(result, RuntimeError) for result in results] == [True, False, False]
+        assert device.batches == [[99], [1, 13, 2], [1, 13], [2], [3, 4]]
+        assert (await batcher.submit([job(5)]))[0] == 10
+
+    with_batcher(device, test)
+
+
+def test_a_cancelled_request_never_runs(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        tasks = await queued(batcher, job(1), job(2), job(3))
+        tasks[1].cancel()
+        await asyncio.sleep(0)
+        assert batcher.waiting() == 2
+        device.free.set()
+        await asyncio.gather(blocker, tasks[0], tasks[2])
+        assert device.batches == [[99], [1, 3]]
+
+    with_batcher(device, test)
+
+
+def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        blocker.cancel()
+        (other,) = await queued(batcher, job(1))
+        device.free.set()
+        assert (await other)[0] == 2
+
+    with_batcher(device, test)
+
+
+def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
+    async def test() -> None:
+        batcher = Batcher("m", lambda feeds, alone: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
+        with pytest.raises(RuntimeError, match="1 pictures of 2 rows"):
+            await batcher.submit([job(1, 2)])
+        await batcher.close()
+
+    asyncio.run(test())
+
+
+def test_who_was_admitted_goes_on_however_much_waits(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(*range(1, 9)))
+        with pytest.raises(QueueFull):
+            await batcher.submit([job(10)])
+        going_on = asyncio.create_task(batcher.submit([job(10)], admitted=True))
+        await asyncio.sleep(0)
+        device.free.set()
+        assert (await going_on)[0] == 20
+        await asyncio.gather(blocker, waiting)
+
+    with_batcher(device, test)
+
+
+def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(1))
+        device.free.set()
+        await batcher.close()
+        assert [result.tolist() for result in await blocker] == [[[198]]]  # what runs is finished
+        with pytest.raises(Unavailable):
+            await waiting
+        with pytest.raises(Unavailable):
+            await batcher.submit([job(2)])
+        assert device.batches == [[99]]
+
+    with_batcher(device, test)
+
+
+def test_many_callers_each_get_their_own(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        async def call(i: int) -> bool:
+            await asyncio.sleep(i % 7 / 1000)
+            values = list(range(i % 3 + 1))
+            (result,) = await batcher.submit([job(*(i + v for v in values), width=i % 2 + 1)])
+            return bool((result[:, 0] == [(i + v) * 2 for v in values]).all())
+
+        assert all(await asyncio.gather(*(call(i) for i in range(20, 120))))
+        assert len(device.batches) < 100
+        assert max(len(batch) for batch in device.batches) <= 4
+
+    with_batcher(device, test, max_queue=1000)
+
+
+def test_room_is_asked_for_before_the_work_is_done(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        with batcher.room(6):
+            assert batcher.waiting() == 6
+            with pytest.raises(QueueFull), batcher.room(3):
+                pass
+            with batcher.room(2):  # what is left of it
+                assert batcher.waiting() == 8
+            (result,) = await batcher.submit([job(1, 2, 3, 4, 5, 6)], admitted=True)
+            assert len(result) == 6
+            assert batcher.waiting() == 6  # until the answer is made
+        assert batcher.waiting() == 0
+
+    with_batcher(device, test)
+
+
+def test_what_runs_takes_no_room(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        assert batcher.waiting() == 0
+        assert batcher.waiting_rows() == 0
+        assert batcher.busy_s() > 0
+        device.free.set()
+        await blocker
+        assert batcher.busy_s() == 0
+
+    with_batcher(device, test)
+
+
+def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: Device) -> None:
+    times = iter(range(0, 100_000, 30))  # whatever is timed takes thirty seconds
+
+    async def test() -> None:
+        batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=100, max_queue_s=100), lambda: float(next(times)))
+        await batcher.submit([job(1)])  # at least thirty seconds a row
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(1, 2, 3, 4))
+        with pytest.raises(QueueFull) as caught:
+            await batcher.submit([job(5)])
+        assert caught.value.headers == {"Retry-After": "60"}  # the most that is ever asked for
+        device.free.set()
+        await asyncio.gather(blocker, waiting)
+        await batcher.close()
+
+    asyncio.run(test())
+
+
+def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        await batcher.submit([job(1)])
+        device.free.clear()
+        tasks = [asyncio.create_task(batcher.submit([job(value, width=value)])) for value in (2, 3, 4)]
+        for _ in range(3):
+            assert await asyncio.to_thread(device.begun.acquire, timeout=10)
+        assert [batch[0] for batch in device.batches] == [1, 2, 3]  # two at a time; the third waits
+        assert batcher.waiting_rows() == 1
+        assert device.alone[0]
+        assert not device.alone[2]  # beside the one before
+        device.free.set()
+        assert [int(made[0][0, 0]) for made in await asyncio.gather(*tasks)] == [4, 6, 8]
+        await batcher.submit([job(5)])
+        assert device.alone[-1]
+
+    with_batcher(device, test, lanes=2)
+
+
+@pytest.mark.parametrize("ticks", [1, 2])  # before it has a batch, and after it ran one
+def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> None:
+    left = [ticks]
+
+    def clock() -> float:
+        if threading.current_thread().name == "model-m":
+            left[0] -= 1
+            if left[0] == 0:
+                raise RuntimeError("the clock has stopped")
+        return 0.0
+
+    async def test() -> None:
+        batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=8), clock)
+        assert batcher.busy_s() == 0
+        (first,) = await queued(batcher, job(1))
+        async with asyncio.timeout(10):
+            while batcher.busy_s() != math.inf:  # noqa: ASYNC110  # a thread's end is no event
+                await asyncio.sleep(0.01)
+            if ticks == 2:
+                with pytest.raises(RuntimeError, match="the clock has stopped"):
+                    await first
+            else:
+                assert (await batcher.submit([job(2)]))[0] == 4
+                assert (await first)[0] == 2
+        assert batcher.busy_s() == math.inf  # until the process is started anew
+        await batcher.close()
+
+    asyncio.run(test())
+
+
+def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(device: Device) -> None:
+    def threads() -> int:
+        return sum(thread.name == "model-m" for thread in threading.enumerate())
+
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        (waiting,) = await queued(batcher, job(1))
+        batcher.retire()
+        device.free.set()
+        await asyncio.gather(blocker, waiting)
+        assert (await batcher.submit([job(2)]))[0][0] == 4
+        async with asyncio.timeout(10):
+            while threads():  # noqa: ASYNC110  # a thread's end is no event
+                await asyncio.sleep(0.01)
+
+    with_batcher(device, test)
+    assert device.batches == [[99], [1], [2]]

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from service.engine.blends import parse_blend
+from service.http.problems import Invalid, NotFound
+
+NAMES = ["night", "wave", "scream"]
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("wave", [0, 1, 0]),
+        ("night:0.7,scream:0.3", [0.7, 0, 0.3]),
+        ("night:2,wave:2", [0.5, 0.5, 0]),
+        ("night,wave", [0.5, 0.5, 0]),
+        (" night : 1 , wave : 0 ", [1, 0, 0]),
+        ("night:1,night:1,wave:2", [0.5, 0.5, 0]),
+        ("night:1e-30", [1, 0, 0]),
+    ],
+)
+def test_blends(text: str, weights: list[float]) -> None:
+    blend = parse_blend(text, NAMES)
+    assert blend.dtype == np.float32
+    np.testing.assert_allclose(blend, weights, atol=1e-7)
+
+
+def test_left_out_takes_the_only_style() -> None:
+    assert parse_blend(None, ["night"]) == [1]
+
+
+def test_left_out_lists_the_styles_where_there_are_several() -> None:
+    with pytest.raises(Invalid, match="night, wave, scream"):
+        parse_blend(None, NAMES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ",",
+        "night,",
+        ":1",
+        "night:",
+        "night:x",
+        "night:-1",
+        "night:nan",
+        "night:inf",
+        "night:0",
+        "night:0,wave:0",
+        "night:1:2",
+        "night:1e-300",
+        "night:1e308,wave:1e308",
+    ],
+)
+def test_what_is_no_blend(text: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_blend(text, NAMES)
+    assert caught.value.errors[0]["field"] == "style"
+
+
+@pytest.mark.parametrize("text", ["knight", "night:1,knight:1", "NIGHT", "night;wave", "🎨"])
+def test_an_unknown_style_lists_the_known(text: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        parse_blend(text, NAMES)
+    assert "night, wave, scream" in caught.value.detail

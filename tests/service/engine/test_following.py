@@ -1,0 +1,231 @@
+"""The models folder is followed while the service runs: nobody is refused, and nothing broken is ever served."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.engine.folder import Folder
+from service.engine.models import Models
+from service.settings import Settings
+from tests.service.conftest import Problem
+from tests.service.onnx_models import generator_card, generator_model, save
+from tests.service.process.test_drain import until
+from tests.service.running import Running, running
+
+
+def test_a_change_counts_once_it_has_settled(tmp_path: Path) -> None:
+    (tmp_path / "old.onnx").write_bytes(b"1")
+    (tmp_path / "README.md").write_text("no model")
+    folder = Folder(tmp_path)
+    assert folder.files() == [tmp_path / "old.onnx"]
+    assert folder.changes() == ([], [])
+    with (tmp_path / "new.onnx").open("wb") as file:
+        for _ in range(3):  # still being copied
+            file.write(b"1" * 100)
+            file.flush()
+            assert folder.changes() == ([], [])
+    assert folder.changes() == ([tmp_path / "new.onnx"], [])
+    assert folder.changes() == ([], [])
+    os.utime(tmp_path / "old.onnx", ns=(1, 1))
+    (tmp_path / "new.onnx").unlink()
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([tmp_path / "old.onnx"], [tmp_path / "new.onnx"])
+    assert folder.changes() == ([], [])
+
+
+def test_a_file_that_comes_back_the_same_is_new(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"1")
+    folder = Folder(tmp_path)
+    (tmp_path / "a.onnx").rename(tmp_path / "a")
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([], [tmp_path / "a.onnx"])
+    (tmp_path / "a").rename(tmp_path / "a.onnx")
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([tmp_path / "a.onnx"], [])
+
+
+def test_a_file_that_is_removed_and_copied_anew_is_never_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    path.unlink()
+    assert folder.changes() == ([], [])
+    path.write_bytes(b"22")
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([path], [])
+
+
+def test_a_file_that_says_nothing_of_itself_is_not_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    path.rename(tmp_path / "a")
+    path.symlink_to(path)  # a circle: an OSError, but not one that says that there is nothing
+    for _ in range(3):
+        assert folder.changes() == ([], [])
+    path.unlink()
+    (tmp_path / "a").rename(path)
+    for _ in range(3):
+        assert folder.changes() == ([], [])  # it is the file that is served
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_no_change(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.onnx").write_bytes(b"1")
+    folder = Folder(tmp_path / "models")
+    (tmp_path / "models").rename(tmp_path / "away")
+    (tmp_path / "models").write_text("no folder")
+    for _ in range(3):
+        with pytest.raises(NotADirectoryError):
+            folder.changes()
+    (tmp_path / "models").unlink()
+    (tmp_path / "away").rename(tmp_path / "models")
+    assert folder.changes() == ([], [])
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"1")
+    folder = Folder(tmp_path)
+    folder.again(path)
+    assert folder.changes() == ([path], [])
+    assert folder.changes() == ([], [])
+    folder.again(path)
+    path.unlink()
+    folder.changes()
+    assert folder.changes() == ([], [path])
+
+
+def test_links_that_are_switched_are_changes(tmp_path: Path) -> None:
+    """As Kubernetes changes what it mounts."""
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "a.onnx").write_bytes(version.encode())
+    (tmp_path / "models").mkdir()
+    (tmp_path / "current").symlink_to("1")
+    (tmp_path / "models" / "a.onnx").symlink_to("../current/a.onnx")
+    folder = Folder(tmp_path / "models")
+    (tmp_path / "next").symlink_to("2")
+    (tmp_path / "next").replace(tmp_path / "current")
+    folder.changes()
+    assert folder.changes() == ([tmp_path / "models" / "a.onnx"], [])
+
+
+def test_a_folder_that_is_away_for_a_while_is_followed_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path, "digits")
+    folder, away = tmp_path / "models", tmp_path / "away"
+    models = Models.load(Settings.model_validate({"models": folder, "device": "cpu", "models_poll_s": 0.01}))
+
+    async def happens(what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not what():  # noqa: ASYNC110  # a look at a folder is no event
+                await asyncio.sleep(0.01)
+
+    async def test() -> None:
+        following = asyncio.create_task(models.follow())
+        folder.rename(away)
+        folder.write_text("no folder")
+        await happens(lambda: "cannot be looked at" in caplog.text)
+        await asyncio.sleep(0.1)
+        assert [*models.generators] == ["digits"]
+        assert caplog.text.count("cannot be looked at") == 1
+        folder.unlink()
+        away.rename(folder)
+        put(tmp_path, "letters")
+        await happens(lambda: "letters" in models.generators)
+        following.cancel()
+        await models.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(test())
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    put(tmp_path, "digits")
+    with running(tmp_path / "models", tmp_path / "log", models_poll_s=0.05) as started:
+        yield started
+
+
+def put(folder: Path, name: str, **changes: object) -> None:
+    """Write a model elsewhere and move it into the folder, as an export does."""
+    save(generator_model(), folder / name, generator_card(name, **changes))
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / name).replace(folder / "models" / f"{name}.onnx")
+
+
+def versions(client: httpx.Client) -> dict[str, str]:
+    return {model["card"]["name"]: model["version"] for model in client.get("/v1/models").json()["models"]}
+
+
+def test_new_changed_broken_and_removed_files(service: Running, tmp_path: Path, problem: Problem) -> None:
+    with httpx.Client(base_url=service.url) as client:
+        first = versions(client)
+        before = client.get("/v1/models/digits/preview.png")
+
+        put(tmp_path, "letters")
+        until(lambda: "letters" in versions(client))
+        assert client.post("/v1/sample", json={"model": "letters"}).status_code == 200
+
+        put(tmp_path, "digits", title="Better digits")
+        until(lambda: versions(client)["digits"] != first["digits"])
+        assert client.get("/v1/models/digits").json()["card"]["title"] == "Better digits"
+        assert client.get("/v1/models/digits/preview.png").headers["etag"] != before.headers["etag"]
+        answer = client.post("/v1/sample", json={"model": "digits"})
+        assert answer.headers["ganvas-model"] == f"digits@{versions(client)['digits']}"
+
+        served = versions(client)
+        (tmp_path / "models" / "digits.onnx").write_bytes(b"no model")
+        until(lambda: bool(client.get("/v1/models").json()["refused"]))
+        (refused,) = client.get("/v1/models").json()["refused"]
+        assert refused["file"] == "digits.onnx"
+        assert refused["reason"].endswith(f"; digits@{served['digits']} stays")
+        assert versions(client) == served
+        assert client.post("/v1/sample", json={"model": "digits"}).status_code == 200
+        assert "digits.onnx is refused" in service.stderr()
+
+        put(tmp_path, "digits")  # mended
+        until(lambda: versions(client)["digits"] == first["digits"])
+        assert client.get("/v1/models").json()["refused"] == []
+
+        (tmp_path / "models" / "digits.onnx").unlink()
+        until(lambda: "digits" not in versions(client))
+        problem(client.post("/v1/sample", json={"model": "digits"}), 404, mentions="the generators are letters")
+        assert 'ganvas_queue_rows{model="digits"}' not in client.get("/metrics").text
+        assert service.stop() == 0
+        assert "Traceback" not in service.stderr()
+
+
+def test_models_are_swapped_without_losing_a_request(service: Running, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def ask() -> tuple[set[int], set[str]]:
+        statuses, seen = set(), set()
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            while not ended.is_set():
+                answer = client.post("/v1/sample", json={"model": "digits", "n": 3, "seed": 1, "format": "npy"})
+                statuses.add(answer.status_code)
+                seen.add(answer.headers.get("ganvas-model", ""))
+        return statuses, seen
+
+    with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=service.url) as client:
+        callers = [pool.submit(ask) for _ in range(4)]
+        try:
+            for i in range(6):
+                before = versions(client)
+                put(tmp_path, "digits", title=f"Digits {i}")
+                until(lambda before=before: versions(client) != before)  # type: ignore[misc]
+        finally:
+            ended.set()
+        for statuses, _ in (caller.result() for caller in callers):
+            assert statuses == {200}
+        assert len(set().union(*(seen for _, seen in (caller.result() for caller in callers)))) > 1
+    assert service.stop() == 0
+    assert "Traceback" not in service.stderr()

@@ -1,0 +1,131 @@
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from service.engine.handlers import pad
+from service.engine.latents import latents_of_seed
+from service.engine.models import Models
+from service.engine.sessions import CPU, DeviceError
+from service.http.problems import Invalid, NotFound, Unavailable
+from service.settings import Settings
+from tests.service.onnx_models import (
+    LATENT_SIZE,
+    generated,
+    generator_card,
+    generator_model,
+    save,
+    styled,
+    stylizer_card,
+    stylizer_model,
+)
+
+
+def load(folder: Path, **settings: object) -> Models:
+    return Models.load(Settings.model_validate({"models": folder, "device": "cpu", **settings}))
+
+
+@pytest.fixture
+def two_of_each(tmp_path: Path) -> Path:
+    for name in ("digits", "letters"):
+        save(generator_model(), tmp_path / f"{name}.onnx", generator_card(name))
+    for name in ("painters", "sketches"):
+        save(stylizer_model(), tmp_path / f"{name}.onnx", stylizer_card(name))
+    return tmp_path
+
+
+def run(models: Models, test: Callable[[], Awaitable[None]]) -> None:
+    async def all_of_it() -> None:
+        await test()
+        await models.close()
+
+    asyncio.run(all_of_it())
+
+
+def test_a_broken_file_is_refused_in_one_line_and_the_rest_serves(two_of_each: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (two_of_each / "broken.onnx").write_bytes(b"x")
+    save(generator_model(), two_of_each / "other.onnx", generator_card("mnist"))
+    (two_of_each / "README.md").write_text("not a model")
+    (two_of_each / "folder.onnx").mkdir()
+    with caplog.at_level(logging.WARNING):
+        models = load(two_of_each)
+    assert [model.card.name for model in models.all()] == ["digits", "letters", "painters", "sketches"]
+    assert {*models.refused} == {"broken.onnx", "other.onnx", "folder.onnx"}
+    assert models.refused["other.onnx"] == "its card is of 'mnist': the file must be named mnist.onnx"
+    assert len(caplog.records) == 3
+    assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
+
+
+def test_the_folder_is_missing(tmp_path: Path) -> None:
+    assert load(tmp_path / "nope").all() == []
+
+
+@pytest.mark.skipif(ort.get_available_providers() != ["AzureExecutionProvider", CPU], reason="this runtime has more")
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_device_that_is_not_there_is_an_error_before_there_is_a_model(device: str, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
+        load(tmp_path, device=device)
+
+
+def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:
+    models = load(two_of_each)
+    assert models.get("letters") is models.generator("letters")
+    assert models.stylizer("sketches").card.name == "sketches"
+    with pytest.raises(NotFound, match="the generators are digits, letters"):
+        models.generator("painters")
+    with pytest.raises(Invalid, match="the stylizers are painters, sketches"):
+        models.stylizer(None)
+
+
+def test_the_only_one_of_its_kind_needs_no_name(tmp_path: Path) -> None:
+    save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    models = load(tmp_path)
+    assert models.generator(None).card.name == "digits"
+    with pytest.raises(Unavailable, match="No stylizer"):
+        models.stylizer(None)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 50])
+def test_samples_run_in_batches_of_the_limit(two_of_each: Path, n: int) -> None:
+    models = load(two_of_each, max_batch=8)
+
+    async def test() -> None:
+        latents = latents_of_seed(3, n, LATENT_SIZE)
+        np.testing.assert_array_equal(await models.generator("digits").sample(latents), generated(latents))
+
+    run(models, test)
+
+
+def test_pictures_of_many_sizes_styles_and_strengths_keep_apart(two_of_each: Path) -> None:
+    models = load(two_of_each, max_wait_ms=50)
+    random = np.random.default_rng(0)
+
+    async def one(i: int) -> None:
+        pictures = [random.integers(0, 256, (5 + i % 4 * 7, 30, 3), np.uint8) for _ in range(i % 3 + 1)]
+        weights = random.dirichlet(np.ones(3)).astype(np.float32)
+        strength, keep_color = random.random(2)
+        results = await models.stylizer("painters").stylize(pictures, weights, strength, keep_color)
+        for picture, result in zip(pictures, results, strict=True):
+            expected = styled(picture, weights, strength, keep_color).astype(int)
+            assert np.abs(result - expected).max() <= 1  # the order of float32 sums
+
+    async def test() -> None:
+        await asyncio.gather(*(one(i) for i in range(40)))
+
+    run(models, test)
+
+
+@pytest.mark.parametrize(
+    ("size", "padded"), [((16, 16), (16, 16)), ((17, 20), (20, 20)), ((1, 1), (16, 16)), ((5, 99), (16, 100))]
+)
+def test_pad_mirrors_to_what_the_network_takes(size: tuple[int, int], padded: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    grown = pad(picture, multiple=4, min_side=16)
+    assert grown.shape == (*padded, 3)
+    np.testing.assert_array_equal(grown[: size[0], : size[1]], picture)
+    if size == (17, 20):
+        np.testing.assert_array_equal(grown[17:, :], picture[15:12:-1])

@@ -1,0 +1,27 @@
+"""What is in memory of bodies: of requests that come, and of answers that nobody reads."""
+
+from pathlib import Path
+
+import httpx
+
+from tests.service.conftest import Problem
+from tests.service.http.test_telemetry import value
+from tests.service.process.test_drain import until
+from tests.service.running import running
+from tests.service.slow_readers import ANSWER, answered_unread, large_generator
+
+
+def test_answers_that_nobody_reads_are_in_hand(tmp_path: Path, problem: Problem) -> None:
+    limits = {"max_body_mb": 1, "max_uploads_mb": 20, "send_timeout_s": 3600}
+    folder = large_generator(tmp_path / "models")
+    with running(folder, tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url, timeout=60) as client:
+        with answered_unread(service):
+            assert client.post("/v1/sample").status_code == 200  # one alone is within the bound
+            with answered_unread(service):
+                until(lambda: value(client, "ganvas_http_held_bytes") >= 2 * ANSWER)
+                refused = client.post("/v1/sample")
+                problem(refused, 429, mentions="unread answers")
+                assert refused.headers["retry-after"]
+                assert client.get("/livez").status_code == 200
+        until(lambda: value(client, "ganvas_http_held_bytes") == 0)
+        assert client.post("/v1/sample").status_code == 200

@@ -1,0 +1,50 @@
+"""Where a JSON body is parsed: what goes on in a running service cannot be seen from outside."""
+
+import subprocess
+import sys
+
+# In a process of its own: importing BentoML starts things that warn, and warnings are errors here.
+SCRIPT = """
+import asyncio, threading
+from pydantic import model_validator
+from starlette.requests import Request
+from service.http.parsing import PARSED_AT_ONCE, JsonBody
+from service.http.problems import Problem
+
+
+class Noting(JsonBody):
+    number: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def note(cls, fields):
+        print(threading.current_thread().name, end=" ")
+        return fields
+
+
+def read(data):
+    async def receive():
+        return {"type": "http.request", "body": data}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    try:
+        print(asyncio.run(Noting.read(Request(scope, receive))).number)
+    except Problem as problem:
+        print(problem.status, problem.detail)
+
+
+large = b" " * PARSED_AT_ONCE
+read(b'{"number": 1}')
+read(b'{"number": 2}' + large)
+read(b'{"number": 3, "colour": 4}' + large)
+read(b'{' + large)
+"""
+
+
+def test_a_large_body_is_parsed_beside_the_event_loop() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, timeout=60)
+    small, large, unknown, malformed = done.stdout.splitlines()
+    assert small == "MainThread 1"
+    assert large == "json_0 2"
+    assert unknown.startswith("json_0 422 colour: Unknown field")
+    assert malformed.startswith("400 The body is not JSON")

@@ -1,0 +1,186 @@
+"""Ending: what was accepted is answered, what comes is told to go elsewhere, and nothing is lost. Dying: another takes over."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from benchmarks.life import end_under_load, serve_again_s
+from benchmarks.processes import service_process
+from benchmarks.serving.load import Request
+from service.process.lifecycle import LINGER_S, QUIET_S, Life
+from service.process.worker import CUT_OFF_S, LAST_CALL_S
+from tests.service.conftest import Problem
+from tests.service.onnx_models import generator_card, save, slow_generator_model
+from tests.service.running import running
+from tests.service.slow_readers import ANSWER, answered_unread, large_generator, rest_of
+
+ROW_S = 0.15
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def slow_folder(tmp_path: Path) -> Path:
+    save(slow_generator_model(ROW_S), tmp_path / "models" / "slow.onnx", generator_card("slow"))
+    return tmp_path / "models"
+
+
+def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
+    slow_folder: Path, tmp_path: Path, problem: Problem
+) -> None:
+    with running(slow_folder, tmp_path / "log", max_batch=4) as service, httpx.Client(base_url=service.url) as client:
+        assert client.get("/readyz").status_code == 200
+        with ThreadPoolExecutor(1) as pool:
+            accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 12}, timeout=60)
+            until(lambda: "ganvas_http_requests_under_way 2.0" in client.get("/metrics").text)  # that, and the asking
+            service.process.send_signal(signal.SIGTERM)
+            until(lambda: client.get("/readyz").status_code == 503)
+            problem(client.get("/readyz"), 503, mentions="shutting down")
+            assert client.get("/livez").status_code == 200
+            assert client.get("/metrics").status_code == 200
+            refused = client.post("/v1/sample")
+            problem(refused, 503, mentions="shutting down")
+            assert refused.headers["retry-after"]
+            assert refused.headers["connection"] == "close"
+            assert 'ganvas_rejections_total{model="",reason="draining"} 1.0' in client.get("/metrics").text
+            assert accepted.result().status_code == 200
+        assert service.process.wait(20) == 0
+
+
+def test_an_answer_that_is_still_being_read_is_read_to_its_end(tmp_path: Path) -> None:
+    with (
+        running(large_generator(tmp_path / "models"), tmp_path / "log") as service,
+        answered_unread(service) as connection,
+    ):
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S + CUT_OFF_S)  # long enough for everything else that a drain waits for
+        announced, came = rest_of(connection)
+        assert announced >= ANSWER
+        assert came == announced
+        assert service.process.wait(20) == 0
+
+
+def test_the_drain_has_an_end(slow_folder: Path, tmp_path: Path) -> None:
+    with running(slow_folder, tmp_path / "log", drain_s=1, max_batch=1) as service, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
+        until(lambda: "ganvas_http_requests_under_way 2.0" in httpx.get(f"{service.url}/metrics").text)
+        assert service.stop() == 0
+        with pytest.raises(httpx.HTTPError):
+            accepted.result().raise_for_status()
+
+
+def test_a_second_signal_ends_it_at_once(slow_folder: Path, tmp_path: Path) -> None:
+    with running(slow_folder, tmp_path / "log", max_batch=1) as service, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
+        until(lambda: "ganvas_http_requests_under_way 2.0" in httpx.get(f"{service.url}/metrics").text)
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{service.url}/readyz").status_code == 503)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(20)
+        assert accepted.exception() is not None or accepted.result().status_code != 200
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_nothing_is_lost_when_it_ends_under_load(seed: int, models_folder: Path) -> None:
+    sent = [
+        Request("/v1/sample", json.dumps({"n": n, "format": image_format}).encode(), JSON)
+        for n, image_format in ((1, "png"), (16, "npy"), (24, "zip"))
+    ]
+    with service_process(models=models_folder, device="cpu") as service:
+        answers, _ = asyncio.run(end_under_load(service, sent, seed))
+    assert answers["lost"] == 0
+    assert answers["answered"] > 0
+
+
+def test_a_worker_that_is_killed_is_followed_by_another(models_folder: Path) -> None:
+    with service_process(models=models_folder, device="cpu") as service:
+        first = service.worker()
+        asyncio.run(serve_again_s(service, Request("/v1/sample", b"{}", JSON)))
+        assert service.worker() != first
+        assert "was killed by SIGKILL; starting another" in service.log.read_text()
+        assert service.stop() == 0
+
+
+def test_a_worker_does_not_outlive_who_started_it(models_folder: Path, tmp_path: Path) -> None:
+    with running(models_folder, tmp_path / "log") as service:
+        (worker,) = psutil.Process(service.process.pid).children()
+        service.process.kill()
+        worker.wait(20)
+
+
+def test_a_device_that_hangs_fails_livez_and_readyz(tmp_path: Path, problem: Problem) -> None:
+    save(slow_generator_model(1.5), tmp_path / "models" / "slow.onnx", generator_card("slow"))
+    limits = {"hang_s": 0.2, "timeout_s": 0.5}
+    with running(tmp_path / "models", tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
+        assert client.get("/livez").status_code == 200
+        with ThreadPoolExecutor(1) as pool:
+            caught = pool.submit(httpx.post, f"{service.url}/v1/sample", json={}, timeout=60)
+            until(lambda: client.get("/livez").status_code == 503)
+            problem(client.get("/livez"), 503, mentions="slow")
+            problem(client.get("/readyz"), 503, mentions="slow")
+            problem(caught.result(), 504)
+        until(lambda: client.get("/livez").status_code == 200)  # it was only slow
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
+    """A worker that never came to serve is not started again: its message and its exit code are the service's."""
+    keys = tmp_path / "keys"
+    keys.write_text("# none\n")
+    with pytest.raises(AssertionError, match="holds no key"), running(tmp_path, tmp_path / "log", api_keys_file=keys):
+        pass
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_drain_waits_for_what_is_under_way_and_for_quiet() -> None:
+    clock = Clock()
+    life = Life(clock)
+    assert not life.ended(0, 0, longest_s=60)
+    life.under_way = 1
+    life.drain()
+    assert life.draining
+    assert not life.ended(0, 0, longest_s=60)
+    clock.now += 58
+    assert not life.ended(0, 0, longest_s=60)
+    life.under_way = 0
+    assert not life.ended(1, 1, longest_s=60)  # answered, but a byte of it is not sent
+    life.under_way = 1
+    clock.now += 1
+    assert not life.ended(0, 0, longest_s=60)
+    clock.now += 1
+    assert life.ended(5, 0, longest_s=60)
+
+
+def test_a_drain_lingers_for_whoever_is_connected() -> None:
+    clock = Clock()
+    life = Life(clock)
+    life.drain()
+    assert life.ended(0, 0, longest_s=60)  # nobody is
+    assert not life.ended(1, 0, longest_s=60)
+    clock.now += 1.1 * QUIET_S
+    assert life.ended(1, 0, longest_s=60)
+    life.refused()
+    assert not life.ended(1, 0, longest_s=60)
+    clock.now += LINGER_S
+    life.refused()
+    assert life.ended(1, 0, longest_s=60)  # they never stop asking
+
+
+def until(condition: Callable[[], bool], limit_s: float = 30) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,145 @@
+"""Starting, stopping, and what happens under more load than there is device."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.settings import ROOT
+from tests.service.conftest import Problem
+from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
+from tests.service.running import Running, command, environment, running
+
+ROW_S = 0.15  # about what one row of the slow model takes
+
+
+def test_it_says_what_to_open_and_what_to_type(service: Running) -> None:
+    said = service.stdout()
+    assert said.startswith(f"Ganvas is ready: {service.url}\n")
+    assert f"curl {service.url}/v1/sample" in said
+    assert '"model": "digits"' in said
+    assert "-F model=painters -F style=night" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_cleanly(models_folder: Path, tmp_path: Path, number: int) -> None:
+    with running(models_folder, tmp_path) as service:
+        assert httpx.post(f"{service.url}/v1/sample").status_code == 200
+        assert service.stop(number) == 0
+        assert "Traceback" not in service.stderr()
+        assert " ERROR " not in service.stderr()
+
+
+def test_a_port_in_use_is_a_clear_message(models_folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command("--port", str(port)), cwd=ROOT, env=environment(models_folder), capture_output=True, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"ganvas: cannot listen on 127.0.0.1:{port}: it is in use; choose another with --port\n"
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", ""])
+def test_a_host_that_is_not_ours_is_a_clear_message(host: str, models_folder: Path) -> None:
+    done = subprocess.run(
+        command("--port", "0", "--host", host),
+        cwd=ROOT, env=environment(models_folder), capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("ganvas: cannot listen on ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_ends_it(models_folder: Path) -> None:
+    done = subprocess.run(
+        command("--port", "0"), cwd=ROOT, env={**environment(models_folder), "GANVAS_DEVICE": "tensorrt"},
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    if "TensorrtExecutionProvider" not in done.stderr:
+        pytest.skip("TensorRT runs here")
+    assert done.returncode == 1
+    assert "GANVAS_DEVICE=tensorrt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["empty", "missing"])
+def test_without_a_model_it_lives_but_is_not_ready(folder: str, tmp_path: Path, problem: Problem) -> None:
+    (tmp_path / "empty").mkdir()
+    with running(tmp_path / folder, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        assert client.get("/livez").status_code == 200
+        problem(client.get("/readyz"), 503, mentions="No model is served")
+        problem(client.post("/v1/sample"), 503, mentions="No generator is served")
+        problem(client.post("/v1/sample", json={"model": "digits"}), 404, mentions="no generator is served")
+        listed = client.get("/v1/models").json()
+        assert (listed["models"], listed["refused"]) == ([], [])
+        assert service.stop() == 0
+
+
+def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
+    save(slow_generator_model(ROW_S), tmp_path / "slow.onnx", generator_card("slow"))
+    save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    limits = {"max_batch": 1, "max_queue": 3, "timeout_s": 20 * ROW_S, "max_n": 100}
+    with running(tmp_path, tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
+
+        def call(model: str, n: int = 1, timeout: float = 60) -> httpx.Response:
+            return client.post("/v1/sample", json={"model": model, "n": n, "seed": 1}, timeout=timeout)
+
+        # Several generators: say which.
+        problem(client.post("/v1/sample"), 422, mentions="the generators are digits, slow")
+
+        # A queue of three, and twelve callers: some wait, the rest are told at once when to come back.
+        with ThreadPoolExecutor(12) as pool:
+            answers = [*pool.map(lambda _: call("slow"), range(12))]
+        accepted = [answer for answer in answers if answer.status_code == 200]
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert 3 <= len(accepted) <= 8
+        for answer in refused:
+            problem(answer, 429)
+            assert int(answer.headers["retry-after"]) >= 1
+        assert len({answer.content for answer in accepted}) == 1
+
+        # Longer than the limit: told so, and what is left of it leaves the queue.
+        problem(call("slow", n=90), 504, mentions="seconds")
+        assert call("slow").status_code == 200
+
+        # A client that hangs up takes its rows with it, and a model has nothing to do with another's queue.
+        with pytest.raises(httpx.ReadTimeout):
+            call("slow", n=18, timeout=2 * ROW_S)
+        assert call("digits").status_code == 200
+        start = time.monotonic()
+        assert call("slow").status_code == 200
+        assert time.monotonic() - start < 9 * ROW_S  # not the 16 rows that nobody waits for
+
+        # Accepted before the signal: answered.
+        with ThreadPoolExecutor(3) as pool:
+            waiting = [pool.submit(call, "slow", 2) for _ in range(2)]
+            time.sleep(ROW_S)
+            assert service.stop() == 0
+            assert [future.result().status_code for future in waiting] in ([200, 200], [200, 429], [429, 200])
+        assert "Traceback" not in service.stderr()
+
+
+def test_a_failing_model_is_logged_but_not_shown(tmp_path: Path, problem: Problem) -> None:
+    save(generator_model(broken="rows"), tmp_path / "digits.onnx", generator_card())
+    with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        assert client.post("/v1/sample").status_code == 200
+        document = problem(client.post("/v1/sample", json={"n": 3}), 500, mentions="log")
+        assert "RuntimeError" not in str(document)
+        assert "RuntimeError: digits made 2 pictures of 3 rows" in service.stderr()
+        assert client.post("/v1/sample").status_code == 200
+        problem(client.get("/v1/models/digits/preview.png"), 500, mentions="log")
+        assert service.stop() == 0
+
+
+def test_serving_imports_no_torch_and_no_training() -> None:
+    code = "import service.app, service.__main__, sys; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in ("torch", "torchvision", "training", "onnx"):
+        assert f"'{name}'" not in done.stdout

@@ -1,0 +1,126 @@
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnxruntime
+import pytest
+
+from ganvas.card import dump_card, parse_card
+from service.engine.latents import latents_of_seed
+from service.routes.models import PREVIEW_SAMPLES, PREVIEW_SEED, THUMBNAIL_SIDE
+from tests.service.conftest import Problem, pixels
+from tests.service.http.test_telemetry import value
+from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, save, slow_generator_model, stylizer_card
+from tests.service.process.test_drain import until
+from tests.service.running import Running, running
+
+PREVIEW_OF_SLOW = "/v1/models/slow/preview.png"
+
+
+def slow_service(folder: Path, row_s: float, **settings: object) -> AbstractContextManager[Running]:
+    save(slow_generator_model(row_s), folder / "models" / "slow.onnx", generator_card("slow"))
+    return running(folder / "models", folder / "log", **settings)
+
+
+def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -> None:
+    listed = client.get("/v1/models").json()
+    assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
+    assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
+    assert "cannot read it" in listed["refused"][0]["reason"]
+    assert {model["device"] for model in listed["models"]} == {"cpu"}
+    assert listed["versions"]["onnxruntime"] == onnxruntime.__version__
+
+
+def test_thumbnails_are_left_to_the_single_model(client: httpx.Client) -> None:
+    listed = client.get("/v1/models").json()["models"][1]["card"]["styles"]
+    shown = client.get("/v1/models/painters").json()["card"]["styles"]
+    assert [style["name"] for style in listed] == [style["name"] for style in shown]
+    assert all(style["thumbnail"] for style in shown)
+    assert not any("thumbnail" in style for style in listed)
+
+
+@pytest.mark.parametrize("card", [generator_card(), stylizer_card()])
+def test_a_model_shows_its_card(client: httpx.Client, card: object) -> None:
+    shown = client.get(f"/v1/models/{card.name}")  # type: ignore[attr-defined]
+    assert shown.headers["content-type"] == "application/json"
+    assert re.fullmatch("[0-9a-f]{12}", shown.json()["version"])
+    assert parse_card(dump_card(card)) == parse_card(httpx.Response(200, json=shown.json()["card"]).content)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/nope", "/v1/models/nope/preview.png", "/v1/models/%00", "/v1/models/broken"])
+def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem, path: str) -> None:
+    problem(client.get(path), 404, mentions="the models are digits, painters")
+
+
+def test_the_preview_of_a_generator(client: httpx.Client) -> None:
+    response = client.get("/v1/models/digits/preview.png")
+    assert response.headers["content-type"] == "image/png"
+    sheet = pixels(response.content)
+    assert sheet.shape == (4 * SIDE + 6, 4 * SIDE + 6)
+    expected = generated(latents_of_seed(PREVIEW_SEED, PREVIEW_SAMPLES, LATENT_SIZE))
+    np.testing.assert_array_equal(sheet[-SIDE:, -SIDE:], expected[15, :, :, 0])
+    assert client.get("/v1/models/digits/preview.png").content == response.content
+
+
+def test_the_preview_of_a_stylizer_tiles_its_thumbnails(client: httpx.Client) -> None:
+    sheet = pixels(client.get("/v1/models/painters/preview.png").content)
+    assert sheet.shape == (2 * THUMBNAIL_SIDE + 2, 2 * THUMBNAIL_SIDE + 2, 3)
+    np.testing.assert_allclose(sheet[10, 10], [0, 100, 50], atol=5)
+    np.testing.assert_allclose(sheet[10, -10], [80, 100, 50], atol=5)
+
+
+def test_a_preview_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
+    with slow_service(tmp_path, row_s=1) as service, httpx.Client(base_url=service.url) as client:
+        with ThreadPoolExecutor(4) as pool:
+            shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
+        assert [answer.status_code for answer in shown] == [200] * 4
+        assert len({answer.content for answer in shown}) == 1
+        assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_SAMPLES
+
+
+def test_a_preview_has_a_deadline(tmp_path: Path, problem: Problem) -> None:
+    with slow_service(tmp_path, row_s=3, timeout_s=0.5) as service:
+        problem(httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), 504, mentions="0.5 seconds")
+
+
+def test_a_preview_that_nobody_waits_for_is_not_made(tmp_path: Path) -> None:
+    with (
+        slow_service(tmp_path, row_s=0.2, max_batch=1) as service,  # a batch for each of its samples
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as caller:
+            caller.sendall(f"GET {PREVIEW_OF_SLOW} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            until(lambda: value(client, "ganvas_queue_rows", model="slow") > 0)
+        until(lambda: value(client, "ganvas_dropped_rows_total", model="slow") > 0)
+        until(lambda: value(client, "ganvas_http_requests_under_way") == 1)  # the asking
+        assert client.get(PREVIEW_OF_SLOW).status_code == 200  # made anew
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
+def test_health(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_metrics_count_requests(client: httpx.Client) -> None:
+    client.post("/v1/sample")
+    text = client.get("/metrics").text
+    assert re.search(r'ganvas_http_requests_total\{method="POST",route="/v1/sample",status="200"\} [1-9]', text)
+
+
+def test_the_page_works_without_any_other_host(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text.replace("http-equiv", "")
+    for linked in re.findall(r'(?:src|href)="\./([^"]+)"', page.text):
+        assert client.get(f"/{linked}").status_code == 200
+    assert "docs.json" in client.get("/static_content/swagger-initializer.js").text
+
+
+def test_schema_json_is_there_for_bentomls_client(client: httpx.Client) -> None:
+    routes = {route["name"]: route for route in client.get("/schema.json").json()["routes"]}
+    assert routes["sample"]["route"] == "/v1/sample"
+    assert routes["stylize"]["input"]["properties"]["image"]["items"]["type"] == "file"

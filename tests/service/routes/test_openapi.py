@@ -1,0 +1,98 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from service.http.problems import Problem
+from tests.service.conftest import LIMITS
+
+
+@pytest.fixture
+def document(client: httpx.Client) -> dict[str, Any]:
+    described: dict[str, Any] = client.get("/docs.json").json()
+    return described
+
+
+def fields(document: dict[str, Any], route: str, media_type: str) -> dict[str, Any]:
+    schema = document["paths"][route]["post"]["requestBody"]["content"][media_type]["schema"]
+    assert schema["additionalProperties"] is False
+    properties: dict[str, Any] = schema["properties"]
+    return properties
+
+
+def test_every_route_is_described(document: dict[str, Any]) -> None:
+    assert document["openapi"] == "3.1.0"
+    assert {*document["paths"]} >= {
+        "/v1/sample", "/v1/interpolate", "/v1/stylize", "/v1/models", "/v1/models/{name}", "/v1/models/{name}/preview.png",
+        "/livez", "/readyz", "/metrics",
+    }  # fmt: skip
+
+
+def test_the_bounds_of_sample(document: dict[str, Any]) -> None:
+    sample = fields(document, "/v1/sample", "application/json")
+    assert {*sample} == {"model", "n", "seed", "seeds", "latents", "truncation", "format"}
+    assert (sample["n"]["minimum"], sample["n"]["maximum"]) == (1, LIMITS["max_n"])
+    assert (sample["seed"]["minimum"], sample["seed"]["exclusiveMaximum"]) == (0, 2**32)
+    assert (sample["truncation"]["minimum"], sample["truncation"]["maximum"]) == (0, 1)
+    assert sample["latents"]["maxItems"] == sample["seeds"]["maxItems"] == LIMITS["max_n"]
+    assert sample["format"]["enum"] == ["png", "jpeg", "webp", "zip", "npy"]
+    assert all(field["description"] for field in sample.values())
+
+
+def test_the_bounds_of_interpolate(document: dict[str, Any]) -> None:
+    interpolate = fields(document, "/v1/interpolate", "application/json")
+    assert {*interpolate} == {"model", "seeds", "latents", "steps", "truncation", "loop", "fps", "format"}
+    for name in ("seeds", "latents"):
+        assert (interpolate[name]["minItems"], interpolate[name]["maxItems"]) == (2, 8)
+    assert (interpolate["steps"]["minimum"], interpolate["steps"]["maximum"]) == (2, 120)
+    assert f"at most {LIMITS['max_frames']} frames" in interpolate["steps"]["description"]
+    assert (interpolate["fps"]["minimum"], interpolate["fps"]["maximum"]) == (1, 60)
+    assert interpolate["loop"]["default"] is True
+    assert interpolate["format"]["enum"] == ["webp", "gif", "zip", "npy"]
+    assert all(field["description"] for field in interpolate.values())
+
+
+def test_the_bounds_of_stylize(document: dict[str, Any]) -> None:
+    stylize = fields(document, "/v1/stylize", "multipart/form-data")
+    assert {*stylize} == {"image", "model", "style", "strength", "keep_color", "max_side", "format"}
+    assert stylize["image"]["items"] == {"type": "string", "format": "binary"}
+    assert stylize["image"]["maxItems"] == LIMITS["max_images"]
+    assert (stylize["max_side"]["minimum"], stylize["max_side"]["maximum"]) == (16, LIMITS["max_side"])
+    assert stylize["max_side"]["default"] == LIMITS["default_side"]
+    body = document["paths"]["/v1/stylize"]["post"]["requestBody"]
+    assert body["required"]
+    assert body["content"]["multipart/form-data"]["schema"]["required"] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("route", "media_types"),
+    [
+        ("/v1/sample", {"image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy"}),
+        ("/v1/interpolate", {"image/webp", "image/gif", "application/zip", "application/x-npy"}),
+        ("/v1/stylize", {"image/png", "image/jpeg", "image/webp", "application/zip"}),
+    ],
+)
+def test_answers_and_problems_of_the_post_routes(document: dict[str, Any], route: str, media_types: set[str]) -> None:
+    responses = document["paths"][route]["post"]["responses"]
+    assert {*responses["200"]["content"]} == media_types
+    assert "Ganvas-Model" in responses["200"]["headers"]
+    problems = {status for status in responses if status != "200"}
+    assert problems == {str(cls.status) for cls in Problem.__subclasses__() if cls.status not in (405, 431)}  # before any route
+    assert all({*responses[status]["content"]} == {"application/problem+json"} for status in problems)
+
+
+def test_problems_of_the_preview(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/models/{name}/preview.png"]["get"]["responses"]
+    assert {*responses} == {"200", "401", "404", "429", "500", "503", "504"}
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    def references(part: Any) -> list[str]:
+        if isinstance(part, dict):
+            own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+            return own + [found for value in part.values() for found in references(value)]
+        return [found for value in part for found in references(value)] if isinstance(part, list) else []
+
+    names = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
+    assert names <= {*document["components"]["schemas"]}
+    assert {"GeneratorCard", "StylizerCard", "Problem", "Invalid"} <= names

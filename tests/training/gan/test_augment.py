@@ -1,0 +1,58 @@
+"""DiffAugment: what each change does to a picture, and that gradients pass."""
+
+import pytest
+import torch
+
+from training.gan.augment import AUGMENTATIONS, augment, colour, cutout, translation
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_translation_shifts_whole_pictures_by_an_eighth_at_most() -> None:
+    pictures = torch.zeros(64, 1, 16, 16)
+    pictures[:, :, 8, 8] = 1.0
+    shifted = translation(pictures, rng())
+    places = shifted.flatten(1).argmax(1)
+    rows, columns = places // 16 - 8, places % 16 - 8
+    assert set(rows.tolist()) == set(columns.tolist()) == {-2, -1, 0, 1, 2}
+    assert shifted.flatten(1).sum(1).tolist() == [1.0] * 64
+
+
+def test_translation_brings_in_grey() -> None:
+    shifted = translation(torch.ones(64, 3, 16, 16), rng())
+    assert set(shifted.unique().tolist()) == {0.0, 1.0}
+    filled = shifted[:, 0].flatten(1).mean(1)
+    assert filled.min().item() == pytest.approx(14 * 14 / 256)
+    assert filled.max().item() == 1.0
+
+
+def test_cutout_makes_a_hole_of_half_the_side() -> None:
+    holes = (cutout(torch.ones(200, 3, 16, 16), rng()) == 0).all(dim=1)
+    assert holes.flatten(1).sum(1).max().item() == 8 * 8
+    assert holes.flatten(1).sum(1).min().item() >= 4 * 4  # a centre on the edge leaves half a side each way
+
+
+def test_colour_of_each_picture_changes_as_one() -> None:
+    grey = torch.full((32, 3, 4, 4), 0.2)
+    changed = colour(grey, rng())
+    assert torch.allclose(changed, changed[:, :1, :1, :1].expand_as(changed), atol=1e-6)  # a grey picture stays grey and flat
+    assert (changed[:, 0, 0, 0] - 0.2).abs().max().item() <= 0.5 + 1e-6
+    assert changed[:, 0, 0, 0].std() > 0.1
+
+
+def test_random_numbers_decide_and_gradients_pass() -> None:
+    pictures = torch.rand(4, 3, 16, 16, requires_grad=True)
+    names = tuple(AUGMENTATIONS)
+    first, again, other = (augment(pictures, names, rng(seed)) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    first.sum().backward()
+    assert pictures.grad is not None
+    assert pictures.grad.abs().sum() > 0
+
+
+def test_no_augmentation_leaves_pictures_as_they_are() -> None:
+    pictures = torch.rand(4, 3, 16, 16)
+    assert augment(pictures, (), rng()) is pictures

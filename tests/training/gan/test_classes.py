@@ -1,0 +1,134 @@
+"""Classes of pictures: told by folders, chosen by latents, judged apart."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from tests.training.commands import done, refused
+from training.config import GanConfig
+from training.data.images import find_pictures
+from training.data.labels import labels_of
+from training.devices import launch
+from training.errors import ConfigError, DataError
+from training.gan.classes import Labels, class_of, logits_of, with_class
+from training.gan.schedules import class_share
+from training.gan.setup import build_discriminator, build_generator
+from training.gan.trainer import Adversaries
+
+ROOT = Path(__file__).parents[3]
+CPU = torch.device("cpu")
+LATENTS = torch.randn(4000, 7, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(4000) % 3
+
+
+def shades(path: Path, classes: dict[str, int], each: int = 12) -> Path:
+    """A zip with a folder a class: squares of about one grey level."""
+    noise = np.random.default_rng(0)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, level in classes.items():
+            for number in range(each):
+                picture = io.BytesIO()
+                pixels = (level + noise.integers(-9, 10, (16, 16))).astype(np.uint8)
+                Image.fromarray(pixels).save(picture, "PNG")
+                archive.writestr(f"{name}/{number}.png", picture.getvalue())
+    return path
+
+
+def test_latents_with_a_class_are_those_that_choose_it() -> None:
+    moved = with_class(LATENTS, LABELS, 3)
+    assert torch.equal(class_of(moved, 3), LABELS)
+    assert torch.equal(moved.sort(dim=1).values, LATENTS.sort(dim=1).values)  # swapped, not changed
+    assert torch.equal(moved[:, 3:], LATENTS[:, 3:])
+    already = class_of(LATENTS, 3) == LABELS
+    assert torch.equal(moved[already], LATENTS[already])
+
+
+def test_each_class_is_chosen_as_often_and_truncation_leaves_it() -> None:
+    shares = torch.bincount(class_of(LATENTS, 3)) / len(LATENTS)
+    assert ((shares - 1 / 3).abs() < 0.03).all()
+    assert torch.equal(class_of(0.1 * LATENTS, 3), class_of(LATENTS, 3))
+
+
+def test_a_picture_is_judged_as_one_of_its_class() -> None:
+    logits, labels = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), Labels(torch.tensor([1, 0]), share=0.5)
+    assert logits_of(logits, labels).tolist() == [1 + 0.5 * 3, 4 + 0.5 * 5]
+    assert logits_of(logits[..., None], labels).tolist() == [[2.5], [6.5]]
+    assert logits_of(logits[:1], labels.first(1)).tolist() == [2.5]
+    assert logits_of(logits[:, 0], None).tolist() == [1.0, 4.0]
+
+
+def test_classes_come_in_by_and_by() -> None:
+    config = GanConfig(classes=2, class_from=0.25, class_rise=0.5)
+    assert [class_share(config, progress) for progress in (0, 0.2, 0.5, 0.75, 1)] == [0, 0, 0.5, 1, 1]
+    assert [class_share(GanConfig(class_from=0.25, class_rise=0), progress) for progress in (0.2, 0.25)] == [0, 1]
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "dcgan-residual", "mlp"])
+def test_shapes(architecture: str) -> None:
+    config = GanConfig(architecture=architecture, image_size=16, channels=1, width=4, latent_size=7, classes=3)
+    pictures = build_generator(config)(LATENTS[:5])
+    assert pictures.shape == (5, 1, 16, 16)
+    assert build_discriminator(config)(pictures).shape == (5, 4)
+
+
+def test_classes_need_latents_to_be_chosen_by() -> None:
+    with pytest.raises(ValueError, match="classes go without pack, and 9 of them with a latent_size of as much at least"):
+        GanConfig(classes=9, latent_size=8)
+    with pytest.raises(ValueError, match="classes go without pack"):
+        GanConfig(classes=2, pack=2)
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    pictures = find_pictures(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
+    assert labels_of(pictures, 2).tolist() == [0, 0, 1, 1]
+    with pytest.raises(DataError, match=r"pictures in 2 folders \(black, white\), and classes is 3"):
+        labels_of(pictures, 3)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_each_class_learns_its_own_pictures(shared: bool) -> None:
+    labels = torch.arange(64) % 2
+    squares = (30 + 190 * labels)[:, None, None, None].expand(64, 1, 16, 16).to(torch.uint8)
+    config = GanConfig(
+        architecture="mlp", image_size=16, channels=1, width=8, latent_size=7, classes=2, batch_size=32, images=32 * 150,
+        augment=(), feature_layers=(), precision="float32", shared_pass=shared, learning_rate=1e-3, ema_decay=0.9,
+    )  # fmt: skip
+    networks = Adversaries(config, launch(CPU, "float32"), squares, labels=labels)
+    for step in range(1, config.steps + 1):
+        networks.step(step)
+    latents = LATENTS[:200]
+    levels = 127.5 * (networks.average.module.eval()(latents).detach().mean(dim=(1, 2, 3)) + 1)
+    bright = class_of(latents, 2).bool()
+    assert abs(levels[bright].mean() - 220) < 45
+    assert abs(levels[~bright].mean() - 30) < 45
+
+
+def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
+    data, out, model = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run", tmp_path / "shades.onnx"
+    told = "image_size=16", "width=4", "images=64", "batch_size=16", "classes=2", "feature_layers=[]"
+    settings = [word for setting in told for word in ("--set", setting)]
+    done("gan", "--data", data, "--out", out, *settings, "--features", "pixels", "--device", "cpu")
+    done("export", out, model, "--about", ROOT / "training/model_cards/digits.toml")
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (pictures,) = session.run(None, {"latents": np.zeros((3, 100), np.float32)})
+    assert pictures.shape == (3, 16, 16, 1)
+
+
+def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
+    data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
+    told = ("--set", "image_size=16", "--set", "classes=5", "--set", "feature_layers=[]", "--features", "pixels")
+    said = refused("gan", "--data", data, "--out", out, *told)
+    assert "in 2 folders (black, white), and classes is 5. Sort the pictures into a folder a class and set classes=2" in said
+    assert not out.exists()
+
+
+def test_classes_without_labels_are_refused() -> None:
+    config = GanConfig(image_size=16, channels=1, width=4, classes=2, augment=(), feature_layers=(), precision="float32")
+    with pytest.raises(ConfigError, match="classes is 2, and the pictures have no labels: leave it at 0"):
+        Adversaries(config, launch(CPU, "float32"), torch.zeros(4, 1, 16, 16, dtype=torch.uint8))

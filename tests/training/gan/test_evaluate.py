@@ -1,0 +1,257 @@
+"""Evaluations of a small run and of its exported file, by the command line, against numbers made by hand."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from ganvas.card import Metric, dump_card
+from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
+from tests.training.commands import done, refused
+from tests.training.conftest import draw
+from training.config import StyleConfig
+from training.data.dataset import load_squares
+from training.data.images import find_pictures
+from training.errors import ExportError
+from training.gan.evaluate import Settings, choose_real, draw_samples, load_candidate
+from training.gan.setup import build_generator
+from training.metrics.features import build_features, extract
+from training.metrics.fidelity import Fidelity, measure
+from training.pictures import to_uint8
+from training.run import GanPlan, Run, StylePlan
+from training.table import read_card
+
+PICTURES, SAMPLES, K, SEED = 40, 16, 3, 5
+OPTIONS = ["--samples", SAMPLES, "--neighbours", K, "--seed", SEED]
+NAMES = ["Frechet distance", "Precision", "Recall", "Density", "Coverage", "Diversity"]
+METHOD = f"pixels at 16 x 16; {SAMPLES} samples against {SAMPLES} real pictures, k = {K}, seed {SEED}"
+BEAUTY = Metric(name="Beauty", value=0.5, method="by eye")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    folder.mkdir()
+    for index in range(PICTURES):
+        draw(index).save(folder / f"{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 6 steps."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    values = ["image_size=16", "channels=1", "width=4", "latent_size=8", "batch_size=8", "images=48", "features=pixels"]
+    values.append("feature_layers=[]")
+    done("gan", "--config", "dcgan", "--data", photos, "--out", run, *(word for value in values for word in ("--set", value)))
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the run, evaluated before; an about adds a metric of its own."""
+    folder = tmp_path_factory.mktemp("exported")
+    evaluated = shutil.copytree(trained, folder / "run")
+    done("evaluate", evaluated, "--data", photos, *OPTIONS)
+    (folder / "about.toml").write_text('[[metrics]]\nname = "Beauty"\nvalue = 0.5\nmethod = "by eye"\n')
+    out = folder / "exported" / "tiny.onnx"
+    assert "left out" not in done("export", evaluated, out, "--about", folder / "about.toml")
+    return out
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run, to write into."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
+    """The metrics and the floor, from the same pictures."""
+    plan = Run.open(run).plan
+    assert isinstance(plan, GanPlan)
+    average = AveragedModel(build_generator(plan.config))
+    average.load_state_dict(torch.load(run / "best.pt", weights_only=True)["average"])
+    average.eval()
+    latents = np.random.default_rng((SEED, 7)).standard_normal((SAMPLES, 8), dtype=np.float32)
+    with torch.no_grad():
+        samples = to_uint8(average.module(torch.from_numpy(latents))).permute(0, 3, 1, 2)
+    squares, _ = load_squares(find_pictures(photos), 16, 1)
+    squares = squares[np.random.default_rng((SEED, 8)).permutation(PICTURES)]
+    network = build_features("pixels")
+    fresh, real, others = (
+        extract(network, part) for part in (samples, squares[:SAMPLES], squares[SAMPLES : 2 * SAMPLES])
+    )  # fmt: skip
+    return measure(real, fresh, K), measure(real, others, K)
+
+
+def kept(run: Path) -> dict[str, float]:
+    return {metric["name"]: metric["value"] for metric in json.loads((run / "evaluation.json").read_text())["metrics"]}
+
+
+def shown(said: str) -> dict[str, list[float]]:
+    """The numbers of each row of a table."""
+    rows = ([cell.strip() for cell in line.split("│")[1:4]] for line in said.splitlines() if line.startswith("│"))
+    return {
+        name: [float(cell.replace(",", "")) for cell in cells] for name, *cells in rows if name
+    }  # the rest is wrapped words
+
+
+def test_a_run_by_hand(run: Path, photos: Path) -> None:
+    said = done("evaluate", run, "--data", photos, *OPTIONS)
+    fidelity, floor = by_hand(run, photos)
+    assert kept(run) == pytest.approx(dict(zip(NAMES, asdict(fidelity).values(), strict=True)), rel=1e-5)
+    columns = [[*asdict(fidelity).values()], [*asdict(floor).values()]]
+    assert list(shown(said)) == NAMES
+    table = np.array([*shown(said).values()]).T
+    assert table == pytest.approx(np.array(columns), rel=1e-3, abs=1e-4)
+    assert fidelity.frechet > 2 * floor.frechet  # the numbers can tell
+    assert f"{METHOD}; step 6 (48 images)." in said
+    assert f"what {SAMPLES} real pictures score against {SAMPLES} others, as a perfect generator would" in said
+    whole = json.loads((run / "evaluation.json").read_text())
+    assert (whole["step"], whole["data"]) == (6, "photos")
+    assert {metric["method"] for metric in whole["metrics"]} == {METHOD}
+
+
+def test_the_last_checkpoint_where_none_is_best(run: Path, photos: Path) -> None:
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    best = kept(run)
+    checkpoint = torch.load(run / "best.pt", weights_only=True)
+    checkpoint["average"]["module.layers.0.weight"] *= 3
+    torch.save(checkpoint, run / "best.pt")
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    assert kept(run) != best
+    (run / "best.pt").unlink()
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    assert kept(run) == best  # trained without a pause, the last was the best
+
+
+def test_the_exported_file_scores_as_the_run(run: Path, exported: Path, photos: Path) -> None:
+    before = exported.read_bytes()
+    said = done("evaluate", exported, "--data", photos, "--features", "pixels", *OPTIONS)
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    assert {name: row[0] for name, row in shown(said).items()} == pytest.approx(kept(run), rel=1e-2, abs=0.07)
+    assert f"{METHOD}; step 6 (48 images)." in said
+    assert exported.read_bytes() == before
+    assert list(exported.parent.iterdir()) == [exported]
+
+
+def test_export_puts_the_evaluation_before_what_about_says(run: Path, exported: Path, photos: Path) -> None:
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    *measured, said = read_card(exported).metrics
+    assert said == BEAUTY
+    assert [metric.name for metric in measured] == NAMES
+    assert {metric.method for metric in measured} == {METHOD}
+    assert {metric.name: metric.value for metric in measured} == {name: float(f"{x:.4g}") for name, x in kept(run).items()}
+
+
+def test_the_evaluation_of_another_step_is_left_out(run: Path, photos: Path, tmp_path: Path) -> None:
+    done("evaluate", run, "--data", photos, *OPTIONS)
+    checkpoint = torch.load(run / "best.pt", weights_only=True)
+    torch.save(checkpoint | {"step": 4}, run / "best.pt")
+    out = tmp_path / "tiny.onnx"
+    said = done("export", run, out)
+    assert "evaluation.json is of step 6, and this is step 4: its metrics are left out of the card." in said
+    assert read_card(out).metrics == ()
+    (run / "evaluation.json").write_text('{"step": 4}')
+    assert "evaluation.json cannot be read: Field required. Evaluate the run anew" in refused("export", run, out)
+
+
+def test_write_changes_the_metrics_and_nothing_else(exported: Path, photos: Path, tmp_path: Path) -> None:
+    before, card, path = onnx.load(exported), read_card(exported), tmp_path / "tiny.onnx"
+    recall = Metric(name="Recall", value=0.5, method="by eye")
+    text = dump_card(card.model_copy(update={"metrics": (BEAUTY, recall)}))
+    helper.set_model_props(before, {"ganvas.card": text, "other": "kept"})
+    onnx.save(before, path)
+    said = done("evaluate", path, "--data", photos, "--features", "pixels", "--write", *OPTIONS)
+    found = read_card(path)
+    *measured, last = found.metrics
+    assert last == BEAUTY
+    assert {metric.name: metric.value for metric in measured} == {name: row[0] for name, row in shown(said).items()}
+    assert {metric.method for metric in measured} == {METHOD}
+    assert found.model_copy(update={"metrics": card.metrics}) == card
+    after = onnx.load(path)
+    assert [(entry.key, entry.value) for entry in after.metadata_props if entry.key != "ganvas.card"] == [("other", "kept")]
+    for part in (before, after):
+        del part.metadata_props[:]
+    assert after.SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
+    assert onnx.load(exported).graph.SerializeToString(deterministic=True) == after.graph.SerializeToString(deterministic=True)
+
+
+def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
+    said = done("evaluate", run, "--data", photos, "--samples", 30, "--neighbours", K)
+    assert "30 samples against 30 real pictures" in said
+    assert "what 20 real pictures score against 20 others: halves of what there is, for want of 60" in said
+    done("evaluate", run, "--data", photos)  # 2,000 samples
+    assert "; 40 samples against 40 real pictures, k = 5, seed 0" in (run / "evaluation.json").read_text()
+    few = tmp_path / "few"
+    few.mkdir()
+    for index in range(7):
+        draw(index).save(few / f"{index}.png")
+    assert "few holds 7 readable pictures; this takes at least 8" in refused("evaluate", run, "--data", few, *OPTIONS)
+    draw(7).save(few / "7.png")
+    (few / "broken.png").write_text("no picture")
+    said = done("evaluate", run, "--data", few, *OPTIONS)
+    assert "8 samples against 8 real pictures" in said
+    assert "broken.png: not a picture" in said
+    draw(8, (15, 40)).save(few / "8.png")
+    assert "1 of 9 pictures" in refused("evaluate", run, "--data", few, *OPTIONS)
+
+
+def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path) -> None:
+    for channels in (1, 3):
+        path = tmp_path / "made.onnx"
+        save(generator_model(side=16, channels=channels), path, generator_card(height=16, width=16, channels=channels))
+        real, _ = choose_real(find_pictures(photos), load_candidate(path, CPU), Settings(samples=8, neighbours=K))
+        assert real.shape == (16, channels, 16, 16)
+    said = done("evaluate", path, "--data", photos, "--features", "pixels", *OPTIONS)
+    assert f"{METHOD}.\n" in said  # its card tells no steps
+
+
+def test_samples_are_a_function_of_the_seed(exported: Path) -> None:
+    candidate = load_candidate(exported, CPU)
+
+    def samples(count: int, seed: int) -> Tensor:
+        return torch.cat([*draw_samples(candidate, count, seed)])
+
+    assert torch.equal(samples(130, 1), samples(130, 1))
+    assert samples(130, 1).shape == (130, 1, 16, 16)
+    assert not torch.equal(samples(9, 1), samples(9, 2))
+
+
+@pytest.mark.parametrize("broken", ["shape", "run", "rows"])
+def test_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> None:
+    path = save(generator_model(broken=broken), tmp_path / "broken.onnx", generator_card())  # type: ignore[arg-type]
+    with pytest.raises(ExportError, match=r"cannot be run|makes uint8 .* its card says uint8 \(7, 8, 8, 1\)"):
+        list(draw_samples(load_candidate(path, CPU), 7, 0))
+
+
+def test_what_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
+    data = ["--data", photos]
+    stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
+    assert "painters.onnx is a stylizer. Name the folder of its paintings with --styles." in refused(
+        "evaluate", stylizer, *data
+    )
+    plan = StylePlan(config=StyleConfig(), styles={"night": ""}, data="photos", pictures=4)
+    style = Run.create(tmp_path / "style", plan).folder
+    assert "style holds a style run. Name the folder of its paintings with --styles." in refused("evaluate", style, *data)
+    assert "nowhere does not exist" in refused("evaluate", tmp_path / "nowhere", *data)
+    assert "photos holds no training run" in refused("evaluate", photos, *data)
+    assert "000.png is not an ONNX file" in refused("evaluate", photos / "000.png", *data)
+    assert "--write is for exported files" in refused("evaluate", run, *data, "--write")
+    assert "--samples 5 are too few for --neighbours 5: take at least 6" in refused("evaluate", run, *data, "--samples", 5)
+    assert "Pixels have no weights" in refused("evaluate", run, *data, "--weights", tmp_path / "some.pth")
+    wide = save(generator_model(), tmp_path / "wide.onnx", generator_card(width=16))
+    assert "only square ones can be evaluated" in refused("evaluate", wide, *data)
+    for checkpoint in ("best.pt", "checkpoint.pt"):
+        (run / checkpoint).unlink()
+    assert "has no checkpoint yet" in refused("evaluate", run, *data)
+    assert not (run / "evaluation.json").exists()

@@ -1,0 +1,208 @@
+"""Whole runs of a GAN: watched, interrupted, brought back, shared by two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training import processes
+from tests.training.conftest import draw
+from training.config import GanConfig
+from training.data.split import split
+from training.devices import launch
+from training.errors import RunError
+from training.gan.loop import OnCollapse, train_gan
+from training.gan.trainer import Adversaries, Losses
+from training.metrics.features import build_features
+from training.run import BEST, LAST, GanPlan, Run
+from training.vgg import VggFeatures
+
+SIZE, PICTURES = 16, 200
+FABRIC = launch(torch.device("cpu"), "float32")
+BASE = {
+    "architecture": "dcgan", "image_size": SIZE, "channels": 3, "width": 8, "latent_size": 16, "batch_size": 16,
+    "images": 4800, "augment": (), "precision": "float32", "features": "pixels", "evaluate_samples": 200, "ema_decay": 0.9,
+    "evaluate_every": 60, "sample_every": 10_000, "checkpoint_every": 10_000, "penalty_every": 4, "learning_rate": 2e-3,
+}  # fmt: skip
+COLLAPSING: dict[str, Any] = {
+    "architecture": "mlp", "objective": "hinge", "r1": 0.0, "r2": 0.0, "learning_rate": 0.02, "d_learning_rate": 1e-7
+}  # fmt: skip
+"""The generator runs after a discriminator that hardly moves: to the one picture that it likes best."""
+
+
+@pytest.fixture(scope="module")
+def squares() -> torch.Tensor:
+    pictures = [draw(index, (SIZE, SIZE)) for index in range(PICTURES)]
+    rows = [torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) for picture in pictures]
+    return torch.stack(rows).reshape(PICTURES, SIZE, SIZE, 3).permute(0, 3, 1, 2).contiguous()
+
+
+def train(
+    folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
+) -> Run[GanPlan]:
+    config = GanConfig.model_validate(BASE | changes)
+    run = Run.create(folder, GanPlan(config=config, data="discs", pictures=len(squares)))
+    train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse, vgg)
+    return run
+
+
+def lines(run_folder: Path, key: str) -> list[dict[str, Any]]:
+    return [line for line in map(json.loads, (run_folder / "stats.jsonl").read_text().splitlines()) if key in line]
+
+
+@pytest.fixture
+def fail_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """fail_at(47, fault): call fault(adversaries) before step 47; every time, or only once."""
+
+    def arm(step: int, fault: Callable[[Adversaries], None], once: bool = True) -> None:
+        sound, left = Adversaries.step, [step]
+
+        def faulty(self: Adversaries, number: int) -> Losses:
+            if number in left:
+                if once:
+                    left.clear()
+                fault(self)
+            return sound(self, number)
+
+        monkeypatch.setattr(Adversaries, "step", faulty)
+
+    return arm
+
+
+def break_weights(adversaries: Adversaries) -> None:
+    next(adversaries.generator.parameters()).data.fill_(float("nan"))
+
+
+def interrupt(adversaries: Adversaries) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_healthy_run_is_left_alone_and_its_best_is_kept(squares: torch.Tensor, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", squares)
+    assert lines(run.folder, "event") == []
+    evaluations = lines(run.folder, "frechet")
+    assert [line["images"] for line in evaluations] == [960, 1920, 2880, 3840, 4800]
+    best = min(evaluations, key=lambda line: line["frechet"])
+    assert best["frechet"] < 0.9 * evaluations[0]["frechet"]
+    assert best["diversity"] > 0.6
+    checkpoint = run.load_checkpoint(BEST)
+    assert checkpoint is not None
+    assert checkpoint["step"] == best["step"]
+    for name in ("report.html", "losses.png", "metrics.png", "walk.webp", "neighbours.png"):
+        assert (run.folder / name).stat().st_size > 500
+    assert list((run.folder / "tensorboard").iterdir())
+
+
+def test_a_collapse_is_announced_while_it_happens(squares: torch.Tensor, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", squares, **COLLAPSING)
+    first, *_ = lines(run.folder, "event")
+    assert "The samples are nearly all alike: diversity 0." in first["event"]
+    assert "Try another --set: objective=relativistic" in first["event"]
+    assert first["images"] == 2880
+
+
+def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"Stopped, as --on-collapse says. The samples are nearly all alike"):
+        train(tmp_path / "run", squares, "stop", **COLLAPSING)
+    assert (tmp_path / "run" / BEST).is_file()
+    assert lines(tmp_path / "run", "step")[-1]["images"] == 2880
+    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["step"] == 180
+
+
+def test_a_collapse_can_send_the_run_back_with_lower_rates(squares: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"gone back 3 times, each time with lower rates, to no avail"):
+        train(tmp_path / "run", squares, "rollback", evaluate_every=20, **COLLAPSING)
+    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    assert checkpoint is not None
+    assert (checkpoint["course"]["setbacks"], checkpoint["course"]["damping"]) == (3, 0.125)
+    events = [line["event"] for line in lines(tmp_path / "run", "event")]
+    assert any("The run has collapsed. Back to the checkpoint" in event for event in events)
+
+
+def test_a_loss_that_is_no_number_sends_the_run_back(
+    squares: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
+) -> None:
+    fail_at(47, break_weights)
+    run = train(tmp_path / "run", squares, images=1600, checkpoint_every=20)
+    (event,) = lines(run.folder, "event")
+    assert event["step"] == 40
+    assert "became NaN or infinite at step 60. Back to the checkpoint of 640 images, with rates times 0.5." in event["event"]
+    checkpoint = run.load_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["step"] == 100
+
+
+def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]) -> None:
+    fail_at(47, break_weights, once=False)
+    with pytest.raises(RunError, match=r"became NaN or infinite .* The run has gone back 3 times"):
+        train(tmp_path / "run", squares, evaluate_every=0, checkpoint_every=20)
+    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["step"] == 40
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"augment": ("translation", "cutout", "colour"), "instance_noise": 0.1, "schedule": "cosine", "flip": True},
+        {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "warm_up": 0.1},
+        {"feature_layers": ("relu1_1", "relu1_2"), "feature_from": 0.2},
+    ],
+)
+def test_a_run_interrupted_and_resumed_ends_bit_identical(
+    squares: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
+) -> None:
+    """Interrupted after the checkpoint at step 40, in the middle of what the evaluation at step 60 sums up."""
+    options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluate_every": 30, "width": 4}
+    vgg = VggFeatures(options["feature_layers"], vgg_weights) if "feature_layers" in options else None
+    whole = train(tmp_path / "whole", squares, vgg=vgg, **options)
+    fail_at(57, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", squares, vgg=vgg, **options)
+    cut = Run.open(tmp_path / "cut")
+    assert isinstance(cut.plan, GanPlan)
+    train_gan(Run(cut.folder, cut.plan), squares, FABRIC, build_features("pixels"), vgg=vgg)
+    for name in (LAST, BEST):
+        assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
+    for line, again in zip(lines(whole.folder, "step"), lines(cut.folder, "step"), strict=True):
+        assert line | {"pictures_per_second": 0} == again | {"pictures_per_second": 0}
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and torch.equal(one, other)
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_two_processes_train_one_pair_of_networks(tmp_path: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.training.processes", str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for part in ("g_optimizer", "d_optimizer"):
+        assert same(first[part], second[part])
+    assert same(first["discriminator"], second["discriminator"])
+    alone = Adversaries(processes.CONFIG, FABRIC, processes.PICTURES)
+    for step in (1, 2, 3):
+        halves = torch.cat([first["real"][step - 1], second["real"][step - 1]])
+        assert torch.equal(halves, alone._real(step))
+
+
+def test_pictures_are_held_out_where_there_are_enough() -> None:
+    learned, real = split(16_000, 1000, seed=0)
+    assert (len(learned), len(real)) == (15_000, 1000)
+    assert not set(learned) & set(real)
+    learned, real = split(300, 1000, seed=0)
+    assert (len(learned), len(real)) == (300, 300)

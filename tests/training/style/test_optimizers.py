@@ -1,0 +1,68 @@
+"""What moves the weights of a style network."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.config import StyleConfig
+from training.style.loop import build_stylizer
+from training.style.optimizers import StyleOptimizers, of_a_style
+
+PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def config(optimizer: str) -> StyleConfig:
+    return StyleConfig.model_validate({
+        "optimizer": optimizer, "width": 4, "residual_blocks": 1, "kernel": 3, "steps": 100, "decay_from": 0.5,
+        "learning_rate": 1e-3, "style_rate": 5.0, "separable": True,
+    })  # fmt: skip
+
+
+def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
+    """How far each parameter was moved by the last of so many steps."""
+    torch.manual_seed(0)
+    network = build_stylizer(config(optimizer), styles=2)
+    optimizers = StyleOptimizers(network, config(optimizer))
+    for _ in range(steps):
+        before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        optimizers.step((network(PHOTOS, torch.eye(2)) - PHOTOS.flip(1)).square().mean())
+    return {name: parameter.detach() - before[name] for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_each_step_has_a_gradient_of_its_own(optimizer: str) -> None:
+    """None is added to the one before."""
+    network = build_stylizer(config(optimizer), styles=2)
+    optimizers = StyleOptimizers(network, config(optimizer))
+    for _ in range(2):
+        loss = network(PHOTOS, torch.eye(2)).square().mean()
+        fresh = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
+        optimizers.step(loss)
+        for parameter, gradient in zip(network.parameters(), fresh, strict=True):
+            assert parameter.grad is not None
+            assert torch.equal(parameter.grad, gradient)
+
+
+def test_the_first_step_of_adam_is_the_rate() -> None:
+    for name, change in moved("adam").items():
+        rate = 5e-3 if of_a_style(name) else 1e-3
+        assert change.abs().max() == pytest.approx(rate, rel=0.01), name
+
+
+def test_muon_moves_convolutions_in_all_directions_alike() -> None:
+    adam, muon = moved("adam"), moved("muon")
+    by_muon = {name for name in adam if not torch.equal(adam[name], muon[name])}
+    assert by_muon == {name for name, change in adam.items() if change.ndim == 4 and change.shape[1] > 1} - {"last.conv.weight"}
+    for name in by_muon:
+        change = muon[name].flatten(1)
+        rate = 1e-3 * 0.2 * math.sqrt(max(change.shape))
+        values = torch.linalg.svdvals(change) / rate
+        assert all((values > 0.3) & (values < 1.4)), name  # 1 but for what five iterations of Newton and Schulz leave
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_the_rate_falls_to_nothing(optimizer: str) -> None:
+    changes = moved(optimizer, steps=101).values()  # one more than the config has
+    assert all(change.abs().max() == 0 for change in changes)

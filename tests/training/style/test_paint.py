@@ -1,0 +1,223 @@
+"""Painting by optimisation: what it lowers, how, and the command."""
+
+import itertools
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from typer.testing import CliRunner
+
+from tests.training.conftest import draw
+from training.cli.app import app
+from training.config import PaintConfig
+from training.errors import DataError, NotFiniteError
+from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
+from training.style.objective import Objective, features_for
+from training.style.paint import Losses, optimise, paint
+from training.vgg import VggFeatures
+
+SMALL = {"content_layers": ("relu2_2",), "style_layers": ("relu1_2", "relu2_1"), "size": 64, "style_size": 64}
+
+
+@pytest.fixture
+def vgg(vgg_weights: Path) -> VggFeatures:
+    return VggFeatures(features_for(config()), vgg_weights)
+
+
+def config(**changes: object) -> PaintConfig:
+    return PaintConfig.model_validate(SMALL | changes)
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+PHOTO = noise(1, 3, 48, 64)
+PAINTINGS = {"one": noise(1, 3, 64, 70, seed=1), "two": 0.3 * noise(1, 3, 64, 64, seed=2)}
+
+
+def test_the_objective_is_the_sum_of_the_papers_losses(vgg: VggFeatures) -> None:
+    settings = config(content_weight=2.0, style_weight=3.0, variation_weight=0.5)
+    painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
+    objective = Objective(settings, PAINTINGS, vgg)
+    terms = objective(painted, objective.content(photos), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+
+    features, targets = vgg(painted), vgg(photos)
+    assert torch.allclose(terms.content, 2 * content_loss(features["relu2_2"], targets["relu2_2"]))
+    for row, painting in enumerate(PAINTINGS.values()):
+        wanted = vgg(painting)
+        style = [
+            style_loss(gram_matrix(features[layer][row : row + 1]), gram_matrix(wanted[layer]))
+            for layer in settings.style_layers
+        ]
+        assert terms.style[row].item() == pytest.approx(3 * sum(each.item() for each in style), rel=1e-4)
+    assert torch.allclose(terms.variation, 0.5 * total_variation(painted))
+    assert torch.allclose(terms.total, terms.content + terms.style + terms.variation)
+
+
+def test_bfloat16_features_give_nearly_the_same(vgg: VggFeatures) -> None:
+    painted, photos = noise(2, 3, 32, 40, seed=3).requires_grad_(), noise(2, 3, 32, 40, seed=4)
+    found = []
+    for precision in ("float32", "bfloat16"):
+        objective = Objective(config(), PAINTINGS, vgg.in_precision(precision))
+        terms = objective(painted, objective.content(photos), torch.eye(2))
+        (gradient,) = torch.autograd.grad(terms.total.sum(), painted)
+        found.append((terms.content, terms.style, gradient))
+    for exact, near in zip(*found, strict=True):
+        assert near.dtype == torch.float32
+        assert 0 < (near - exact).norm() < 0.05 * exact.norm()
+
+
+def test_several_styles_are_the_weighted_sum_of_each(vgg: VggFeatures) -> None:
+    painted = noise(1, 3, 32, 40, seed=3).requires_grad_()
+    objective = Objective(config(), PAINTINGS, vgg)
+    objective.balances = torch.tensor([0.5, 2.0])  # as of photos that are far from the second
+    content = objective.content(PHOTO[:, :, :32, :40])
+
+    def style(*weights: float) -> tuple[float, Tensor]:
+        loss = objective(painted, content, torch.tensor([weights])).style.sum()
+        (gradient,) = torch.autograd.grad(loss, painted)
+        return loss.item(), gradient
+
+    (one, by_one), (two, by_two), (both, by_both) = style(1.0, 0.0), style(0.0, 1.0), style(0.7, 0.3)
+    assert both == pytest.approx(0.7 * one + 0.3 * two, rel=1e-4)
+    assert torch.allclose(by_both, 0.7 * by_one + 0.3 * by_two, rtol=1e-3, atol=1e-4 * by_both.abs().max().item())
+
+
+def test_balanced_styles_are_equally_far_from_photos(vgg: VggFeatures) -> None:
+    photos = noise(3, 3, 32, 32, seed=5).byte()
+    objective = Objective(config(), PAINTINGS, vgg)
+    for _ in range(2):  # a second time changes nothing
+        objective.balance(photos)
+        content = objective.content(photos.float())
+        one, two = (objective(photos.float(), content, torch.eye(2)[k].expand(3, -1)).style.mean() for k in (0, 1))
+        assert one.item() == pytest.approx(two.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("start", ["content", "noise"])
+def test_the_objective_falls(optimizer: str, start: str, vgg: VggFeatures) -> None:
+    history: list[Losses] = []
+    settings = config(optimizer=optimizer, start=start, iterations=12)
+    painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([0.5, 0.5]), vgg, lambda losses, _: history.append(losses))
+    assert painted.shape == (1, 3, 48, 64)
+    assert 0 <= painted.min() <= painted.max() <= 255
+    assert [losses.iteration for losses in history] == list(range(1, 13))
+    assert history[-1].total < 0.5 * history[0].total
+    if optimizer == "lbfgs":
+        assert all(after.total <= before.total for before, after in itertools.pairwise(history))
+
+
+def test_what_is_told_is_what_the_picture_has(vgg: VggFeatures) -> None:
+    settings = config(iterations=5)
+    picture, weights = PHOTO.clone(), torch.tensor([1.0, 0.0])
+    objective = Objective(settings, PAINTINGS, vgg)
+    *_, last = optimise(settings, objective, PHOTO, picture, weights)
+    assert objective(picture, objective.content(PHOTO), weights[None]).total.item() == pytest.approx(last.total, rel=1e-4)
+
+
+def test_without_style_the_photo_stays_and_noise_becomes_it(vgg: VggFeatures) -> None:
+    only = {"style_weight": 0.0, "variation_weight": 0.0}
+    weights = torch.tensor([1.0, 0.0])
+    assert torch.equal(paint(config(**only, iterations=3), PHOTO, PAINTINGS, weights, vgg), PHOTO)
+    history: list[Losses] = []
+    paint(
+        config(**only, iterations=40, start="noise"), PHOTO, PAINTINGS, weights, vgg, lambda losses, _: history.append(losses)
+    )
+    assert history[-1].content < 0.3 * history[0].content
+    assert history[-1].style == history[-1].variation == 0
+
+
+def test_coarse_to_fine(vgg: VggFeatures) -> None:
+    history: list[Losses] = []
+    settings = config(size=128, scales=2, iterations=3)
+    painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([1.0, 0.0]), vgg, lambda losses, _: history.append(losses))
+    assert painted.shape == (1, 3, 96, 128)
+    assert [(losses.iteration, losses.size) for losses in history] == [(1, 64), (2, 64), (3, 64), (4, 128), (5, 128), (6, 128)]
+
+
+def test_what_cannot_be_painted(vgg: VggFeatures) -> None:
+    weights = torch.tensor([1.0, 0.0])
+    with pytest.raises(
+        DataError, match=r"At 64 pixels the photo is 64 x 16; a side under 32 is too small\. Take a larger size"
+    ):
+        paint(config(), noise(1, 3, 16, 64), PAINTINGS, weights, vgg)
+    with pytest.raises(DataError, match="At 64 pixels two is 8 x 400"):
+        paint(config(), PHOTO, PAINTINGS | {"two": noise(1, 3, 400, 8)}, weights, vgg)
+    with pytest.raises(NotFiniteError, match=r"at iteration 1\. Lower the weights .* or take --set optimizer=adam"):
+        paint(config(), PHOTO, PAINTINGS | {"one": torch.full((1, 3, 64, 64), math.nan)}, weights, vgg)
+
+
+@pytest.fixture
+def command(tmp_path: Path, vgg_weights: Path) -> list[str]:
+    for index, name in enumerate(("photo.png", "night.png", "wave:2.png")):
+        draw(index, (80, 60)).save(tmp_path / name)
+    layers = ["--set", 'content_layers=["relu1_2"]', "--set", 'style_layers=["relu1_1"]', "--set", "size=64"]
+    return ["paint", "--content", str(tmp_path / "photo.png"), "--vgg", str(vgg_weights), *layers]
+
+
+def test_the_command(command: list[str], tmp_path: Path) -> None:
+    styles = ["--style", f"{tmp_path / 'night.png'}:0.7", "--style", str(tmp_path / "wave:2.png")]
+    samples = ["--set", "iterations=4", "--set", "sample_every=2"]
+    result = CliRunner().invoke(app, [*command, *styles, "--out", str(tmp_path / "out.webp"), *samples])
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "out.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (64, 48))
+    lines = [json.loads(line) for line in (tmp_path / "out-losses.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
+    assert set(lines[0]) == {"iteration", "size", "content", "style", "variation"}
+    made = {path.name for path in tmp_path.iterdir() if path.name.startswith("out")}
+    assert made == {"out.webp", "out-losses.jsonl", "out-losses.png", "out-0002.webp", "out-0004.webp"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--style", "none.jpg"], "none.jpg is no file. Name a picture: jpeg, png or webp."),
+        (["--style", "photo.png:0"], "a weight is a number above 0, such as photo.png:0.5"),
+        (["--style", "broken.png"], "broken.png cannot be read: not a picture. Name another picture"),
+        (["--out", "out.tiff"], "out.tiff is no picture that can be written. Let --out end in .png, .jpg, .jpeg, .webp."),
+        (["--out", "night.png"], "night.png exists already. Name another file with --out."),
+        (["--out", "none/out.png"], "none is no folder. Make it first"),
+        (["--set", "start=white"], "start: Input should be 'content' or 'noise'"),
+    ],
+)
+def test_what_is_wrong_with_the_command(
+    change: list[str], words: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.png").write_text("no picture")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    rest = [] if "--style" in change else ["--style", "night.png"]
+    out = [] if "--out" in change else ["--out", "out.png"]
+    result = CliRunner().invoke(app, [*command, *change, *rest, *out])
+    assert result.exit_code == 2
+    assert words in re.sub(r"[\s│]+", " ", result.output)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_painting_that_is_stopped_is_kept(command: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    long = ["--style", str(tmp_path / "night.png"), "--out", str(out), "--set", "iterations=100000", "--set", "sample_every=1"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-m", "training", *command, *long], stderr=subprocess.PIPE, env=environment)
+    waited = time.monotonic() + 120
+    while not (tmp_path / "out-0002.png").exists() and time.monotonic() < waited:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"Wrote .*out\.png as it was after \d+ iterations\.", error.decode())
+    with Image.open(out) as picture:
+        assert picture.size == (64, 48)
+    assert (tmp_path / "out-losses.jsonl").read_text().count("\n") >= 2

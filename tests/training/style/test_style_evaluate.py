@@ -1,0 +1,144 @@
+"""Evaluations of a small style run and of its exported file, by the command line, against numbers made by hand."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganvas.card import StylizerCard
+from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
+from tests.training.commands import done, refused
+from tests.training.conftest import draw
+from training.config import PaintConfig
+from training.data.images import find_pictures
+from training.data.paintings import load_paintings
+from training.style.evaluate import load_painter, spread
+from training.style.objective import Objective, features_for
+from training.style.paint import optimise
+from training.table import read_card
+from training.vgg import VggFeatures
+
+LAYERS = {"content_layers": '["relu1_2"]', "style_layers": '["relu1_1"]'}
+TINY = {"width": 4, "residual_blocks": 1, "crop_size": 64, "batch_size": 2, "steps": 2, "style_size": 64, **LAYERS}
+SIZE, ITERATIONS = 80, 3
+NAMES = ["Content loss", "Style loss", "Variation loss", "Objective", "Equal iterations of L-BFGS"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, vgg_weights: Path) -> Path:
+    """Photos, paintings, and a run of two steps."""
+    folder = tmp_path_factory.mktemp("style")
+    for name, count in (("photos", 4), ("paintings", 2)):
+        (folder / name).mkdir()
+        for index in range(count):
+            draw(index + len(name), (90, 75)).save(folder / name / f"{name[:-1]}-{index}.png")
+    values = (word for name, value in TINY.items() for word in ("--set", f"{name}={value}"))
+    data = ("--styles", folder / "paintings", "--content", folder / "photos", "--vgg", vgg_weights)
+    done("style", *data, "--out", folder / "run", *values)
+    return folder
+
+
+@pytest.fixture
+def options(folder: Path, vgg_weights: Path) -> list[object]:
+    return [
+        "--data", folder / "photos", "--styles", folder / "paintings", "--weights", vgg_weights, "--iterations", ITERATIONS
+    ]  # fmt: skip
+
+
+def by_hand(folder: Path, vgg_weights: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The network's three mean losses, and those of L-BFGS after each iteration."""
+    painter = load_painter(folder / "run", torch.device("cpu"))
+    settings = PaintConfig.model_validate(painter.config.model_dump() | {"iterations": ITERATIONS})
+    vgg = VggFeatures(features_for(settings), vgg_weights)
+    objective = Objective(settings, load_paintings(find_pictures(folder / "paintings"), 64)[0], vgg)
+    photos = []
+    for index in range(4):
+        with Image.open(folder / "photos" / f"photo-{index}.png") as picture:
+            levels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float()
+        small = torch.nn.functional.interpolate(levels, (67, 80), mode="bicubic", antialias=True).clamp(0, 255).round()
+        photos.append(small[:, :, :64])
+    objective.balance(torch.cat([photo[:, :, :, 8:72] for photo in photos]).byte())
+    ours, reference = [], []
+    for photo in photos:
+        for style in torch.eye(2):
+            painted = painter.paint(photo.byte().permute(0, 2, 3, 1), style[None]).permute(0, 3, 1, 2).float()
+            with torch.no_grad():
+                ours.append([term.item() for term in objective(painted, objective.content(photo), style[None])])
+            history = optimise(settings, objective, photo, photo.clone(), style)
+            reference.append([(losses.content, losses.style, losses.variation) for losses in history])
+    return np.mean(ours, axis=0), np.mean(reference, axis=0)
+
+
+def test_a_run_by_hand(folder: Path, options: list[object], vgg_weights: Path) -> None:
+    said = done("evaluate", folder / "run", *options, "--size", SIZE)
+    ours, reference = by_hand(folder, vgg_weights)
+    kept = json.loads((folder / "run" / "evaluation.json").read_text())
+    assert (kept["step"], kept["data"]) == (2, "photos")
+    assert [metric["name"] for metric in kept["metrics"]] == [f"{name} at 80 px" for name in NAMES]
+    *losses, equal = [metric["value"] for metric in kept["metrics"]]
+    assert losses == pytest.approx([*ours, ours.sum()], rel=1e-4)
+    reached = np.flatnonzero(reference.sum(axis=1) <= ours.sum())  # hardly trained, it is as good as the first at most
+    assert equal == reached[0] + 1 == 1
+    assert "The network equals 1 iterations of L-BFGS." in said
+    rows = {line.split("│")[1].strip(): line.split("│")[5].strip() for line in said.splitlines() if line.startswith("│")}
+    assert list(rows) == ["Photos as they are", "Network", "L-BFGS, 3 iterations"]
+    assert float(rows["L-BFGS, 3 iterations"].replace(",", "")) == pytest.approx(reference[-1].sum(), rel=1e-3)
+
+
+def test_a_file_says_what_its_run_says(folder: Path, options: list[object], tmp_path: Path) -> None:
+    done("evaluate", folder / "run", *options, "--size", 64, "--size", SIZE)
+    done("export", folder / "run", tmp_path / "painters.onnx")
+    card = read_card(tmp_path / "painters.onnx")
+    assert isinstance(card, StylizerCard)
+    assert [metric.name for metric in card.metrics] == [f"{name} at {size} px" for size in (64, SIZE) for name in NAMES]
+    done("evaluate", tmp_path / "painters.onnx", *options, "--size", SIZE, "--write")
+    again = read_card(tmp_path / "painters.onnx")
+    values = {metric.name: metric.value for metric in card.metrics}
+    assert {metric.name: metric.value for metric in again.metrics} == pytest.approx(values, rel=1e-2)  # a grey level apart
+
+
+def test_noise_as_the_start_and_fewer_pairs(folder: Path, options: list[object]) -> None:
+    both = ("--start", "both", "--pairs", 4)
+    said = done("evaluate", folder / "run", *options, "--size", SIZE, *both)
+    assert "mean over 4 pairs of 4 photos in 2 styles" in " ".join(said.split())
+    assert "The network equals 1 iterations of L-BFGS." in said
+    assert "iterations of L-BFGS from noise." in said
+    rows = {line.split("│")[1].strip(): line.split("│")[2] for line in said.splitlines() if line.startswith("│")}
+    assert rows["L-BFGS from noise, 3 iterations"] != rows["L-BFGS, 3 iterations"]
+    kept = json.loads((folder / "run" / "evaluation.json").read_text())["metrics"]
+    assert [metric["name"] for metric in kept][-1] == "Equal iterations of L-BFGS from noise at 80 px"
+
+
+@pytest.mark.parametrize(("photos", "styles"), [(7, 8), (4, 2), (2, 4), (6, 4), (1, 3)])
+def test_pairs_are_spread_evenly(photos: int, styles: int) -> None:
+    pairs = spread(photos, styles)
+    assert {*pairs} == {*itertools.product(range(photos), range(styles))}
+    assert len(pairs) == photos * styles
+    first = pairs[: max(photos, styles)]
+    assert {i for i, _ in first} == {*range(photos)}
+    assert {k for _, k in first} == {*range(styles)}
+
+
+def test_without_reference_nothing_is_compared(folder: Path, options: list[object]) -> None:
+    assert "Nothing to compare with" in done("evaluate", folder / "run", *options, "--size", 64, "--iterations", 0)
+
+
+def test_what_cannot_be_evaluated(folder: Path, options: list[object], tmp_path: Path) -> None:
+    evaluate = ("evaluate", folder / "run", *options)
+    assert "--size 32 is too small to judge a painting: take at least 64." in refused(*evaluate, "--size", 32)
+    assert "is 90x75; for --size 256 its longer side must have as many pixels" in refused(*evaluate)
+    assert "has the style painting-0, and --styles holds no painting of that name (only photo-0," in refused(
+        *evaluate, "--styles", folder / "photos", "--size", 64
+    )
+    assert "--write is for exported files" in refused(*evaluate, "--write")
+    stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
+    assert "does not say what objective it was trained for" in refused("evaluate", stylizer, *options)
+    generator = save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    assert "digits.onnx is a generator; --styles is for stylizers." in refused("evaluate", generator, *options)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes((folder / "photos" / "photo-0.png").read_bytes()[:-400])
+    assert "Not one photo in" in refused(*evaluate, "--data", tmp_path / "broken", "--size", 64)

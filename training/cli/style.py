@@ -1,0 +1,236 @@
+"""`python -m training style` and `paint`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from training.cli.errors import exits_in_words
+from training.cli.options import (
+    AutoResume,
+    Config,
+    Device,
+    Out,
+    Resume,
+    Set,
+    Vgg,
+    name_of,
+    name_unreadable,
+    refuse_other,
+    run_to_go_on,
+    run_to_resume,
+    say_done,
+)
+from training.config import ARCHITECTURE, PaintConfig, StyleConfig, change, load_config
+from training.data.crops import Crops
+from training.data.images import find_pictures, read_picture, refuse_few, refuse_small
+from training.data.paintings import load_paintings
+from training.devices import find_device, resolve_precision
+from training.errors import ConfigError, DataError, RunError
+from training.export import checkpoint_to_export
+from training.run import Run, StylePlan
+from training.style.loop import stylizer_from, train_style
+from training.style.objective import Objective, features_for
+from training.style.paint import Losses, paint
+from training.style.report import Painting
+from training.vgg import VggFeatures
+
+LEAST_CONTENT_PICTURES = 4
+BASELINE_CROPS = 8
+
+
+@exits_in_words
+def style(
+    styles: Annotated[
+        Path, typer.Option(help="Folder or zip of paintings: one style each, named by its file.", show_default=False)
+    ],
+    content: Annotated[Path, typer.Option(help="Folder or zip of photos to learn painting on.", show_default=False)],
+    out: Out,
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    vgg: Vgg = None,
+    extend: Annotated[
+        Path | None, typer.Option(help="Add the paintings to this run's network; its own styles stay as they are.")
+    ] = None,
+    begin: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with the weights of this run, all of which learn on, in place of untrained ones."),
+    ] = None,
+    resume: Resume = False,
+    auto_resume: AutoResume = False,
+    device: Device = "auto",
+) -> None:
+    """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
+    run = run_to_go_on(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
+    going_on = run is not None and auto_resume
+    base = _run_to_extend(extend, begin, config, resume=resume) if extend and not going_on else None
+    first = _run_to_begin_with(begin, resume=resume) if begin and not going_on else None
+    if run:
+        settings = run.plan.config
+    elif base:
+        settings = _settings_to_extend(base, set_)
+    elif first:
+        settings = _settings_to_begin_with(first, config, set_)
+    else:
+        settings = load_config(config or "style", StyleConfig, set_)
+    where = find_device(device)
+    precision = resolve_precision(settings.precision, where)
+    settings = settings.model_copy(update={"precision": precision})
+    photos = find_pictures(content)
+    refuse_few(photos, LEAST_CONTENT_PICTURES)
+    refuse_small(photos, settings.crop_size, "--set crop_size=...")
+    found = find_pictures(styles)
+    refuse_small(found, settings.crop_size, "--set crop_size=...")
+    paintings, thumbnails, broken = load_paintings(found, settings.style_size)
+    name_unreadable(photos.unreadable | found.unreadable | broken)
+    old = base.plan.styles if base else dict(list(run.plan.styles.items())[: run.plan.kept]) if run else {}
+    if run is not None:
+        refuse_other(run.plan.fingerprint, photos, out)
+        if run.plan.styles != old | thumbnails:
+            learnt = list(run.plan.styles)[run.plan.kept :]
+            raise RunError(
+                f"{out} was trained on {', '.join(learnt)}; {styles} holds other paintings ({', '.join(paintings)}). "
+                "Resume with the same."
+            )
+    elif again := old.keys() & thumbnails.keys():
+        raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or take it out of {styles}.")
+    crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
+    features = VggFeatures(features_for(settings), vgg).to(where).in_precision(precision)
+    objective = Objective(settings, paintings, features)
+    known = run or base
+    baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
+    network = None
+    if source := base or first:
+        state = checkpoint_to_export(source)["network"]
+        network = stylizer_from(settings, list(old | thumbnails), state, list(source.plan.styles))
+    if run is None:
+        plan = StylePlan(
+            config=settings,
+            styles=old | thumbnails,
+            kept=len(old),
+            baseline=baseline,
+            data=name_of(content),
+            pictures=len(photos.names),
+            fingerprint=photos.fingerprint,
+        )
+        run = Run.create(out, plan)
+    typer.echo(
+        f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
+        f"on {where}, {precision}; see {out}"
+    )
+    train_style(run, crops, objective, where, network)
+    say_done(out, out / "samples")
+
+
+def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resume: bool) -> Run[StylePlan]:
+    if begin:
+        raise ConfigError("--extend keeps what a run has learnt, --from lets all of it learn on. Give one of the two.")
+    if config or resume:
+        raise ConfigError(
+            "--extend goes on with the config of the run that it names. Leave --config out; to resume an extension, leave "
+            "--extend out."
+        )
+    return run_to_resume(folder, StylePlan, None, ())
+
+
+def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleConfig:
+    """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set says otherwise."""
+    old = base.plan.config
+    settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
+    _refuse_other_network(settings, old)
+    return settings
+
+
+def _run_to_begin_with(folder: Path, *, resume: bool) -> Run[StylePlan]:
+    if resume:
+        raise ConfigError("--from is where a run begins; to resume one, leave --from out.")
+    return run_to_resume(folder, StylePlan, None, ())
+
+
+def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: Sequence[str]) -> StyleConfig:
+    """The config named; where none is, that of the run to begin with."""
+    old = first.plan.config
+    settings = load_config(config, StyleConfig, changes) if config else change(old, changes, f"of {first.folder}")
+    _refuse_other_network(settings, old)
+    return settings
+
+
+def _refuse_other_network(settings: StyleConfig, old: StyleConfig) -> None:
+    if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
+        raise ConfigError(
+            f"{other[0]} is {getattr(settings, other[0])}, but {getattr(old, other[0])} in the trained network, which keeps "
+            f"its {', '.join(ARCHITECTURE)}. Leave it as it is."
+        )
+
+
+@exits_in_words
+def paint_(
+    content: Annotated[Path, typer.Option(help="Photo to paint.", show_default=False)],
+    style: Annotated[
+        list[str],
+        typer.Option(
+            help="Painting to paint it like. Repeatable, with weights: --style night.jpg:0.7 --style wave.jpg:0.3.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.", show_default=False)],
+    config: Config = None,
+    set_: Set = [],  # noqa: B006
+    vgg: Vgg = None,
+    device: Device = "auto",
+) -> None:
+    """Paint one photo by optimisation (Gatys et al.): slow, and what the fast network is measured by."""
+    settings = load_config(config or "paint", PaintConfig, set_)
+    painting = Painting(out)
+    where = find_device(device)
+    photo = _tensor(read_picture(content))
+    named = dict(_weighted(each) for each in style)
+    paintings = {str(path): _tensor(read_picture(path)) for path in named}
+    weights = torch.tensor(list(named.values()))
+    features = VggFeatures(features_for(settings), vgg).to(where)
+    bar = Progress(
+        TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}"), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    task = bar.add_task("", total=settings.iterations * settings.scales, news="")
+
+    def seen(losses: Losses, picture: Tensor) -> None:
+        painting.seen(losses, picture)
+        news = f"{losses.size} px: content {losses.content:.3g} style {losses.style:.3g} variation {losses.variation:.3g}"
+        bar.update(task, completed=losses.iteration, news=news)
+        if settings.sample_every and losses.iteration % settings.sample_every == 0:
+            painting.save_sample()
+
+    try:
+        with bar:
+            paint(settings, photo, paintings, weights / weights.sum(), features, seen)
+    except KeyboardInterrupt:
+        if saved := painting.save():
+            typer.secho(f"Wrote {saved} as it was after {painting.losses[-1].iteration} iterations.", fg="yellow", err=True)
+        raise
+    typer.echo(f"Wrote {painting.save()}, and its losses beside it.")
+
+
+def _weighted(style: str) -> tuple[Path, float]:
+    """`night.jpg:0.7` -> the painting and its weight; 1 where none stands there."""
+    path, _, weight = style.rpartition(":")
+    if not path or Path(style).is_file():
+        return Path(style), 1.0
+    try:
+        value = float(weight)
+    except ValueError:
+        return Path(style), 1.0
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"--style {style}: a weight is a number above 0, such as {path}:0.5.")
+    return Path(path), value
+
+
+def _tensor(picture: Image.Image) -> Tensor:
+    """Float [1, 3, h, w] in 0..255."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()

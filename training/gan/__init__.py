@@ -1,0 +1,1 @@
+"""GANs: config, architectures, losses, training, evaluation, export and report."""

@@ -1,0 +1,1 @@
+"""The architectures of generators and discriminators, one file each."""

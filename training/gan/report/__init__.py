@@ -1,0 +1,1 @@
+"""A run as a page: plots, samples, walk and nearest neighbours."""

@@ -1,0 +1,158 @@
+"""Writes report.html: one page with all that a GAN run has to show, beside the pictures that it links to.
+
+It needs no server and asks nothing of the network: it opens from the run folder in any browser. Cheap enough to be written
+anew at every evaluation; the walk and the neighbours (`walk`, `neighbours`) take longer, so
+whoever wants them makes them first.
+
+    runs/NAME/report.html
+              losses.png metrics.png       drawn here
+              walk.webp neighbours.png     linked where they are
+              samples/0000500.png ...
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image, UnidentifiedImageError
+
+from training.files import write_whole
+from training.gan.report.neighbours import read_novelty
+from training.gan.report.stats import Row, Stats, read_stats
+from training.metrics.fidelity import METRICS
+from training.plots import plot_losses, plot_metrics
+from training.run import GanPlan
+
+REPORT, WALK, NEIGHBOURS = "report.html", "walk.webp", "neighbours.png"
+_LOSSES, _METRICS = "losses.png", "metrics.png"
+_LARGE = 800  # pixels up to which small pictures are shown enlarged
+
+
+class Picture(NamedTuple):
+    """A picture file of the run folder.
+
+    Attributes:
+        href: relative to the run folder.
+        width: in pixels.
+        height: in pixels.
+        shown: width at which to show it: small pictures are enlarged.
+        step: of a sample grid, else 0.
+    """
+
+    href: str
+    width: int
+    height: int
+    shown: int
+    step: int = 0
+
+
+def write_report(run_folder: Path, plan: GanPlan) -> Path:
+    """Draw the plots and write the page, from whatever the run folder holds by now.
+
+    Args:
+        run_folder: an existing run folder; report.html, losses.png and metrics.png in it are replaced.
+        plan: what the run set out to do.
+
+    Returns:
+        The path of report.html.
+    """
+    config = plan.config
+    images_a_step = config.images_a_step
+    stats = read_stats(run_folder / "stats.jsonl", images_a_step)
+    if any(len(stats.series(key)[0]) for key in ("d_loss", "g_loss")):
+        _save(run_folder / _LOSSES, plot_losses(stats))
+    if stats.evaluations:
+        _save(run_folder / _METRICS, plot_metrics(stats))
+    samples = [
+        picture._replace(step=int(path.stem))
+        for path in sorted((run_folder / "samples").glob("*.png"))
+        if path.stem.isdecimal() and (picture := _picture(run_folder, f"samples/{path.name}"))
+    ]
+    neighbours = _picture(run_folder, NEIGHBOURS)
+    step = max([stats.step, *(sample.step for sample in samples)])
+    page = _environment().get_template(f"{REPORT}.jinja").render(
+        name=run_folder.resolve().name,
+        plan=plan,
+        config=config,
+        objective=config.objective,
+        evaluate_every=config.evaluate_every,
+        settings=[(key, _toml(value)) for key, value in config.model_dump(mode="json").items()],
+        stats=stats,
+        step=step,
+        images=max(stats.images, step * images_a_step),
+        left=_left(stats, config.images),
+        samples=samples,
+        images_a_step=images_a_step,
+        losses=_picture(run_folder, _LOSSES),
+        metrics=_picture(run_folder, _METRICS),
+        measured=_measured(stats),
+        walk=_picture(run_folder, WALK),
+        neighbours=neighbours,
+        novelty=read_novelty(run_folder / NEIGHBOURS) if neighbours else None,
+    )  # fmt: skip
+    path = run_folder / REPORT
+    write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))
+    return path
+
+
+def verdict(novelty: float) -> str:
+    """What a `training.gan.report.neighbours.novelty` says, in words."""
+    if novelty < 0.25:
+        return "the samples are copies of training pictures, or all but"
+    if novelty < 0.75:
+        return "the samples stay close to single training pictures; compare them in the sheet"
+    if novelty < 1.5:
+        return "the samples are as new as further pictures of the folder would be"
+    return "the samples are no copies, but less like the training pictures than those are like each other"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    filters: dict[str, Callable[..., object]] = {"whole": lambda n: f"{n:,.0f}", "digits": _digits, "verdict": verdict}
+    environment.filters.update(filters)
+    return environment
+
+
+def _picture(folder: Path, href: str) -> Picture | None:
+    """What the page needs to know of a picture; None where it is missing or broken."""
+    try:
+        with Image.open(folder / href) as picture:
+            width, height = picture.size
+    except (OSError, UnidentifiedImageError):
+        return None
+    return Picture(href, width, height, max(width, min(_LARGE, 4 * width)))
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+    write_whole(path, lambda partial: picture.save(partial, format="PNG"))
+
+
+def _measured(stats: Stats) -> dict[str, tuple[str, str]]:
+    """The metrics that any evaluation holds."""
+    return {key: words for key, words in METRICS.items() if any(key in row for row in stats.evaluations)}
+
+
+def _left(stats: Stats, images: int) -> str | None:
+    """How long the rest of a run takes at its present speed; None where there is no rest, or no speed."""
+    speed = stats.pictures_per_second
+    if not speed or speed <= 0 or stats.images >= images:
+        return None
+    minutes = math.ceil((images - stats.images) / speed / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
+
+
+def _digits(row: Row, key: str) -> str:
+    """A metric to three digits, large ones whole; a dash where it was not measured."""
+    if key not in row:
+        return "-"
+    return f"{row[key]:,.0f}" if row[key] >= 1000 else f"{row[key]:#.3g}".rstrip(".")
+
+
+def _toml(value: object) -> str:
+    return value if isinstance(value, str) else "not set" if value is None else json.dumps(value)

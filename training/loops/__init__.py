@@ -1,1 +1,0 @@
-"""Training loops, one a kind of network: a common one would hide the only interesting lines."""

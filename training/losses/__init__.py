@@ -1,1 +1,0 @@
-"""Losses: pure functions of tensors, under the names their papers give them."""

@@ -1,1 +1,0 @@
-"""Networks: pure torch modules that know nothing of data, losses or files."""

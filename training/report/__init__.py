@@ -1,1 +1,0 @@
-"""What a GAN run shows to people: plots, a walk through latent space, nearest neighbours, and one page with all of it."""

@@ -1,0 +1,1 @@
+"""Style transfer: config, network, losses, training, slow painting, evaluation, export and report."""

@@ -1,0 +1,89 @@
+"""What moves the weights of a style network: Adam, or Muon for its convolutions and Adam for the rest."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from training.config import StyleConfig
+from training.run import Stateful
+from training.style.network import Stylizer
+
+_BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
+
+
+class StyleOptimizers:
+    """The optimizers of a network on its device, with their learning rates, which a step moves along.
+
+    Args:
+        network: its parameters that require a gradient learn.
+        config: names the optimizer and its rates.
+    """
+
+    def __init__(self, network: Stylizer, config: StyleConfig) -> None:
+        self._network = network
+        by_muon = dict(_convolutions(network)) if config.optimizer == "muon" else {}
+        others = {n: p for n, p in network.named_parameters() if p.requires_grad and n not in by_muon}
+        # What belongs to a style learns faster: a step moves only the rows of the few styles in its batch.
+        groups: list[dict[str, Any]] = [
+            {"params": [p for n, p in others.items() if not of_a_style(n)]},
+            {"params": [p for n, p in others.items() if of_a_style(n)], "lr": config.learning_rate * config.style_rate},
+        ]
+        self._optimizers: dict[str, Optimizer] = {"optimizer": torch.optim.Adam(groups, config.learning_rate, _BETAS)}
+        if by_muon:
+            self._optimizers["muon"] = _muon(list(by_muon.values()), config.learning_rate)
+        self._schedules = [LambdaLR(each, lambda step: _rate(config, step)) for each in self._optimizers.values()]
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """For a checkpoint, by name."""
+        names = ("schedule", "muon_schedule")
+        return {**self._optimizers, **dict(zip(names, self._schedules, strict=False))}
+
+    def step(self, loss: Tensor) -> None:
+        """Lower a loss, a scalar."""
+        self._network.zero_grad()  # not by the optimizers: Muon's parameters are not the network's own
+        loss.backward()
+        for each in self._optimizers.values():
+            each.step()
+        for schedule in self._schedules:
+            schedule.step()
+
+
+def of_a_style(name: str) -> bool:
+    """Whether a parameter has a row for each style."""
+    return ".norm." in name
+
+
+def _convolutions(network: Stylizer) -> Iterator[tuple[str, nn.Parameter]]:
+    """The weights that mix channels; not the last layer's, which belongs to the picture, as Muon's authors advise."""
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad and parameter.ndim == 4 and parameter.shape[1] > 1 and not name.startswith("last."):
+            yield name, parameter
+
+
+def _muon(weights: list[nn.Parameter], learning_rate: float) -> torch.optim.Muon:
+    """Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+
+    An update's singular values are all brought to about 1: the flat directions of the loss learn as fast as the steep ones.
+    torch's takes matrices, so it gets the weights [outputs, inputs x height x width], which share their memory.
+    """
+    matrices = [nn.Parameter(weight.detach().flatten(1)) for weight in weights]
+    muon = torch.optim.Muon(matrices, learning_rate, weight_decay=0, adjust_lr_fn="match_rms_adamw")
+
+    def take_gradients(*_: object) -> None:
+        for matrix, weight in zip(matrices, weights, strict=True):
+            assert weight.grad is not None  # noqa: S101  there was a backward pass
+            matrix.grad = weight.grad.flatten(1)
+
+    muon.register_step_pre_hook(take_gradients)
+    return muon
+
+
+def _rate(config: StyleConfig, step: int) -> float:
+    """The learning rate's factor: 1, then down to 0 along half a cosine."""
+    progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
+    return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))
