@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import onnxruntime as ort
 import typer
 from rich.console import Console
@@ -28,7 +27,7 @@ from rich.progress import Progress
 from benchmarks.command import run_command
 from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
-from ganvas.card import OUTPUT, GeneratorCard, StylizerCard
+from ganvas.card import OUTPUT, Card
 from service.engine.sessions import CPU, MOST_LANES, Feeds, LoadedModel, load_model
 from service.settings import ROOT
 
@@ -121,17 +120,9 @@ def chosen(model: LoadedModel) -> Variant:
     return Variant(model.lanes, options.intra_op_num_threads, spinning, options.enable_cpu_mem_arena)
 
 
-def feeds(card: GeneratorCard | StylizerCard, rows: int, size: int) -> Feeds:
-    """So many random rows for a model; a stylizer's are pictures of `size` x `size`, in its first style."""
-    random = np.random.default_rng(0)
-    if isinstance(card, GeneratorCard):
-        return {"latents": random.standard_normal((rows, card.latent_size), dtype=np.float32)}
-    return {
-        "images": random.integers(0, 256, (rows, size, size, 3), dtype=np.uint8),
-        "styles": np.eye(1, len(card.styles), dtype=np.float32).repeat(rows, 0),
-        "strength": np.ones(rows, np.float32),
-        "keep_color": np.zeros(rows, np.float32),
-    }
+def feeds(card: Card, rows: int, size: int) -> Feeds:
+    """Random rows for a model; images for a stylizer have `size` x `size` pixels."""
+    return card.example(rows, dict.fromkeys(card.dimensions, size))
 
 
 def rate(run: Callable[[], int], lanes: int, seconds: float) -> float:

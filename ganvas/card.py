@@ -1,22 +1,39 @@
-"""The model card: what one exported model says of itself.
+"""The model card: what an exported model says about itself.
 
-An exported model is one ONNX file. Its card is one JSON string in the file's metadata under `METADATA_KEY`, written by
-`training.export` and read by `service`. It is the only thing that the two share, so neither guesses: sizes, styles,
-licence, training data and measured metrics are all here. After Mitchell et al. 2019, "Model Cards for Model Reporting".
+An exported model is one ONNX file. Its card is one JSON string in the file's metadata under `METADATA_KEY`. `training` writes
+the card, `service` reads it, and nothing else passes between them. The card states the contract of its kind (its tensors and
+which sizes fit), the styles, the licence, the training data and the measured metrics. After Mitchell et al. 2019, "Model Cards
+for Model Reporting".
 
     card = parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+    card.inputs, card.output       # the tensors; see `ganvas.tensors`
+
+A new kind of model is one more subclass of `Card`, added to `AnyCard`.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
+from ganvas.tensors import ROWS, Dimension, Tensor
+
+if TYPE_CHECKING:
+    from ganvas.tensors import Array
+
 METADATA_KEY = "ganvas.card"
+
 OUTPUT = "pictures"
-"""The one output of every exported model; it cannot be `images`, which a stylizer's input is: ONNX allows a name once."""
+"""Name of the output of every exported model. A stylizer's input is called `images`, and ONNX allows a name only once."""
+
+LATENTS = "latents"
+IMAGES = "images"
+STYLES = "styles"
+STRENGTH = "strength"
+KEEP_COLOR = "keep_color"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-"""A name that is safe in a URL, a file name and a command line: lower-case letters, digits and inner hyphens."""
+"""A name that is safe in a URL, a file name and a command line: lower-case letters, digits and inner hyphens, at most 63."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -26,7 +43,7 @@ class _Part(BaseModel):
 
 
 class TrainingData(_Part):
-    """One source of pictures that the model was trained on."""
+    """One source of images that the model was trained on."""
 
     title: Text
     source: Text
@@ -52,8 +69,11 @@ class Style(_Part):
     thumbnail: str = Field(default="", description="A small JPEG of the painting, base64.")
 
 
-class _Card(_Part):
+class Card(_Part):
+    """What the cards of all kinds say. A subclass names its kind and its tensors."""
+
     schema_version: Literal[1] = 1
+    kind: str
     name: Name
     title: Text
     summary: Text
@@ -63,9 +83,52 @@ class _Card(_Part):
     training_config: dict[str, JsonValue]
     metrics: tuple[Metric, ...] = ()
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The model's inputs, in the order of the graph. An optional input is listed only if this model has it."""
+        raise NotImplementedError
 
-class GeneratorCard(_Card):
-    """A GAN's generator: `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels]."""
+    @property
+    def output(self) -> Tensor:
+        """The model's one output, named `OUTPUT`."""
+        raise NotImplementedError
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """Every dimension of the inputs whose size a caller chooses, by name; `n`, the rows, first."""
+        return {d.name: d for tensor in self.inputs for d in tensor.shape if isinstance(d, Dimension)}
+
+    def example(self, rows: int, sizes: Mapping[str, int] | None = None, seed: int = 0) -> "dict[str, Array]":
+        """Random inputs that the model accepts, each row different. Needs numpy.
+
+        Args:
+            rows: size of the first dimension.
+            sizes: of other dimensions, by name; the smallest that fit if left out.
+            seed: of the values.
+        """
+        import numpy as np
+
+        chosen = {name: d.fit(1) for name, d in self.dimensions.items()} | dict(sizes or {}) | {ROWS.name: rows}
+        rng = np.random.default_rng(seed)
+        return {tensor.name: tensor.random(chosen, rng) for tensor in self.inputs}
+
+    def with_neutral(self, feeds: "Mapping[str, Array]") -> "dict[str, Array]":
+        """Add the neutral value of each optional input that `feeds` leaves out. Needs numpy."""
+        import numpy as np
+
+        rows = len(next(iter(feeds.values())))
+        complete = dict(feeds)
+        for tensor in self.inputs:
+            if tensor.neutral is not None and tensor.name not in complete:
+                complete[tensor.name] = np.full(tensor.sizes({ROWS.name: rows}), tensor.neutral, tensor.dtype)
+        return complete
+
+
+class GeneratorCard(Card):
+    """A GAN's generator: latents in, images out.
+
+    `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels].
+    """
 
     kind: Literal["generator"] = "generator"
     latent_size: int = Field(ge=1)
@@ -73,9 +136,19 @@ class GeneratorCard(_Card):
     width: int = Field(ge=1)
     channels: Literal[1, 3]
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """`latents`."""
+        return (Tensor(LATENTS, "float32", (ROWS, self.latent_size), "normal"),)
 
-class StylizerCard(_Card):
-    """A style network: pictures in, the same pictures in the manner of its styles out.
+    @property
+    def output(self) -> Tensor:
+        """Images of one size."""
+        return Tensor(OUTPUT, "uint8", (ROWS, self.height, self.width, self.channels), "pixels")
+
+
+class StylizerCard(Card):
+    """A style network: images in, the same images in the manner of its styles out.
 
     `images` uint8 [n, h, w, 3], `styles` float32 [n, k] (each row sums to 1), `strength` float32 [n] and `keep_color`
     float32 [n] (both 0 to 1) -> `pictures` uint8 [n, h, w, 3]. h and w are multiples of `size_multiple` and at least
@@ -94,21 +167,46 @@ class StylizerCard(_Card):
             raise ValueError(f"two styles share a name: {sorted(names)}")
         return self
 
+    @property
+    def height(self) -> Dimension:
+        """Which heights fit, in pixels."""
+        return Dimension("h", self.min_side, self.size_multiple)
 
-Card = Annotated[GeneratorCard | StylizerCard, Field(discriminator="kind")]
+    @property
+    def width(self) -> Dimension:
+        """Which widths fit, in pixels."""
+        return Dimension("w", self.min_side, self.size_multiple)
 
-_ADAPTER: TypeAdapter[GeneratorCard | StylizerCard] = TypeAdapter(Card)
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """`images`, `styles`, `strength`, `keep_color`."""
+        return (
+            Tensor(IMAGES, "uint8", (ROWS, self.height, self.width, 3), "pixels"),
+            Tensor(STYLES, "float32", (ROWS, len(self.styles)), "weights"),
+            Tensor(STRENGTH, "float32", (ROWS,), "unit"),
+            Tensor(KEEP_COLOR, "float32", (ROWS,), "unit"),
+        )
+
+    @property
+    def output(self) -> Tensor:
+        """Images as large as the input."""
+        return Tensor(OUTPUT, "uint8", (ROWS, self.height, self.width, 3), "pixels")
 
 
-def parse_card(text: str | bytes) -> GeneratorCard | StylizerCard:
+AnyCard = Annotated[GeneratorCard | StylizerCard, Field(discriminator="kind")]
+
+_ADAPTER: TypeAdapter[Card] = TypeAdapter(AnyCard)
+
+
+def parse_card(text: str | bytes) -> Card:
     """Read a card from its JSON.
 
     Raises:
-        pydantic.ValidationError: the text is no card of a schema version that this code knows.
+        pydantic.ValidationError: the text is not a card of a schema version that this code knows.
     """
     return _ADAPTER.validate_json(text)
 
 
-def dump_card(card: GeneratorCard | StylizerCard) -> str:
+def dump_card(card: Card) -> str:
     """Write a card as JSON: what `parse_card` reads."""
     return card.model_dump_json()

@@ -6,7 +6,7 @@ from typing import TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
-from ganvas.card import Card, GeneratorCard, StylizerCard
+from ganvas.card import AnyCard, GeneratorCard, StylizerCard
 
 C = TypeVar("C", GeneratorCard, StylizerCard)
 
@@ -22,7 +22,7 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True)  # what a newer service adds is passed over
 
     version: str
-    card: Card
+    card: AnyCard
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 from torch.optim.swa_utils import AveragedModel
 
-from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Name, StylizerCard, dump_card
+from ganvas.card import METADATA_KEY, OUTPUT, Card, GeneratorCard, Name, StylizerCard, dump_card
 from training.card_details import About
 from training.cards import generator_card, stylizer_card
 from training.errors import ExportError, RunError
@@ -104,7 +104,7 @@ def generator_graph(run: Run[Any], plan: GanPlan, checkpoint: dict[str, Any]) ->
     return GeneratorGraph(average.module)
 
 
-def write_card(path: Path, card: GeneratorCard | StylizerCard) -> None:
+def write_card(path: Path, card: Card) -> None:
     """Replace the card of an exported file; all else in it stays as it is.
 
     Raises:

@@ -8,14 +8,14 @@ from pathlib import Path
 import onnx
 from pydantic import ValidationError
 
-from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
+from ganvas.card import METADATA_KEY, Card, StylizerCard, parse_card
 from training.errors import ExportError, first_line
 from training.files import write_whole
 
 BEGIN, END = "<!-- models: made by `python -m training table` -->", "<!-- end of models -->"
 
 
-def read_card(path: Path) -> GeneratorCard | StylizerCard:
+def read_card(path: Path) -> Card:
     """The card of an exported model.
 
     Raises:
@@ -94,7 +94,7 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _styles(card: GeneratorCard | StylizerCard) -> str:
+def _styles(card: Card) -> str:
     return f" ({', '.join(f'`{style.name}`' for style in card.styles)})" if isinstance(card, StylizerCard) else ""
 
 

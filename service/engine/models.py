@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
-from ganvas.card import GeneratorCard
+from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.folder import Folder
 from service.engine.handlers import Generator, Stylizer
 from service.engine.sessions import LoadedModel, RefusedError, load_model, try_device
@@ -100,7 +100,7 @@ class Models:
         if isinstance(loaded.card, GeneratorCard):
             self.generators[path.stem] = Generator(loaded.card, loaded, self._settings)
             self.generators = dict(sorted(self.generators.items()))
-        else:
+        elif isinstance(loaded.card, StylizerCard):
             self.stylizers[path.stem] = Stylizer(loaded.card, loaded, self._settings)
             self.stylizers = dict(sorted(self.stylizers.items()))
         if before:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 from pydantic import ValidationError
 
-from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, StylizerCard, parse_card
+from ganvas.card import METADATA_KEY, OUTPUT, Card, parse_card
 from service.settings import Device
 
 logger = logging.getLogger("ganvas.engine")
@@ -30,6 +30,7 @@ Pictures = npt.NDArray[np.uint8]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}  # what onnxruntime calls them -> what a card does
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
@@ -62,7 +63,7 @@ class LoadedModel:
         lanes: how many run at a time.
     """
 
-    card: GeneratorCard | StylizerCard
+    card: Card
     version: str
     session: ort.InferenceSession
     shared: ort.InferenceSession | None = None
@@ -144,66 +145,31 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     return model
 
 
-def contract(card: GeneratorCard | StylizerCard) -> tuple[dict[str, "TensorType"], dict[str, "TensorType"]]:
-    """The inputs and outputs that a card promises; a dimension of None may be anything."""
-    images = "tensor(uint8)"
-    if isinstance(card, GeneratorCard):
-        inputs = {"latents": TensorType("tensor(float)", (None, card.latent_size))}
-        return inputs, {OUTPUT: TensorType(images, (None, card.height, card.width, card.channels))}
-    inputs = {
-        "images": TensorType(images, (None, None, None, 3)),
-        "styles": TensorType("tensor(float)", (None, len(card.styles))),
-        "strength": TensorType("tensor(float)", (None,)),
-        "keep_color": TensorType("tensor(float)", (None,)),
-    }
-    return inputs, {OUTPUT: TensorType(images, (None, None, None, 3))}
-
-
-@dataclass(frozen=True)
-class TensorType:
-    """An element type and a shape, as onnxruntime writes them."""
-
-    type: str
-    shape: tuple[int | None, ...]
-
-    def mismatch(self, other_type: str, other_shape: list[int | str | None]) -> str | None:
-        """What of a real tensor contradicts this one, or None."""
-        if other_type != self.type:
-            return f"is {other_type}, not {self.type}"
-        if len(other_shape) != len(self.shape):
-            return f"has {len(other_shape)} dimensions, not {len(self.shape)}"
-        for i, (mine, theirs) in enumerate(zip(self.shape, other_shape, strict=True)):
-            # A dynamic dimension comes as a name or None; where the card leaves it open, a number is a contradiction.
-            fixed = isinstance(theirs, int)
-            if mine is None and fixed:
-                return f"has dimension {i} fixed at {theirs}; it must be dynamic"
-            if mine is not None and fixed and theirs != mine:
-                return f"has {theirs} as dimension {i}, the card says {mine}"
-        return None
-
-
-def compare(card: GeneratorCard | StylizerCard, session: ort.InferenceSession) -> None:
-    """Hold a card against the session's real inputs and outputs.
+def compare(card: Card, session: ort.InferenceSession) -> None:
+    """Compare a card with the session's real inputs and outputs.
 
     Raises:
         RefusedError: they disagree; the message names the tensor and the disagreement.
     """
-    inputs, outputs = contract(card)
     for role, promised, real in (
-        ("input", inputs, session.get_inputs()),
-        ("output", outputs, session.get_outputs()),
+        ("input", card.inputs, session.get_inputs()),
+        ("output", (card.output,), session.get_outputs()),
     ):
         found = {tensor.name: tensor for tensor in real}
-        if found.keys() != promised.keys():
-            raise RefusedError(f"its {role}s are {sorted(found)}; a {card.kind} has {sorted(promised)}")
-        for name, tensor in found.items():
-            if mismatch := promised[name].mismatch(tensor.type, tensor.shape):
-                raise RefusedError(f"its {role} {name!r} {mismatch}")
+        names = {tensor.name for tensor in promised}
+        if found.keys() != names:
+            raise RefusedError(f"its {role}s are {sorted(found)}; a {card.kind} has {sorted(names)}")
+        for tensor in promised:
+            onnx = found[tensor.name]
+            if mismatch := tensor.mismatch(DTYPES.get(onnx.type, onnx.type), onnx.shape):
+                raise RefusedError(f"its {role} {tensor.name!r} {mismatch}")
 
 
 def _warm_up(model: LoadedModel) -> None:
-    """Run one and two smallest rows, each session its own: sizes are the card's, and a picture is the same beside another."""
-    size, feeds = _trial(model.card)
+    """Run one row and two rows, each in its own session, at the smallest size: shapes are the card's, rows are independent."""
+    card = model.card
+    feeds = card.example(2)
+    size = card.output.sizes({name: dimension.fit(1) for name, dimension in card.dimensions.items()})[1:]
     try:
         alone = model.run({name: array[:1] for name, array in feeds.items()})
         both = model.run(feeds, alone=False)
@@ -216,22 +182,6 @@ def _warm_up(model: LoadedModel) -> None:
     difference = np.abs(both[:1].astype(np.int16) - alone).mean()
     if difference > 1:
         raise RefusedError(f"its pictures depend on their neighbours in a batch: {difference:.1f} grey levels on average")
-
-
-def _trial(card: GeneratorCard | StylizerCard) -> tuple[tuple[int, int, int], dict[str, Array]]:
-    """Two different rows of input, as small as may be, and the size of the pictures they make."""
-    random = np.random.RandomState(0)
-    if isinstance(card, GeneratorCard):
-        latents = random.standard_normal((2, card.latent_size)).astype(np.float32)
-        return (card.height, card.width, card.channels), {"latents": latents}
-    side = -(-card.min_side // card.size_multiple) * card.size_multiple
-    half = np.full(2, 0.5, np.float32)
-    return (side, side, 3), {
-        "images": random.randint(0, 256, (2, side, side, 3)).astype(np.uint8),
-        "styles": np.eye(2, len(card.styles), dtype=np.float32) if len(card.styles) > 1 else np.ones((2, 1), np.float32),
-        "strength": half,
-        "keep_color": half,
-    }
 
 
 def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from ganvas.card import OUTPUT, GeneratorCard
+from ganvas.card import OUTPUT
 from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, LoadedModel, load_model
 from service.settings import ROOT
 from tests.service.onnx_models import generated, generator_card, generator_model, save
@@ -46,15 +46,13 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=REA
 
 def rows(model: LoadedModel, n: int) -> dict[str, np.ndarray]:
     """n different rows of input."""
-    random = np.random.default_rng(0)
-    card = model.card
-    if isinstance(card, GeneratorCard):
-        return {"latents": random.standard_normal((n, card.latent_size)).astype(np.float32)}
+    inputs = model.card.example(n, dict.fromkeys(model.card.dimensions, 64))
+    if "images" not in inputs:
+        return inputs
     y, x = np.mgrid[0:128, 0:192]
     waves = np.stack([np.sin(x / (7 + i)) + np.cos(y / (5 + i)) for i in range(3 * n)]).reshape(n, 3, 128, 192)
-    return {
+    return inputs | {
         "images": (127 + 60 * waves).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1).copy(),
-        "styles": random.dirichlet(np.ones(len(card.styles)), n).astype(np.float32),
         "strength": np.ones(n, np.float32),
         "keep_color": np.zeros(n, np.float32),
     }

@@ -78,7 +78,7 @@ G, S = generator_card, stylizer_card
         (generator_model, S("m"), "its inputs are ['latents']; a stylizer has"),
         (lambda: generator_model(input_name="z"), G(), "its inputs are ['z']; a generator has ['latents']"),
         (lambda: generator_model(output_name="y"), G(), "its outputs are ['y']; a generator has ['pictures']"),
-        (lambda: generator_model(output_type=TensorProto.FLOAT), G(), "is tensor(float), not tensor(uint8)"),
+        (lambda: generator_model(output_type=TensorProto.FLOAT), G(), "is float32, not uint8"),
         (lambda: generator_model(rows=4), G(), "dimension 0 fixed at 4; it must be dynamic"),
         (lambda: generator_model(broken="shape"), G(), "images of shape [1, 8, 7, 1], the card says [1, 8, 8, 1]"),
         (lambda: generator_model(broken="run"), G(), "it does not run"),
