@@ -33,7 +33,8 @@ from benchmarks.provenance import measured_on
 from benchmarks.sessions import GENERATOR, STYLIZER, feeds, rate
 from benchmarks.tables import replace_section
 from benchmarks.work import gigaflop
-from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, DeviceError, LoadedModel, load_model
+from service.engine.errors import DeviceError
+from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, LoadedModel, load_model
 from service.settings import ROOT
 
 Named = Literal["cpu", "cuda"]

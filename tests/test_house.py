@@ -44,6 +44,12 @@ def test_the_arrows(package: str) -> None:
             assert top not in FORBIDDEN[package], f"{path.relative_to(ROOT)} imports {name}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "service" / "engine").rglob("*.py")), ids=lambda path: path.stem)
+def test_engine_imports_neither_http_nor_routes(path: Path) -> None:
+    outside = [name for name in imports(path) if name.startswith(("service.http", "service.routes"))]
+    assert not outside, f"{path.relative_to(ROOT)} imports {outside}"
+
+
 def test_every_init_only_explains_or_re_exports() -> None:
     for path in ROOT.glob("*/**/__init__.py"):
         place = path.relative_to(ROOT)

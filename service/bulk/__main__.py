@@ -15,7 +15,7 @@ from typing import get_args
 from service.bulk.storage import absolute
 from service.bulk.task import BulkError, Format, Task, begun, versioned
 from service.bulk.worker import check
-from service.http.problems import Problem
+from service.engine.errors import RequestError
 from service.settings import settings
 
 
@@ -32,10 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         check(task)
         with begun(task, options.manifest, retry_failed=options.retry_failed) as job:
             failed = run(job, workers=options.workers, cores=options.cores) if job.left else 0
-    except BulkError as error:
+    except (BulkError, RequestError) as error:
         return _fail(str(error))
-    except Problem as problem:
-        return _fail(problem.detail)
     except KeyboardInterrupt as stop:
         sys.stderr.write("ganvas: stopped; the same command goes on where it was\n")
         return 143 if isinstance(stop, Terminated) else 130

@@ -18,9 +18,9 @@ from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
 from service.engine.blends import parse_blend
 from service.engine.codecs import Pixels, decode, encode, limit_pillow
+from service.engine.errors import DeviceError, RefusedError, RequestError
 from service.engine.handlers import Stylizer
-from service.engine.sessions import DeviceError, RefusedError, load_model
-from service.http.problems import Problem
+from service.engine.sessions import load_model
 from service.settings import Device, settings
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Worker:
 
     Raises:
         BulkError: the model is refused, is no stylizer, or not the one that the job began with.
-        Problem: it has no such style.
+        NotFoundError: it has no such style.
     """
 
     def __init__(self, task: Task, device: Device, cores: int) -> None:
@@ -102,8 +102,8 @@ class Worker:
             raise PictureError(f"{name} cannot be read: {_reason(error)}") from None
         try:
             return decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
-        except Problem as problem:
-            raise PictureError(problem.detail) from None
+        except RequestError as error:
+            raise PictureError(str(error)) from None
 
     async def _restyle(self, name: str, pixels: Pixels) -> Pixels:
         task = self._task

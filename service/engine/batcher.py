@@ -20,9 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
+from service.engine.errors import ClosedError, QueueFullError
 from service.engine.job_queue import Feeds, FullError, Job, JobQueue, Limits, Pictures
 from service.engine.metrics import ModelMetrics
-from service.http.problems import QueueFull, Unavailable
 
 logger = logging.getLogger("ganvas.engine")
 
@@ -70,8 +70,8 @@ class Batcher:
             cost: of all its jobs that wait at a time, in the unit of `max_queue`.
 
         Raises:
-            QueueFull: too much waits already.
-            Unavailable: the batcher is closed.
+            QueueFullError: too much waits already.
+            ClosedError: the batcher is closed.
         """
         with self._changed:
             if self._closed:
@@ -97,8 +97,8 @@ class Batcher:
             admitted: whether the caller holds a `room` for them; else it is taken, and given back, here.
 
         Raises:
-            QueueFull: too much waits already.
-            Unavailable: the batcher is closed.
+            QueueFullError: too much waits already.
+            ClosedError: the batcher is closed.
             Exception: what `run` raised for one of them, alone.
         """
         with contextlib.nullcontext() if admitted else self.room(sum(job.cost for job in jobs)):
@@ -168,13 +168,13 @@ class Batcher:
         self._deliver([(job, self._closing()) for job in waiting])
         await asyncio.gather(*(asyncio.to_thread(lane.join, CLOSE_S) for lane in lanes))
 
-    def _problem(self, full: FullError) -> QueueFull:
+    def _problem(self, full: FullError) -> QueueFullError:
         after = min(max(1, math.ceil(full.wait_s)), LONGEST_RETRY_AFTER_S)
-        return QueueFull(f"{self.name} has all the work waiting that it may have; try again in {after} s", after)
+        return QueueFullError(f"{self.name} has all the work waiting that it may have; try again in {after} s", after)
 
     @staticmethod
-    def _closing() -> Unavailable:
-        return Unavailable("The service is shutting down; try again")
+    def _closing() -> ClosedError:
+        return ClosedError("The service is shutting down; try again")
 
     # From here on: in the model's threads.
 

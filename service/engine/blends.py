@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from service.http.problems import Invalid, NotFound
+from service.engine.errors import InvalidValueError, NotFoundError
 
 
 def parse_blend(text: str | None, names: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -20,26 +20,26 @@ def parse_blend(text: str | None, names: Sequence[str]) -> npt.NDArray[np.float3
         float32 [k], not negative, sum 1.
 
     Raises:
-        Invalid: not a blend, a weight that is negative or not a number, all weights zero, or no style where the model
+        InvalidValueError: not a blend, a weight that is negative or not a number, all weights zero, or no style where the model
             has several.
-        NotFound: a style that the model does not have.
+        NotFoundError: a style that the model does not have.
     """
     known = f"this model's styles are {', '.join(names)}"
     if text is None:
         if len(names) > 1:
-            raise Invalid([("style", f"Say which: {known}")])
+            raise InvalidValueError("style", f"Say which: {known}")
         return np.ones(1, np.float32)
     weights = [0.0] * len(names)
     for part in text.split(","):
         name, colon, written = (piece.strip() for piece in part.partition(":"))
         if not name:
-            raise Invalid([("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,NAME:WEIGHT")])
+            raise InvalidValueError("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,...")
         if name not in names:
-            raise NotFound(f"There is no style {name[:64]!r}: {known}")
+            raise NotFoundError(f"There is no style {name[:64]!r}: {known}")
         weights[names.index(name)] += _weight(written, name) if colon else 1.0
     total = sum(weights)
     if not math.isfinite(total) or total < np.finfo(np.float32).tiny:
-        raise Invalid([("style", f"The weights of {text[:64]!r} must have a sum above 0")])
+        raise InvalidValueError("style", f"The weights of {text[:64]!r} must have a sum above 0")
     return np.array([weight / total for weight in weights], np.float32)
 
 
@@ -49,5 +49,5 @@ def _weight(written: str, name: str) -> float:
     except ValueError:
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
-        raise Invalid([("style", f"The weight of {name} must be a number from 0 up, not {written[:64]!r}")])
+        raise InvalidValueError("style", f"The weight of {name} must be a number from 0 up, not {written[:64]!r}")
     return weight

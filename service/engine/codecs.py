@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from service.engine.colours import in_srgb
-from service.http.problems import TooLarge, Unsupported
+from service.engine.errors import ImageTooLargeError, UnreadableImageError
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -107,8 +107,8 @@ def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
         uint8 [h, w, 3].
 
     Raises:
-        TooLarge: the header announces more pixels; nothing was decoded.
-        Unsupported: not a picture of these formats, or a broken one.
+        ImageTooLargeError: the header announces more pixels; nothing was decoded.
+        UnreadableImageError: not a picture of these formats, or a broken one.
     """
     with _opened(data, name, max_pixels) as image:
         return _pixels_of(image, max_side)
@@ -121,16 +121,16 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[Image.Image]:
         with Image.open(io.BytesIO(data), formats=FORMATS_READ) as image:
             width, height = image.size
             if width * height > max_pixels:
-                raise TooLarge(f"{name} has {width} x {height} pixels, more than the {max_pixels} that are allowed")
+                raise ImageTooLargeError(f"{name} has {width} x {height} pixels, more than the {max_pixels} that are allowed")
             yield image
-    except TooLarge:
+    except ImageTooLargeError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise TooLarge(f"{name} announces far more than the {max_pixels} pixels that are allowed") from None
+        raise ImageTooLargeError(f"{name} announces far more than the {max_pixels} pixels that are allowed") from None
     except Exception as error:
         # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
         reason = "is not a JPEG, PNG or WebP picture" if isinstance(error, UnidentifiedImageError) else "is broken"
-        raise Unsupported(f"{name} {reason}") from None
+        raise UnreadableImageError(f"{name} {reason}") from None
 
 
 def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
+from service.engine.errors import QueueFullError
 from service.engine.metrics import rejected
-from service.http.problems import QueueFull
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,7 +51,7 @@ class Decoders:
             model: that they are for, as metrics name it.
 
         Raises:
-            QueueFull: too much waits to be decoded already; nothing was begun.
+            QueueFullError: too much waits to be decoded already; nothing was begun.
             Exception: the first that `decode` raised.
         """
         self._take(sum(pixels), model)
@@ -67,7 +67,7 @@ class Decoders:
         with self._lock:
             if self._waiting and self._waiting + pixels > self.max_pixels:
                 rejected("decode_full", model)
-                raise QueueFull("As many uploads wait to be decoded as may; try again in a second, or send smaller pictures")
+                raise QueueFullError("Too many uploads wait to be decoded. Retry after 1 s, or send smaller images.")
             self._waiting += pixels
 
     def _begun(self, decode: Callable[[T], R], upload: T, pixels: int) -> "Future[R]":

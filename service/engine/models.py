@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from ganvas.card import GeneratorCard, StylizerCard
+from service.engine.errors import InvalidValueError, NoModelError, NotFoundError, RefusedError
 from service.engine.folder import Folder
 from service.engine.handlers import Generator, Stylizer
-from service.engine.sessions import LoadedModel, RefusedError, load_model, try_device
-from service.http.problems import Invalid, NotFound, Unavailable
+from service.engine.sessions import LoadedModel, load_model, try_device
 from service.settings import Settings, settings
 
 logger = logging.getLogger("ganvas.engine")
@@ -129,7 +129,7 @@ class Models:
         """The model of that name.
 
         Raises:
-            NotFound: there is none; it lists the known ones.
+            NotFoundError: there is none; it lists the known ones.
         """
         served = {model.card.name: model for model in self.all()}
         return _choose(served, name, "model")
@@ -138,9 +138,9 @@ class Models:
         """The generator of that name; None will do where there is only one.
 
         Raises:
-            NotFound: there is none of that name.
-            Invalid: no name, and there are several.
-            Unavailable: no name, and there is none.
+            NotFoundError: there is none of that name.
+            InvalidValueError: no name, and there are several.
+            NoModelError: no name, and there is none.
         """
         return _choose(self.generators, name, "generator")
 
@@ -167,10 +167,10 @@ def _choose(served: Mapping[str, M], name: str | None, kind: str) -> M:
     known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
     if name is None:
         if not served:
-            raise Unavailable(f"No {kind} is served; put an exported one into the models folder")
+            raise NoModelError(f"No {kind} is served; put an exported one into the models folder")
         if len(served) > 1:
-            raise Invalid([("model", f"Say which: {known}")])
+            raise InvalidValueError("model", f"Say which: {known}")
         return next(iter(served.values()))
     if name not in served:
-        raise NotFound(f"There is no {kind} {name[:64]!r}: {known}")
+        raise NotFoundError(f"There is no {kind} {name[:64]!r}: {known}")
     return served[name]

@@ -19,6 +19,7 @@ import onnxruntime as ort
 from pydantic import ValidationError
 
 from ganvas.card import METADATA_KEY, OUTPUT, Card, parse_card
+from service.engine.errors import DeviceError, RefusedError
 from service.settings import Device
 
 logger = logging.getLogger("ganvas.engine")
@@ -41,14 +42,6 @@ MOST_LANES = 4
 TRIAL = base64.b64decode("CAoSADo1Cg4KAXgKAXgSAXkiA0FkZBIBcFoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBQ=")
 
 ort.disable_telemetry_events()  # nothing of what is served is anybody else's business
-
-
-class RefusedError(Exception):
-    """A file that cannot be served; the message names what is wrong with it."""
-
-
-class DeviceError(Exception):
-    """The device asked for does not run here."""
 
 
 @dataclass(frozen=True)

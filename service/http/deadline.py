@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from service.engine.errors import RequestError
 from service.engine.metrics import rejected
-from service.http.problems import Internal, Problem, TimedOut
+from service.http.problems import Internal, Problem, TimedOut, problem_of
 from service.settings import settings
 
 logger = logging.getLogger("ganvas.service")
@@ -28,8 +29,8 @@ async def in_time(route: str, work: Answer) -> Response:
     try:
         async with asyncio.timeout(settings().timeout_s) as deadline:
             return await work
-    except Problem as problem:
-        return problem.response()
+    except (Problem, RequestError) as error:
+        return problem_of(error).response()
     except TimeoutError:
         if not deadline.expired():
             raise

@@ -26,6 +26,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from service.engine.errors import (
+    ClosedError,
+    ImageTooLargeError,
+    InvalidValueError,
+    NoModelError,
+    NotFoundError,
+    QueueFullError,
+    RequestError,
+    UnreadableImageError,
+)
 from service.http.request_ids import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
@@ -152,6 +162,27 @@ BY_STATUS: dict[int, type[Problem]] = {
 """The problems that a bare status is enough for; the rest need their own arguments."""
 
 
-async def answer_problem(_: Request, problem: Exception) -> Response:
-    """Starlette's exception handler for `Problem`."""
-    return cast("Problem", problem).response()
+def problem_of(error: Problem | RequestError) -> Problem:
+    """Map an error of the engine to its problem; a problem is returned unchanged."""
+    match error:
+        case Problem():
+            return error
+        case InvalidValueError():
+            return Invalid([(error.field, error.detail)])
+        case QueueFullError():
+            return QueueFull(str(error), error.retry_after_s)
+        case NotFoundError():
+            return NotFound(str(error))
+        case ImageTooLargeError():
+            return TooLarge(str(error))
+        case UnreadableImageError():
+            return Unsupported(str(error))
+        case NoModelError() | ClosedError():
+            return Unavailable(str(error))
+        case _:
+            raise NotImplementedError(f"{type(error).__name__} has no problem document") from error
+
+
+async def answer_problem(_: Request, error: Exception) -> Response:
+    """Starlette's exception handler for `Problem` and `RequestError`."""
+    return problem_of(cast("Problem | RequestError", error)).response()

@@ -61,8 +61,8 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     logs.set_up(settings().log_format)
     sys.setswitchinterval(THREADS_TURN_S)
 
+    from service.engine.errors import DeviceError
     from service.engine.models import models
-    from service.engine.sessions import DeviceError
     from service.http.api_keys import KeysError
 
     try:

@@ -17,11 +17,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.engine.codecs import Pixels, contact_sheet, decode, encode
+from service.engine.errors import NotFoundError, RequestError
 from service.engine.handlers import Generator, Stylizer
 from service.engine.latents import latents_of_seed
 from service.engine.models import models
 from service.http.deadline import in_time, while_connected
-from service.http.problems import NotFound, Problem, answer_problem
+from service.http.problems import Problem, answer_problem
 from service.process.versions import versions
 from service.settings import ROOT
 
@@ -149,10 +150,10 @@ async def _samples(model: Generator) -> Sequence[Pixels]:
 def _thumbnails(model: Stylizer) -> Sequence[Pixels]:
     tiles = []
     for style in model.card.styles:
-        with contextlib.suppress(ValueError, Problem):  # a card's thumbnail may be missing or broken
+        with contextlib.suppress(ValueError, RequestError):  # a card's thumbnail may be missing or broken
             tiles.append(_tile(style.thumbnail))
     if not tiles:
-        raise NotFound(f"{model.card.name} has no readable thumbnail in its card, so there is no preview")
+        raise NotFoundError(f"{model.card.name} has no readable thumbnail in its card, so there is no preview")
     return tiles
 
 
@@ -171,6 +172,6 @@ app = Starlette(
         Route("/v1/models/{name}", show_model),
         Route(PREVIEW, show_preview),
     ],
-    exception_handlers={Problem: answer_problem},
+    exception_handlers={Problem: answer_problem, RequestError: answer_problem},
 )
 """Mounted into BentoML's application, whose own routes are POST only."""

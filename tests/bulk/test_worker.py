@@ -20,7 +20,7 @@ from PIL import Image
 from service.bulk.storage import Storage, find
 from service.bulk.task import BulkError, Task, versioned
 from service.bulk.worker import Worker, check
-from service.http.problems import NotFound
+from service.engine.errors import NotFoundError
 from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
 
 TOO_HIGH = 40  # pixels, for the model of `fails_on_high_pictures`
@@ -182,7 +182,7 @@ def test_a_full_disk_is_not_a_picture_s_fault(models: Path, tmp_path: Path, buck
     ("changes", "error", "says"),
     [
         ({"model": "digits"}, BulkError, "bulk is for stylizers"),
-        ({"style": "rembrandt"}, NotFound, "this model's styles are night, wave, scream"),
+        ({"style": "rembrandt"}, NotFoundError, "this model's styles are night, wave, scream"),
         ({"version": "another"}, BulkError, "not another, with which the job began"),
     ],
 )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from service.engine.blends import parse_blend
-from service.http.problems import Invalid, NotFound
+from service.engine.errors import InvalidValueError, NotFoundError
 
 NAMES = ["night", "wave", "scream"]
 
@@ -30,7 +30,7 @@ def test_left_out_takes_the_only_style() -> None:
 
 
 def test_left_out_lists_the_styles_where_there_are_several() -> None:
-    with pytest.raises(Invalid, match="night, wave, scream"):
+    with pytest.raises(InvalidValueError, match="night, wave, scream"):
         parse_blend(None, NAMES)
 
 
@@ -54,13 +54,13 @@ def test_left_out_lists_the_styles_where_there_are_several() -> None:
     ],
 )
 def test_what_is_no_blend(text: str) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         parse_blend(text, NAMES)
-    assert caught.value.errors[0]["field"] == "style"
+    assert caught.value.field == "style"
 
 
 @pytest.mark.parametrize("text", ["knight", "night:1,knight:1", "NIGHT", "night;wave", "🎨"])
 def test_an_unknown_style_lists_the_known(text: str) -> None:
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFoundError) as caught:
         parse_blend(text, NAMES)
-    assert "night, wave, scream" in caught.value.detail
+    assert "night, wave, scream" in str(caught.value)

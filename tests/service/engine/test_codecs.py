@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from service.engine import codecs
-from service.http.problems import TooLarge, Unsupported
+from service.engine.errors import ImageTooLargeError, UnreadableImageError
 from tests.service.conftest import image_bytes, pixels
 
 ORIENTATION = 0x0112
@@ -137,14 +137,14 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("size", [(1001, 1000), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
 def test_too_many_pixels_are_refused_from_the_header(size: tuple[int, int]) -> None:
-    with pytest.raises(TooLarge, match="photo"):
+    with pytest.raises(ImageTooLargeError, match="photo"):
         decode(bomb(*size))
 
 
 def test_a_webp_is_refused_before_its_canvas_is_allocated() -> None:
     canvas = (16383 - 1).to_bytes(3, "little") * 2
     data = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas
-    with pytest.raises(TooLarge):
+    with pytest.raises(ImageTooLargeError):
         decode(b"RIFF" + struct.pack("<I", len(data) + 4) + b"WEBP" + data)
 
 
@@ -157,7 +157,7 @@ def test_as_many_pixels_as_allowed_are_fine() -> None:
 def test_truncated_files_are_refused(image_format: str, kept: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     data = image_bytes(Image.fromarray(noise), image_format)
-    with pytest.raises(Unsupported, match="photo"):
+    with pytest.raises(UnreadableImageError, match="photo"):
         decode(data[: int(len(data) * kept)])
 
 
@@ -167,7 +167,7 @@ def test_truncated_files_are_refused(image_format: str, kept: float) -> None:
     + [image_bytes(Image.new("RGB", (8, 8)), other) for other in ("gif", "bmp", "tiff", "ico")],
 )
 def test_what_is_no_picture_of_ours_is_refused(data: bytes) -> None:
-    with pytest.raises(Unsupported):
+    with pytest.raises(UnreadableImageError):
         decode(data)
 
 
@@ -178,7 +178,7 @@ def test_noise_in_a_file_never_raises_anything_else() -> None:
         data = bytearray(originals[i % 3])
         for at in random.integers(0, len(data), 5):
             data[at] = random.integers(0, 256)
-        with contextlib.suppress(Unsupported, TooLarge):
+        with contextlib.suppress(UnreadableImageError, ImageTooLargeError):
             decode(bytes(data))
 
 

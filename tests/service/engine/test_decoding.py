@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.engine.decoding import Decoders
-from service.http.problems import QueueFull, Unsupported
+from service.engine.errors import QueueFullError, UnreadableImageError
 
 
 class Picture:
@@ -39,7 +39,7 @@ class Codec:
         if len(self.begun) > 1:
             assert self.free.wait(10)
         if picture.broken:
-            raise Unsupported(f"{picture.number} is broken")
+            raise UnreadableImageError(f"{picture.number} is broken")
         return picture.number * 10
 
 
@@ -66,7 +66,7 @@ def test_pictures_come_in_the_order_of_their_uploads(codec: Codec) -> None:
 
 
 def test_beside_a_broken_picture_the_others_are_not_decoded(codec: Codec, thread: ThreadPoolExecutor) -> None:
-    with pytest.raises(Unsupported, match="0 is broken"):
+    with pytest.raises(UnreadableImageError, match="0 is broken"):
         asyncio.run(each(decoders(thread), codec, [Picture(0, broken=True), *(Picture(i) for i in range(1, 9))]))
     codec.free.set()
     thread.shutdown()  # whatever was still in line has had its turn
@@ -104,12 +104,12 @@ def test_more_pixels_than_may_wait_are_refused_before_anything_is_begun(codec: C
         # Three of forty: more than may wait, and let in where nothing does.
         first = asyncio.create_task(each(made, codec, [Picture(0), Picture(1), Picture(2)], pixels=40))
         await two_begun(codec)
-        with pytest.raises(QueueFull) as caught:  # the first has given its room back; eighty are left
+        with pytest.raises(QueueFullError) as caught:  # the first has given its room back; eighty are left
             await each(made, codec, [Picture(3), Picture(4)], pixels=11)
-        assert caught.value.headers == {"Retry-After": "1"}
+        assert caught.value.retry_after_s == 1
         second = asyncio.create_task(each(made, codec, [Picture(5), Picture(6)], pixels=10))
         await asyncio.sleep(0)
-        with pytest.raises(QueueFull):
+        with pytest.raises(QueueFullError):
             await each(made, codec, [Picture(7)], pixels=1)
         second.cancel()
         await asyncio.wait({second})
@@ -129,7 +129,7 @@ def test_what_was_decoded_in_vain_gives_its_room_back(codec: Codec, thread: Thre
 
     async def test() -> None:
         for _ in range(3):
-            with pytest.raises(Unsupported):
+            with pytest.raises(UnreadableImageError):
                 await each(made, codec, [Picture(0, broken=True), Picture(1)])
             while made.waiting:  # noqa: ASYNC110  # a thread's step is no event
                 await asyncio.sleep(0.005)

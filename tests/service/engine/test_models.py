@@ -7,11 +7,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from service.engine.errors import DeviceError, InvalidValueError, NoModelError, NotFoundError
 from service.engine.handlers import pad
 from service.engine.latents import latents_of_seed
 from service.engine.models import Models
-from service.engine.sessions import CPU, DeviceError
-from service.http.problems import Invalid, NotFound, Unavailable
+from service.engine.sessions import CPU
 from service.settings import Settings
 from tests.service.onnx_models import (
     LATENT_SIZE,
@@ -75,9 +75,9 @@ def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:
     models = load(two_of_each)
     assert models.get("letters") is models.generator("letters")
     assert models.stylizer("sketches").card.name == "sketches"
-    with pytest.raises(NotFound, match="the generators are digits, letters"):
+    with pytest.raises(NotFoundError, match="the generators are digits, letters"):
         models.generator("painters")
-    with pytest.raises(Invalid, match="the stylizers are painters, sketches"):
+    with pytest.raises(InvalidValueError, match="the stylizers are painters, sketches"):
         models.stylizer(None)
 
 
@@ -85,7 +85,7 @@ def test_the_only_one_of_its_kind_needs_no_name(tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
     models = load(tmp_path)
     assert models.generator(None).card.name == "digits"
-    with pytest.raises(Unavailable, match="No stylizer"):
+    with pytest.raises(NoModelError, match="No stylizer"):
         models.stylizer(None)
 
 

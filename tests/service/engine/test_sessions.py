@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto
 
 from ganvas.card import GeneratorCard, StylizerCard, dump_card
-from service.engine.sessions import CPU, TRIAL, DeviceError, RefusedError, load_model
+from service.engine.errors import DeviceError, RefusedError
+from service.engine.sessions import CPU, TRIAL, load_model
 from service.settings import Device
 from tests.service.onnx_models import (
     generated,

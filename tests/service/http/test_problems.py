@@ -2,8 +2,10 @@ import json
 
 import pytest
 
+from service.engine import errors
+from service.engine.errors import EngineError, InvalidValueError, QueueFullError, RequestError
 from service.http import problems
-from service.http.problems import Invalid, Malformed, Problem, QueueFull
+from service.http.problems import Invalid, Malformed, Problem, QueueFull, problem_of
 from service.http.request_ids import REQUEST_ID
 
 
@@ -44,3 +46,44 @@ def test_invalid_names_each_field_but_not_a_million() -> None:
 
 def test_queue_full_says_when_to_come_back() -> None:
     assert QueueFull("Full", 3).response().headers["retry-after"] == "3"
+
+
+ENGINE_ERRORS = {
+    errors.NotFoundError: 404,
+    errors.ImageTooLargeError: 413,
+    errors.UnreadableImageError: 415,
+    errors.InvalidValueError: 422,
+    errors.QueueFullError: 429,
+    errors.NoModelError: 503,
+    errors.ClosedError: 503,
+}
+
+
+def test_every_request_error_of_the_engine_has_a_problem() -> None:
+    assert set(RequestError.__subclasses__()) == set(ENGINE_ERRORS)
+    for cls, status in ENGINE_ERRORS.items():
+        error = cls("style", "unknown") if cls is InvalidValueError else cls("It went wrong")
+        problem = problem_of(error)
+        assert (problem.status_code, problem.detail) == (status, str(error))
+
+
+def test_an_invalid_value_names_its_field() -> None:
+    document = problem_of(InvalidValueError("style", "unknown")).document()
+    assert document["errors"] == [{"field": "style", "detail": "unknown"}]
+
+
+def test_a_full_queue_of_the_engine_says_when_to_retry() -> None:
+    assert problem_of(QueueFullError("Full", 7)).response().headers["retry-after"] == "7"
+
+
+def test_a_problem_maps_to_itself() -> None:
+    problem = Malformed("No")
+    assert problem_of(problem) is problem
+
+
+def test_the_engine_docstring_draws_every_error() -> None:
+    def below(cls: type[EngineError]) -> list[type[EngineError]]:
+        return [cls, *(child for sub in cls.__subclasses__() for child in below(sub))]
+
+    for cls in below(EngineError):
+        assert f" {cls.__name__}" in (errors.__doc__ or "")
