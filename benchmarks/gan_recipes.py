@@ -20,8 +20,8 @@ from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_picture
 from training.cli.options import Vgg
 from training.config import FEATURE_LAYERS, Features, GanConfig, load_config, resolve
-from training.data.dataset import load_squares
-from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.dataset import load_images
+from training.data.image_folder import open_image_folder, require_count, require_size
 from training.devices import find_device, launch
 from training.errors import ConfigError, RunError, first_line
 from training.files import write_whole
@@ -102,13 +102,13 @@ def gan_recipes(
     common = load_config("dcgan", GanConfig, set_).model_dump(exclude_unset=True)
     common |= {"image_size": size, "width": width, "images": images, "features": features}
     configs = {name: recipe_config(name, common, evaluations) for name in RECIPES if not only or name in only}
-    pictures = find_pictures(data)
-    refuse_few(pictures, _LEAST_PICTURES)
-    refuse_small(pictures, size, "--size")
+    pictures = open_image_folder(data)
+    require_count(pictures, _LEAST_PICTURES)
+    require_size(pictures, size, "--size")
     network = build_features(features, weights)
     configs = {name: resolve_gan(config, len(pictures.names), pictures.grey, where) for name, config in configs.items()}
     first = next(iter(configs.values()))
-    squares, _ = load_squares(pictures, size, channels_of(first))
+    squares, _ = load_images(pictures, size, channels_of(first))
     fabric = launch(where, precision_of(first))
 
     outcomes = []

@@ -44,14 +44,14 @@ class Speed:
 
     Attributes:
         name: of the contestant.
-        pictures_per_second: real pictures, the median over the rounds.
+        images_per_second: real pictures, the median over the rounds.
         ratio: how many times as fast as the plain recipe, the median of the rounds' ratios.
         lowest: smallest ratio of a round.
         highest: largest ratio of a round.
     """
 
     name: str
-    pictures_per_second: float
+    images_per_second: float
     ratio: float
     lowest: float
     highest: float
@@ -185,7 +185,7 @@ def _table(title: str, speeds: list[Speed]) -> Table:
         table.add_column(heading, justify="right")
     for speed in speeds:
         numbers = (speed.ratio, speed.lowest, speed.highest)
-        table.add_row(speed.name, f"{speed.pictures_per_second:.4g}", *(f"{number:.2f}" for number in numbers))
+        table.add_row(speed.name, f"{speed.images_per_second:.4g}", *(f"{number:.2f}" for number in numbers))
     return table
 
 

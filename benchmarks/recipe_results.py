@@ -16,7 +16,7 @@ from training.files import write_whole
 from training.gan.evaluator import draw_samples
 from training.gan.report.stats import Stats
 from training.gan.setup import build_generator
-from training.pictures import grid
+from training.images import grid
 from training.run import GanPlan, Run
 
 _METRICS = ("frechet", "density", "coverage")
@@ -55,7 +55,7 @@ class Outcome:
     @property
     def clock(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Images seen and seconds of training by then, float [m], from 0 on; evaluations do not count as training."""
-        images, rates = self.stats.series("pictures_per_second")
+        images, rates = self.stats.series("images_per_second")
         seconds = np.cumsum(np.diff(images, prepend=0.0) / rates)
         return np.concatenate([[0.0], images]), np.concatenate([[0.0], seconds])
 

@@ -24,8 +24,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, parse_card
-from training.data.dataset import load_squares
-from training.data.images import find_pictures
+from training.data.dataset import load_images
+from training.data.image_folder import open_image_folder
 
 SAMPLES = 2000
 SURE = 0.9
@@ -52,8 +52,8 @@ def sample(model: Path, count: int, seed: int = 0, truncation: float = 1) -> Byt
 
 def read_digits(data: Path) -> tuple[Tensor, Tensor]:
     """Every digit and its class, the name of the folder it lies in: uint8 [N, 1, 28, 28] and int64 [N]."""
-    pictures = find_pictures(data)
-    squares, broken = load_squares(pictures, 28, 1)
+    pictures = open_image_folder(data)
+    squares, broken = load_images(pictures, 28, 1)
     names = [name for name in pictures.names if name not in broken]
     return squares, torch.tensor([int(name.split("/")[-2]) for name in names])
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.command import run_command
 from benchmarks.serving.contestants import PEERS, Contestant
 from training.config import PaintingConfig
-from training.data.images import find_pictures
+from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings, style_name
 from training.files import write_whole
 from training.style.evaluate import choose_photos, load_painter
@@ -50,10 +50,10 @@ def main(
     if unknown := [style for style in only if style not in painter.styles]:
         raise typer.BadParameter(f"There is no style {unknown[0]!r}. {model.name} has {', '.join(painter.styles)}.")
     compared = only or painter.styles
-    known, _, _ = load_paintings(find_pictures(paintings), _CONFIG.style_size)
+    known, _, _ = load_paintings(open_image_folder(paintings), _CONFIG.style_size)
     vgg = VggFeatures(features_for(_CONFIG), weights, option="--weights")
     objective = Objective(_CONFIG, {style: known[style] for style in painter.styles}, vgg)
-    chosen, _ = choose_photos(find_pictures(photos), SIZE, painter.multiple)
+    chosen, _ = choose_photos(open_image_folder(photos), SIZE, painter.multiple)
     files = {style_name(path.name): path for path in sorted(paintings.iterdir())}
     others = by_the_other(chosen, {style: files[style] for style in compared})
     lines = ["| | content | style | of the other's style | the other's content | its style |", "| --- |" + " ---: |" * 5]

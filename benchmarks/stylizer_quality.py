@@ -25,8 +25,8 @@ from torch import Tensor
 
 from benchmarks.command import run_command
 from benchmarks.stylizers import VARIANTS
-from training.card_details import read_about
-from training.data.images import find_pictures
+from training.card_details import read_card_details
+from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.export import export_run
 from training.files import write_whole
@@ -87,13 +87,13 @@ class Judge:
     def judge(self, exported: Path, out: Path) -> Row:
         """Measure an exported stylizer, and write and measure it in int8."""
         int8 = out / f"{exported.stem}-int8.onnx"
-        int8_stylizer(exported, int8, find_pictures(self.content))
+        int8_stylizer(exported, int8, open_image_folder(self.content))
         plain, small = (self._losses(load_painter(path, torch.device("cpu"))) for path in (exported, int8))
         return Row(plain[0], plain[1], plain.sum(), small.sum())
 
     def _losses(self, painter: Painter) -> np.ndarray:
-        paintings: Mapping[str, Tensor] = load_paintings(find_pictures(self.styles), painter.config.style_size)[0]
-        photos, _ = choose_photos(find_pictures(self.unseen), self.size, painter.multiple)
+        paintings: Mapping[str, Tensor] = load_paintings(open_image_folder(self.styles), painter.config.style_size)[0]
+        photos, _ = choose_photos(open_image_folder(self.unseen), self.size, painter.multiple)
         vgg = VggFeatures(features_for(painter.config), self.weights, option="--weights")
         return evaluate_painter(painter, photos, paintings, vgg, Reference(0), self.size).ours
 
@@ -109,7 +109,7 @@ def _trained(name: str, changes: Mapping[str, Any], judge: Judge, steps: int, ou
     for key, value in values.items():
         command += ["--set", f"{key}={str(value).lower()}"]
     subprocess.run(command, check=True)
-    export_run(out / stem, out / f"{stem}.onnx", read_about(None))
+    export_run(out / stem, out / f"{stem}.onnx", read_card_details(None))
     return out / f"{stem}.onnx"
 
 

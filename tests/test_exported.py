@@ -7,7 +7,7 @@ import pytest
 
 from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.sessions import LoadedModel, load_model
-from training.card_details import read_about
+from training.card_details import read_card_details
 from training.config import GanConfig, StyleConfig, load_config
 
 ROOT = Path(__file__).parent.parent
@@ -50,10 +50,10 @@ def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> Non
         told.pop(left_open, None)
         recipe_says.pop(left_open, None)
     assert told == {key: recipe_says[key] for key in told}  # a card may be older than a key
-    about = read_about(ROOT / "training" / "abouts" / f"{model.card.name}.toml")
-    assert (model.card.title, model.card.summary, model.card.licence) == (about.title, about.summary, about.licence)
+    details = read_card_details(ROOT / "training" / "model_cards" / f"{model.card.name}.toml")
+    assert (model.card.title, model.card.summary, model.card.licence) == (details.title, details.summary, details.licence)
     if isinstance(model.card, StylizerCard):
-        assert {style.name for style in model.card.styles} == about.styles.keys()
+        assert {style.name for style in model.card.styles} == details.styles.keys()
 
 
 @of_kind("generator")

@@ -1,4 +1,4 @@
-"""What a run cannot know and its card should say: a TOML file beside an export.
+"""Card details: the TOML file that says what a run cannot know and the model card should say.
 
     title = "Painters"
     summary = "Paints photos in the manner of five painters."
@@ -9,18 +9,18 @@
     source = "where they come from"
     licence = "CC BY-SA 4.0"
 
-    [[metrics]]                 # what you measured, if you did
+    [[metrics]]                 # if you measured something yourself
     name = "style loss"
     value = 0.7
     method = "how it was measured"
 
-    [styles.starry-night]       # for a stylizer; each key is a style's name
+    [styles.starry-night]       # for a stylizer; the key is the style's name
     title = "The Starry Night"
     artist = "Vincent van Gogh"
     year = 1889
     licence = "public domain"
 
-Whatever is left out gets a plain default that says so.
+Every key is optional. The card says "not stated" or "unknown" for a missing licence, source or artist.
 """
 
 import tomllib
@@ -34,47 +34,47 @@ from training.errors import ConfigError, first_line
 NOT_STATED = "not stated"
 
 
-class AboutStyle(BaseModel):
-    """One style: its picture's title, artist, year and licence."""
+class StyleDetails(BaseModel):
+    """Details of the painting behind one style."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str = Field(default="", description="Left out: made from the style's name.")
+    title: str = Field(default="", description="If empty, made from the style's name.")
     artist: Text = "unknown"
     year: int | None = None
     licence: Text = NOT_STATED
 
 
-class About(BaseModel):
+class CardDetails(BaseModel):
     """The whole file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str = Field(default="", description="Left out: made from the model's name.")
-    summary: str = Field(default="", description="Left out: made from the run.")
+    title: str = Field(default="", description="If empty, made from the model's name.")
+    summary: str = Field(default="", description="If empty, made from the run.")
     licence: Text = NOT_STATED
     training_data: tuple[TrainingData, ...] = ()
     metrics: tuple[Metric, ...] = ()
-    styles: dict[str, AboutStyle] = {}
+    styles: dict[str, StyleDetails] = {}
 
 
-def read_about(path: Path | None) -> About:
+def read_card_details(path: Path | None) -> CardDetails:
     """Read the file; None gives the defaults.
 
     Raises:
-        ConfigError: the file does not exist, is not TOML, or holds something else than the above.
+        ConfigError: the file does not exist, is not TOML, or holds a key or value that is not allowed.
     """
     if path is None:
-        return About()
+        return CardDetails()
     try:
-        return About.model_validate(tomllib.loads(path.read_text()))
+        return CardDetails.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
-        raise ConfigError(f"--about {path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(f"--card {path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join([f"--about {path} is not allowed:", *lines])) from error
+        raise ConfigError("\n".join([f"--card {path} is not allowed:", *lines])) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"--about {path} is not TOML: {first_line(error)}.") from error
+        raise ConfigError(f"--card {path} is not TOML: {first_line(error)}.") from error
 
 
 def title_of(name: str) -> str:

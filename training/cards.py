@@ -1,9 +1,9 @@
-"""Model cards made from a run: what it knows itself, and what --about adds."""
+"""Model cards made from a run: what it knows itself, and what --card adds."""
 
 from typing import Any
 
 from ganvas.card import GeneratorCard, Style, StylizerCard, TrainingData
-from training.card_details import NOT_STATED, About, AboutStyle, title_of
+from training.card_details import NOT_STATED, CardDetails, StyleDetails, title_of
 from training.config import StyleConfig
 from training.errors import ExportError
 from training.gan.setup import channels_of
@@ -11,7 +11,7 @@ from training.run import GanPlan, StylePlan
 from training.style.network import Stylizer
 
 
-def generator_card(name: str, plan: GanPlan, about: About, step: int) -> GeneratorCard:
+def generator_card(name: str, plan: GanPlan, about: CardDetails, step: int) -> GeneratorCard:
     """The card of a generator.
 
     Args:
@@ -25,10 +25,10 @@ def generator_card(name: str, plan: GanPlan, about: About, step: int) -> Generat
     """
     config = plan.config
     if about.styles:
-        raise ExportError(f"--about speaks of the style {next(iter(about.styles))}; a generator has none.")
+        raise ExportError(f"--card speaks of the style {next(iter(about.styles))}; a generator has none.")
     return GeneratorCard(
         **_common(
-            name, plan, about, step, f"Pictures of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
+            name, plan, about, step, f"Images of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
         ),
         architecture=config.architecture,
         latent_size=config.latent_size,
@@ -38,17 +38,17 @@ def generator_card(name: str, plan: GanPlan, about: About, step: int) -> Generat
     )
 
 
-def stylizer_card(name: str, plan: StylePlan, about: About, step: int, stylizer: Stylizer) -> StylizerCard:
+def stylizer_card(name: str, plan: StylePlan, about: CardDetails, step: int, stylizer: Stylizer) -> StylizerCard:
     """The card of a stylizer; arguments as of `generator_card`, and the network.
 
     Raises:
         ExportError: `about` speaks of a style that the run does not have.
     """
     if unknown := [style for style in about.styles if style not in plan.styles]:
-        raise ExportError(f"--about speaks of the style {unknown[0]}; this run has {', '.join(plan.styles)}.")
+        raise ExportError(f"--card speaks of the style {unknown[0]}; this run has {', '.join(plan.styles)}.")
     styles = []
     for style, thumbnail in plan.styles.items():
-        said = about.styles.get(style, AboutStyle())
+        said = about.styles.get(style, StyleDetails())
         styles.append(
             Style(
                 name=style,
@@ -76,7 +76,7 @@ def _architecture(config: StyleConfig) -> str:
     )
 
 
-def _common(name: str, plan: GanPlan | StylePlan, about: About, step: int, summary: str) -> dict[str, Any]:
+def _common(name: str, plan: GanPlan | StylePlan, about: CardDetails, step: int, summary: str) -> dict[str, Any]:
     default = TrainingData(title=f"{plan.pictures} pictures ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
     return {
         "name": name,

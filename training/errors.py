@@ -19,7 +19,7 @@ class ConfigError(TrainingError):
 
 
 class DataError(TrainingError):
-    """Pictures that are missing, too few or too small."""
+    """Images that are missing, too few or too small."""
 
 
 class RunError(TrainingError):

@@ -1,6 +1,6 @@
 """Exports a run: one self-describing ONNX file, compared with the trained network before it is written.
 
-    python -m training export runs/NAME exported/NAME.onnx --about about.toml
+    python -m training export runs/NAME exported/NAME.onnx --card about.toml
 
 The weights, the card and all pre- and post-processing are inside the file; nothing of the exporting machine is.
 """
@@ -19,7 +19,7 @@ from torch.export import Dim
 from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, OUTPUT, Card, GeneratorCard, Name, StylizerCard, dump_card
-from training.card_details import About
+from training.card_details import CardDetails
 from training.cards import generator_card, stylizer_card
 from training.errors import ExportError, RunError
 from training.files import write_whole
@@ -36,7 +36,7 @@ TOLERANCE = 1
 _BATCHES = (1, 2, 5)
 
 
-def export_run(folder: Path, out: Path, about: About) -> GeneratorCard | StylizerCard:
+def export_run(folder: Path, out: Path, about: CardDetails) -> GeneratorCard | StylizerCard:
     """Export the run's best checkpoint, by Frechet distance where that was measured; else the last.
 
     The metrics of `python -m training evaluate` go to the card if they are of this checkpoint.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from training.pictures import to_uint8
+from training.images import to_uint8
 from training.style.network import Stylizer
 
 

@@ -1,4 +1,4 @@
-"""What a training run says of itself while it runs: a progress bar, statistics, TensorBoard, and a word when a loss is none."""
+"""Reports on a run while it trains: progress bar, statistics, TensorBoard, and a check that every loss is finite."""
 
 import math
 import time
@@ -16,34 +16,34 @@ from training.run import Run
 
 
 class Reporter:
-    """A progress bar, and a line of stats.jsonl every so many steps, mirrored to TensorBoard; use it as a context manager.
+    """Shows a progress bar and writes statistics to stats.jsonl and TensorBoard. Use it as a context manager.
 
     Args:
-        run: where the statistics go.
-        steps: of the whole run.
-        start: steps done already.
-        pictures: pictures a step.
-        every: steps between two reports; several intervals may be given, such as that of the checkpoints, so that none is
-            written whose losses nobody looked at.
-        quiet: show and write nothing, but look at the losses all the same: the further processes of a run.
+        run: the run whose folder takes the statistics.
+        steps: steps of the whole run.
+        start: steps done before.
+        images_per_step: training images in one step.
+        intervals: steps between two reports. If there are several intervals, a report is due at each of them: with the
+            interval of checkpoints among them, no checkpoint is written whose losses were not checked.
+        quiet: show and write nothing but still check the losses. For all processes of a run but the first.
     """
 
     def __init__(
-        self, run: Run[Any], *, steps: int, start: int, pictures: int, every: tuple[int, ...], quiet: bool = False
+        self, run: Run[Any], *, steps: int, start: int, images_per_step: int, intervals: tuple[int, ...], quiet: bool = False
     ) -> None:
-        self._run, self._steps, self._pictures = run, steps, pictures
-        self._every = tuple(interval for interval in every if interval)
+        self._run, self._steps, self._images_per_step = run, steps, images_per_step
+        self._intervals = tuple(interval for interval in intervals if interval)
         self._quiet = quiet
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}"),
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
         )  # fmt: skip
-        self._task = self._bar.add_task("Training", total=steps, completed=start, news="")
+        self._task = self._bar.add_task("Training", total=steps, completed=start, status="")
         self._board: SummaryWriter | None = None
         self._reported, self._since = start, time.monotonic()
 
     def __enter__(self) -> Self:
-        """Show the bar."""
+        """Show the bar and open TensorBoard's log."""
         self._bar.start()
         if not self._quiet:
             self._board = SummaryWriter(self._run.folder / "tensorboard", purge_step=self._reported + 1)
@@ -51,21 +51,21 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar where it is and close TensorBoard's log."""
         self._bar.stop()
         if self._board:
             self._board.close()
 
     def due(self, step: int) -> bool:
-        """Whether a report is due when this step is done."""
-        return step == self._steps or any(step % every == 0 for every in self._every)
+        """Whether a report is due after this step."""
+        return step == self._steps or any(step % interval == 0 for interval in self._intervals)
 
-    def done(self, step: int, **losses: Tensor) -> None:
-        """Say that a step is done.
+    def step_done(self, step: int, **losses: Tensor) -> None:
+        """Advance the bar and, if a report is due, check and report the losses.
 
         Args:
-            step: how many are done now.
-            losses: by name, scalars; read only when a report is due, since reading waits for the device.
+            step: steps done so far.
+            losses: scalars by name. They are read only if a report is due, because reading waits for the device.
 
         Raises:
             NotFiniteError: a loss is not finite. The last checkpoint is untouched.
@@ -76,53 +76,51 @@ class Reporter:
         values = {name: loss.item() for name, loss in losses.items()}
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NotFiniteError(
-                f"{' and '.join(bad)} became NaN or infinite at step {step}. A checkpoint before it is whole; train "
-                f"anew with a lower rate (--set learning_rate=...). See {self._run.folder / 'stats.jsonl'}."
+                f"{' and '.join(bad)} became NaN or infinite at step {step}. The last checkpoint is intact. Start a new run "
+                f"with a lower rate (--set learning_rate=...). See {self._run.folder / 'stats.jsonl'}."
             )
-        rate = (step - self._reported) * self._pictures / (time.monotonic() - self._since)
-        self._reported, self._since = step, time.monotonic()
-        self.log(step, **values, pictures_per_second=rate)
+        rate = (step - self._reported) * self._images_per_step / (time.monotonic() - self._since)
+        self.restart_timer(step)
+        self.log(step, **values, images_per_second=rate)
         shown = " ".join(f"{name} {value:.3g}" for name, value in values.items())
-        self._bar.update(self._task, news=f"{rate:.3g} pictures/s {shown}")
+        self.show_status(f"{rate:.3g} images/s {shown}")
 
     def log(self, step: int, **stats: float) -> None:
         """Write numbers to stats.jsonl and TensorBoard."""
         if self._quiet:
             return
-        self._run.log(step, images=step * self._pictures, **stats)
-        for name, value in stats.items():
-            self._scalar(name, value, step)
+        self._run.log(step, images=step * self._images_per_step, **stats)
+        if self._board:
+            for name, value in stats.items():
+                self._board.add_scalar(name, value, step)
 
-    def event(self, step: int, words: str) -> None:
-        """Say something in words: above the bar, in stats.jsonl and in TensorBoard."""
+    def log_event(self, step: int, message: str) -> None:
+        """Write a message above the bar, to stats.jsonl and to TensorBoard."""
         if self._quiet:
             return
-        self._run.log(step, images=step * self._pictures, event=words)
-        self._bar.console.print(f"[yellow]At {step * self._pictures:,} images: [/]{words}", highlight=False, soft_wrap=True)
+        images = step * self._images_per_step
+        self._run.log(step, images=images, event=message)
+        self._bar.console.print(f"[yellow]At {images:,} images: [/]{message}", highlight=False, soft_wrap=True)
         if self._board:
-            self._board.add_text("event", words, step)
+            self._board.add_text("event", message, step)
 
-    def picture(self, step: int, picture: Image.Image) -> None:
-        """Keep a sample picture, in samples/ and in TensorBoard."""
+    def save_sample(self, step: int, image: Image.Image) -> None:
+        """Write a sample image to samples/ and TensorBoard."""
         if self._quiet:
             return
-        self._run.save_sample(step, picture)
+        self._run.save_sample(step, image)
         if self._board:
-            self._board.add_image("samples", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+            self._board.add_image("samples", np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
-    def busy(self, news: str) -> None:
-        """Show what takes a while beside training; its time does not count as training."""
-        self._bar.update(self._task, news=news)
+    def show_status(self, status: str) -> None:
+        """Show a few words beside the bar."""
+        self._bar.update(self._task, status=status)
 
-    def back_to(self, step: int) -> None:
-        """Go on from an earlier step: the statistics after it were forgotten."""
+    def rewind(self, step: int) -> None:
+        """Continue from an earlier step. The statistics after it are gone already."""
         self._bar.update(self._task, completed=step)
-        self.resume_clock(step)
+        self.restart_timer(step)
 
-    def resume_clock(self, step: int) -> None:
-        """Measure pictures/s from here on."""
+    def restart_timer(self, step: int) -> None:
+        """Measure images/s from this step on. Call it after work that is not training."""
         self._reported, self._since = step, time.monotonic()
-
-    def _scalar(self, name: str, value: float, step: int) -> None:
-        if self._board:
-            self._board.add_scalar(name, value, step)

@@ -54,7 +54,7 @@ class GanPlan(_Plan):
     config: GanConfig
     data: str  # name of the folder or zip
     pictures: int
-    fingerprint: str = ""  # of the pictures; see training.data.images
+    fingerprint: str = ""  # of the pictures; see training.data.image_folder
 
 
 class StylePlan(_Plan):
@@ -94,7 +94,7 @@ class Run(Generic[SomePlan]):
         Raises:
             RunError: the folder exists already, or cannot be made.
         """
-        refuse_existing(folder)
+        require_new_folder(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as unfinished:
@@ -231,7 +231,7 @@ class Run(Generic[SomePlan]):
             write_whole(path, lambda partial: partial.write_text("".join(kept)))
 
 
-def refuse_existing(folder: Path) -> None:
+def require_new_folder(folder: Path) -> None:
     """Refuse an output folder that exists.
 
     Raises:

@@ -88,8 +88,8 @@ def test_a_slice_weighs_steps_with_penalties_as_often_as_they_come() -> None:
 
 def test_ratios_are_taken_within_a_round() -> None:
     plain, ours = compare({PLAIN: [10.0, 5.0, 20.0], OURS: [20.0, 5.0, 30.0]})
-    assert (plain.pictures_per_second, plain.ratio) == (10.0, 1.0)
-    assert (ours.pictures_per_second, ours.ratio, ours.lowest, ours.highest) == (20.0, 1.5, 1.0, 2.0)
+    assert (plain.images_per_second, plain.ratio) == (10.0, 1.0)
+    assert (ours.images_per_second, ours.ratio, ours.lowest, ours.highest) == (20.0, 1.5, 1.0, 2.0)
 
 
 def test_the_speeds_of_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_the_speeds_of_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFix
     names = [PLAIN, *(f"plain + {name}" for name in here), *(f"... + {name}" for name in here[1:]), OURS]
     assert [speed["name"] for speed in speeds] == names
     for speed in speeds:
-        assert speed["pictures_per_second"] > 0
+        assert speed["images_per_second"] > 0
         assert 0 < speed["lowest"] <= speed["ratio"] <= speed["highest"] < math.inf
     shown = capsys.readouterr().out
     assert all(name in shown for name in here)
@@ -194,7 +194,7 @@ def outcome(folder: Path, name: str, rate: float, frechets: list[float], events:
     rows = []
     for turn, frechet in enumerate(frechets, 1):
         place = {"step": 10.0 * turn, "images": 100.0 * turn}
-        rows += [place | {"pictures_per_second": rate}, place | {"frechet": frechet, "density": 0.5, "coverage": 0.25}]
+        rows += [place | {"images_per_second": rate}, place | {"frechet": frechet, "density": 0.5, "coverage": 0.25}]
     plan = GanPlan(config=GanConfig(channels=3, images=300, batch_size=10, features="pixels"), data="heads.zip", pictures=40)
     return Outcome(name, name.title(), Run.create(folder / name, plan), Stats(tuple(rows), events))
 

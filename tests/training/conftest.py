@@ -14,7 +14,7 @@ from training.gan.setup import build_generator
 from training.run import GanPlan, Run, StylePlan
 from training.style.loop import build_stylizer
 
-MakePictures = Callable[..., Path]
+MakeImages = Callable[..., Path]
 STYLES = {"night": "", "wave": "", "scream": ""}
 
 torch.set_num_threads(1)  # for networks this small two threads wait for each other, and longer on a busy machine
@@ -33,8 +33,8 @@ def draw(index: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
 
 
 @pytest.fixture
-def make_pictures(tmp_path: Path) -> MakePictures:
-    """make_pictures("photos", 40, size=(48, 40)) -> a folder of 40 jpegs."""
+def make_images(tmp_path: Path) -> MakeImages:
+    """make_images("photos", 40, size=(48, 40)) -> a folder of 40 jpegs."""
 
     def make(name: str, count: int, size: tuple[int, int] = (48, 40), mode: str = "RGB") -> Path:
         folder = tmp_path / name

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.training.commands import call, refused
-from tests.training.conftest import MakePictures
+from tests.training.conftest import MakeImages
 from training.table import read_card
 
 TINY_GAN = [
@@ -27,8 +27,8 @@ TINY_STYLE = [
 
 
 @pytest.fixture
-def photos(make_pictures: MakePictures) -> Path:
-    return make_pictures("photos", 40, size=(90, 70))
+def photos(make_images: MakeImages) -> Path:
+    return make_images("photos", 40, size=(90, 70))
 
 
 def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
     report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
-    assert report.keys() == {"step", "images", "d_loss", "g_loss", "d_accuracy", "pictures_per_second"}
+    assert report.keys() == {"step", "images", "d_loss", "g_loss", "d_accuracy", "images_per_second"}
     assert {"frechet", "density", "coverage"} < evaluation.keys()
     result = call("export", run, out)
     assert result.exit_code == 0, result.output
@@ -61,10 +61,8 @@ def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tm
     assert read_card(out).training_config["feature_layers"] == ["relu1_1"]
 
 
-def test_a_style_network_from_folder_to_file(
-    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
-) -> None:
-    paintings = make_pictures("paintings", 2, size=(80, 80))
+def test_a_style_network_from_folder_to_file(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
+    paintings = make_images("paintings", 2, size=(80, 80))
     run, out = tmp_path / "run", tmp_path / "mine.onnx"
     result = call("style", "--styles", paintings, "--content", photos, "--out", run, "--vgg", vgg_weights, *TINY_STYLE)
     assert result.exit_code == 0, result.output
@@ -75,7 +73,7 @@ def test_a_style_network_from_folder_to_file(
     resume = ["--out", run, "--vgg", vgg_weights, "--resume"]
     assert call("style", "--styles", paintings, "--content", photos, *resume).exit_code == 0
     assert "was trained on 000, 001" in refused("style", "--styles", photos, "--content", photos, *resume)
-    others = make_pictures("others", 5, size=(90, 70))
+    others = make_images("others", 5, size=(90, 70))
     assert "was trained on other pictures" in refused("style", "--styles", paintings, "--content", others, *resume)
     assert "holds a style run" in refused("gan", "--data", photos, "--out", run, "--resume")
 
@@ -101,17 +99,17 @@ def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> N
     assert steps == [*range(20, 201, 20), 200]  # the last is the evaluation
 
 
-def test_resume_wants_the_same_pictures(photos: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_resume_wants_the_same_pictures(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
-    others = make_pictures("others", 20, size=(70, 70))
+    others = make_images("others", 20, size=(70, 70))
     assert "was trained on other pictures" in refused("gan", "--data", others, "--out", run, "--resume")
 
 
 def test_a_painting_is_added_and_the_old_styles_stay(
-    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+    photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
-    paintings, new = make_pictures("paintings", 3, size=(80, 80)), tmp_path / "new"
+    paintings, new = make_images("paintings", 3, size=(80, 80)), tmp_path / "new"
     new.mkdir()
     (paintings / "002.png").rename(new / "night.png")
     data = ["--content", photos, "--vgg", vgg_weights]
@@ -154,11 +152,11 @@ def test_a_painting_is_added_and_the_old_styles_stay(
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_style_run_resumed_ends_as_one_left_alone(
-    optimizer: str, photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+    optimizer: str, photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
     """Its first checkpoint put in place of its last, then resumed."""
     run, first = tmp_path / "run", tmp_path / "first.pt"
-    data = ["--styles", make_pictures("paintings", 3, size=(80, 80)), "--content", photos, "--out", run, "--vgg", vgg_weights]
+    data = ["--styles", make_images("paintings", 3, size=(80, 80)), "--content", photos, "--out", run, "--vgg", vgg_weights]
     two = ["--set", "decay_from=1.0", "--set", f"optimizer={optimizer}"]
     assert call("style", *data, *TINY_STYLE, *two).exit_code == 0
     (run / "checkpoint.pt").rename(first)
@@ -183,12 +181,12 @@ def test_an_unfinished_run_says_so_in_words_and_card(photos: Path, tmp_path: Pat
     assert read_card(out).training_config["trained_steps"] == 6
 
 
-def test_what_is_wrong_with_the_data(photos: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_data(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "run"]
     (tmp_path / "empty").mkdir()
     assert "holds no picture that can be read" in refused("gan", "--data", tmp_path / "empty", *out)
     assert "does not exist" in refused("gan", "--data", tmp_path / "nowhere", *out)
-    few = make_pictures("few", 3, size=(70, 70))
+    few = make_images("few", 3, size=(70, 70))
     assert "holds 3 readable pictures; this takes at least 16" in refused("gan", "--data", few, *out)
     said = refused("gan", "--data", photos, *out, "--set", "image_size=128")
     assert "40 of 40 pictures" in said
@@ -213,14 +211,14 @@ def test_what_is_wrong_with_the_options(photos: Path, tmp_path: Path) -> None:
     assert "exists already" in refused("gan", "--data", photos, "--out", out)
 
 
-def test_what_is_wrong_with_a_style_run(photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path) -> None:
-    paintings = make_pictures("paintings", 1, size=(60, 60))
+def test_what_is_wrong_with_a_style_run(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
+    paintings = make_images("paintings", 1, size=(60, 60))
     folders: list[object] = ["--styles", paintings, "--content", photos, "--out", tmp_path / "run"]
     assert "under 64 pixels" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
-    bigger = make_pictures("bigger", 1, size=(64, 64))
+    bigger = make_images("bigger", 1, size=(64, 64))
     folders[1] = bigger
     assert "--vgg takes" in refused("style", *folders, "--vgg", tmp_path / "none", *TINY_STYLE)
-    folders[3] = make_pictures("small", 5, size=(40, 40))
+    folders[3] = make_images("small", 5, size=(40, 40))
     assert "5 of 5 pictures" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
     assert not (tmp_path / "run").exists()
 
@@ -269,9 +267,9 @@ def test_without_weights_a_run_is_watched_and_judged_in_pixels(
 
 
 def test_a_run_begins_with_the_weights_of_another(
-    photos: Path, make_pictures: MakePictures, vgg_weights: Path, tmp_path: Path
+    photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
-    paintings = make_pictures("paintings", 3, size=(80, 80))
+    paintings = make_images("paintings", 3, size=(80, 80))
     old, out, resumed = tmp_path / "old", tmp_path / "out", tmp_path / "resumed"
     train = ["style", "--styles", paintings, "--content", photos, "--vgg", vgg_weights]
     assert call(*train, "--out", old, *TINY_STYLE).exit_code == 0

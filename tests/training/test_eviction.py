@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.training.commands import call, refused
-from tests.training.conftest import MakePictures
+from tests.training.conftest import MakeImages
 
 LIMIT_S = 300  # generous: the machine may be busy with a training
 CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
@@ -25,8 +25,8 @@ OPTIONS = [
 
 
 @pytest.fixture
-def photos(make_pictures: MakePictures) -> Path:
-    return make_pictures("photos", 40, size=(32, 32))
+def photos(make_images: MakeImages) -> Path:
+    return make_images("photos", 40, size=(32, 32))
 
 
 def start(*command: object) -> subprocess.Popen[bytes]:

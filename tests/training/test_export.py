@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
-from training.card_details import About, AboutStyle, read_about
+from training.card_details import CardDetails, StyleDetails, read_card_details
 from training.config import GanConfig, StyleConfig
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
@@ -23,7 +23,7 @@ def session_of(path: Path) -> onnxruntime.InferenceSession:
 
 def test_a_generator(gan_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "exported" / "tiny-digits.onnx"
-    card = export_run(gan_run, out, About())
+    card = export_run(gan_run, out, CardDetails())
     session = session_of(out)
     assert parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY]) == card
     assert isinstance(card, GeneratorCard)
@@ -38,7 +38,7 @@ def test_a_generator(gan_run: Path, tmp_path: Path) -> None:
 
 def test_a_stylizer(style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "painters.onnx"
-    card = export_run(style_run, out, About())
+    card = export_run(style_run, out, CardDetails())
     assert isinstance(card, StylizerCard)
     assert [style.name for style in card.styles] == ["night", "wave", "scream"]
     session = session_of(out)
@@ -65,7 +65,7 @@ def test_a_stylizer(style_run: Path, tmp_path: Path) -> None:
 
 def test_nothing_of_the_exporting_machine_stays(gan_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
-    export_run(gan_run, out, About())
+    export_run(gan_run, out, CardDetails())
     content = out.read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in content
     assert b".py" not in content
@@ -78,14 +78,14 @@ def test_the_card_says_what_about_says(style_run: Path, tmp_path: Path) -> None:
         'title = "Three"\nlicence = "CC0"\n[[training_data]]\ntitle = "mine"\nsource = "home"\nlicence = "CC0"\n'
         '[styles.night]\ntitle = "The Night"\nartist = "Me"\nyear = 2020\n'
     )
-    card = export_run(style_run, tmp_path / "three.onnx", read_about(path))
+    card = export_run(style_run, tmp_path / "three.onnx", read_card_details(path))
     assert isinstance(card, StylizerCard)
     assert (card.title, card.licence, card.training_data[0].title) == ("Three", "CC0", "mine")
     assert (card.styles[0].title, card.styles[0].artist, card.styles[0].year) == ("The Night", "Me", 2020)
     assert (card.styles[1].title, card.styles[1].artist, card.styles[1].year) == ("Wave", "unknown", None)
     path.write_text('[styles.knight]\ntitle = "Typo"\n')
     with pytest.raises(ExportError, match="speaks of the style knight; this run has night, wave, scream"):
-        export_run(style_run, tmp_path / "three.onnx", read_about(path))
+        export_run(style_run, tmp_path / "three.onnx", read_card_details(path))
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_an_about_that_is_none(tmp_path: Path, text: str | None, message: str) -
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read_about(path)
+        read_card_details(path)
 
 
 def test_a_network_that_differs_is_refused(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
-    export_run(gan_run, out, About())
+    export_run(gan_run, out, CardDetails())
     torch.manual_seed(1)
     other = GeneratorGraph(build_generator(GanConfig(image_size=28, channels=1, width=4, latent_size=6))).eval()
     with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
@@ -121,31 +121,31 @@ def test_a_network_of_nan_is_refused(gan_run: Path, tmp_path: Path) -> None:
     checkpoint["average"]["module.layers.0.weight"].fill_(float("nan"))
     torch.save(checkpoint, gan_run / "checkpoint.pt")
     with pytest.raises(ExportError, match="holds numbers that are not finite"):
-        export_run(gan_run, tmp_path / "tiny.onnx", About())
+        export_run(gan_run, tmp_path / "tiny.onnx", CardDetails())
     assert not (tmp_path / "tiny.onnx").exists()
 
 
 def test_a_generator_has_no_styles(gan_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="a generator has none"):
-        export_run(gan_run, tmp_path / "tiny.onnx", About(styles={"night": AboutStyle()}))
+        export_run(gan_run, tmp_path / "tiny.onnx", CardDetails(styles={"night": StyleDetails()}))
 
 
 def test_names_that_are_none(gan_run: Path, tmp_path: Path) -> None:
     for name, message in (("tiny.pt", "is no .onnx file"), ("My Cats.onnx", "My Cats is no model name")):
         with pytest.raises(ExportError, match=message):
-            export_run(gan_run, tmp_path / name, About())
+            export_run(gan_run, tmp_path / name, CardDetails())
 
 
 def test_a_run_without_checkpoint(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
     with pytest.raises(RunError, match="has no checkpoint yet"):
-        export_run(run.folder, tmp_path / "a.onnx", About())
+        export_run(run.folder, tmp_path / "a.onnx", CardDetails())
 
 
 def test_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="cannot be written"):
-        export_run(gan_run, tmp_path / "file" / "a.onnx", About())
+        export_run(gan_run, tmp_path / "file" / "a.onnx", CardDetails())
 
 
 def test_strength_is_a_straight_line_between_photo_and_painting(style_run: Path) -> None:

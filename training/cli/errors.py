@@ -15,7 +15,7 @@ from training.errors import TrainingError
 P = ParamSpec("P")
 
 
-def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
+def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what the user can mend into a message and exit code 2, Ctrl-C into exit code 130, and SIGTERM into 143."""
 
     @wraps(command)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli.errors import exits_in_words
+from training.cli.errors import report_errors
 from training.cli.options import (
     AutoResume,
     ChooseFeatures,
@@ -17,15 +17,15 @@ from training.cli.options import (
     Vgg,
     Weights,
     name_of,
-    name_unreadable,
-    refuse_other,
-    run_to_go_on,
+    print_next_steps,
+    require_same_images,
+    run_to_continue,
     run_to_resume,
-    say_done,
+    warn_unreadable,
 )
 from training.config import FEATURE_LAYERS, Features, GanConfig, load_config
-from training.data.dataset import load_squares
-from training.data.images import find_pictures, refuse_few, refuse_small
+from training.data.dataset import load_images
+from training.data.image_folder import open_image_folder, require_count, require_size
 from training.data.labels import labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
@@ -38,7 +38,7 @@ from training.vgg import VggFeatures
 LEAST_GAN_PICTURES = 16
 
 
-@exits_in_words
+@report_errors
 def gan(
     data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
     out: Out,
@@ -57,14 +57,14 @@ def gan(
     nodes: Annotated[int, typer.Option(min=1, help="Machines that share each batch; run this under torchrun on each.")] = 1,
 ) -> None:
     """Train a GAN on a folder or zip of pictures; --config gan where none is named."""
-    run = run_to_go_on(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
+    run = run_to_continue(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
     settings = run.plan.config if run else load_config(config or "gan", GanConfig, set_)
     if run and features and features != settings.features:
         raise ConfigError(f"{out} is measured in {settings.features}; its metrics would not compare. Leave --features out.")
     where = find_device(device)
-    pictures = find_pictures(data)
-    refuse_few(pictures, LEAST_GAN_PICTURES)
-    refuse_small(pictures, settings.image_size, "--set image_size=...")
+    pictures = open_image_folder(data)
+    require_count(pictures, LEAST_GAN_PICTURES)
+    require_size(pictures, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
     judge, settings = _judge(settings, vgg or (weights if settings.features == "vgg" else None))
     settings = resolve_gan(settings, len(pictures.names), pictures.grey, where)
@@ -72,12 +72,12 @@ def gan(
     build_generator(settings)  # these refuse a config before the pictures are decoded
     build_discriminator(settings)
     labels = labels_of(pictures, settings.classes) if settings.classes else None
-    squares, broken = load_squares(pictures, settings.image_size, channels_of(settings))
-    name_unreadable(pictures.unreadable | broken)
+    squares, broken = load_images(pictures, settings.image_size, channels_of(settings))
+    warn_unreadable(pictures.unreadable | broken)
     if labels is not None:
         labels = labels[[name not in broken for name in pictures.names]]
     if run is not None:
-        refuse_other(run.plan.fingerprint, pictures, out)
+        require_same_images(run.plan.fingerprint, pictures, out)
     # Further processes begin here with the same command, so the folder must not be there before.
     fabric = launch(where, precision_of(settings), processes, nodes)
     with fabric.rank_zero_first():
@@ -93,7 +93,7 @@ def gan(
         )
     train_gan(run, squares, fabric, network, on_collapse, judge, labels)
     if fabric.is_global_zero:
-        say_done(out, out / "report.html")
+        print_next_steps(out, out / "report.html")
 
 
 def _feature_network(

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 
 from ganvas.card import Metric
-from training.card_details import read_about
-from training.cli.errors import exits_in_words
-from training.cli.options import Device, Weights, name_of, name_unreadable
+from training.card_details import read_card_details
+from training.cli.errors import report_errors
+from training.cli.options import Device, Weights, name_of, warn_unreadable
 from training.config import Features, Start
-from training.data.images import find_pictures
+from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.devices import find_device
 from training.errors import ConfigError
@@ -29,7 +29,7 @@ from training.table import write_tables
 from training.vgg import VggFeatures
 
 
-@exits_in_words
+@report_errors
 def evaluate_(
     model: Annotated[Path, typer.Argument(help="Run folder, or an exported model: NAME.onnx.", show_default=False)],
     data: Annotated[
@@ -39,7 +39,7 @@ def evaluate_(
         Features | None, typer.Option(help="Network to measure in; left out, the run's own, or inception for a file.")
     ] = None,
     weights: Weights = None,
-    samples: Annotated[int, typer.Option(min=2, help="Pictures to draw, and real ones to compare them with.")] = 2000,
+    samples: Annotated[int, typer.Option(min=2, help="Images to generate, and real ones to compare them with.")] = 2000,
     neighbours: Annotated[int, typer.Option(min=1, help="k of precision, recall, density and coverage.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the latents and of the choice of real pictures.")] = 0,
     styles: Annotated[
@@ -80,9 +80,9 @@ def _evaluate_generator(
 ) -> tuple[int | None, tuple[Metric, ...]]:
     candidate = load_candidate(model, where)
     network = build_features(features or candidate.features, weights)
-    pictures = find_pictures(data)
+    pictures = open_image_folder(data)
     real, broken = choose_real(pictures, candidate, settings)
-    name_unreadable(pictures.unreadable | broken)
+    warn_unreadable(pictures.unreadable | broken)
     evaluated = evaluate(candidate, real, network, settings, where)
     Console().print(evaluated.table())
     typer.echo(f"{evaluated.method}{candidate.progress}.\n{evaluated.explain_floor(settings)}")
@@ -93,14 +93,14 @@ def _evaluate_stylizer(
     model: Path, data: Path, styles: Path, weights: Path | None, sizes: Sequence[int], reference: Reference, where: torch.device
 ) -> tuple[int | None, tuple[Metric, ...]]:
     painter = load_painter(model, where)
-    photos, found = find_pictures(data), find_pictures(styles)
+    photos, found = open_image_folder(data), open_image_folder(styles)
     paintings, _, broken = load_paintings(found, painter.config.style_size)
-    name_unreadable(photos.unreadable | found.unreadable | broken)
+    warn_unreadable(photos.unreadable | found.unreadable | broken)
     vgg = VggFeatures(features_for(painter.config), weights, option="--weights").to(where)
     metrics: tuple[Metric, ...] = ()
     for size in sizes:
         chosen, broken = choose_photos(photos, size, painter.multiple)
-        name_unreadable(broken)
+        warn_unreadable(broken)
         evaluated = evaluate_painter(painter, chosen, paintings, vgg, reference, size)
         Console().print(evaluated.table())
         typer.echo(f"{evaluated.method}.\n{evaluated.explain()}")
@@ -108,7 +108,7 @@ def _evaluate_stylizer(
     return painter.step, metrics
 
 
-@exits_in_words
+@report_errors
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
@@ -117,7 +117,7 @@ def export(
     ] = None,
 ) -> None:
     """Export a run to one ONNX file, card inside, compared with the trained network."""
-    card = export_run(run, out, read_about(about))
+    card = export_run(run, out, read_card_details(about))
     size = out.stat().st_size / 1e6
     trained, planned = card.training_config["trained_steps"], Run.open(run).plan.config.steps
     evaluation = read_evaluation(run)
@@ -134,7 +134,7 @@ def export(
     typer.echo(f"Wrote {out} ({card.kind}, {size:.1f} MB): the same pictures as the trained network, within one grey level.")
 
 
-@exits_in_words
+@report_errors
 def int8(
     exported: Annotated[Path, typer.Argument(help="Exported stylizer.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
@@ -144,8 +144,8 @@ def int8(
     ],
 ) -> None:
     """Write a stylizer anew with its convolutions in int8: faster on CPUs with VNNI, a little off in its pictures."""
-    photos = find_pictures(content)
-    name_unreadable(photos.unreadable)
+    photos = open_image_folder(content)
+    warn_unreadable(photos.unreadable)
     levels = int8_stylizer(exported, out, photos)
     typer.echo(
         f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB): its pictures are {levels:.1f} grey levels from those of {exported} "
@@ -153,7 +153,7 @@ def int8(
     )
 
 
-@exits_in_words
+@report_errors
 def table(
     exported: Annotated[Path, typer.Argument(help="Folder of exported models.")] = Path("exported"),
     readme: Annotated[Path, typer.Argument(help="The README whose table of models is made anew.")] = Path("README.md"),

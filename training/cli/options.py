@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from training.config import Features, change, load_config
-from training.data.images import Pictures
+from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
-from training.run import GanPlan, Run, StylePlan, refuse_existing
+from training.run import GanPlan, Run, StylePlan, require_new_folder
 
 SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
 
@@ -54,7 +54,7 @@ def run_to_resume(out: Path, kind: type[SomePlan], config: str | None, changes: 
     return run
 
 
-def run_to_go_on(
+def run_to_continue(
     out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
 ) -> Run[SomePlan] | None:
     """The run of `--resume` or `--auto-resume`; None where a new one begins.
@@ -69,7 +69,7 @@ def run_to_go_on(
         run = run_to_resume(out, kind, None, ())
         _refuse_changed(run, config, changes)
         return run
-    refuse_existing(out)
+    require_new_folder(out)
     return None
 
 
@@ -90,7 +90,7 @@ def _refuse_changed(run: Run[SomePlan], config: str | None, changes: Sequence[st
         )
 
 
-def refuse_other(fingerprint: str, pictures: Pictures, out: Path) -> None:
+def require_same_images(fingerprint: str, pictures: ImageFolder, out: Path) -> None:
     """Refuse pictures that a run did not learn from, told by their fingerprint.
 
     Raises:
@@ -107,13 +107,13 @@ def name_of(path: Path) -> str:
     return path.resolve().name.encode(errors="replace").decode()
 
 
-def name_unreadable(unreadable: Mapping[str, str]) -> None:
+def warn_unreadable(unreadable: Mapping[str, str]) -> None:
     """Tell the user which pictures cannot be read: name -> reason."""
     if unreadable:
         names = "\n".join(f"  {name}: {reason}" for name, reason in unreadable.items())
         typer.secho(f"{len(unreadable)} pictures cannot be read and are left out:\n{names}", fg="yellow", err=True)
 
 
-def say_done(out: Path, look: Path) -> None:
+def print_next_steps(out: Path, look: Path) -> None:
     """Tell the user what to look at and what to do next."""
     typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
-from training.cli.errors import exits_in_words
+from training.cli.errors import report_errors
 from training.cli.options import (
     AutoResume,
     Config,
@@ -21,15 +21,15 @@ from training.cli.options import (
     Set,
     Vgg,
     name_of,
-    name_unreadable,
-    refuse_other,
-    run_to_go_on,
+    print_next_steps,
+    require_same_images,
+    run_to_continue,
     run_to_resume,
-    say_done,
+    warn_unreadable,
 )
 from training.config import ARCHITECTURE, PaintConfig, StyleConfig, change, load_config
 from training.data.crops import Crops
-from training.data.images import find_pictures, read_picture, refuse_few, refuse_small
+from training.data.image_folder import open_image_folder, read_image, require_count, require_size
 from training.data.paintings import load_paintings
 from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
@@ -45,7 +45,7 @@ LEAST_CONTENT_PICTURES = 4
 BASELINE_CROPS = 8
 
 
-@exits_in_words
+@report_errors
 def style(
     styles: Annotated[
         Path, typer.Option(help="Folder or zip of paintings: one style each, named by its file.", show_default=False)
@@ -67,7 +67,7 @@ def style(
     device: Device = "auto",
 ) -> None:
     """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
-    run = run_to_go_on(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
+    run = run_to_continue(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
     going_on = run is not None and auto_resume
     base = _run_to_extend(extend, begin, config, resume=resume) if extend and not going_on else None
     first = _run_to_begin_with(begin, resume=resume) if begin and not going_on else None
@@ -82,16 +82,16 @@ def style(
     where = find_device(device)
     precision = resolve_precision(settings.precision, where)
     settings = settings.model_copy(update={"precision": precision})
-    photos = find_pictures(content)
-    refuse_few(photos, LEAST_CONTENT_PICTURES)
-    refuse_small(photos, settings.crop_size, "--set crop_size=...")
-    found = find_pictures(styles)
-    refuse_small(found, settings.crop_size, "--set crop_size=...")
+    photos = open_image_folder(content)
+    require_count(photos, LEAST_CONTENT_PICTURES)
+    require_size(photos, settings.crop_size, "--set crop_size=...")
+    found = open_image_folder(styles)
+    require_size(found, settings.crop_size, "--set crop_size=...")
     paintings, thumbnails, broken = load_paintings(found, settings.style_size)
-    name_unreadable(photos.unreadable | found.unreadable | broken)
+    warn_unreadable(photos.unreadable | found.unreadable | broken)
     old = base.plan.styles if base else dict(list(run.plan.styles.items())[: run.plan.kept]) if run else {}
     if run is not None:
-        refuse_other(run.plan.fingerprint, photos, out)
+        require_same_images(run.plan.fingerprint, photos, out)
         if run.plan.styles != old | thumbnails:
             learnt = list(run.plan.styles)[run.plan.kept :]
             raise RunError(
@@ -125,7 +125,7 @@ def style(
         f"on {where}, {precision}; see {out}"
     )
     train_style(run, crops, objective, where, network)
-    say_done(out, out / "samples")
+    print_next_steps(out, out / "samples")
 
 
 def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resume: bool) -> Run[StylePlan]:
@@ -169,7 +169,7 @@ def _refuse_other_network(settings: StyleConfig, old: StyleConfig) -> None:
         )
 
 
-@exits_in_words
+@report_errors
 def paint_(
     content: Annotated[Path, typer.Option(help="Photo to paint.", show_default=False)],
     style: Annotated[
@@ -189,9 +189,9 @@ def paint_(
     settings = load_config(config or "paint", PaintConfig, set_)
     painting = Painting(out)
     where = find_device(device)
-    photo = _tensor(read_picture(content))
+    photo = _tensor(read_image(content))
     named = dict(_weighted(each) for each in style)
-    paintings = {str(path): _tensor(read_picture(path)) for path in named}
+    paintings = {str(path): _tensor(read_image(path)) for path in named}
     weights = torch.tensor(list(named.values()))
     features = VggFeatures(features_for(settings), vgg).to(where)
     bar = Progress(

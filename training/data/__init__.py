@@ -1,1 +1,1 @@
-"""Pictures from folders and zips, as tensors."""
+"""Reads images from folders and zips into tensors."""

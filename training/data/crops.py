@@ -1,16 +1,13 @@
 """Random crops of photos at several scales: what a style network learns to keep."""
 
 import logging
-from collections import deque
-from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.images import UNREADABLE, Pictures, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, reason
 from training.data.sampler import batch_indices
 from training.errors import DataError
 
@@ -30,7 +27,7 @@ class Crops:
         seed: of the order and of the crops.
     """
 
-    def __init__(self, photos: Pictures, size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, photos: ImageFolder, size: int, batch_size: int, seed: int) -> None:
         self.photos, self.size, self.batch_size, self.seed = photos, size, batch_size, seed
         self.broken: dict[str, str] = {}
 
@@ -69,25 +66,4 @@ class Crops:
             box = left * across, top * down, (left + self.size) * across, (top + self.size) * down
             photo = photo.resize((self.size, self.size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
             return np.asarray(ImageOps.mirror(photo) if mirror else photo)
-        raise DataError(f"Not one photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")
-
-
-def ahead(batch: Callable[[int], Tensor], steps: range, count: int) -> Generator[Tensor, None, None]:
-    """The batches of some steps, in order, decoded before they are asked for.
-
-    Args:
-        batch: makes that of one step; called in threads.
-        steps: which.
-        count: how many are made at a time.
-    """
-    coming: deque[Future[Tensor]] = deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for step in steps:
-                coming.append(pool.submit(batch, step))
-                if len(coming) > count:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        raise DataError(f"No photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")

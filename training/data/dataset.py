@@ -1,6 +1,7 @@
-"""Square pictures for a GAN, all in memory."""
+"""Square images for a GAN, all in memory."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,36 +9,50 @@ from PIL import Image, ImageOps
 from rich.progress import track
 from torch import Tensor
 
-from training.data.images import UNREADABLE, Mode, Pictures, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, Mode, reason
 from training.errors import DataError
 
 
-def load_squares(pictures: Pictures, size: int, channels: int) -> tuple[Tensor, dict[str, str]]:
-    """Decode every picture, shrink it and cut out its middle square.
+class ImageDataset(NamedTuple):
+    """Decoded images.
 
-    Returns:
-        uint8 [N, channels, size, size], and name -> reason for those whose data turned out to be broken.
+    Attributes:
+        images: uint8 [N, channels, size, size].
+        unreadable: name -> why the image could not be decoded.
+    """
+
+    images: Tensor
+    unreadable: dict[str, str]
+
+
+def load_images(folder: ImageFolder, size: int, channels: int) -> ImageDataset:
+    """Decode every image, shrink it and crop the square in its middle.
+
+    Args:
+        folder: no image has a side under `size`.
+        size: side of the squares in pixels.
+        channels: 1 for grey, 3 for RGB.
 
     Raises:
-        DataError: not one could be decoded.
+        DataError: no image could be decoded.
     """
     mode: Mode = "L" if channels == 1 else "RGB"
-    broken: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
 
     def decode(name: str) -> np.ndarray | None:
-        width, height = pictures.sizes[name]
+        width, height = folder.sizes[name]
         scale = size / min(width, height)
         try:
-            picture = pictures.open(name, mode, at_least=(round(width * scale), round(height * scale)))
+            image = folder.open(name, mode, at_least=(round(width * scale), round(height * scale)))
         except UNREADABLE as error:
-            broken[name] = reason(error)
+            unreadable[name] = reason(error)
             return None
-        square = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
+        square = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
         return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
 
     with ThreadPoolExecutor() as pool:
-        decoded = track(pool.map(decode, pictures.names), "Decoding", total=len(pictures.names), transient=True)
+        decoded = track(pool.map(decode, folder.names), "Decoding", total=len(folder.names), transient=True)
         squares = [square for square in decoded if square is not None]
     if not squares:
-        raise DataError(f"Not one picture in {pictures.path} could be decoded, such as {next(iter(broken))}.")
-    return torch.from_numpy(np.stack(squares)), broken
+        raise DataError(f"No image in {folder.path} can be decoded, such as {next(iter(unreadable))}.")
+    return ImageDataset(torch.from_numpy(np.stack(squares)), unreadable)

@@ -5,11 +5,11 @@ from pathlib import PurePosixPath
 import torch
 from torch import Tensor
 
-from training.data.images import Pictures
+from training.data.image_folder import ImageFolder
 from training.errors import DataError
 
 
-def labels_of(pictures: Pictures, classes: int) -> Tensor:
+def labels_of(pictures: ImageFolder, classes: int) -> Tensor:
     """The class of each picture: the place of its folder among all folders that hold pictures, sorted.
 
     Args:

@@ -9,13 +9,13 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.images import UNREADABLE, Pictures, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, reason
 from training.errors import DataError
 
 _THUMBNAIL = 128  # pixels
 
 
-def load_paintings(paintings: Pictures, size: int) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
+def load_paintings(paintings: ImageFolder, size: int) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
     """Decode every painting, each shrunk (never enlarged) to `size` pixels on its shorter side.
 
     Returns:

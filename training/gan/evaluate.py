@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ganvas.card import OUTPUT, GeneratorCard, Metric
 from training.config import Features
-from training.data.dataset import load_squares
-from training.data.images import Pictures, refuse_few, refuse_small
+from training.data.dataset import load_images
+from training.data.image_folder import ImageFolder, require_count, require_size
 from training.errors import ConfigError, ExportError, RunError, first_line
 from training.export import checkpoint_to_export, generator_graph, write_card
 from training.gan.setup import channels_of
@@ -157,7 +157,7 @@ def load_candidate(path: Path, device: torch.device) -> Candidate:
     return _exported(path) if path.is_file() else _trained(path, device)
 
 
-def choose_real(pictures: Pictures, candidate: Candidate, settings: Settings) -> tuple[Tensor, dict[str, str]]:
+def choose_real(pictures: ImageFolder, candidate: Candidate, settings: Settings) -> tuple[Tensor, dict[str, str]]:
     """Decode real pictures, chosen by the seed and made as those of a training: twice the samples, for the floor's sake.
 
     Returns:
@@ -166,12 +166,12 @@ def choose_real(pictures: Pictures, candidate: Candidate, settings: Settings) ->
     Raises:
         DataError: too few, or smaller than the generator's.
     """
-    refuse_few(pictures, 2 * (settings.neighbours + 1))
-    refuse_small(pictures, candidate.size, "--set image_size=...")
+    require_count(pictures, 2 * (settings.neighbours + 1))
+    require_size(pictures, candidate.size, "--set image_size=...")
     order = np.random.default_rng((settings.seed, _REAL)).permutation(len(pictures.names))
     names = [pictures.names[index] for index in order[: 2 * settings.samples]]
     chosen = replace(pictures, sizes={name: pictures.sizes[name] for name in names})
-    return load_squares(chosen, candidate.size, candidate.channels)
+    return load_images(chosen, candidate.size, candidate.channels)
 
 
 def evaluate(

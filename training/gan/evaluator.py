@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from training.config import GanConfig
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
 from training.gan.setup import draw_latents
+from training.images import to_uint8
 from training.metrics.features import FeatureNetwork, extract
 from training.metrics.fidelity import Fidelity, measure
-from training.pictures import to_uint8
 
 _FRESH, _SHOWN = 6, 10
 _BATCH = 100

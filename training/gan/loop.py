@@ -25,8 +25,8 @@ from training.gan.report.walk import latent_walk, write_walk
 from training.gan.setup import draw_latents
 from training.gan.trainer import Adversaries, Losses, mean_over_processes
 from training.gan.watch import CollapseWatch, Verdict
+from training.images import grid, to_uint8
 from training.metrics.features import FeatureNetwork
-from training.pictures import grid, to_uint8
 from training.reporter import Reporter
 from training.run import BEST, LAST, GanPlan, Run
 from training.vgg import VggFeatures
@@ -93,8 +93,8 @@ class _Training:
         self.parts = {**self.adversaries.parts, "watch": self.watch, "course": self.course}
         self.start = self._restore(LAST)
         self.reporter = Reporter(
-            run, steps=config.steps, start=self.start, pictures=config.images_a_step, quiet=not fabric.is_global_zero,
-            every=(_REPORT_EVERY, config.checkpoint_every, config.evaluate_every),
+            run, steps=config.steps, start=self.start, images_per_step=config.images_a_step, quiet=not fabric.is_global_zero,
+            intervals=(_REPORT_EVERY, config.checkpoint_every, config.evaluate_every),
         )  # fmt: skip
 
     def train(self) -> None:
@@ -111,7 +111,7 @@ class _Training:
                 except _CollapsedError as collapsed:
                     step = self._go_back(step, BEST, str(collapsed))
             if self.fabric.is_global_zero:
-                self.reporter.busy("writing the report")
+                self.reporter.show_status("writing the report")
                 if self.evaluator is not None:
                     self.evaluator.write_neighbours(self.run.folder / NEIGHBOURS, self.generator, self.learned)
                 self._show()
@@ -122,9 +122,9 @@ class _Training:
         self.course.count(losses)
         if self.fabric.world_size > 1 and self.reporter.due(step):
             losses = {name: mean_over_processes(self.fabric, loss) for name, loss in losses.items()}
-        self.reporter.done(step, **losses)
+        self.reporter.step_done(step, **losses)
         if self._due(step, config.sample_every):
-            self.reporter.picture(step, sample_grid(self.generator, config, self.fabric.device))
+            self.reporter.save_sample(step, sample_grid(self.generator, config, self.fabric.device))
         verdict = self._evaluate(step) if self._due(step, config.evaluate_every) else Verdict()
         if self._due(step, config.checkpoint_every) or (verdict.collapsed and self.on_collapse == "stop"):
             self._save(step, LAST)
@@ -142,19 +142,19 @@ class _Training:
         verdict = Verdict()
         best = False
         if self.evaluator is not None:
-            self.reporter.busy("evaluating")
+            self.reporter.show_status("evaluating")
             fidelity = self.evaluator.measure(self.generator)
             verdict = self.watch.judge(step, step * self.config.images_a_step, fidelity, accuracy)
             self.reporter.log(step, **asdict(fidelity))
             best = self.watch.best is not None and self.watch.best[0] == step
             if verdict.words:
-                self.reporter.event(step, " ".join(verdict.words))
+                self.reporter.log_event(step, " ".join(verdict.words))
         verdict, best = self.fabric.broadcast((verdict, best))
         if best:
             self._save(step, BEST)
         if self.evaluator is not None and step < self.config.steps:  # at the end everything is shown at once
             self._show()
-        self.reporter.resume_clock(step)
+        self.reporter.restart_timer(step)
         return verdict
 
     def _act(self, verdict: Verdict) -> None:
@@ -178,9 +178,9 @@ class _Training:
         back = self._restore(name)
         self.course.setbacks, self.adversaries.damping = setbacks, damping
         self._save(back, LAST)  # so that a run killed from here on resumes with the lower rates
-        self.reporter.back_to(back)
+        self.reporter.rewind(back)
         images = back * self.config.images_a_step
-        self.reporter.event(back, f"{why} Back to the checkpoint of {images:,} images, with rates times {damping:g}.")
+        self.reporter.log_event(back, f"{why} Back to the checkpoint of {images:,} images, with rates times {damping:g}.")
         return back
 
     def _restore(self, name: str) -> int:

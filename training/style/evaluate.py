@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ganvas.card import OUTPUT, Metric, StylizerCard
 from training.config import PaintConfig, PaintingConfig, Start
-from training.data.images import UNREADABLE, Pictures, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, reason
 from training.errors import ConfigError, DataError, ExportError, first_line
 from training.export import checkpoint_to_export, stylizer_graph
 from training.metrics.evaluation import four_digits
@@ -146,7 +146,7 @@ def load_painter(path: Path, device: torch.device) -> Painter:
     return _exported(path) if path.is_file() else _trained(path, device)
 
 
-def choose_photos(pictures: Pictures, size: int, multiple: int) -> tuple[list[Tensor], dict[str, str]]:
+def choose_photos(pictures: ImageFolder, size: int, multiple: int) -> tuple[list[Tensor], dict[str, str]]:
     """Decode photos, the longer side `size` pixels, both sides cut to a multiple.
 
     Returns:
@@ -174,7 +174,7 @@ def choose_photos(pictures: Pictures, size: int, multiple: int) -> tuple[list[Te
         height, width = (side // multiple * multiple for side in photo.shape[2:])
         photos.append(photo[:, :, :height, :width])
     if not photos:
-        raise DataError(f"Not one photo in {pictures.path} can be decoded, such as {next(iter(broken))}.")
+        raise DataError(f"No photo in {pictures.path} can be decoded, such as {next(iter(broken))}.")
     return photos, broken
 
 

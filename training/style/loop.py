@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from training.config import ARCHITECTURE, StyleConfig
-from training.data.crops import Crops, ahead
+from training.data.crops import Crops
+from training.data.prefetch import prefetch
 from training.data.sampler import batch_indices
-from training.pictures import grid
+from training.images import grid
 from training.reporter import Reporter
 from training.run import Run, Stateful, StylePlan
 from training.style.network import Stylizer
@@ -88,12 +89,16 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
     sample_crops = crops.first(_SAMPLE_PHOTOS)
 
     reporter = Reporter(
-        run, steps=config.steps, start=start, pictures=config.batch_size, every=(_REPORT_EVERY, config.checkpoint_every)
+        run,
+        steps=config.steps,
+        start=start,
+        images_per_step=config.batch_size,
+        intervals=(_REPORT_EVERY, config.checkpoint_every),
     )
     # On the CPU one is enough, and more would take the cores from the networks.
     count = 1 if device.type == "cpu" else min(_MOST_AHEAD, os.cpu_count() or 1)
     with reporter:
-        for step, batch in enumerate(ahead(crops.batch, range(start, config.steps), count), start + 1):
+        for step, batch in enumerate(prefetch(crops.batch, range(start, config.steps), count), start + 1):
             photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
             # Every style is painted equally often.
             chosen = torch.from_numpy(batch_indices(styles, config.batch_size, step - 1, config.seed + 1)).to(device)
@@ -101,9 +106,9 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
             terms = losses_of(network, objective, photos, chosen, kept)
             optimizers.step(terms.total.mean())
 
-            reporter.done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
+            reporter.step_done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
             if step % config.sample_every == 0 or step == config.steps:
-                reporter.picture(step, style_sheet(network, sample_crops.to(device)))
+                reporter.save_sample(step, style_sheet(network, sample_crops.to(device)))
             if step % config.checkpoint_every == 0 or step == config.steps:
                 run.save_checkpoint(step, parts)
 

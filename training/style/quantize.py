@@ -19,7 +19,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.progress import track
 
 from ganvas.card import METADATA_KEY, OUTPUT, StylizerCard, dump_card
-from training.data.images import UNREADABLE, Pictures
+from training.data.image_folder import UNREADABLE, ImageFolder
 from training.errors import ConfigError, DataError, ExportError
 from training.export import check_name, write_model
 from training.table import read_card
@@ -33,7 +33,7 @@ SIDE = 256
 _MOST_LEVELS = 16.0  # grey levels, mean: the shipped network moves by 2, an untrained one by 10
 
 
-def int8_stylizer(path: Path, out: Path, photos: Pictures) -> float:
+def int8_stylizer(path: Path, out: Path, photos: ImageFolder) -> float:
     """Write an exported stylizer anew, with its convolutions in int8.
 
     Its card says so, and leaves its metrics out: they are of other pictures.
@@ -73,7 +73,7 @@ def int8_stylizer(path: Path, out: Path, photos: Pictures) -> float:
     return levels
 
 
-def calibration(card: StylizerCard, photos: Pictures) -> list[Inputs]:
+def calibration(card: StylizerCard, photos: ImageFolder) -> list[Inputs]:
     """Photos and styles in turn, until each photo and each style was there once.
 
     Raises:
@@ -82,7 +82,7 @@ def calibration(card: StylizerCard, photos: Pictures) -> list[Inputs]:
     side = max(SIDE // card.size_multiple * card.size_multiple, card.min_side)
     pictures = list(_decoded(photos, side))
     if not pictures:
-        raise DataError(f"Not one photo in {photos.path} can be decoded.")
+        raise DataError(f"No photo in {photos.path} can be decoded.")
     styles = np.eye(len(card.styles), dtype=np.float32)
     one = np.ones(1, np.float32)
     return [
@@ -122,7 +122,7 @@ class _Reader(CalibrationDataReader):
         return next(self._left, None)
 
 
-def _decoded(photos: Pictures, side: int) -> Iterator[np.ndarray]:
+def _decoded(photos: ImageFolder, side: int) -> Iterator[np.ndarray]:
     """Squares uint8 [side, side, 3] of the first photos that can be decoded."""
     left = PHOTOS
     for name in photos.names:

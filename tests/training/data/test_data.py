@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.training.conftest import MakePictures, draw
+from tests.training.conftest import MakeImages, draw
 from training.data.crops import Crops
-from training.data.dataset import load_squares
-from training.data.images import find_pictures
+from training.data.dataset import load_images
+from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings, style_name
 from training.data.sampler import batch_indices
 from training.errors import DataError
@@ -43,56 +43,56 @@ def test_squares_are_the_middle_of_each_picture(tmp_path: Path) -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = (10, 200, 30)
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    squares, broken = load_squares(find_pictures(tmp_path), 16, 3)
+    squares, broken = load_images(open_image_folder(tmp_path), 16, 3)
     assert (squares.shape, squares.dtype, broken) == ((1, 3, 16, 16), torch.uint8, {})
     assert squares[0, :, 8, 8].tolist() == [10, 200, 30]
 
 
-def test_broken_data_behind_a_good_header_is_named(make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 3)
+def test_broken_data_behind_a_good_header_is_named(make_images: MakeImages) -> None:
+    folder = make_images("photos", 3)
     truncate(folder / "001.png")
-    squares, broken = load_squares(find_pictures(folder), 28, 1)
+    squares, broken = load_images(open_image_folder(folder), 28, 1)
     assert squares.shape == (2, 1, 28, 28)
     assert list(broken) == ["001.png"]
 
 
-def test_crops_are_a_function_of_seed_and_step(make_pictures: MakePictures) -> None:
-    photos = find_pictures(make_pictures("photos", 5, size=(200, 150)))
+def test_crops_are_a_function_of_seed_and_step(make_images: MakeImages) -> None:
+    photos = open_image_folder(make_images("photos", 5, size=(200, 150)))
     one, other = Crops(photos, 64, 3, seed=0), Crops(photos, 64, 3, seed=0)
     assert one.batch(4).shape == (3, 3, 64, 64)
     assert torch.equal(one.batch(4), other.batch(4))
     assert not torch.equal(one.batch(4), one.batch(5))
 
 
-def test_a_photo_of_just_the_crop_size_is_taken_whole(make_pictures: MakePictures) -> None:
-    crops = Crops(find_pictures(make_pictures("photos", 1, size=(64, 64))), 64, 1, seed=0)
+def test_a_photo_of_just_the_crop_size_is_taken_whole(make_images: MakeImages) -> None:
+    crops = Crops(open_image_folder(make_images("photos", 1, size=(64, 64))), 64, 1, seed=0)
     whole = torch.from_numpy(np.array(draw(0, (64, 64)))).permute(2, 0, 1)
     assert any(torch.equal(crops.batch(step)[0], whole) for step in range(8))  # the others are mirrored
 
 
 def test_a_broken_photo_is_replaced_by_the_next_and_said_once(
-    make_pictures: MakePictures, caplog: pytest.LogCaptureFixture
+    make_images: MakeImages, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = make_pictures("photos", 3, size=(80, 80))
+    folder = make_images("photos", 3, size=(80, 80))
     truncate(folder / "001.png")
-    crops = Crops(find_pictures(folder), 64, 3, seed=0)
+    crops = Crops(open_image_folder(folder), 64, 3, seed=0)
     with caplog.at_level(logging.WARNING):
         assert crops.batch(0).shape == crops.batch(1).shape == (3, 3, 64, 64)
     assert [record.message.split(" ")[0] for record in caplog.records] == ["001.png"]
 
 
-def test_no_photo_left(make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 2, size=(80, 80))
+def test_no_photo_left(make_images: MakeImages) -> None:
+    folder = make_images("photos", 2, size=(80, 80))
     truncate(folder / "000.png")
     truncate(folder / "001.png")
-    with pytest.raises(DataError, match="Not one photo"):
-        Crops(find_pictures(folder), 64, 1, seed=0).batch(0)
+    with pytest.raises(DataError, match="No photo in"):
+        Crops(open_image_folder(folder), 64, 1, seed=0).batch(0)
 
 
 def test_paintings_are_shrunk_never_enlarged_and_sorted_by_style(tmp_path: Path) -> None:
     draw(0, (300, 200)).save(tmp_path / "Zebra Night.png")
     draw(1, (90, 80)).save(tmp_path / "apple.png")
-    paintings, thumbnails, broken = load_paintings(find_pictures(tmp_path), 100)
+    paintings, thumbnails, broken = load_paintings(open_image_folder(tmp_path), 100)
     assert {name: tuple(painting.shape) for name, painting in paintings.items()} == {
         "apple": (1, 3, 80, 90),
         "zebra-night": (1, 3, 100, 150),
@@ -105,11 +105,11 @@ def test_a_broken_painting_is_named_and_two_of_one_name_refused(tmp_path: Path) 
     draw(0, (90, 80)).save(tmp_path / "wave.png")
     draw(1, (90, 80)).save(tmp_path / "night.png")
     truncate(tmp_path / "night.png")
-    paintings, _, broken = load_paintings(find_pictures(tmp_path), 64)
+    paintings, _, broken = load_paintings(open_image_folder(tmp_path), 64)
     assert (list(paintings), list(broken)) == (["wave"], ["night.png"])
     draw(2, (90, 80)).save(tmp_path / "WAVE.webp")
     with pytest.raises(DataError, match=r"WAVE.webp and wave.png would both be the style wave"):
-        load_paintings(find_pictures(tmp_path), 64)
+        load_paintings(open_image_folder(tmp_path), 64)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Batches that are decoded before they are asked for."""
+"""Batches are made before the loop asks for them."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.crops import ahead
+from training.data.prefetch import prefetch
 
 
 class Slow:
-    """Stands for `Crops`: later batches are ready sooner."""
+    """Stands in for `Crops`; odd steps are ready sooner than even ones."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -32,23 +32,23 @@ class Slow:
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_they_come_in_order_and_no_more_than_so_many_at_a_time(count: int) -> None:
+def test_batches_come_in_order_and_at_most_count_are_made_at_a_time(count: int) -> None:
     crops = Slow()
-    assert [int(batch) for batch in ahead(crops.batch, range(3, 12), count)] == list(range(3, 12))
+    assert [int(batch) for batch in prefetch(crops.batch, range(3, 12), count)] == list(range(3, 12))
     assert sorted(crops.asked) == list(range(3, 12))
     assert crops.most <= count
 
 
-def test_whoever_stops_early_does_not_wait_for_the_rest() -> None:
+def test_closing_cancels_the_remaining_batches() -> None:
     crops = Slow()
-    coming = ahead(crops.batch, range(1000), 4)
-    assert int(next(coming)) == 0
-    coming.close()
+    batches = prefetch(crops.batch, range(1000), 4)
+    assert int(next(batches)) == 0
+    batches.close()
     assert len(crops.asked) <= 10
 
 
-def test_what_fails_is_raised_in_its_turn() -> None:
-    coming = ahead(Slow().batch, range(10, 20), 4)
-    assert [int(next(coming)) for _ in range(3)] == [10, 11, 12]
+def test_error_is_raised_at_its_batch() -> None:
+    batches = prefetch(Slow().batch, range(10, 20), 4)
+    assert [int(next(batches)) for _ in range(3)] == [10, 11, 12]
     with pytest.raises(ValueError, match="broken"):
-        next(coming)
+        next(batches)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.training.commands import done, refused
 from training.config import GanConfig
-from training.data.images import find_pictures
+from training.data.image_folder import open_image_folder
 from training.data.labels import labels_of
 from training.devices import launch
 from training.errors import ConfigError, DataError
@@ -85,7 +85,7 @@ def test_classes_need_latents_to_be_chosen_by() -> None:
 
 
 def test_folders_are_classes(tmp_path: Path) -> None:
-    pictures = find_pictures(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
+    pictures = open_image_folder(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
     assert labels_of(pictures, 2).tolist() == [0, 0, 1, 1]
     with pytest.raises(DataError, match=r"pictures in 2 folders \(black, white\), and classes is 3"):
         labels_of(pictures, 3)
@@ -114,7 +114,7 @@ def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
     told = "image_size=16", "width=4", "images=64", "batch_size=16", "classes=2", "feature_layers=[]"
     settings = [word for setting in told for word in ("--set", setting)]
     done("gan", "--data", data, "--out", out, *settings, "--features", "pixels", "--device", "cpu")
-    done("export", out, model, "--about", ROOT / "training/model_cards/digits.toml")
+    done("export", out, model, "--card", ROOT / "training/model_cards/digits.toml")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (pictures,) = session.run(None, {"latents": np.zeros((3, 100), np.float32)})
     assert pictures.shape == (3, 16, 16, 1)

@@ -18,14 +18,14 @@ from tests.service.onnx_models import generator_card, generator_model, save, sty
 from tests.training.commands import done, refused
 from tests.training.conftest import draw
 from training.config import StyleConfig
-from training.data.dataset import load_squares
-from training.data.images import find_pictures
+from training.data.dataset import load_images
+from training.data.image_folder import open_image_folder
 from training.errors import ExportError
 from training.gan.evaluate import Settings, choose_real, draw_samples, load_candidate
 from training.gan.setup import build_generator
+from training.images import to_uint8
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
-from training.pictures import to_uint8
 from training.run import GanPlan, Run, StylePlan
 from training.table import read_card
 
@@ -64,7 +64,7 @@ def exported(trained: Path, photos: Path, tmp_path_factory: pytest.TempPathFacto
     done("evaluate", evaluated, "--data", photos, *OPTIONS)
     (folder / "about.toml").write_text('[[metrics]]\nname = "Beauty"\nvalue = 0.5\nmethod = "by eye"\n')
     out = folder / "exported" / "tiny.onnx"
-    assert "left out" not in done("export", evaluated, out, "--about", folder / "about.toml")
+    assert "left out" not in done("export", evaluated, out, "--card", folder / "about.toml")
     return out
 
 
@@ -84,7 +84,7 @@ def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
     latents = np.random.default_rng((SEED, 7)).standard_normal((SAMPLES, 8), dtype=np.float32)
     with torch.no_grad():
         samples = to_uint8(average.module(torch.from_numpy(latents))).permute(0, 3, 1, 2)
-    squares, _ = load_squares(find_pictures(photos), 16, 1)
+    squares, _ = load_images(open_image_folder(photos), 16, 1)
     squares = squares[np.random.default_rng((SEED, 8)).permutation(PICTURES)]
     network = build_features("pixels")
     fresh, real, others = (
@@ -210,7 +210,7 @@ def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path
     for channels in (1, 3):
         path = tmp_path / "made.onnx"
         save(generator_model(side=16, channels=channels), path, generator_card(height=16, width=16, channels=channels))
-        real, _ = choose_real(find_pictures(photos), load_candidate(path, CPU), Settings(samples=8, neighbours=K))
+        real, _ = choose_real(open_image_folder(photos), load_candidate(path, CPU), Settings(samples=8, neighbours=K))
         assert real.shape == (16, channels, 16, 16)
     said = done("evaluate", path, "--data", photos, "--features", "pixels", *OPTIONS)
     assert f"{METHOD}.\n" in said  # its card tells no steps

@@ -173,7 +173,7 @@ def test_a_run_interrupted_and_resumed_ends_bit_identical(
     for name in (LAST, BEST):
         assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
     for line, again in zip(lines(whole.folder, "step"), lines(cut.folder, "step"), strict=True):
-        assert line | {"pictures_per_second": 0} == again | {"pictures_per_second": 0}
+        assert line | {"images_per_second": 0} == again | {"images_per_second": 0}
 
 
 def same(one: object, other: object) -> bool:

@@ -18,8 +18,8 @@ from training.plots import BLUE, GREEN, ORANGE, PURPLE, plot_losses, plot_metric
 from training.run import GanPlan, Run
 
 LINES: list[dict[str, object]] = [
-    {"step": 20, "images": 1280, "d_loss": 1.3, "g_loss": 0.7, "d_accuracy": 0.6, "pictures_per_second": 100},
-    {"step": 40, "d_loss": 1.1, "g_loss": 0.9, "d_accuracy": 0.8, "pictures_per_second": 300},
+    {"step": 20, "images": 1280, "d_loss": 1.3, "g_loss": 0.7, "d_accuracy": 0.6, "images_per_second": 100},
+    {"step": 40, "d_loss": 1.1, "g_loss": 0.9, "d_accuracy": 0.8, "images_per_second": 300},
     {"step": 40, "images": 2560, "frechet": 51.25, "density": 0.41, "coverage": 0.32, "precision": 0.6, "recall": 0.2},
     {"step": 60, "images": 3840, "frechet": 44.44, "density": 0.5, "coverage": 0.4, "diversity": 0.7},
     {"step": 60, "images": 3840, "event": "The generator <b>stands still</b>."},
@@ -50,7 +50,7 @@ def test_stats_by_kind_of_line(tmp_path: Path) -> None:
     assert [row["frechet"] for row in stats.evaluations] == [51.25, 44.44]  # NaN is none
     assert stats.best is stats.evaluations[1]
     assert stats.events == (Event(60, 3840, "The generator <b>stands still</b>."), Event(80, 5120, "It moves again."))
-    assert (stats.step, stats.images, stats.pictures_per_second) == (80, 5120, 200)
+    assert (stats.step, stats.images, stats.images_per_second) == (80, 5120, 200)
 
 
 def test_broken_lines_are_left_out(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_broken_lines_are_left_out(tmp_path: Path) -> None:
 
 def test_no_stats(tmp_path: Path) -> None:
     stats = read_stats(tmp_path / "stats.jsonl", 64)
-    assert (stats, stats.best, stats.step, stats.images, stats.pictures_per_second) == (Stats(), None, 0, 0, None)
+    assert (stats, stats.best, stats.step, stats.images, stats.images_per_second) == (Stats(), None, 0, 0, None)
     assert len(stats.series("d_loss")[0]) == 0
 
 

@@ -11,9 +11,9 @@ from onnx import numpy_helper
 
 from ganvas.card import OUTPUT, StylizerCard
 from tests.training.commands import call, refused
-from tests.training.conftest import MakePictures
-from training.card_details import About
-from training.data.images import find_pictures
+from tests.training.conftest import MakeImages
+from training.card_details import CardDetails
+from training.data.image_folder import open_image_folder
 from training.errors import DataError, ExportError
 from training.export import export_run
 from training.style.quantize import Inputs, calibration, int8_stylizer
@@ -24,7 +24,7 @@ from training.table import read_card
 def exported(style_run: Path, tmp_path: Path) -> Path:
     """Of three styles, in float32."""
     path = tmp_path / "three.onnx"
-    export_run(style_run, path, About())
+    export_run(style_run, path, CardDetails())
     return path
 
 
@@ -40,9 +40,9 @@ def paint(path: Path, inputs: Inputs) -> np.ndarray:
     return np.asarray(pictures, np.float32)
 
 
-def test_every_convolution_is_in_int8(exported: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_every_convolution_is_in_int8(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
-    result = call("int8", exported, out, "--content", make_pictures("photos", 3))
+    result = call("int8", exported, out, "--content", make_images("photos", 3))
     assert result.exit_code == 0, result.output
     assert f"grey levels from those of {exported}" in " ".join(result.output.split())
     graph = onnx.load(out).graph
@@ -57,9 +57,9 @@ def test_every_convolution_is_in_int8(exported: Path, make_pictures: MakePicture
         assert made[node.input[0]].op_type == "DequantizeLinear"
 
 
-def test_it_paints_nearly_the_same(exported: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_it_paints_nearly_the_same(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
-    photos = find_pictures(make_pictures("photos", 3))
+    photos = open_image_folder(make_images("photos", 3))
     levels = int8_stylizer(exported, out, photos)
     card = card_of(exported)
     inputs = calibration(card, photos)
@@ -73,46 +73,46 @@ def test_it_paints_nearly_the_same(exported: Path, make_pictures: MakePictures, 
     )
 
 
-def test_every_photo_and_every_style_is_there(exported: Path, make_pictures: MakePictures) -> None:
+def test_every_photo_and_every_style_is_there(exported: Path, make_images: MakeImages) -> None:
     card = card_of(exported)
     for count, runs in ((2, 3), (4, 4), (14, 12)):
-        photos = find_pictures(make_pictures(f"photos-{count}", count))
+        photos = open_image_folder(make_images(f"photos-{count}", count))
         inputs = calibration(card, photos)
         assert len(inputs) == runs
         assert len({each["images"].tobytes() for each in inputs}) == min(count, 12)
         assert len({each["styles"].tobytes() for each in inputs}) == 3
 
 
-def test_a_broken_photo_is_left_out(exported: Path, make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 3, size=(200, 200))
+def test_a_broken_photo_is_left_out(exported: Path, make_images: MakeImages) -> None:
+    folder = make_images("photos", 3, size=(200, 200))
     for path in sorted(folder.iterdir())[:2]:
         path.write_bytes(path.read_bytes()[:400])  # its header is good
-    assert len({each["images"].tobytes() for each in calibration(card_of(exported), find_pictures(folder))}) == 1
+    assert len({each["images"].tobytes() for each in calibration(card_of(exported), open_image_folder(folder))}) == 1
     (folder / "002.png").write_bytes((folder / "002.png").read_bytes()[:400])
-    with pytest.raises(DataError, match="Not one photo in"):
-        calibration(card_of(exported), find_pictures(folder))
+    with pytest.raises(DataError, match="No photo in"):
+        calibration(card_of(exported), open_image_folder(folder))
 
 
-def test_what_is_refused(exported: Path, gan_run: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
-    photos, out = make_pictures("photos", 2), tmp_path / "out.onnx"
+def test_what_is_refused(exported: Path, gan_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+    photos, out = make_images("photos", 2), tmp_path / "out.onnx"
     generator = tmp_path / "generator.onnx"
-    export_run(gan_run, generator, About())
+    export_run(gan_run, generator, CardDetails())
     assert "is a generator; int8 is for stylizers" in refused("int8", generator, out, "--content", photos)
     assert "is no .onnx file" in refused("int8", exported, tmp_path / "out.pt", "--content", photos)
     assert "does not exist" in refused("int8", exported, out, "--content", tmp_path / "nowhere")
     assert not out.exists()
-    int8_stylizer(exported, out, find_pictures(photos))
+    int8_stylizer(exported, out, open_image_folder(photos))
     before = out.read_bytes()
     assert "is in int8 already" in refused("int8", out, tmp_path / "again.onnx", "--content", photos)
     assert out.read_bytes() == before
 
 
-def test_a_network_that_does_not_survive_is_refused(style_run: Path, make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_a_network_that_does_not_survive_is_refused(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
     """One channel a thousand times as large as the others leaves them one level of 256."""
     checkpoint = torch.load(style_run / "checkpoint.pt", weights_only=True)
     checkpoint["network"]["down.0.norm.scale"][:, 0] = 1e5
     torch.save(checkpoint, style_run / "checkpoint.pt")
-    export_run(style_run, tmp_path / "loud.onnx", About())
+    export_run(style_run, tmp_path / "loud.onnx", CardDetails())
     with pytest.raises(ExportError, match=r"pictures that are \d+\.\d grey levels off in the mean; 16 are allowed"):
-        int8_stylizer(tmp_path / "loud.onnx", tmp_path / "out.onnx", find_pictures(make_pictures("photos", 2)))
+        int8_stylizer(tmp_path / "loud.onnx", tmp_path / "out.onnx", open_image_folder(make_images("photos", 2)))
     assert not (tmp_path / "out.onnx").exists()

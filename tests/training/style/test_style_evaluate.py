@@ -14,7 +14,7 @@ from tests.service.onnx_models import generator_card, generator_model, save, sty
 from tests.training.commands import done, refused
 from tests.training.conftest import draw
 from training.config import PaintConfig
-from training.data.images import find_pictures
+from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.style.evaluate import load_painter, spread
 from training.style.objective import Objective, features_for
@@ -54,7 +54,7 @@ def by_hand(folder: Path, vgg_weights: Path) -> tuple[np.ndarray, np.ndarray]:
     painter = load_painter(folder / "run", torch.device("cpu"))
     settings = PaintConfig.model_validate(painter.config.model_dump() | {"iterations": ITERATIONS})
     vgg = VggFeatures(features_for(settings), vgg_weights)
-    objective = Objective(settings, load_paintings(find_pictures(folder / "paintings"), 64)[0], vgg)
+    objective = Objective(settings, load_paintings(open_image_folder(folder / "paintings"), 64)[0], vgg)
     photos = []
     for index in range(4):
         with Image.open(folder / "photos" / f"photo-{index}.png") as picture:
@@ -141,4 +141,4 @@ def test_what_cannot_be_evaluated(folder: Path, options: list[object], tmp_path:
     assert "digits.onnx is a generator; --styles is for stylizers." in refused("evaluate", generator, *options)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes((folder / "photos" / "photo-0.png").read_bytes()[:-400])
-    assert "Not one photo in" in refused(*evaluate, "--data", tmp_path / "broken", "--size", 64)
+    assert "No photo in" in refused(*evaluate, "--data", tmp_path / "broken", "--size", 64)

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from training.files import write_whole
-from training.pictures import grid
+from training.images import grid
 
 _QUERIES = 1000  # training pictures whose own neighbours are looked up: enough for a median, and quick
 _BLOCK = 2**24  # distances at a time

@@ -140,7 +140,7 @@ def _measured(stats: Stats) -> dict[str, tuple[str, str]]:
 
 def _left(stats: Stats, images: int) -> str | None:
     """How long the rest of a run takes at its present speed; None where there is no rest, or no speed."""
-    speed = stats.pictures_per_second
+    speed = stats.images_per_second
     if not speed or speed <= 0 or stats.images >= images:
         return None
     minutes = math.ceil((images - stats.images) / speed / 60)

@@ -1,6 +1,6 @@
 """Reads stats.jsonl: the reports, evaluations and events of a GAN run.
 
-    {"step": 20, "images": 1280, "d_loss": 1.31, "g_loss": 0.82, "d_accuracy": 0.71, "pictures_per_second": 265.1}
+    {"step": 20, "images": 1280, "d_loss": 1.31, "g_loss": 0.82, "d_accuracy": 0.71, "images_per_second": 265.1}
     {"step": 600, "images": 38400, "frechet": 41.2, "precision": 0.62, "recall": 0.31, "density": 0.8, "coverage": 0.6}
     {"step": 600, "images": 38400, "event": "The generator makes nearly the same picture again and again."}
 
@@ -63,9 +63,9 @@ class Stats:
         return int(max((row["images"] for row in self.rows), default=0))
 
     @property
-    def pictures_per_second(self) -> float | None:
+    def images_per_second(self) -> float | None:
         """The median of the last ten reports; None where there is none."""
-        speeds = self.series("pictures_per_second")[1][-10:]
+        speeds = self.series("images_per_second")[1][-10:]
         return float(np.median(speeds)) if len(speeds) else None
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from training.files import write_whole
-from training.pictures import grid, to_uint8
+from training.images import grid, to_uint8
 
 _STREAM = 4  # of random numbers; the streams of the training loop have other numbers
 _BATCH = 64  # pictures

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.conftest import MakePictures, draw
-from training.data.images import find_pictures, refuse_few, refuse_small
+from tests.training.conftest import MakeImages, draw
+from training.data.image_folder import open_image_folder, require_count, require_size
 from training.errors import DataError
 
 
-def test_folder_and_zip_hold_the_same_pictures(make_pictures: MakePictures, tmp_path: Path) -> None:
-    folder = make_pictures("photos", 5)
+def test_folder_and_zip_hold_the_same_pictures(make_images: MakeImages, tmp_path: Path) -> None:
+    folder = make_images("photos", 5)
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for path in folder.iterdir():
             archive.write(path, path.name)
-    in_folder, in_zip = find_pictures(folder), find_pictures(tmp_path / "photos.zip")
+    in_folder, in_zip = open_image_folder(folder), open_image_folder(tmp_path / "photos.zip")
     assert in_folder.sizes == in_zip.sizes == {f"{i:03d}.png": (48, 40) for i in range(5)}
     assert in_folder.open("003.png", "RGB").tobytes() == in_zip.open("003.png", "RGB").tobytes()
 
@@ -30,24 +30,24 @@ def test_class_folders_and_capitals_are_found_and_other_files_are_not(tmp_path: 
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"no picture")
-    pictures = find_pictures(tmp_path)
+    pictures = open_image_folder(tmp_path)
     assert pictures.names == ["cats/a.JPG", "cats/b.webp", "d.png", "dogs/small/c.jpeg"]
     assert pictures.unreadable == {}
 
 
-def test_unreadable_pictures_are_named_and_not_fatal(make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 2)
+def test_unreadable_pictures_are_named_and_not_fatal(make_images: MakeImages) -> None:
+    folder = make_images("photos", 2)
     (folder / "text.jpg").write_text("hello")
     (folder / "empty.png").touch()
-    pictures = find_pictures(folder)
+    pictures = open_image_folder(folder)
     assert pictures.names == ["000.png", "001.png"]
     assert pictures.unreadable == {"empty.png": "not a picture", "text.jpg": "not a picture"}
 
 
-def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_pictures: MakePictures, tmp_path: Path) -> None:
+def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_images: MakeImages, tmp_path: Path) -> None:
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for picture in make_pictures("photos", 3).iterdir():
+        for picture in make_images("photos", 3).iterdir():
             archive.write(picture, picture.name)
         offsets = {info.filename: info.header_offset for info in archive.infolist()}
     content = bytearray(path.read_bytes())
@@ -56,7 +56,7 @@ def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_pictures: MakeP
     entry = content.index(b"002.png", central) - 46
     content[entry + 8] |= 1  # says that it is encrypted
     path.write_bytes(content)
-    pictures = find_pictures(path)
+    pictures = open_image_folder(path)
     assert pictures.names == ["000.png"]
     assert list(pictures.unreadable) == ["001.png", "002.png"]
 
@@ -65,40 +65,40 @@ def test_a_zip_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x05\x06" + b"\xff" * 18)
     with pytest.raises(DataError, match=r"is a broken zip|neither a folder nor a zip"):
-        find_pictures(path)
+        open_image_folder(path)
 
 
-def test_linked_folders_are_followed_once(make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 2)
+def test_linked_folders_are_followed_once(make_images: MakeImages) -> None:
+    folder = make_images("photos", 2)
     (folder / "inner").mkdir()
     (folder / "inner" / "loop").symlink_to(folder)
     (folder.parent / "elsewhere").mkdir()
     draw(5).save(folder.parent / "elsewhere" / "far.png")
     (folder / "linked").symlink_to(folder.parent / "elsewhere")
-    assert find_pictures(folder).names == ["000.png", "001.png", "linked/far.png"]
+    assert open_image_folder(folder).names == ["000.png", "001.png", "linked/far.png"]
 
 
-def test_the_fingerprint_tells_other_pictures(make_pictures: MakePictures) -> None:
-    one, other = make_pictures("one", 3), make_pictures("other", 3)
-    assert find_pictures(one).fingerprint == find_pictures(other).fingerprint != ""
+def test_the_fingerprint_tells_other_pictures(make_images: MakeImages) -> None:
+    one, other = make_images("one", 3), make_images("other", 3)
+    assert open_image_folder(one).fingerprint == open_image_folder(other).fingerprint != ""
     draw(9).save(other / "002.png")
-    assert find_pictures(one).fingerprint != find_pictures(other).fingerprint
+    assert open_image_folder(one).fingerprint != open_image_folder(other).fingerprint
 
 
 def test_only_the_formats_of_the_name_are_read(tmp_path: Path) -> None:
     draw(0).save(tmp_path / "a.png")
     draw(1).convert("P").save(tmp_path / "b.jpg", format="GIF")
-    assert list(find_pictures(tmp_path).unreadable) == ["b.jpg"]
+    assert list(open_image_folder(tmp_path).unreadable) == ["b.jpg"]
 
 
-def test_a_decompression_bomb_is_unreadable(make_pictures: MakePictures) -> None:
-    folder = make_pictures("photos", 1)
+def test_a_decompression_bomb_is_unreadable(make_images: MakeImages) -> None:
+    folder = make_images("photos", 1)
     buffer = io.BytesIO()
     Image.new("1", (1, 1)).save(buffer, "PNG")
     bomb = bytearray(buffer.getvalue())
     bomb[16:24] = (60000).to_bytes(4, "big") * 2  # width and height in the header
     (folder / "bomb.png").write_bytes(bomb)
-    assert list(find_pictures(folder).unreadable) == ["bomb.png"]
+    assert list(open_image_folder(folder).unreadable) == ["bomb.png"]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
@@ -108,7 +108,7 @@ def test_every_mode_becomes_rgb_and_grey(tmp_path: Path, mode: str) -> None:
     else:
         suffix = "jpg" if mode == "CMYK" else "png"
         Image.new("L", (8, 8), 128).convert("RGB").convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / f"a.{suffix}")
-    pictures = find_pictures(tmp_path)
+    pictures = open_image_folder(tmp_path)
     assert pictures.grey == (mode in {"1", "L", "LA", "I;16"})
     rgb, grey = (pictures.open(pictures.names[0], "RGB"), pictures.open(pictures.names[0], "L"))
     assert (rgb.mode, grey.mode) == ("RGB", "L")
@@ -122,7 +122,7 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
     palette = Image.new("P", (4, 4), 0)
     palette.putpalette([0, 0, 0, 255, 0, 0])
     palette.save(tmp_path / "palette.png", transparency=0)
-    pictures = find_pictures(tmp_path)
+    pictures = open_image_folder(tmp_path)
     for name in pictures.names:
         assert pictures.open(name, "RGB").getpixel((0, 0)) == (255, 255, 255)
 
@@ -133,7 +133,7 @@ def test_exif_rotation_is_undone_in_pixels_and_in_sizes(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright: what was left is now on top
     picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    pictures = find_pictures(tmp_path)
+    pictures = open_image_folder(tmp_path)
     upright = pictures.open("a.jpg", "RGB")
     assert pictures.sizes["a.jpg"] == upright.size == (20, 60)
     red, _, blue = np.asarray(upright)[8, 10]
@@ -143,22 +143,22 @@ def test_exif_rotation_is_undone_in_pixels_and_in_sizes(tmp_path: Path) -> None:
 
 def test_an_empty_folder_says_what_to_put_into_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture that can be read"):
-        find_pictures(tmp_path)
+        open_image_folder(tmp_path)
 
 
 def test_neither_folder_nor_zip(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match="neither a folder nor a zip"):
-        find_pictures(tmp_path / "a.txt")
+        open_image_folder(tmp_path / "a.txt")
     with pytest.raises(DataError, match="does not exist"):
-        find_pictures(tmp_path / "nowhere")
+        open_image_folder(tmp_path / "nowhere")
 
 
-def test_small_and_few_are_refused_with_a_way_out(make_pictures: MakePictures) -> None:
-    pictures = find_pictures(make_pictures("photos", 3, size=(48, 40)))
-    refuse_small(pictures, 40, "--set image_size=...")
+def test_small_and_few_are_refused_with_a_way_out(make_images: MakeImages) -> None:
+    pictures = open_image_folder(make_images("photos", 3, size=(48, 40)))
+    require_size(pictures, 40, "--set image_size=...")
     with pytest.raises(DataError, match=r"3 of 3 pictures .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
-        refuse_small(pictures, 41, "--set image_size=...")
-    refuse_few(pictures, 3)
+        require_size(pictures, 41, "--set image_size=...")
+    require_count(pictures, 3)
     with pytest.raises(DataError, match="holds 3 readable pictures; this takes at least 4"):
-        refuse_few(pictures, 4)
+        require_count(pictures, 4)

@@ -1,6 +1,6 @@
 """Any folder or zip of pictures, however nested, as upright 8-bit grey or RGB pictures.
 
-pictures = find_pictures(Path("photos"))            # a folder or a .zip, class folders or not
+pictures = open_image_folder(Path("photos"))            # a folder or a .zip, class folders or not
 pictures.sizes, pictures.unreadable                 # what can be used, and what cannot, by name
 picture = pictures.open(pictures.names[0], "RGB")   # upright, palette resolved, transparency on white
 """
@@ -34,7 +34,7 @@ _EXIF_QUARTER_TURNS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageFolder:
     """The readable pictures of one folder or zip.
 
     Attributes:
@@ -79,7 +79,7 @@ class Pictures:
         return io.BytesIO(self._zip.read(name))
 
 
-def find_pictures(path: Path) -> Pictures:
+def open_image_folder(path: Path) -> ImageFolder:
     """Find every picture below a folder or in a zip and read its header.
 
     Raises:
@@ -100,7 +100,7 @@ def find_pictures(path: Path) -> Pictures:
     else:
         raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of pictures ({READABLE}).")
 
-    candidates = Pictures(path, {}, grey=False, unreadable={}, _zip=archive)
+    candidates = ImageFolder(path, {}, grey=False, unreadable={}, _zip=archive)
     sizes: dict[str, tuple[int, int]] = {}
     digest = hashlib.sha256()
     grey = True
@@ -119,10 +119,10 @@ def find_pictures(path: Path) -> Pictures:
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
         raise DataError(f"{path} holds no picture that can be read{detail}. Put {READABLE} files into it.")
-    return Pictures(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
+    return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_image(path: Path) -> Image.Image:
     """One picture file, upright, RGB.
 
     Raises:
@@ -137,7 +137,7 @@ def read_picture(path: Path) -> Image.Image:
         raise DataError(f"{path} cannot be read: {reason(error)}. Name another picture: {READABLE}.") from error
 
 
-def refuse_small(pictures: Pictures, side: int, option: str) -> None:
+def require_size(pictures: ImageFolder, side: int, option: str) -> None:
     """Refuse pictures with a side under `side` pixels: enlarging them would teach the network to blur.
 
     Raises:
@@ -154,7 +154,7 @@ def refuse_small(pictures: Pictures, side: int, option: str) -> None:
         )
 
 
-def refuse_few(pictures: Pictures, least: int) -> None:
+def require_count(pictures: ImageFolder, least: int) -> None:
     """Refuse fewer than `least` readable pictures.
 
     Raises:
