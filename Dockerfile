@@ -1,13 +1,13 @@
-# Ganvas in a container; docs/container.md tells more.
-#   docker build -t ganvas .                                    the service for NVIDIA GPUs: only the driver comes from outside
-#   docker build -t ganvas --target cpu .                       the service for the CPU, smaller
-#   docker build -t ganvas-training --target training .         python -m training
+# The container images of Ganvas. See docs/container.md.
+#   docker build --tag ganvas:cpu --target cpu .              the service for CPUs
+#   docker build --tag ganvas:gpu .                           the service for NVIDIA GPUs; the host only needs the driver
+#   docker build --tag ganvas:training --target training .    python -m training
 # `buildah build --format docker` takes the same arguments.
 
 ARG BASE=python:3.11.15-slim-bookworm
 
-# What is installed depends on these files alone, so a change of code installs nothing again. The package `ganvas` that pip
-# installs here is empty: the real one lies in /app, which stands before it.
+# Packages depend only on these files, so a change of code does not install them again. The package `ganvas` that pip installs
+# here is empty. PYTHONPATH puts the real one, in /app, before it.
 FROM ${BASE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /packages
@@ -21,12 +21,12 @@ RUN ./install-packages constraints.txt service
 FROM packages AS packages-gpu
 RUN ./install-packages constraints-gpu.txt gpu
 
-# torch from here comes with CUDA; --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes it without.
+# The default torch contains CUDA. For one without CUDA: --build-arg PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 FROM packages AS packages-training
 ARG PIP_EXTRA_INDEX_URL=""
 RUN pip --python /venv/bin/python install --constraint constraints.txt ".[training]"
 
-# Compiled here: at run time the root file system is read-only. pip has compiled the packages.
+# The code is compiled here because the root file system is read-only at run time. pip has already compiled the packages.
 FROM ${BASE} AS code
 WORKDIR /app
 COPY LICENSE ./
@@ -42,13 +42,13 @@ COPY ganvas ganvas
 COPY training training
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
-# What every image has in common. /tmp is all that anything writes to, but for the volumes that training is given. The commit is
-# the last of each image: whatever comes after it would be built anew for every commit. `RUN true` is for buildah 1.28, whose cache
-# looks at an ARG only where something runs: without it an image would keep the commit that it was first built at.
+# The common part of all images. Processes write only to /tmp, and training also to its volumes. VERSION and REVISION are build
+# arguments (`make image` sets them). REVISION comes last in each image, because every commit rebuilds the layers after it.
+# `RUN true` is for buildah 1.28: its cache only notices a changed ARG at the next RUN.
 FROM ${BASE} AS runtime
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 LABEL org.opencontainers.image.title="Ganvas" \
-      org.opencontainers.image.description="Pictures from GANs and style networks over HTTP" \
+      org.opencontainers.image.description="Images from GANs and style networks over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 ENV PATH=/venv/bin:$PATH \
@@ -76,7 +76,7 @@ LABEL org.opencontainers.image.revision="${REVISION}"
 FROM runtime AS service
 EXPOSE 3000
 STOPSIGNAL SIGTERM
-# http.client, since urllib would ask a proxy that the container is told of, even for its own address.
+# http.client and not urllib: urllib sends even a request to this address through the proxy of the environment.
 HEALTHCHECK --start-period=60s --timeout=5s \
     CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 3000, timeout=3); \
          c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]

@@ -151,14 +151,14 @@ def test_a_change_of_code_installs_nothing_again(image: Opened, tmp_path: Path, 
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Dockerfile", ".dockerignore", "pyproject.toml", "constraints.txt", "constraints-gpu.txt", "LICENSE"):
         shutil.copy2(ROOT / name, tmp_path / name)
-    with (tmp_path / "service" / "latents.py").open("a") as source:
+    with (tmp_path / "service" / "engine" / "latents.py").open("a") as source:
         source.write("\n# changed\n")
     began = time.monotonic()
     said = build("cpu", tmp_path)
     report["rebuild_s"] = round(time.monotonic() - began, 1)
     assert "Collecting" not in said
     with Mounted(IMAGE) as changed:
-        assert "# changed" in (changed.root / "app" / "service" / "latents.py").read_text()
+        assert "# changed" in (changed.root / "app" / "service" / "engine" / "latents.py").read_text()
     build("cpu")  # put the tag back where it was
 
 

@@ -1,7 +1,6 @@
 """Every overlay, alone and with every component: rendered, valid for Kubernetes, and as safe as the docs say."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ KUBERNETES = sorted(
 )[-3:]
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}  # of operators, which Kubernetes has no schema of
 MODES = ("enforce", "warn", "audit")  # of Pod Security
-VERSION = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
 CASES = [
     *(("overlays", name, ()) for name in OVERLAYS),
     *(("overlays", name, (component,)) for name in OVERLAYS for component in COMPONENTS),
@@ -88,7 +86,7 @@ def test_pods_are_restricted(resources: list[Resource]) -> None:
             }
             assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
-            assert re.search(rf":{re.escape(VERSION)}-(cpu|gpu|training)$", container["image"])
+            assert re.search(r":(cpu|gpu|training)$", container["image"])
         for volume in spec["volumes"]:
             assert volume.keys() - {"name"} <= {"emptyDir", "persistentVolumeClaim", "secret"}
             assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
