@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from starlette.responses import Response
 
+from ganvas.images import limit_pillow
 from service.engine.blends import parse_blend
-from service.engine.codecs import Header, decode, header_of, limit_pillow
+from service.engine.codecs import Header, decode, header_of
 from service.engine.decoding import Decoders
 from service.engine.latents import first_of_each, interpolate, latents_of_seed, random_seed
 from service.engine.models import models

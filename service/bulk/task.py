@@ -17,13 +17,14 @@ import filelock
 import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ganvas.images import FORMATS
 from service.bulk.manifest import Manifest
 from service.bulk.storage import find, write_whole
-from service.engine.codecs import FORMATS_READ, SUFFIXES
+from service.engine.codecs import SUFFIXES
 
 Format = Literal["png", "jpeg", "webp"]
 
-READ_SUFFIXES = {".jpg", *(f".{name.lower()}" for name in FORMATS_READ)}
+READ_SUFFIXES = {".jpg", *(f".{name.lower()}" for name in FORMATS)}
 
 
 class BulkError(Exception):

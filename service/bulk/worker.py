@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ganvas.card import StylizerCard
+from ganvas.images import limit_pillow
 from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
 from service.engine.blends import parse_blend
-from service.engine.codecs import Pixels, decode, encode, limit_pillow
+from service.engine.codecs import Pixels, decode, encode
 from service.engine.errors import DeviceError, RefusedError, RequestError
 from service.engine.handlers import Stylizer
 from service.engine.sessions import load_model

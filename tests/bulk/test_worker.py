@@ -155,7 +155,7 @@ def test_a_picture_that_cannot_be_read_is_a_line_and_no_more(models: Path, tmp_p
         entries = restyle(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
     assert "error" not in entries["a.png"]
     assert entries["b.png"]["error"].startswith("b.png cannot be read: 500")
-    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP picture"
+    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP image"
     assert entries["gone.png"]["error"].startswith("gone.png cannot be read: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 

@@ -138,7 +138,7 @@ def test_some_that_fail_are_named_and_counted(type_in: TypeIn) -> None:
     said = type_in("stylize", "in", "-s", "night", "-o", "out", code=1)
     assert "5 made" in said.stdout
     assert "and 5 more" in said.stderr
-    assert "is not a JPEG, PNG or WebP picture" in said.stderr
+    assert "is not a JPEG, PNG or WebP image" in said.stderr
     document = json.loads(type_in("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
     assert (document["made"], document["skipped"], len(document["failed"])) == (0, 5, 25)
 

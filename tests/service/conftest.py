@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.image_files import image_bytes as image_bytes
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.service.running import Running, running
 
@@ -57,12 +58,6 @@ def photo() -> np.ndarray:
 @pytest.fixture
 def png(photo: np.ndarray) -> bytes:
     return image_bytes(Image.fromarray(photo))
-
-
-def image_bytes(image: Image.Image, image_format: str = "png", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
-    return buffer.getvalue()
 
 
 def pixels(data: bytes) -> np.ndarray:

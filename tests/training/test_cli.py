@@ -36,7 +36,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
     assert result.exit_code == 0, result.output
-    assert "1 pictures cannot be read and are left out:\n  broken.jpg: not a picture" in result.output
+    assert "1 pictures cannot be read and are left out:\n  broken.jpg: not a JPEG, PNG or WebP image" in result.output
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
     report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())

@@ -1,12 +1,11 @@
-"""Any folder or zip of pictures, however nested, as upright 8-bit grey or RGB pictures.
+"""Any folder or zip of images, however nested. `ganvas.images` reads the files, as it does for the service.
 
 pictures = open_image_folder(Path("photos"))            # a folder or a .zip, class folders or not
 pictures.sizes, pictures.unreadable                 # what can be used, and what cannot, by name
-picture = pictures.open(pictures.names[0], "RGB")   # upright, palette resolved, transparency on white
+picture = pictures.open(pictures.names[0], "RGB")   # upright, in sRGB, transparency on white
 """
 
 import hashlib
-import io
 import os
 import zipfile
 from collections.abc import Iterator
@@ -14,23 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from rich.progress import track
 
+from ganvas import images
 from training.errors import DataError, first_line
 
 Mode = Literal["L", "RGB"]
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 READABLE = "jpeg, png or webp"
-_FORMATS = ("JPEG", "PNG", "WEBP")  # whatever a file is called, Pillow's other readers are not let near it
 
 UNREADABLE = Exception
-"""What reading a picture may raise: on broken files, Pillow and zipfile raise nearly anything."""
+"""What reading an image may raise: ganvas.images.ImageFileError, and nearly anything on a broken zip."""
 
 _LARGEST_FILE = 512 * 2**20  # bytes, in a zip, where a few thousand may unpack to any size
-
-_EXIF_ORIENTATION = 0x0112
-_EXIF_QUARTER_TURNS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True)
@@ -66,17 +62,13 @@ class ImageFolder:
             at_least: (width, height) in pixels that suffice: a big jpeg is then decoded at a fraction of its size.
 
         Raises:
-            Exception: of nearly any class, when the data behind a good header is broken.
+            Exception: an ImageFileError if the data behind a good header is broken; a broken zip raises nearly anything.
         """
-        with Image.open(self._stream(name), formats=_FORMATS) as picture:
-            if at_least is not None:
-                picture.draft(mode, at_least)
-            return _upright(picture, mode)
+        image = images.read_image(self._file(name), min_size=at_least)
+        return image if mode == "RGB" else image.convert(mode)
 
-    def _stream(self, name: str) -> io.BytesIO | Path:
-        if self._zip is None:
-            return self.path / name
-        return io.BytesIO(self._zip.read(name))
+    def _file(self, name: str) -> bytes | Path:
+        return self.path / name if self._zip is None else self._zip.read(name)
 
 
 def open_image_folder(path: Path) -> ImageFolder:
@@ -109,12 +101,12 @@ def open_image_folder(path: Path) -> ImageFolder:
             unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
             continue
         try:
-            with Image.open(candidates._stream(name), formats=_FORMATS) as picture:
-                sizes[name] = _upright_size(picture)
-                grey = grey and picture.mode in {"1", "L", "LA", "I", "I;16"}
+            header = images.read_header(candidates._file(name))
         except UNREADABLE as error:
             unreadable[name] = reason(error)
         else:
+            sizes[name] = header.width, header.height
+            grey = grey and header.is_grey
             digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
@@ -131,8 +123,7 @@ def read_image(path: Path) -> Image.Image:
     if not path.is_file():
         raise DataError(f"{path} is no file. Name a picture: {READABLE}.")
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
-            return _upright(picture, "RGB")
+        return images.read_image(path)
     except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {reason(error)}. Name another picture: {READABLE}.") from error
 
@@ -189,25 +180,10 @@ def _looks_like_a_picture(name: str) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height after EXIF rotation, from the header alone."""
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return picture.size  # asked for EXIF, Pillow would decode the whole picture to look behind it
-    turned = picture.getexif().get(_EXIF_ORIENTATION) in _EXIF_QUARTER_TURNS
-    return (picture.height, picture.width) if turned else picture.size
-
-
-def _upright(picture: Image.Image, mode: Mode) -> Image.Image:
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode in {"I", "I;16"}:  # 16-bit grey: Pillow's own conversion would clip it to white
-        upright = upright.point(lambda level: level / 256).convert("L")
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright)
-    return upright.convert(mode)
-
-
 def reason(error: BaseException) -> str:
-    """Why a picture cannot be read, in words."""
-    return "not a picture" if isinstance(error, UnidentifiedImageError) else first_line(error)
+    """Why an image cannot be read, in words."""
+    if isinstance(error, images.ImageFileError):
+        return (
+            f"{error.reason}: {first_line(error.__cause__)}" if error.reason == "broken" and error.__cause__ else error.reason
+        )
+    return first_line(error)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas.images import ORIENTATION
+from tests.image_files import bomb
 from tests.service.conftest import Problem, image_bytes, pixels
-from tests.service.engine.test_codecs import ORIENTATION, bomb
 from tests.service.http.test_telemetry import value
 from tests.service.onnx_models import styled
 from tests.service.running import running

@@ -177,7 +177,7 @@ def test_an_error_is_said_in_words_and_goes_away(open_studio: Open, smooth: np.n
     with studio.page.expect_response("**/v1/stylize") as answer:
         studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
     alert = studio.page.get_by_role("alert")
-    told = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP picture")
+    told = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP image")
     expect(told).to_contain_text("Unsupported media type")
     expect(told.locator("code")).to_have_text(answer.value.headers["x-request-id"])
     # The photo before stays, and goes on being painted.

@@ -201,7 +201,7 @@ def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
     (few / "broken.png").write_text("no picture")
     said = done("evaluate", run, "--data", few, *OPTIONS)
     assert "8 samples against 8 real pictures" in said
-    assert "broken.png: not a picture" in said
+    assert "broken.png: not a JPEG, PNG or WebP image" in said
     draw(8, (15, 40)).save(few / "8.png")
     assert "1 of 9 pictures" in refused("evaluate", run, "--data", few, *OPTIONS)
 

@@ -185,7 +185,7 @@ def test_the_command(command: list[str], tmp_path: Path) -> None:
     [
         (["--style", "none.jpg"], "none.jpg is no file. Name a picture: jpeg, png or webp."),
         (["--style", "photo.png:0"], "a weight is a number above 0, such as photo.png:0.5"),
-        (["--style", "broken.png"], "broken.png cannot be read: not a picture. Name another picture"),
+        (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another picture"),
         (["--out", "out.tiff"], "out.tiff is no picture that can be written. Let --out end in .png, .jpg, .jpeg, .webp."),
         (["--out", "night.png"], "night.png exists already. Name another file with --out."),
         (["--out", "none/out.png"], "none is no folder. Make it first"),

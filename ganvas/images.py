@@ -1,0 +1,184 @@
+"""Read images: one way for training and for the service.
+
+    header = read_header(data, max_pixels=50_000_000)     # nothing is decoded
+    image = read_image(Path("photo.jpg"), max_side=1024)  # 8-bit RGB, ready for a model
+
+Reads JPEG, PNG and WebP, whatever a file is called. An image comes out upright as its EXIF orientation says, with its colours
+converted from its ICC profile to sRGB, and with transparent parts laid on white. Of an animation, the first frame is read.
+"""
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+from ganvas.srgb import to_srgb
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""Pillow's names of the formats that are read. Its other readers never see a file."""
+
+ImageFile = bytes | str | os.PathLike[str]
+
+ORIENTATION = 0x0112  # the tag in EXIF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns a stored image upright."""
+
+_SIDEWAYS = frozenset(TURNS[orientation] for orientation in (5, 6, 7, 8))  # the turns that swap width and height
+_GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16"})
+
+
+class ImageFileError(ValueError):
+    """An image file that cannot be used. The message completes "the file is ..."."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ImageTooLargeError(ImageFileError):
+    """The header states more pixels than are allowed. Nothing was decoded."""
+
+
+class UnreadableImageError(ImageFileError):
+    """Not an image of a format that is read, or a broken one. The cause is Pillow's error."""
+
+
+class Header(NamedTuple):
+    """What an image's header states.
+
+    Attributes:
+        pixels: width times height as stored, which is what decoding costs.
+        width: of the upright image.
+        height: of the upright image.
+        is_grey: whether the stored image has no colour.
+    """
+
+    pixels: int
+    width: int
+    height: int
+    is_grey: bool
+
+
+def limit_pillow(max_pixels: int) -> None:
+    """Set Pillow's own pixel limit for the whole process, beside the `max_pixels` of each call.
+
+    Pillow's limit is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. Pillow warns above the
+    limit, where `read_image` refuses anyway, and raises above twice the limit. Its warnings about broken EXIF concern only
+    the owner of the file, so they are kept out of the log.
+    """
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+
+
+def read_header(file: ImageFile, *, max_pixels: int | None = None) -> Header:
+    """Read a file's header alone. The errors are those of `read_image`."""
+    with _opened(file, max_pixels) as image:
+        width, height = image.size
+        # Asked for the EXIF of a PNG that has none before its pixels, Pillow would decode the image to look behind them.
+        if (image.format != "PNG" or "exif" in image.info) and _turn_of(image) in _SIDEWAYS:
+            width, height = height, width
+        return Header(image.width * image.height, width, height, image.mode in _GREY_MODES)
+
+
+def read_image(
+    file: ImageFile,
+    *,
+    max_pixels: int | None = None,
+    max_side: int | None = None,
+    min_size: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Read one image.
+
+    Args:
+        file: its content, or its path.
+        max_pixels: limit of width times height as stored. None leaves it to Pillow's own limit.
+        max_side: a larger image is shrunk until its longer side has this length in pixels.
+        min_size: (width, height) in pixels that are enough: a large JPEG is decoded faster, at a fraction of its size. Not used
+            beside `max_side`, which implies one.
+
+    Returns:
+        Mode RGB.
+
+    Raises:
+        ImageTooLargeError: the image has more pixels than are allowed.
+        UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
+        OSError: the path cannot be read.
+    """
+    with _opened(file, max_pixels) as image:
+        return _decoded(image, max_side, min_size)
+
+
+def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """The size in pixels after an image is shrunk to `max_side`; never enlarged."""
+    scale = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+@contextlib.contextmanager
+def _opened(file: ImageFile, max_pixels: int | None) -> Iterator[Image.Image]:
+    """An image of which only the header is read. Translates every error of Pillow, here and in the block."""
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
+            width, height = image.size
+            if max_pixels is not None and width * height > max_pixels:
+                raise ImageTooLargeError(f"too large: {width} x {height} pixels; at most {max_pixels} are allowed")
+            yield image
+    except ImageTooLargeError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        allowed = max_pixels or Image.MAX_IMAGE_PIXELS
+        raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("not a JPEG, PNG or WebP image") from error
+    except Exception as error:
+        # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(file, bytes):
+            raise  # the file system's
+        raise UnreadableImageError("broken") from error
+
+
+def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int] | None) -> Image.Image:
+    if max_side is not None:
+        min_size = (max_side, max_side)
+    if min_size is not None:
+        # A JPEG decodes straight to a half, a quarter or an eighth, never below the size asked for.
+        image.draft(None, min_size)
+    image.load()
+    turn = _turn_of(image)
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it instead of scaling it
+        image = image.convert("I").point(lambda level: level / 256).convert("L")
+    if image.mode in ("CMYK", "L"):  # the profile is of these colours, not of RGB
+        image, profile = to_srgb(image, profile), None
+    else:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    # Shrunk before anything else is done, since every step holds another copy of the image.
+    if max_side is not None and (size := shrunk(image.size, max_side)) != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image = to_srgb(image, profile)
+    if turn is not None:
+        image = image.transpose(turn)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image
+
+
+def _turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What turns the image upright, as EXIF says. For broken EXIF, Pillow raises in a PNG or a WebP, and not in a JPEG."""
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # SyntaxError, struct.error, ValueError, TypeError...
+        return None
