@@ -9,10 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
+SHARED = {"ganvas.card", "ganvas.files", "ganvas.images"}  # what a caller, the service and training agree on
 MAY_IMPORT = {
     "ganvas": set(),
-    "service": {"ganvas.card"},
-    "training": {"ganvas.card"},
+    "service": SHARED,
+    "training": SHARED,
 }
 FORBIDDEN = {
     "ganvas": {"torch", "onnxruntime", "bentoml"},
@@ -28,7 +29,8 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
-            found.add(node.module or "")
+            is_top = node.module in PACKAGES  # `from ganvas import images` imports ganvas.images
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if is_top else {node.module or ""}
     return found
 
 
@@ -59,8 +61,12 @@ def test_every_init_only_explains_or_re_exports() -> None:
                 assert is_list or isinstance(node, ast.Expr | ast.ImportFrom), path
 
 
-def test_the_card_alone_loads_no_client() -> None:
-    code = "import sys, ganvas.card; print(*sorted({'httpx', 'PIL', 'ganvas.sdk'} & sys.modules.keys()))"
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [("ganvas.card", {"httpx", "PIL", "ganvas.sdk"}), ("ganvas.images", {"httpx", "numpy", "ganvas.sdk"})],
+)
+def test_shared_modules_load_no_client(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted({absent} & sys.modules.keys()))"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert process.stdout.strip() == ""
 
