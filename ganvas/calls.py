@@ -11,21 +11,21 @@ import re
 import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from ganvas import api
+from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.errors import UnexpectedAnswerError, problem_of, request_id_of
 from ganvas.models import Listing, Model, Models
-from ganvas.pictures import SUFFIXES, Pictures
+from ganvas.pictures import Pictures
 from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
 
-ImageFormat = Literal["png", "jpeg", "webp"]
-SampleFormat = Literal["png", "jpeg", "webp", "zip", "npy"]
-AnimationFormat = Literal["webp", "gif", "zip", "npy"]
+SUFFIX_OF = {file_type.media_type: file_type.suffix for file_type in api.FILE_TYPES.values()}
 
 
 class Listable(Protocol):
@@ -70,7 +70,7 @@ def models() -> Call[Models]:
 
     Thumbnails are left out of the cards; `model(name)` has them.
     """
-    return Call("GET", "v1/models", _read_models)
+    return Call("GET", api.MODELS, _read_models)
 
 
 def model(name: str) -> Call[Model]:
@@ -79,7 +79,7 @@ def model(name: str) -> Call[Model]:
     Raises:
         NotFoundError: there is none of this name; the detail lists the known ones.
     """
-    return Call("GET", f"v1/models/{urllib.parse.quote(name, safe='')}", lambda response: _parsed(_MODEL, response))
+    return Call("GET", api.MODEL.format(name=urllib.parse.quote(name, safe="")), lambda response: _parsed(_MODEL, response))
 
 
 def sample(
@@ -89,7 +89,7 @@ def sample(
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
     latents: Latents | None = None,
-    truncation: float = 1.0,
+    truncation: float = api.TRUNCATION.default,
     format: SampleFormat = "npy",
 ) -> Call[Pictures]:
     """Make pictures from a seed, from a seed for each, or from latents of your own.
@@ -112,7 +112,7 @@ def sample(
         InvalidError: a value out of its bounds.
     """
     return _post_json(
-        "sample",
+        api.SAMPLE,
         n=n,
         model=model,
         seed=seed,
@@ -128,11 +128,11 @@ def interpolate(
     *,
     model: str | None = None,
     latents: Latents | None = None,
-    steps: int = 24,
-    truncation: float = 1.0,
+    steps: int = api.STEPS.default,
+    truncation: float = api.TRUNCATION.default,
     loop: bool = True,
-    fps: float = 24,
-    format: AnimationFormat = "webp",
+    fps: float = api.FPS.default,
+    format: AnimationFormat = api.DEFAULT_ANIMATION_FORMAT,
 ) -> Call[Pictures]:
     """Walk from picture to picture through the latents between them.
 
@@ -156,7 +156,7 @@ def interpolate(
         InvalidError: a value out of its bounds.
     """
     return _post_json(
-        "interpolate",
+        api.INTERPOLATE,
         model=model,
         seeds=_integers(seeds),
         latents=_rows(latents),
@@ -173,10 +173,10 @@ def stylize(
     *,
     style: str | None = None,
     model: str | None = None,
-    strength: float = 1.0,
-    keep_color: float = 0.0,
+    strength: float = api.STRENGTH.default,
+    keep_color: float = api.KEEP_COLOR.default,
     max_side: int | None = None,
-    format: ImageFormat = "jpeg",
+    format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
 ) -> Call[Pictures]:
     """Paint a picture in a style, or in a blend of several.
 
@@ -204,7 +204,7 @@ def stylize(
     data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
     # Written at once: httpx would send each field and each boundary by itself.
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
-    return Call("POST", "v1/stylize", _read_pictures, form.read(), form.headers["Content-Type"])
+    return Call("POST", api.STYLIZE, _read_pictures, form.read(), form.headers["Content-Type"])
 
 
 def ready() -> Call[None]:
@@ -216,9 +216,9 @@ def ready() -> Call[None]:
     return Call("GET", "readyz", lambda response: None)
 
 
-def _post_json(route: str, **fields: object) -> Call[Pictures]:
+def _post_json(path: str, **fields: object) -> Call[Pictures]:
     body = {name: value for name, value in fields.items() if value is not None}
-    return Call("POST", f"v1/{route}", _read_pictures, json.dumps(body).encode(), "application/json")
+    return Call("POST", path, _read_pictures, json.dumps(body).encode(), "application/json")
 
 
 def _integers(seeds: Sequence[int] | None) -> list[int] | None:
@@ -256,13 +256,13 @@ def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
 
 def _read_pictures(response: httpx.Response) -> Pictures:
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
-    name, _, version = response.headers.get("Ganvas-Model", "").partition("@")
-    if media_type not in SUFFIXES or not name:
+    name, _, version = response.headers.get(api.MODEL_HEADER, "").partition("@")
+    if media_type not in SUFFIX_OF or not name:
         raise UnexpectedAnswerError(
             f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?",
             request_id=request_id_of(response),
         )
-    seeds = response.headers.get("Ganvas-Seeds") or response.headers.get("Ganvas-Seed") or ""
+    seeds = response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or ""
     filename = re.search(r'filename="([^"/\\]+)"', response.headers.get("Content-Disposition", ""))
     return Pictures(
         response.content,
@@ -270,6 +270,6 @@ def _read_pictures(response: httpx.Response) -> Pictures:
         name,
         version,
         tuple(int(seed) for seed in seeds.split(",") if seed.strip().isdecimal()),
-        filename[1] if filename else f"{name}.{SUFFIXES[media_type]}",
+        filename[1] if filename else name + SUFFIX_OF[media_type],
         request_id_of(response),
     )

@@ -24,8 +24,9 @@ import anyio.to_thread
 import httpx
 
 from ganvas import batches, calls
+from ganvas.api import REQUEST_ID_HEADER
 from ganvas.calls import Call
-from ganvas.errors import REQUEST_ID, NoAnswerError
+from ganvas.errors import NoAnswerError
 from ganvas.transport import LIMITS, ONCE, Pieces, proxy_for, retrying, retrying_async
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ class _Service:
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any], *, retries: bool) -> httpx.Request:
         """Make a call a request."""
-        headers = {REQUEST_ID: uuid.uuid4().hex}
+        headers = {REQUEST_ID_HEADER: uuid.uuid4().hex}
         if call.content:
             headers |= {"Content-Type": call.content_type, "Content-Length": str(len(call.content))}
         request = http.build_request(call.method, call.path, headers=headers, extensions={} if retries else {"retry": ONCE})
@@ -71,7 +72,7 @@ class _Service:
             said = f"{self.url} took too long ({type(error).__name__}); `timeout` is how long it may"
         else:
             said = f"no answer from {self.url}: {str(error) or type(error).__name__}; does the service run there?"
-        return NoAnswerError(said, request_id=request.headers[REQUEST_ID])
+        return NoAnswerError(said, request_id=request.headers[REQUEST_ID_HEADER])
 
 
 def _checked(text: str) -> httpx.URL:

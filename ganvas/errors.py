@@ -26,7 +26,7 @@ from typing import ClassVar
 
 import httpx
 
-REQUEST_ID = "X-Request-ID"
+from ganvas.api import REQUEST_ID_HEADER
 
 
 class GanvasError(Exception):
@@ -200,7 +200,7 @@ def problem_of(response: httpx.Response) -> ProblemError:
 
 def request_id_of(response: httpx.Response) -> str | None:
     """The service's name for a request, or the one that it was sent with."""
-    named: str | None = response.headers.get(REQUEST_ID) or response.request.headers.get(REQUEST_ID)
+    named: str | None = response.headers.get(REQUEST_ID_HEADER) or response.request.headers.get(REQUEST_ID_HEADER)
     return named
 
 

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from ganvas.api import IMAGE_FORMATS
 from ganvas.srgb import to_srgb
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = tuple(name.upper() for name in IMAGE_FORMATS)
 """Pillow's names of the formats that are read. Its other readers never see a file."""
 
 ImageFile = bytes | str | os.PathLike[str]

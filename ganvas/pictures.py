@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, overload
 
 from PIL import Image, ImageSequence
 
+from ganvas.api import FILE_TYPES
 from ganvas.errors import UnexpectedAnswerError
 from ganvas.files import write_whole
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-NPY = "application/x-npy"
-ZIP = "application/zip"
-SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "image/gif": "gif", ZIP: "zip", NPY: "npy"}
+NPY = FILE_TYPES["npy"].media_type
+ZIP = FILE_TYPES["zip"].media_type
 
 
 @dataclass(frozen=True)

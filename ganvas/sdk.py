@@ -1,7 +1,7 @@
 """What a caller of the service uses. `import ganvas` has all of it: `ganvas.Client`."""
 
+from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.batches.report import BatchReport, Failure
-from ganvas.calls import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.client import AsyncClient, Client
 from ganvas.errors import (
     FieldError,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ganvas.calls import ImageFormat
+from ganvas.api import ImageFormat
 from ganvas.card import StylizerCard
 from ganvas.client import AsyncClient
 from ganvas.uploads import ImageSource, upload_of

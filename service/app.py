@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from starlette.responses import Response
 
+from ganvas import api
 from ganvas.images import limit_pillow
 from service.engine.blends import parse_blend
 from service.engine.codecs import Header, decode, header_of
@@ -47,7 +48,7 @@ class Ganvas:
         self.headers = ThreadPoolExecutor(1, thread_name_prefix="header")  # whoever is refused does not wait for pictures
         limit_pillow(settings().max_pixels)
 
-    @post("/v1/sample", SampleRequest)
+    @post(api.SAMPLE, SampleRequest)
     async def sample(self, request: SampleRequest) -> Response:
         """Make pictures from a seed, from several or from latents: one, a contact sheet, a zip, or an array."""
         generator = self.models.generator(request.model)
@@ -64,7 +65,7 @@ class Ganvas:
             images = await generator.sample(latents * np.float32(request.truncation), admitted=True)
             return await self._in_thread(answers.sampled, images, request.format, generator, seed, request.seeds)
 
-    @post("/v1/interpolate", InterpolateRequest)
+    @post(api.INTERPOLATE, InterpolateRequest)
     async def interpolate(self, request: InterpolateRequest) -> Response:
         """Walk from picture to picture through the latents between them: an animation, a zip, or an array."""
         generator = self.models.generator(request.model)
@@ -80,7 +81,7 @@ class Ganvas:
             frames = await generator.walk(latents * np.float32(request.truncation))
             return await self._in_thread(answers.interpolated, frames, request.format, request.fps, generator, seeds)
 
-    @post("/v1/stylize", StylizeRequest)
+    @post(api.STYLIZE, StylizeRequest)
     async def stylize(self, request: StylizeRequest) -> Response:
         """Restyle one or more pictures in a painter's manner, or in a blend of several."""
         stylizer = self.models.stylizer(request.model)

@@ -14,6 +14,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ganvas.api import KEYS, STEPS
+
 ROOT = Path(__file__).resolve().parent.parent
 """The repository's root, or a bento's: the folder that holds `service/` and `exported/`."""
 
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
     max_n: Count = Field(default=64, description="Most samples in one request.")
     max_frames: int = Field(
         default=480,
-        ge=48,  # what a request that says nothing asks for
+        ge=KEYS.default * STEPS.default,  # what an empty request asks for
         description="Most frames in one interpolate request; they are in memory together.",
     )
     max_side: Count = Field(default=2048, description="Largest max_side that a request may ask for, in pixels.")

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
-SHARED = {"ganvas.card", "ganvas.files", "ganvas.images"}  # what a caller, the service and training agree on
+SHARED = {"ganvas.api", "ganvas.card", "ganvas.files", "ganvas.images"}  # what a caller, the service and training agree on
 MAY_IMPORT = {
     "ganvas": set(),
     "service": SHARED,
@@ -63,7 +63,11 @@ def test_every_init_only_explains_or_re_exports() -> None:
 
 @pytest.mark.parametrize(
     ("module", "absent"),
-    [("ganvas.card", {"httpx", "PIL", "ganvas.sdk"}), ("ganvas.images", {"httpx", "numpy", "ganvas.sdk"})],
+    [
+        ("ganvas.api", {"httpx", "PIL", "numpy", "pydantic", "ganvas.sdk"}),
+        ("ganvas.card", {"httpx", "PIL", "ganvas.sdk"}),
+        ("ganvas.images", {"httpx", "numpy", "ganvas.sdk"}),
+    ],
 )
 def test_shared_modules_load_no_client(module: str, absent: set[str]) -> None:
     code = f"import sys, {module}; print(*sorted({absent} & sys.modules.keys()))"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from ganvas import calls
+from ganvas import api, calls
 from ganvas.batches.batch import run_batch
 from ganvas.batches.link import Link
 from ganvas.batches.manifest import Made, MadeFrom, Manifest
@@ -33,7 +33,7 @@ async def sample_many(  # noqa: D417  the link is the client, which its user doe
     model: str | None = None,
     seed: int = 0,
     per_seed: int | None = None,
-    truncation: float = 1.0,
+    truncation: float = api.TRUNCATION.default,
     most_at_once: int = MOST_AT_ONCE,
     patience: float = PATIENCE_S,
     progress: bool | None = None,

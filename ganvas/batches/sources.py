@@ -7,15 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganvas.calls import ImageFormat
+from ganvas.api import FILE_TYPES, UPLOAD_SUFFIXES, ImageFormat
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, a pattern such as `photos/*.jpg`, or several of these."""
-
-READ = (".jpg", ".jpeg", ".png", ".webp")
-"""What is taken of a folder; a file that is named itself is taken whatever it is called."""
-
-WRITTEN: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 
 Identity = tuple[int, int]
 
@@ -40,8 +35,8 @@ def find_items(sources: Sources, out_dir: Path, image_format: ImageFormat) -> li
     """
     found = dict(_walk(sources, _identity(out_dir)))  # a photo that is named twice is painted once
     if not found:
-        raise FileNotFoundError(f"no picture ({', '.join(READ)}) in {_shown(sources)}")
-    suffix = WRITTEN[image_format]
+        raise FileNotFoundError(f"no picture ({', '.join(UPLOAD_SUFFIXES)}) in {_shown(sources)}")
+    suffix = FILE_TYPES[image_format].suffix
     shared = Counter(place.with_suffix(suffix) for place in found.values())
     items = [
         Item(
@@ -90,7 +85,7 @@ def _photos_of(folder: Path, out_dir: Identity | None) -> Iterator[Path]:
             name for name in folders if not name.startswith(".") and not (out_dir and _identity(here / name) == out_dir)
         )
         for name in sorted(files):
-            if name.lower().endswith(READ) and not name.startswith("."):
+            if name.lower().endswith(UPLOAD_SUFFIXES) and not name.startswith("."):
                 yield here / name
 
 

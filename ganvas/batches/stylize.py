@@ -6,14 +6,15 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from ganvas import calls
+from ganvas import api, calls
+from ganvas.api import ImageFormat
 from ganvas.batches.batch import run_batch
 from ganvas.batches.link import Link
 from ganvas.batches.manifest import Made, MadeFrom, Manifest
 from ganvas.batches.report import BatchReport
 from ganvas.batches.runner import MOST_AT_ONCE, PATIENCE_S, Job
 from ganvas.batches.sources import Item, Sources, find_items
-from ganvas.calls import Call, ImageFormat
+from ganvas.calls import Call
 from ganvas.card import StylizerCard
 from ganvas.files import write_whole
 from ganvas.pictures import Pictures
@@ -29,7 +30,7 @@ async def stylize_many(  # noqa: D417  the link is the client, which its user do
     strength: float = 1.0,
     keep_color: float = 0.0,
     max_side: int | None = None,
-    format: ImageFormat = "jpeg",
+    format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
     most_at_once: int = MOST_AT_ONCE,
     patience: float = PATIENCE_S,
     progress: bool | None = None,

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
+from ganvas import api
+from ganvas.api import AnimationFormat, SampleFormat
 from ganvas.batches.runner import MOST_AT_ONCE
-from ganvas.calls import AnimationFormat, SampleFormat
 from ganvas.cli.exits import exits_in_words
 from ganvas.cli.options import AtOnce, GeneratorName, Json, Progress, Truncation, Url
-from ganvas.cli.output import ANIMATIONS, SAMPLES, format_of, is_folder, put, tell
+from ganvas.cli.output import format_of, is_folder, put, tell
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
 
@@ -17,12 +18,12 @@ FILE_FORMAT_HELP = "Where the file's name does not say it."
 
 @exits_in_words
 def sample(
-    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 1,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = api.DEFAULT_N,
     model: GeneratorName = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same pictures.", show_default="random; 0 for a folder")
     ] = None,
-    truncation: Truncation = 1.0,
+    truncation: Truncation = api.TRUNCATION.default,
     out: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +42,7 @@ def sample(
 ) -> None:
     """Make pictures from a seed."""
     if out is None or not is_folder(out):
-        chosen = format_of(out, format, SAMPLES, "png")
+        chosen = format_of(out, format, api.SAMPLE_FORMATS, api.DEFAULT_SAMPLE_FORMAT)
         with Client(url) as client:
             put(client.sample(n, model=model, seed=seed, truncation=truncation, format=chosen), out, as_json=as_json)
         return
@@ -60,13 +61,15 @@ def sample(
 @exits_in_words
 def interpolate(
     seeds: Annotated[
-        list[int] | None, typer.Argument(help="2 to 8 keys; left out, two random ones.", show_default=False)
+        list[int] | None, typer.Argument(help=f"{api.KEYS} keys. Two random keys if omitted.", show_default=False)
     ] = None,
     model: GeneratorName = None,
-    steps: Annotated[int, typer.Option(min=2, max=120, help="Frames from one key to the next.")] = 24,
-    truncation: Truncation = 1.0,
+    steps: Annotated[
+        int, typer.Option(min=api.STEPS.minimum, max=api.STEPS.maximum, help="Frames from one key to the next.")
+    ] = api.STEPS.default,
+    truncation: Truncation = api.TRUNCATION.default,
     loop: Annotated[bool, typer.Option(help="Whether it goes back to the first key.")] = True,
-    fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 24,
+    fps: Annotated[float, typer.Option(min=api.FPS.minimum, max=api.FPS.maximum, help="Frames per second.")] = api.FPS.default,
     out: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +81,7 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Walk from picture to picture through the latents between them."""
-    chosen = format_of(out, format, ANIMATIONS, "webp")
+    chosen = format_of(out, format, api.ANIMATION_FORMATS, api.DEFAULT_ANIMATION_FORMAT)
     with Client(url) as client:
         frames = client.interpolate(
             seeds or None, model=model, steps=steps, truncation=truncation, loop=loop, fps=fps, format=chosen

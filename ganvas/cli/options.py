@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ganvas.api import TRUNCATION
 from ganvas.card import GeneratorCard, StylizerCard
 from ganvas.client import DEFAULT_URL, Client
 from ganvas.errors import GanvasError
@@ -56,4 +57,4 @@ StyleName = Annotated[
     str | None,
     typer.Option("--style", "-s", help="A style, or a blend: NAME:0.7,NAME:0.3.", autocompletion=_styles, show_default=False),
 ]
-Truncation = Annotated[float, typer.Option(help="0 to 1: below 1, less varied and more typical pictures.")]
+Truncation = Annotated[float, typer.Option(help=f"{TRUNCATION}. Below 1, images are more typical and less varied.")]

@@ -1,25 +1,20 @@
 """Where a command's pictures go: a file, stdout, or a folder."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
+from ganvas.api import formats_by_suffix
 from ganvas.batches.report import BatchReport
-from ganvas.calls import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.cli.exits import SOME_FAILED, print_json
 from ganvas.pictures import Pictures
 
 F = TypeVar("F", bound=str)
 
 STDOUT = "-"
-
-# What a file's suffix asks for.
-IMAGES: dict[str, ImageFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-SAMPLES: dict[str, SampleFormat] = {**IMAGES, ".zip": "zip", ".npy": "npy"}
-ANIMATIONS: dict[str, AnimationFormat] = {".webp": "webp", ".gif": "gif", ".zip": "zip", ".npy": "npy"}
 
 FAILURES_SHOWN = 20
 
@@ -29,7 +24,7 @@ def is_folder(out: str | None) -> bool:
     return out is not None and (out.endswith(("/", "\\")) or Path(out).is_dir())
 
 
-def format_of(out: str | None, given: F | None, suffixes: Mapping[str, F], default: F) -> F:
+def format_of(out: str | None, given: F | None, formats: Iterable[F], default: F) -> F:
     """The format to ask for: the one given, or what the file's suffix says.
 
     Raises:
@@ -39,6 +34,7 @@ def format_of(out: str | None, given: F | None, suffixes: Mapping[str, F], defau
         return given
     if out is None or out == STDOUT:
         return default
+    suffixes = formats_by_suffix(formats)
     suffix = Path(out).suffix.lower()
     if suffix not in suffixes:
         raise ValueError(f"{out} does not end in {', '.join(suffixes)}; name it so, or give --format")

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from ganvas import api
+from ganvas.api import ImageFormat
 from ganvas.batches.runner import MOST_AT_ONCE
-from ganvas.calls import ImageFormat
 from ganvas.cli.exits import exits_in_words, print_json
 from ganvas.cli.options import AtOnce, Json, Progress, StyleName, StylizerName, Url
-from ganvas.cli.output import IMAGES, STDOUT, format_of, is_folder, put, tell
+from ganvas.cli.output import STDOUT, format_of, is_folder, put, tell
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
 from ganvas.files import write_whole
@@ -31,8 +32,8 @@ def stylize(
     ],
     style: StyleName = None,
     model: StylizerName = None,
-    strength: Strength = 1.0,
-    keep_color: KeepColor = 0.0,
+    strength: Strength = api.STRENGTH.default,
+    keep_color: KeepColor = api.KEEP_COLOR.default,
     max_side: Annotated[
         int | None, typer.Option(help="Longer side in pixels that larger photos are shrunk to.", show_default="the service's")
     ] = None,
@@ -61,7 +62,7 @@ def stylize(
     if is_stdin or (len(sources) == 1 and Path(sources[0]).is_file() and not is_folder(out)):
         photo: ImageSource = sys.stdin.buffer.read() if is_stdin else sources[0]
         target = STDOUT if is_stdin and out is None else out
-        chosen = format_of(target, format, IMAGES, "jpeg")
+        chosen = format_of(target, format, api.IMAGE_FORMATS, api.DEFAULT_STYLIZE_FORMAT)
         with Client(url) as client:
             painted = client.stylize(
                 photo, style=style, model=model, strength=strength, keep_color=keep_color, max_side=max_side, format=chosen
@@ -80,7 +81,7 @@ def stylize(
             strength=strength,
             keep_color=keep_color,
             max_side=max_side,
-            format=format or "jpeg",
+            format=format or api.DEFAULT_STYLIZE_FORMAT,
             most_at_once=most_at_once,
             progress=progress,
         )
@@ -93,15 +94,15 @@ def stylize(
 def sheet(
     photo: Annotated[str, typer.Argument(help="A photo, or - for stdin.", show_default=False)],
     model: StylizerName = None,
-    strength: Strength = 1.0,
-    keep_color: KeepColor = 0.0,
-    max_side: Annotated[int, typer.Option(min=16, help="Longer side of each picture in pixels.")] = 384,
+    strength: Strength = api.STRENGTH.default,
+    keep_color: KeepColor = api.KEEP_COLOR.default,
+    max_side: Annotated[int, typer.Option(min=api.MIN_SIDE, help="Longer side of each picture in pixels.")] = 384,
     out: Annotated[str, typer.Option("--out", "-o", help="A file (.png, .jpg, .webp).")] = "sheet.png",
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
     """Paint one photo in every style, side by side in one picture."""
-    chosen = format_of(out, None, IMAGES, "png")
+    chosen = format_of(out, None, api.IMAGE_FORMATS, "png")
     source: ImageSource = sys.stdin.buffer.read() if photo == STDOUT else photo
 
     async def paint(client: AsyncClient) -> tuple[bytes, list[str]]:

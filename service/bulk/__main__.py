@@ -10,10 +10,10 @@ join a Ray cluster where RAY_ADDRESS names one; elsewhere they run on this machi
 import argparse
 import importlib.util
 import sys
-from typing import get_args
 
+from ganvas import api
 from service.bulk.storage import absolute
-from service.bulk.task import BulkError, Format, Task, begun, versioned
+from service.bulk.task import BulkError, Task, begun, versioned
 from service.bulk.worker import check
 from service.engine.errors import RequestError
 from service.settings import settings
@@ -63,15 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, help="folder or URL to write to; the names are those of the pictures")
     parser.add_argument("--model", required=True, help="a stylizer's name, from the folder that GANVAS_MODELS names")
     parser.add_argument("--style", help="a style or a blend, as in /v1/stylize; may be left out where there is only one")
-    parser.add_argument("--strength", type=_share, default=1.0, help="0 gives the picture back, 1 is the whole style")
-    parser.add_argument("--keep-color", type=_share, default=0.0, help="1 keeps the picture's own colours")
+    parser.add_argument(
+        "--strength", type=_share, default=api.STRENGTH.default, help="0 gives the picture back, 1 is the whole style"
+    )
+    parser.add_argument("--keep-color", type=_share, default=api.KEEP_COLOR.default, help="1 keeps the picture's own colours")
     parser.add_argument(
         "--max-side",
         type=_count,
         default=settings().default_side,
         help="larger pictures are shrunk to it (default: %(default)s)",
     )
-    parser.add_argument("--format", choices=get_args(Format), default="jpeg", help="of what is written (default: %(default)s)")
+    parser.add_argument(
+        "--format",
+        choices=api.IMAGE_FORMATS,
+        default=api.DEFAULT_STYLIZE_FORMAT,
+        help="of what is written (default: %(default)s)",
+    )
     parser.add_argument("--manifest", help="file of what is done (default: OUT/manifest.jsonl; needed where OUT is a URL)")
     parser.add_argument("--retry-failed", action="store_true", help="try the pictures again that could not be restyled")
     parser.add_argument("--workers", type=_count, help="processes with the model (default: one a GPU; on CPUs, all cores)")

@@ -11,20 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import filelock
 import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ganvas.images import FORMATS
+from ganvas.api import FILE_TYPES, UPLOAD_SUFFIXES, ImageFormat
 from service.bulk.manifest import Manifest
 from service.bulk.storage import find, write_whole
-from service.engine.codecs import SUFFIXES
-
-Format = Literal["png", "jpeg", "webp"]
-
-READ_SUFFIXES = {".jpg", *(f".{name.lower()}" for name in FORMATS)}
 
 
 class BulkError(Exception):
@@ -44,7 +38,7 @@ class Task(BaseModel):
     strength: float
     keep_color: float
     max_side: int
-    format: Format
+    format: ImageFormat
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,9 @@ def begun(task: Task, manifest: str | None = None, *, retry_failed: bool = False
         BulkError: no pictures, two that would be written to one name, another process at this job, or a manifest of another
             job.
     """
-    names = [name for name in _listed(task.pictures) if PurePosixPath(name).suffix.lower() in READ_SUFFIXES]
+    names = [name for name in _listed(task.pictures) if PurePosixPath(name).suffix.lower() in UPLOAD_SUFFIXES]
     if not names:
-        raise BulkError(f"{task.pictures} holds no picture that is read here: {', '.join(sorted(READ_SUFFIXES))}")
+        raise BulkError(f"{task.pictures} holds no picture that is read here: {', '.join(sorted(UPLOAD_SUFFIXES))}")
     _refuse_twins(names, task.format)
     path = _manifest_path(task.out, manifest)
     with _held(path):
@@ -119,7 +113,7 @@ def _held(manifest: Path) -> Iterator[None]:
 
 def name_written(name: str, image_format: str) -> str:
     """What a picture is written as: its own name, with the ending of the format where it has another."""
-    suffix = f".{SUFFIXES[image_format]}"
+    suffix = FILE_TYPES[image_format].suffix
     return name if name.endswith(suffix) else name + suffix
 
 

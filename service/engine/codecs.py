@@ -28,15 +28,6 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 }
 """Every image format that is written, and Pillow's options for it."""
 
-MEDIA_TYPES = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "zip": "application/zip",
-    "npy": "application/x-npy",
-}
-SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "zip": "zip", "npy": "npy"}
 
 SHEET_GAP = 2  # pixels of white between the pictures of a contact sheet
 

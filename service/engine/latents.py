@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from ganvas.api import SEED_LIMIT
 
-SEED_LIMIT = 2**32
-"""Seeds are 0 up to, not including, this: what `RandomState` takes."""
+Floats = npt.NDArray[np.float32]
 
 SMALLEST_SINE = 1e-6
 """Of the angle between two latents; below it they lie on one line, through which no single great circle leads."""

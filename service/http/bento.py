@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
+from ganvas.api import MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
 from service.engine.metrics import QUEUES
 from service.engine.models import models
 from service.http.api_keys import Keys
@@ -34,14 +35,13 @@ from service.http.middleware.limits import Boundary
 from service.http.middleware.telemetry import Observer
 from service.http.parsing import Body
 from service.http.problems import Unavailable
-from service.http.request_ids import HEADER
 from service.process.lifecycle import life
 from service.routes.openapi import describe
 from service.settings import Settings, settings
 
 B = TypeVar("B", bound=Body)
 
-SHOWN_HEADERS = (HEADER, "Ganvas-Model", "Ganvas-Seed", "Ganvas-Seeds", "Content-Disposition", "Retry-After")
+SHOWN_HEADERS = (REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, "Content-Disposition", "Retry-After")
 """What a page of another origin may read of an answer's head."""
 
 

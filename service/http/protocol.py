@@ -21,8 +21,9 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ganvas.api import REQUEST_ID_HEADER
 from service.http.problems import MEDIA_TYPE, HeadTooLarge, Malformed, Problem
-from service.http.request_ids import HEADER, REQUEST_ID, request_id_of
+from service.http.request_ids import REQUEST_ID, request_id_of
 from service.settings import settings
 
 logger = logging.getLogger("ganvas.service")
@@ -146,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
             body = json.dumps(problem.document()).encode()
             head = (
                 f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"content-length: {len(body)}\r\n{HEADER.lower()}: {REQUEST_ID.get()}\r\nconnection: close\r\n\r\n"
+                f"content-length: {len(body)}\r\n{REQUEST_ID_HEADER.lower()}: {REQUEST_ID.get()}\r\nconnection: close\r\n\r\n"
             )
         finally:
             REQUEST_ID.reset(token)

@@ -4,8 +4,6 @@ import re
 import secrets
 from contextvars import ContextVar
 
-HEADER = "X-Request-Id"
-
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """That of the request which is being served; empty outside of any."""
 

@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from ganvas.api import MODEL, MODELS, PREVIEW
 from service.engine.codecs import Pixels, contact_sheet, decode, encode
 from service.engine.errors import NotFoundError, RequestError
 from service.engine.handlers import Generator, Stylizer
@@ -26,7 +27,6 @@ from service.http.problems import Problem, answer_problem
 from service.process.versions import versions
 from service.settings import ROOT
 
-PREVIEW = "/v1/models/{name}/preview.png"
 PREVIEW_SEED = 0
 PREVIEW_SAMPLES = 16
 THUMBNAIL_SIDE = 128  # pixels
@@ -168,8 +168,8 @@ app = Starlette(
         Route("/", studio),
         Mount("/studio", StudioFiles(directory=STUDIO)),
         Route("/docs", api_page),
-        Route("/v1/models", list_models),
-        Route("/v1/models/{name}", show_model),
+        Route(MODELS, list_models),
+        Route(MODEL, show_model),
         Route(PREVIEW, show_preview),
     ],
     exception_handlers={Problem: answer_problem, RequestError: answer_problem},

@@ -8,11 +8,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from ganvas import api
 from ganvas.card import GeneratorCard, StylizerCard
-from service.engine.codecs import MEDIA_TYPES
 from service.http.parsing import BINARY, Body, field_schema
 from service.http.problems import MEDIA_TYPE, Invalid, NotFound, Problem
-from service.http.request_ids import HEADER
 from service.process.versions import versions
 from service.routes.schemas import InterpolateRequest, SampleRequest, StylizeRequest
 
@@ -22,16 +21,16 @@ VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-
 DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where it runs."}
 VERSIONS_SCHEMA = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Of this code and the runtime."}
 REQUEST_HEADER = {
-    HEADER: {
+    api.REQUEST_ID_HEADER: {
         "schema": {"type": "string"},
         "description": "The request's name in the log: the caller's own, where it sent one of up to 128 letters, digits "
         "and ._~+/=:-, or a new one.",
     }
 }
-MODEL_HEADER = {"Ganvas-Model": {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
-SEED_HEADER = {"Ganvas-Seed": {"schema": {"type": "integer"}, "description": "The seed used, where there is one."}}
+MODEL_HEADER = {api.MODEL_HEADER: {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
+SEED_HEADER = {api.SEED_HEADER: {"schema": {"type": "integer"}, "description": "The seed used, where there is one."}}
 SEEDS_HEADER = {
-    "Ganvas-Seeds": {
+    api.SEEDS_HEADER: {
         "schema": {"type": "string"},
         "description": "The seeds used, parted by commas, where there are several.",
     }
@@ -41,14 +40,14 @@ SEEDS_HEADER = {
 def describe(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
     paths = dict(document["paths"])
-    for route, body, media_types, headers in (
-        ("/v1/sample", SampleRequest, ("png", "jpeg", "webp", "zip", "npy"), {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}),
-        ("/v1/interpolate", InterpolateRequest, ("webp", "gif", "zip", "npy"), {**MODEL_HEADER, **SEEDS_HEADER}),
-        ("/v1/stylize", StylizeRequest, ("jpeg", "png", "webp", "zip"), MODEL_HEADER),
+    for route, body, formats, headers in (
+        (api.SAMPLE, SampleRequest, api.SAMPLE_FORMATS, {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}),
+        (api.INTERPOLATE, InterpolateRequest, api.ANIMATION_FORMATS, {**MODEL_HEADER, **SEEDS_HEADER}),
+        (api.STYLIZE, StylizeRequest, (*api.IMAGE_FORMATS, "zip"), MODEL_HEADER),
     ):
         operation = dict(paths[route]["post"])
         operation["requestBody"] = _request(body)
-        content = {MEDIA_TYPES[name]: {"schema": BINARY} for name in media_types}
+        content = {api.FILE_TYPES[name].media_type: {"schema": BINARY} for name in formats}
         success = {"description": "The pictures.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
@@ -90,9 +89,9 @@ def _model_routes(tag: str) -> dict[str, Any]:
     json, model, listed = "application/json", {"$ref": REF.format(model="Model")}, {"$ref": REF.format(model="Models")}
     made = "What the model makes: samples, or its styles."
     return {
-        "/v1/models": get("Every model, and the refused files.", json, listed, 401, 500),
-        "/v1/models/{name}": get("One model's card and version.", json, model, 401, 404, 500),
-        "/v1/models/{name}/preview.png": get(made, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
+        api.MODELS: get("Every model, and the refused files.", json, listed, 401, 500),
+        api.MODEL: get("One model's card and version.", json, model, 401, 404, 500),
+        api.PREVIEW: get(made, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
     }
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from starlette.responses import Response
 
-from service.engine.codecs import MEDIA_TYPES, SUFFIXES, Pixels, archive, contact_sheet, encode, encode_animation, npy
+from ganvas import api
+from service.engine.codecs import Pixels, archive, contact_sheet, encode, encode_animation, npy
 from service.engine.handlers import Generator, Stylizer
 
 
@@ -39,7 +40,7 @@ def sampled(
         data = npy(images)
     else:
         data = encode(contact_sheet(list(images)), image_format)
-    headers = {"Ganvas-Seed": str(seed)} if seed is not None else _seeds_header(seeds)
+    headers = {api.SEED_HEADER: str(seed)} if seed is not None else _seeds_header(seeds)
     return _answer(data, image_format, stem, generator, headers)
 
 
@@ -73,28 +74,29 @@ def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str
         stem = f"{_stem(names[0])}-{stylizer.card.name}"
         return _answer(encode(pictures[0], image_format), image_format, stem, stylizer, {})
     entries = (
-        (f"{i:03d}-{_stem(name)}.{SUFFIXES[image_format]}", encode(picture, image_format))
+        (f"{i:03d}-{_stem(name)}{api.FILE_TYPES[image_format].suffix}", encode(picture, image_format))
         for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
     )
     return _answer(archive(entries), "zip", stylizer.card.name, stylizer, {})
 
 
 def _seeds_header(seeds: Sequence[int] | None) -> dict[str, str]:
-    return {"Ganvas-Seeds": ", ".join(map(str, seeds))} if seeds else {}
+    return {api.SEEDS_HEADER: ", ".join(map(str, seeds))} if seeds else {}
 
 
 def _png_each(images: npt.NDArray[np.uint8], stem: str) -> bytes:
     return archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
 
 
-def _answer(data: bytes, media: str, stem: str, model: Generator | Stylizer, headers: dict[str, str]) -> Response:
-    disposition = "attachment" if media in ("zip", "npy") else "inline"
+def _answer(data: bytes, format: str, stem: str, model: Generator | Stylizer, headers: dict[str, str]) -> Response:
+    file_type = api.FILE_TYPES[format]
+    disposition = "attachment" if format in ("zip", "npy") else "inline"
     return Response(
         data,
-        media_type=MEDIA_TYPES[media],
+        media_type=file_type.media_type,
         headers={
-            "Content-Disposition": f'{disposition}; filename="{stem}.{SUFFIXES[media]}"',
-            "Ganvas-Model": f"{model.card.name}@{model.version}",
+            "Content-Disposition": f'{disposition}; filename="{stem}{file_type.suffix}"',
+            api.MODEL_HEADER: f"{model.card.name}@{model.version}",
             **headers,
         },
     )

@@ -1,44 +1,49 @@
 """What the POST routes take: the fields with their bounds."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from service.engine.latents import SEED_LIMIT, frame_count
+from ganvas import api
+from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
+from service.engine.latents import frame_count
 from service.http.parsing import FormBody, JsonBody, Upload
 from service.settings import settings
 
-MAX_KEYS = 8
-"""Pictures that one walk leads through."""
-
-ModelName = Annotated[str, Field(max_length=64)]
-Latent = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
+ModelName = Annotated[str, Field(max_length=api.MAX_MODEL_NAME)]
+Latent = Annotated[float, Field(ge=-api.MAX_LATENT, le=api.MAX_LATENT, allow_inf_nan=False)]
 Row = Annotated[list[Latent], Field(fail_fast=True)]  # of a million wrong numbers, the first is enough
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
+Seed = Annotated[int, Field(ge=0, lt=api.SEED_LIMIT)]
+
+_SAMPLES = Field(min_length=1, max_length=settings().max_n, fail_fast=True)
+_KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fast=True)
+
+
+def _number(bounds: Bounds[Any], description: str) -> Any:
+    return Field(bounds.default, ge=bounds.minimum, le=bounds.maximum, description=description)
 
 
 class SampleRequest(JsonBody):
     """What to sample: from a seed, from a seed for each picture, or from latents of your own."""
 
     model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
-    n: int = Field(1, ge=1, le=settings().max_n, description="How many pictures.")
+    n: int = Field(api.DEFAULT_N, ge=1, le=settings().max_n, description="How many pictures.")
     seed: Seed | None = Field(
         None,
         description="The same seed gives the same pictures, and the first ones are the same for any n. Random when "
         "left out; the seed used comes back in the header Ganvas-Seed.",
     )
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=settings().max_n, fail_fast=True)] | None = Field(
+    seeds: Annotated[list[Seed], _SAMPLES] | None = Field(
         None,
         description="In place of a seed: one for each picture, which is the one that its seed makes alone. They come back in "
         "the header Ganvas-Seeds.",
     )
-    latents: Annotated[list[Row], Field(min_length=1, max_length=settings().max_n, fail_fast=True)] | None = Field(
+    latents: Annotated[list[Row], _SAMPLES] | None = Field(
         None, description="In place of seeds: n rows of as many numbers as the model's latent_size."
     )
-    truncation: Share = Field(1, description="Multiplies the latents: below 1, less varied and more typical pictures.")
-    format: Literal["png", "jpeg", "webp", "zip", "npy"] = Field(
-        "png",
+    truncation: FiniteFloat = _number(api.TRUNCATION, "Multiplies the latents: below 1, less varied and more typical pictures.")
+    format: SampleFormat = Field(
+        api.DEFAULT_SAMPLE_FORMAT,
         description="png, jpeg, webp: one picture, or one contact sheet when n > 1; zip: one PNG a picture; "
         "npy: uint8 [n, h, w, c].",
     )
@@ -62,38 +67,33 @@ class InterpolateRequest(JsonBody):
     """Which pictures to walk between, and how the walk is shown."""
 
     model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
-    seeds: Annotated[list[Seed], Field(min_length=2, max_length=MAX_KEYS, fail_fast=True)] | None = Field(
+    seeds: Annotated[list[Seed], _KEYS] | None = Field(
         None,
         description="The pictures to walk between, in order: the ones that /v1/sample makes of these seeds. Two random ones "
         "when left out; the seeds used come back in the header Ganvas-Seeds.",
     )
-    latents: Annotated[list[Row], Field(min_length=2, max_length=MAX_KEYS, fail_fast=True)] | None = Field(
+    latents: Annotated[list[Row], _KEYS] | None = Field(
         None, description="In place of seeds: rows of as many numbers as the model's latent_size."
     )
-    steps: int = Field(
-        24,
-        ge=2,
-        le=120,
-        description="Frames from one picture to the next. With them a walk has at most "
+    steps: int = _number(
+        api.STEPS,
+        "Frames from one picture to the next. With them a walk has at most "
         f"{settings().max_frames} frames: steps x pictures in a loop, else steps x (pictures - 1) + 1.",
     )
-    truncation: Share = Field(1, description="Multiplies the latents: below 1, less varied and more typical pictures.")
+    truncation: FiniteFloat = _number(api.TRUNCATION, "Multiplies the latents: below 1, less varied and more typical pictures.")
     loop: bool = Field(True, description="Whether the walk leads back to the first picture.")
-    fps: float = Field(
-        24,
-        ge=1,
-        le=60,
-        allow_inf_nan=False,
-        description="Frames a second of an animation. A GIF holds its frames for whole hundredths of a second, at least two.",
+    fps: FiniteFloat = _number(
+        api.FPS,
+        "Frames a second of an animation. A GIF holds its frames for whole hundredths of a second, at least two.",
     )
-    format: Literal["webp", "gif", "zip", "npy"] = Field(
-        "webp", description="webp, gif: an animation; zip: one PNG a frame; npy: uint8 [frames, h, w, c]."
+    format: AnimationFormat = Field(
+        api.DEFAULT_ANIMATION_FORMAT, description="webp, gif: an animation; zip: one PNG a frame; npy: uint8 [frames, h, w, c]."
     )
 
     @property
     def keys(self) -> int:
         """How many pictures the walk leads through."""
-        return len(self.latents or self.seeds or (0, 0))
+        return len(self.latents or self.seeds or range(api.KEYS.default))
 
     @model_validator(mode="after")
     def _seeds_or_latents(self) -> Self:
@@ -114,20 +114,20 @@ class StylizeRequest(FormBody):
     model: ModelName | None = Field(None, description="A stylizer; may be left out where there is only one.")
     style: str | None = Field(
         None,
-        max_length=4096,
+        max_length=api.MAX_STYLE,
         description="A style's name, or a blend such as starry-night:0.7,great-wave:0.3, whose weights are scaled to a "
         "sum of 1. May be left out where the model has only one.",
     )
-    strength: Share = Field(1, description="0 gives the picture back, 1 is the whole style.")
-    keep_color: Share = Field(0, description="1 keeps the picture's own colours, 0 takes the style's.")
+    strength: FiniteFloat = _number(api.STRENGTH, "0 gives the picture back, 1 is the whole style.")
+    keep_color: FiniteFloat = _number(api.KEEP_COLOR, "1 keeps the picture's own colours, 0 takes the style's.")
     max_side: int = Field(
         settings().default_side,
-        ge=16,
+        ge=api.MIN_SIDE,
         le=settings().max_side,
         description="A picture whose longer side is larger, in pixels, is shrunk to it.",
     )
-    format: Literal["png", "jpeg", "webp"] = Field(
-        "jpeg", description="Format of each picture; several pictures come in a zip."
+    format: ImageFormat = Field(
+        api.DEFAULT_STYLIZE_FORMAT, description="Format of each picture; several pictures come in a zip."
     )
 
 

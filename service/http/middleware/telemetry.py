@@ -14,7 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.request_ids import HEADER, REQUEST_ID, request_id_of
+from ganvas.api import REQUEST_ID_HEADER
+from service.http.request_ids import REQUEST_ID, request_id_of
 from service.process.lifecycle import Life
 
 logger = logging.getLogger("ganvas.access")
@@ -52,7 +53,7 @@ class Observer:
             await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
-        request_id = request_id_of(Headers(scope=scope).get(HEADER))
+        request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_HEADER))
         token = REQUEST_ID.set(request_id)
         status = 499  # nobody was there to answer
         bytes_sent = 0
@@ -63,7 +64,7 @@ class Observer:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers[HEADER] = request_id
+                headers[REQUEST_ID_HEADER] = request_id
                 if self.life.draining:
                     headers["Connection"] = "close"
             else:

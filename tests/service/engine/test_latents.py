@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from service.engine.latents import SEED_LIMIT, frame_count, interpolate, latents_of_seed, random_seed
+from ganvas.api import SEED_LIMIT
+from service.engine.latents import frame_count, interpolate, latents_of_seed, random_seed
 
 
 def test_latents_of_a_seed_never_change() -> None:

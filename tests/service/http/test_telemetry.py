@@ -37,7 +37,7 @@ def value(client: httpx.Client, name: str, **labels: str) -> float:
 
 @pytest.mark.parametrize("path", ["/v1/sample", "/v1/stylize", "/nope", "/v1/models", "/livez"])
 def test_a_sane_request_id_is_taken_over(client: httpx.Client, path: str) -> None:
-    answer = client.post(path, headers={"X-Request-Id": "trace-1/ab.c"})
+    answer = client.post(path, headers={"X-Request-ID": "trace-1/ab.c"})
     assert answer.headers["x-request-id"] == "trace-1/ab.c"
     if answer.status_code >= 400:
         assert answer.json()["request_id"] == "trace-1/ab.c"
@@ -152,7 +152,7 @@ def test_logs_name_the_request(log_format: str, tmp_path: Path) -> None:
     save(generator_model(broken="rows"), tmp_path / "digits.onnx", generator_card())
     options = {"log_format": log_format, "access_log": True}
     with running(tmp_path, tmp_path / "log", **options) as service:
-        httpx.post(f"{service.url}/v1/sample", json={"n": 3}, headers={"X-Request-Id": "find-me"})
+        httpx.post(f"{service.url}/v1/sample", json={"n": 3}, headers={"X-Request-ID": "find-me"})
         httpx.get(f"{service.url}/v1/models/a%0Ab")
         assert service.stop() == 0
         lines = service.stderr().splitlines()
