@@ -1,9 +1,12 @@
 """Pages that are made from something else are up to date."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,3 +17,23 @@ def test_the_page_of_the_api_is_the_openapi_document(tmp_path: Path) -> None:
     made = tmp_path / "api.md"
     subprocess.run([sys.executable, "-m", "docs.api", str(made)], cwd=ROOT, env=environment, check=True, timeout=120)
     assert made.read_text() == (ROOT / "docs/api.md").read_text(), "run: .venv/bin/python -m docs.api"
+
+
+# Text between these markers is written by benchmarks and tables.
+GENERATED = re.compile(r"^<!-- (?P<name>[\w-]+).*?-->\n.*?^<!-- (?:/(?P=name)|end of (?P=name)) -->$", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_text_is_wrapped_at_120_columns(page: Path) -> None:
+    if page.name == "api.md":
+        pytest.skip("made from the OpenAPI document")
+    text = CODE.sub("", GENERATED.sub("", page.read_text()))
+    free = ("|", "    ", "#", "!")  # tables, code, headings and images
+    long = [line for line in text.splitlines() if len(line) > 120 and not line.startswith(free) and "://" not in line]
+    assert not long
+
+
+def test_readme_has_at_most_150_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150

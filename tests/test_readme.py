@@ -102,7 +102,7 @@ def test_an_error_in_words(type_in: TypeIn) -> None:
 
 def test_train_your_own(tmp_path: Path, vgg_weights: Path) -> None:
     """A new user's forty photos and own painting, through train, export and serve."""
-    for folder, count in {"my-pictures": 40, "my-photos": 40, "my-paintings": 1}.items():
+    for folder, count in {"my-images": 40, "my-photos": 40, "my-paintings": 1}.items():
         (tmp_path / folder).mkdir()
         for index in range(count):
             draw(index, (90, 70)).save(tmp_path / folder / f"own {index}.jpg")

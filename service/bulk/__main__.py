@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, do what the manifest does not list yet, and return the exit code."""
     options = _parser().parse_args(arguments)
     if importlib.util.find_spec("ray") is None:
-        return _fail("Ray is not installed; install the extra `bulk` as docs/container.md says under Millions of pictures")
+        return _fail("Ray is not installed; install the extra `bulk` as docs/container.md says under Millions of images")
     from service.bulk.cluster import Terminated, interrupt_at_sigterm, run
 
     interrupt_at_sigterm()

@@ -1,4 +1,4 @@
-"""What was measured of the cpu image: kept in build/container.json, and shown in docs/container.md once all of it is there."""
+"""Measurements of the CPU image: stored in build/container.json, and in docs/container.md when all of them are there."""
 
 import json
 import time
@@ -8,30 +8,30 @@ from benchmarks.tables import replace_section
 from tests.container.images import ROOT
 
 SECTION = "container-test"
-PYTHON_SLIM_MB = 130  # what python:3.11-slim-bookworm is taken to be, unpacked; a stand-in for it is larger
-STARTED = time.monotonic()  # of the whole session: this is imported while the tests are collected
+PYTHON_SLIM_MB = 130  # assumed unpacked size of python:3.11-slim-bookworm; the stand-in is larger
+STARTED = time.monotonic()  # start of the session: pytest imports this module when it collects the tests
 
 ROWS = {
-    "added_mb": ("size that the image adds to its base, unpacked", "{:.0f} MB"),
-    "first_picture_s": ("from the start of the container to the first picture, the best of three starts", "{:.1f} s"),
-    "peak_memory_mb": ("most memory of its processes, while one 2048 x 2048 photo was painted", "{:.0f} MB"),
-    "peak_memory_busy_mb": ("the same, while eight came at once", "{:.0f} MB"),
-    "rebuild_s": ("to build it again after a change of code", "{:.0f} s"),
-    "session_s": ("`make container-test` from its first line to its last", "{:.0f} s"),
+    "added_mb": ("size that the image adds to its base image, unpacked", "{:.0f} MB"),
+    "first_picture_s": ("time from the start of the container to the first image (fastest of three starts)", "{:.1f} s"),
+    "peak_memory_mb": ("peak memory while it paints one 2048 x 2048 photo", "{:.0f} MB"),
+    "peak_memory_busy_mb": ("peak memory while it paints eight such photos at once", "{:.0f} MB"),
+    "rebuild_s": ("time to rebuild it after a change of code", "{:.0f} s"),
+    "session_s": ("time that `make container-test` takes", "{:.0f} s"),
 }
-"""What a measurement is called -> what it is of, and how it is written."""
+"""Name of a measurement -> its description and its format."""
 
 
 def table(measured: Mapping[str, float]) -> str:
-    """The measurements as a table of Markdown."""
+    """Render the measurements as a Markdown table."""
     lines = ["| measured by `make container-test` | |", "| --- | --- |"]
     lines += [f"| {what} | {form.format(measured[name])} |" for name, (what, form) in ROWS.items() if name in measured]
-    assumed = f"The base, {PYTHON_SLIM_MB} MB for `python:3.11-slim-bookworm`, is assumed, not measured here."
+    assumed = f"The base image is assumed to have {PYTHON_SLIM_MB} MB (`python:3.11-slim-bookworm`). This was not measured."
     return "\n".join([*lines, "", assumed])
 
 
 def write(measured: Mapping[str, float]) -> None:
-    """Keep what was measured; the page is left alone where tests were left out."""
+    """Store the measurements. The page changes only if no test was left out."""
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "container.json").write_text(json.dumps(measured, indent=2) + "\n")
     if measured.keys() >= ROWS.keys():

@@ -119,7 +119,7 @@ def test_errors_are_counted_where_callers_ask() -> None:
 
 def test_what_is_scaled_on_is_what_the_docs_say() -> None:
     table = (DEPLOY.parent / "docs" / "operations.md").read_text().partition("## Metrics")[2]
-    said = {line.split("`")[1] for line in table.splitlines() if "To scale on" in line}
+    said = {line.split("`")[1] for line in table.splitlines() if "scale on this" in line}
     used = {
         metric for name in EXPRESSIONS if name.startswith("autoscaling") for metric, _ in names_and_labels(EXPRESSIONS[name])
     }
