@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch.optim.swa_utils import AveragedModel
 
-from training.files import write_whole
+from ganvas.files import write_whole
 from training.gan.evaluator import draw_samples
 from training.gan.report.stats import Stats
 from training.gan.setup import build_generator

@@ -25,11 +25,11 @@ from torch import Tensor
 
 from benchmarks.command import run_command
 from benchmarks.stylizers import VARIANTS
+from ganvas.files import write_whole
 from training.card_details import read_card_details
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.export import export_run
-from training.files import write_whole
 from training.style.evaluate import Painter, Reference, choose_photos, evaluate_painter, load_painter
 from training.style.objective import features_for
 from training.style.quantize import int8_stylizer

@@ -24,9 +24,9 @@ from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.command import run_command
+from ganvas.files import write_whole
 from training.config import StyleConfig
 from training.export import stylizer_trials, to_onnx
-from training.files import write_whole
 from training.graphs import StylizerGraph
 from training.style.loop import build_stylizer
 from training.style.network import Stylizer

@@ -1,20 +1,34 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path`, then put it in place in one step: whoever is killed leaves the old file, or none.
+def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
+    """Write a file beside `path`, flush it to the disk, then put it in place in one step.
 
-    What a killed writer leaves beside it is overwritten by the next that writes the same file.
+    A process that is killed leaves the old file, or none. What it leaves beside `path` is overwritten by the next write of the
+    same file, so two processes must not write one file at the same time.
+
+    Args:
+        path: the file; its folder exists.
+        content: the bytes, or a function that writes a file at the path that it is given.
+
+    Raises:
+        OSError: the file cannot be written. The old file is unchanged.
     """
     # Not named by the file itself, whose name may be as long as a name can be.
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     partial = path.with_name(f".{digest}.partial")
     try:
-        partial.write_bytes(data)
+        if callable(content):
+            content(partial)
+        else:
+            partial.write_bytes(content)
+        with partial.open("rb+") as stream:  # Windows flushes only what is open for writing
+            os.fsync(stream.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -22,6 +22,9 @@ from ganvas.srgb import to_srgb
 FORMATS = tuple(name.upper() for name in IMAGE_FORMATS)
 """Pillow's names of the formats that are read. Its other readers never see a file."""
 
+READABLE = "JPEG, PNG or WebP"
+"""These formats in words."""
+
 ImageFile = bytes | str | os.PathLike[str]
 
 ORIENTATION = 0x0112  # the tag in EXIF
@@ -143,7 +146,7 @@ def _opened(file: ImageFile, max_pixels: int | None) -> Iterator[Image.Image]:
         allowed = max_pixels or Image.MAX_IMAGE_PIXELS
         raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("not a JPEG, PNG or WebP image") from error
+        raise UnreadableImageError(f"not a {READABLE} image") from error
     except Exception as error:
         # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
         if isinstance(error, OSError) and error.errno is not None and not isinstance(file, bytes):

@@ -5,16 +5,17 @@ import io
 import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ganvas.api import ImageFormat
 from ganvas.card import StylizerCard
 from ganvas.client import AsyncClient
+from ganvas.contact_sheet import contact_sheet
 from ganvas.uploads import ImageSource, upload_of
 
-GAP = 8
-CAPTION = 22
-TEXT = 14
+GAP = 8  # pixels around each image and its caption
+CAPTION = 22  # pixels below an image
+TEXT = 14  # height of the letters in pixels
 
 
 async def paint_every_style(
@@ -47,22 +48,25 @@ async def paint_every_style(
 
     # Strength 0 is the photo, turned and shrunk as its pictures are.
     tiles = await asyncio.gather(paint("photo", names[0], 0), *(paint(name, name, strength) for name in names))
-    return _file(contact_sheet(tiles), image_format), names
+    return _file(captioned_sheet(tiles), image_format), names
 
 
-def contact_sheet(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Lay pictures of one size out in rows, as square as can be, each with its caption below."""
+def captioned_sheet(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Lay captions and images of one size out in rows, in a sheet that is about as wide as it is high."""
     width, height = tiles[0][1].size
     columns = math.ceil(math.sqrt(len(tiles) * height / width))
-    rows = math.ceil(len(tiles) / columns)
-    step_x, step_y = width + GAP, height + CAPTION + GAP
-    sheet = Image.new("RGB", (columns * step_x + GAP, rows * step_y + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT)
-    for i, (caption, picture) in enumerate(tiles):
-        x, y = GAP + i % columns * step_x, GAP + i // columns * step_y
-        sheet.paste(picture, (x, y))
-        draw.text((x + width / 2, y + height + CAPTION / 2), caption, fill="black", font=font, anchor="mm")
-    return sheet
+    sheet = contact_sheet([_captioned(image, caption) for caption, image in tiles], columns, GAP)
+    return ImageOps.expand(sheet, GAP, "white")
+
+
+def _captioned(image: Image.Image, caption: str) -> Image.Image:
+    """An image with its caption below it."""
+    width, height = image.size
+    tile = Image.new("RGB", (width, height + CAPTION), "white")
+    tile.paste(image)
+    place = width / 2, height + CAPTION / 2
+    ImageDraw.Draw(tile).text(place, caption, fill="black", font=ImageFont.load_default(TEXT), anchor="mm")
+    return tile
 
 
 def _file(image: Image.Image, image_format: ImageFormat) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
-SHARED = {"ganvas.api", "ganvas.card", "ganvas.files", "ganvas.images"}  # what a caller, the service and training agree on
+# What a caller, the service and training agree on.
+SHARED = {"ganvas.api", "ganvas.card", "ganvas.contact_sheet", "ganvas.files", "ganvas.images"}
 MAY_IMPORT = {
     "ganvas": set(),
     "service": SHARED,

@@ -19,10 +19,10 @@ from torch.export import Dim
 from torch.optim.swa_utils import AveragedModel
 
 from ganvas.card import METADATA_KEY, OUTPUT, Card, GeneratorCard, Name, StylizerCard, dump_card
+from ganvas.files import write_whole
 from training.card_details import CardDetails
 from training.cards import generator_card, stylizer_card
 from training.errors import ExportError, RunError
-from training.files import write_whole
 from training.gan.setup import build_generator
 from training.graphs import GeneratorGraph, StylizerGraph
 from training.metrics.evaluation import read_evaluation, rounded

@@ -24,9 +24,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganvas.card import Name
+from ganvas.files import write_whole
 from training.config import GanConfig, StyleConfig
 from training.errors import NotFiniteError, RunError, first_line
-from training.files import write_whole
 
 LAST, BEST = "checkpoint.pt", "best.pt"
 

@@ -9,8 +9,8 @@ import onnx
 from pydantic import ValidationError
 
 from ganvas.card import METADATA_KEY, Card, StylizerCard, parse_card
+from ganvas.files import write_whole
 from training.errors import ExportError, first_line
-from training.files import write_whole
 
 BEGIN, END = "<!-- models: made by `python -m training table` -->", "<!-- end of models -->"
 

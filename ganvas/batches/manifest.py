@@ -7,11 +7,12 @@ All but `file` and `bytes` says what it was made from. A later line for the same
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
+
+import filelock
 
 NAME = "manifest.jsonl"
 LOCK = ".manifest.lock"
@@ -33,12 +34,12 @@ class Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / NAME
-        self._lock = (folder / LOCK).open("w")
+        # Not one lock a thread: it is acquired in a worker thread and released in another.
+        self._lock = filelock.FileLock(folder / LOCK, blocking=False, thread_local=False)
         try:
-            _lock(self._lock)
-        except OSError:
-            self._lock.close()
-            raise BlockingIOError(f"another batch is writing into {folder}; wait for it, or take another folder") from None
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise BlockingIOError(f"Another batch is writing into {folder}. Wait for it, or choose another folder.") from None
         # A digest a picture, not its line: a hundred thousand fit into a few megabytes.
         self._known: dict[str, tuple[int, bytes]] = {}
         self._read()
@@ -49,7 +50,7 @@ class Manifest:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        self._lock.close()
+        self._lock.release()
 
     def has(self, file: str, made_from: MadeFrom) -> bool:
         """Whether this file was made from just this, and lies there as it was written."""
@@ -89,22 +90,6 @@ class Manifest:
             self._known[file] = (size, _digest(entry))
         except (ValueError, KeyError, AttributeError, TypeError):
             return  # a line that somebody broke: its picture is made again
-
-
-def _lock(file: IO[str]) -> None:
-    """Lock a file until it is closed, or its process ends in whatever way.
-
-    Raises:
-        OSError: somebody else has.
-    """
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _digest(made_from: MadeFrom) -> bytes:

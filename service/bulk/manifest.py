@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from service.bulk.storage import write_whole
+from ganvas.files import write_whole
 
 
 class Manifest:

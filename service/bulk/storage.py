@@ -1,9 +1,10 @@
 """Files of a folder or of an object store, through fsspec: listed, read, and written whole or not at all."""
 
-import os
 from pathlib import Path
 
 import fsspec
+
+from ganvas.files import write_whole
 
 
 def absolute(url: str) -> str:
@@ -41,23 +42,8 @@ class Storage:
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all. An object store does so by itself."""
         if self._local:
-            write_whole(Path(self._root, name), data)
+            path = Path(self._root, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
         else:
             self._filesystem.pipe_file(f"{self._root}/{name}", data)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside `path`, then put it in place in one step; folders are made.
-
-    What a killed process left half written has a name that the next attempt writes to again.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -17,8 +17,9 @@ import fsspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.api import FILE_TYPES, UPLOAD_SUFFIXES, ImageFormat
+from ganvas.files import write_whole
 from service.bulk.manifest import Manifest
-from service.bulk.storage import find, write_whole
+from service.bulk.storage import find
 
 
 class BulkError(Exception):

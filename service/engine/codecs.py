@@ -6,7 +6,6 @@ metadata (EXIF, colour profile, comments) is never copied into a response.
 
 import contextlib
 import io
-import math
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ganvas import contact_sheet as sheets
 from ganvas import images
 from service.engine.errors import ImageTooLargeError, UnreadableImageError
 
@@ -28,8 +28,6 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 }
 """Every image format that is written, and Pillow's options for it."""
 
-
-SHEET_GAP = 2  # pixels of white between the pictures of a contact sheet
 
 GIF_TICK = 10  # milliseconds: what a GIF counts time in
 GIF_SHORTEST = 20  # milliseconds; browsers show a frame that asks for less for a tenth of a second
@@ -116,19 +114,12 @@ def _image_of(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def contact_sheet(pictures: Sequence[Pixels], columns: int | None = None) -> Pixels:
-    """Lay pictures of one size out in rows, as square as can be; a single picture stays as it is."""
-    if len(pictures) == 1:
-        return pictures[0]
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    height, width, channels = pictures[0].shape
-    step_y, step_x = height + SHEET_GAP, width + SHEET_GAP
-    sheet = np.full((rows * step_y - SHEET_GAP, columns * step_x - SHEET_GAP, channels), 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        y, x = i // columns * step_y, i % columns * step_x
-        sheet[y : y + height, x : x + width] = picture
-    return sheet
+def contact_sheet(tiles: Sequence[Pixels]) -> Pixels:
+    """Lay images of one size out in rows, as square as possible. A single image stays as it is."""
+    if len(tiles) == 1:
+        return tiles[0]
+    sheet = np.array(sheets.contact_sheet([_image_of(tile) for tile in tiles]))
+    return sheet.reshape(*sheet.shape[:2], -1)
 
 
 def archive(entries: Iterable[tuple[str, bytes]]) -> bytes:

@@ -206,7 +206,7 @@ def test_a_disk_that_takes_no_more_ends_it(service: Running, tmp_path: Path) -> 
 
 def test_one_batch_a_folder_at_a_time(service: Running, ask: Ask, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 2)
-    with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="another batch"):
+    with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="Another batch"):
         ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
     assert ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night").made == 2
 

@@ -40,7 +40,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 def test_it_needs_nothing_of_the_service(metadata: Message) -> None:
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {re.split(r"[^\w-]", line)[0] for line in needed}
-    assert names == {"anyio", "httpx", "httpx-retries", "pillow", "pydantic", "sniffio"}
+    assert names == {"anyio", "filelock", "httpx", "httpx-retries", "pillow", "pydantic", "sniffio"}
 
 
 def test_the_command_line_is_an_extra(metadata: Message) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganvas.files import write_whole
 from training.config import GanConfig
 from training.errors import RunError
-from training.files import write_whole
 from training.run import GanPlan, Run
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.card import Metric
+from ganvas.files import write_whole
 from training.errors import RunError
-from training.files import write_whole
 from training.metrics.fidelity import METRICS, Fidelity
 
 EVALUATION = "evaluation.json"

@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from ganvas.files import write_whole
 from training.errors import ConfigError
-from training.files import write_whole
 from training.plots import plot_painting
 from training.style.paint import Losses
 

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from training.files import write_whole
+from ganvas.files import write_whole
 from training.images import grid
 
 _QUERIES = 1000  # training pictures whose own neighbours are looked up: enough for a median, and quick

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
-from training.files import write_whole
+from ganvas.files import write_whole
 from training.gan.report.neighbours import read_novelty
 from training.gan.report.stats import Row, Stats, read_stats
 from training.metrics.fidelity import METRICS

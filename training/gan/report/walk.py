@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from training.files import write_whole
+from ganvas.files import write_whole
 from training.images import grid, to_uint8
 
 _STREAM = 4  # of random numbers; the streams of the training loop have other numbers
