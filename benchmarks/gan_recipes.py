@@ -20,12 +20,13 @@ from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_picture
 from ganvas.files import write_whole
 from training.cli.options import Vgg
-from training.config import FEATURE_LAYERS, Features, GanConfig, load_config, resolve
+from training.config import Features, load_config, resolve
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.devices import find_device, launch
 from training.errors import ConfigError, RunError, first_line
 from training.gan.augment import AUGMENTATIONS
+from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import train_gan
 from training.gan.report.stats import read_stats
 from training.gan.setup import channels_of, precision_of, resolve_gan

@@ -25,9 +25,10 @@ from rich.table import Table
 from benchmarks.command import run_command
 from benchmarks.plain_gan import INGREDIENTS, Ingredient, PlainGan
 from ganvas.files import write_whole
-from training.config import GanConfig, load_config
+from training.config import load_config
 from training.devices import best_precision, find_device, launch
 from training.gan.augment import FEW_PICTURES
+from training.gan.config import GanConfig
 from training.gan.setup import channels_of, precision_of, resolve_gan
 from training.gan.trainer import Adversaries
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from training.config import GanConfig
 from training.data.sampler import batch_indices
 from training.errors import ConfigError
 from training.gan.augment import augment
+from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
 from training.gan.setup import build_discriminator, build_generator, draw_latents
 

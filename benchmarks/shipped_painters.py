@@ -25,9 +25,9 @@ from torch import Tensor
 from benchmarks.command import run_command
 from benchmarks.serving.contestants import PEERS, Contestant
 from ganvas.files import write_whole
-from training.config import PaintingConfig
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings, style_name
+from training.style.config import PaintingConfig
 from training.style.evaluate import choose_photos, load_painter
 from training.style.objective import Objective, features_for
 from training.vgg import VggFeatures

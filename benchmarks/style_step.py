@@ -19,8 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.command import run_command
-from training.config import StyleConfig, load_config
+from training.config import load_config
 from training.devices import Precision, best_precision, find_device
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer, losses_of
 from training.style.objective import Objective, features_for
 from training.style.optimizers import StyleOptimizers

@@ -25,9 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.command import run_command
 from ganvas.files import write_whole
-from training.config import StyleConfig
 from training.export import stylizer_trials, to_onnx
 from training.graphs import StylizerGraph
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer
 from training.style.network import Stylizer
 from training.style.quantize import quantized

@@ -8,7 +8,9 @@ import pytest
 from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.sessions import LoadedModel, load_model
 from training.card_details import read_card_details
-from training.config import GanConfig, StyleConfig, load_config
+from training.config import load_config
+from training.gan.config import GanConfig
+from training.style.config import StyleConfig
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "exported").glob("*.onnx"))

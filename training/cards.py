@@ -4,10 +4,10 @@ from typing import Any
 
 from ganvas.card import GeneratorCard, Style, StylizerCard, TrainingData
 from training.card_details import NOT_STATED, CardDetails, StyleDetails, title_of
-from training.config import StyleConfig
 from training.errors import ExportError
 from training.gan.setup import channels_of
 from training.run import GanPlan, StylePlan
+from training.style.config import StyleConfig
 from training.style.network import Stylizer
 
 

@@ -25,8 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganvas.card import Name
 from ganvas.files import write_whole
-from training.config import GanConfig, StyleConfig
 from training.errors import NotFiniteError, RunError, first_line
+from training.gan.config import GanConfig
+from training.style.config import StyleConfig
 
 LAST, BEST = "checkpoint.pt", "best.pt"
 

@@ -14,9 +14,10 @@ from benchmarks.plain_gan import INGREDIENTS, PlainGan
 from benchmarks.recipe_results import Outcome, markdown
 from benchmarks.shipped_gans import sample
 from tests.training.conftest import draw
-from training.config import FEATURE_LAYERS, GanConfig, resolve
+from training.config import resolve
 from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
+from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.report.stats import Event, Stats, read_stats
 from training.gan.setup import resolve_gan
 from training.gan.trainer import Adversaries

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from benchmarks.stylizers import VARIANTS, gigaflops, interleaved, main
-from training.config import StyleConfig
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer
 
 PAINTERS = Path(__file__).parents[2] / "exported" / "painters.onnx"

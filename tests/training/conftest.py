@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch.optim.swa_utils import AveragedModel
 
-from training.config import GanConfig, StyleConfig
+from training.gan.config import GanConfig
 from training.gan.setup import build_generator
 from training.run import GanPlan, Run, StylePlan
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer
 
 MakeImages = Callable[..., Path]

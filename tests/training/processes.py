@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from training.config import GanConfig
 from training.devices import launch
+from training.gan.config import GanConfig
 from training.gan.trainer import Adversaries
 
 CONFIG = GanConfig(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty_every=2)

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from training.config import CONFIGS, GanConfig, PaintConfig, StyleConfig, load_config
+from training.config import CONFIGS, load_config
 from training.errors import ConfigError
+from training.gan.config import GanConfig
+from training.style.config import PaintConfig, StyleConfig
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)

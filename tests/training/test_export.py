@@ -8,12 +8,13 @@ import torch
 
 from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
 from training.card_details import CardDetails, StyleDetails, read_card_details
-from training.config import GanConfig, StyleConfig
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
+from training.gan.config import GanConfig
 from training.gan.setup import build_generator
 from training.graphs import GeneratorGraph, StylizerGraph
 from training.run import GanPlan, Run
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer
 
 

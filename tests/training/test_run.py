@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ganvas.files import write_whole
-from training.config import GanConfig
 from training.errors import RunError
+from training.gan.config import GanConfig
 from training.run import GanPlan, Run
 
 

@@ -23,12 +23,13 @@ from training.cli.options import (
     run_to_resume,
     warn_unreadable,
 )
-from training.config import FEATURE_LAYERS, Features, GanConfig, load_config
+from training.config import Features, load_config
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.data.labels import labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
+from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features

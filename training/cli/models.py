@@ -12,7 +12,7 @@ from ganvas.card import Metric
 from training.card_details import read_card_details
 from training.cli.errors import report_errors
 from training.cli.options import Device, Weights, name_of, warn_unreadable
-from training.config import Features, Start
+from training.config import Features
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.devices import find_device
@@ -22,6 +22,7 @@ from training.gan.evaluate import Settings, choose_real, evaluate, keep_in_card,
 from training.metrics.evaluation import EVALUATION, Evaluation, read_evaluation
 from training.metrics.features import build_features
 from training.run import BEST, Run
+from training.style.config import Start
 from training.style.evaluate import Reference, choose_photos, evaluate_painter, load_painter
 from training.style.objective import features_for
 from training.style.quantize import PHOTOS, int8_stylizer

@@ -27,7 +27,7 @@ from training.cli.options import (
     run_to_resume,
     warn_unreadable,
 )
-from training.config import ARCHITECTURE, PaintConfig, StyleConfig, change, load_config
+from training.config import change, load_config
 from training.data.crops import Crops
 from training.data.image_folder import open_image_folder, read_image, require_count, require_size
 from training.data.paintings import load_paintings
@@ -35,6 +35,7 @@ from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
 from training.export import checkpoint_to_export
 from training.run import Run, StylePlan
+from training.style.config import ARCHITECTURE, PaintConfig, StyleConfig
 from training.style.loop import stylizer_from, train_style
 from training.style.objective import Objective, features_for
 from training.style.paint import Losses, paint

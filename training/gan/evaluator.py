@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.config import GanConfig
+from training.gan.config import GanConfig
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
 from training.gan.setup import draw_latents
 from training.images import to_uint8

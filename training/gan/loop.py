@@ -16,9 +16,9 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
 
-from training.config import GanConfig
 from training.data.split import split
 from training.errors import NotFiniteError, RunError
+from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
 from training.gan.report.page import NEIGHBOURS, WALK, write_report
 from training.gan.report.walk import latent_walk, write_walk

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from training.config import GanConfig
 from training.gan.classes import Labels, logits_of
+from training.gan.config import GanConfig
 from training.gan.feature_discriminator import FeatureDiscriminator, Head
 from training.gan.losses import gradient_penalty, objective
 from training.gan.setup import adam, place, precision_of

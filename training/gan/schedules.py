@@ -5,7 +5,7 @@ They are functions of the progress of a run alone: nothing to save, nothing to r
 
 import math
 
-from training.config import GanConfig
+from training.gan.config import GanConfig
 
 
 def rate_factor(config: GanConfig, progress: float) -> float:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.config import GanConfig
 from training.devices import Precision, resolve_precision
 from training.errors import ConfigError
 from training.gan.architectures.registry import GANS, GanArchitecture
 from training.gan.augment import AUGMENTATIONS, FEW_PICTURES
 from training.gan.classes import ClassGenerator
+from training.gan.config import GanConfig
 
 SomeModule = TypeVar("SomeModule", bound=nn.Module)
 Tensors = tuple[Tensor, ...] | list[Tensor]

@@ -8,11 +8,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from training.config import GanConfig
 from training.data.sampler import batch_indices
 from training.errors import ConfigError
 from training.gan.augment import augment
 from training.gan.classes import Labels, logits_of, with_class
+from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
 from training.gan.projected import FeatureAdversary
 from training.gan.schedules import class_share, penalty_factor, rate_factor

@@ -21,12 +21,12 @@ from rich.table import Table
 from torch import Tensor
 
 from ganvas.card import OUTPUT, Metric, StylizerCard
-from training.config import PaintConfig, PaintingConfig, Start
 from training.data.image_folder import UNREADABLE, ImageFolder, reason
 from training.errors import ConfigError, DataError, ExportError, first_line
 from training.export import checkpoint_to_export, stylizer_graph
 from training.metrics.evaluation import four_digits
 from training.run import Run, StylePlan
+from training.style.config import PaintConfig, PaintingConfig, Start
 from training.style.objective import Objective, Terms
 from training.style.paint import first_picture, optimise, resize
 from training.table import read_card

@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from training.config import ARCHITECTURE, StyleConfig
 from training.data.crops import Crops
 from training.data.prefetch import prefetch
 from training.data.sampler import batch_indices
 from training.images import grid
 from training.reporter import Reporter
 from training.run import Run, Stateful, StylePlan
+from training.style.config import ARCHITECTURE, StyleConfig
 from training.style.network import Stylizer
 from training.style.objective import Objective, Terms
 from training.style.optimizers import StyleOptimizers, of_a_style

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from training.config import PaintingConfig
 from training.errors import WeightsError
+from training.style.config import PaintingConfig
 from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
 from training.vgg import VggFeatures
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.config import StyleConfig
 from training.run import Stateful
+from training.style.config import StyleConfig
 from training.style.network import Stylizer
 
 _BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps

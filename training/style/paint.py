@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.config import PaintConfig
 from training.errors import DataError, NotFiniteError
+from training.style.config import PaintConfig
 from training.style.objective import Objective
 from training.vgg import VggFeatures
 

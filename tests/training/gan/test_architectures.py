@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.config import GanConfig
 from training.errors import ConfigError
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
 from training.gan.architectures.registry import GANS
+from training.gan.config import GanConfig
 from training.gan.setup import build_discriminator, build_generator
 from training.style.network import ConditionalInstanceNorm, NearestConv, Stylizer
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from tests.training.commands import done, refused
-from training.config import GanConfig
 from training.data.image_folder import open_image_folder
 from training.data.labels import labels_of
 from training.devices import launch
 from training.errors import ConfigError, DataError
 from training.gan.classes import Labels, class_of, logits_of, with_class
+from training.gan.config import GanConfig
 from training.gan.schedules import class_share
 from training.gan.setup import build_discriminator, build_generator
 from training.gan.trainer import Adversaries

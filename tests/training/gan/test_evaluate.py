@@ -17,7 +17,6 @@ from ganvas.card import Metric, dump_card
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.training.commands import done, refused
 from tests.training.conftest import draw
-from training.config import StyleConfig
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder
 from training.errors import ExportError
@@ -27,6 +26,7 @@ from training.images import to_uint8
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
 from training.run import GanPlan, Run, StylePlan
+from training.style.config import StyleConfig
 from training.table import read_card
 
 PICTURES, SAMPLES, K, SEED = 40, 16, 3, 5

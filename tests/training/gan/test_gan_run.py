@@ -13,10 +13,10 @@ import torch
 
 from tests.training import processes
 from tests.training.conftest import draw
-from training.config import GanConfig
 from training.data.split import split
 from training.devices import launch
 from training.errors import RunError
+from training.gan.config import GanConfig
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.trainer import Adversaries, Losses
 from training.metrics.features import build_features

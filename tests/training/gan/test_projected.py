@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.config import GanConfig
 from training.devices import launch
 from training.errors import ConfigError
+from training.gan.config import GanConfig
 from training.gan.feature_discriminator import FeatureDiscriminator
 from training.gan.trainer import Adversaries
 from training.vgg import VggFeatures

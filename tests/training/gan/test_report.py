@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
-from training.config import GanConfig
+from training.gan.config import GanConfig
 from training.gan.report.neighbours import nearest_distances, neighbours_sheet, novelty, read_novelty, write_neighbours
 from training.gan.report.page import verdict, write_report
 from training.gan.report.stats import Event, Row, Stats, read_stats

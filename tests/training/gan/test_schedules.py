@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.config import GanConfig
+from training.gan.config import GanConfig
 from training.gan.schedules import penalty_factor, rate_factor
 
 

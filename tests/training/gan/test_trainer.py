@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.config import GanConfig
 from training.devices import launch
 from training.errors import ConfigError
+from training.gan.config import GanConfig
 from training.gan.losses import objective
 from training.gan.setup import build_discriminator, resolve_gan
 from training.gan.trainer import Adversaries

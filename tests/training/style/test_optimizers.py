@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config import StyleConfig
+from training.style.config import StyleConfig
 from training.style.loop import build_stylizer
 from training.style.optimizers import StyleOptimizers, of_a_style
 

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from tests.training.conftest import draw
 from training.cli.app import app
-from training.config import PaintConfig
 from training.errors import DataError, NotFiniteError
+from training.style.config import PaintConfig
 from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
 from training.style.objective import Objective, features_for
 from training.style.paint import Losses, optimise, paint

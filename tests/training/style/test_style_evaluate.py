@@ -13,9 +13,9 @@ from ganvas.card import StylizerCard
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.training.commands import done, refused
 from tests.training.conftest import draw
-from training.config import PaintConfig
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
+from training.style.config import PaintConfig
 from training.style.evaluate import load_painter, spread
 from training.style.objective import Objective, features_for
 from training.style.paint import optimise
