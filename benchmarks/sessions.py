@@ -28,15 +28,16 @@ from benchmarks.command import run_command
 from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
 from ganvas.card import OUTPUT, Card
-from service.engine.sessions import CPU, MOST_LANES, Feeds, LoadedModel, load_model
+from service.engine.arrays import Feeds
+from service.engine.sessions import CPU, MAX_PARALLEL_BATCHES, LoadedModel, load_model
 from service.settings import ROOT
 
 SECTION = "sessions"
 GENERATOR, STYLIZER, ROWS = "toon-heads", "painters", 16
 _SPINNING = "session.intra_op.allow_spinning"
 _CORES = os.cpu_count() or 1
-_LANES = sorted({1, min(_CORES, MOST_LANES)})
-_THREADS = sorted({1, max(_CORES // MOST_LANES, 1), _CORES})
+_LANES = sorted({1, min(_CORES, MAX_PARALLEL_BATCHES)})
+_THREADS = sorted({1, max(_CORES // MAX_PARALLEL_BATCHES, 1), _CORES})
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,12 @@ def variants(lanes: Sequence[int], threads: Sequence[int]) -> list[Variant]:
 
 def chosen(model: LoadedModel) -> Variant:
     """What the service chose for a model under load, as the session itself tells it."""
-    options = (model.shared or model.session).get_session_options()
+    options = (model.parallel_session or model.session).get_session_options()
     try:
         spinning = options.get_session_config_entry(_SPINNING) == "1"
     except RuntimeError:  # nobody chose: onnxruntime's threads spin by default
         spinning = True
-    return Variant(model.lanes, options.intra_op_num_threads, spinning, options.enable_cpu_mem_arena)
+    return Variant(model.parallel_batches, options.intra_op_num_threads, spinning, options.enable_cpu_mem_arena)
 
 
 def feeds(card: Card, rows: int, size: int) -> Feeds:
@@ -147,7 +148,7 @@ def rate(run: Callable[[], int], lanes: int, seconds: float) -> float:
 
 
 def _of_service(model: LoadedModel, inputs: Feeds) -> Callable[[], int]:
-    return lambda: len(model.run(inputs, alone=model.lanes == 1))
+    return lambda: len(model.run(inputs, alone=model.parallel_batches == 1))
 
 
 def _of_session(session: ort.InferenceSession, inputs: Feeds) -> Callable[[], int]:

@@ -18,6 +18,8 @@ from ganvas.images import limit_pillow
 from service.engine.blends import parse_blend
 from service.engine.codecs import Header, decode, header_of
 from service.engine.decoding import Decoders
+from service.engine.handlers.generator import Generator
+from service.engine.handlers.stylizer import Stylizer
 from service.engine.latents import first_of_each, interpolate, latents_of_seed, random_seed
 from service.engine.models import models
 from service.http.bento import GanvasService, post
@@ -51,7 +53,7 @@ class Ganvas:
     @post(api.SAMPLE, SampleRequest)
     async def sample(self, request: SampleRequest) -> Response:
         """Make pictures from a seed, from several or from latents: one, a contact sheet, a zip, or an array."""
-        generator = self.models.generator(request.model)
+        generator = self.models.find(Generator, request.model)
         size = generator.card.latent_size
         seed = None
         if request.latents is not None:
@@ -61,14 +63,14 @@ class Ganvas:
         else:
             seed = random_seed() if request.seed is None else request.seed
             latents = latents_of_seed(seed, request.n, size)
-        with generator.room(request.pictures):
-            images = await generator.sample(latents * np.float32(request.truncation), admitted=True)
+        with generator.reserve(request.pictures) as reservation:
+            images = await generator.sample(reservation, latents * np.float32(request.truncation))
             return await self._in_thread(answers.sampled, images, request.format, generator, seed, request.seeds)
 
     @post(api.INTERPOLATE, InterpolateRequest)
     async def interpolate(self, request: InterpolateRequest) -> Response:
         """Walk from picture to picture through the latents between them: an animation, a zip, or an array."""
-        generator = self.models.generator(request.model)
+        generator = self.models.find(Generator, request.model)
         size = generator.card.latent_size
         if request.latents is None:
             seeds = request.seeds or [random_seed() for _ in range(request.keys)]
@@ -77,25 +79,25 @@ class Ganvas:
             seeds = []
             keys = rows_of(request.latents, size)
         latents = interpolate(keys, request.steps, loop=request.loop)
-        with generator.room(min(len(latents), generator.max_batch)):
-            frames = await generator.walk(latents * np.float32(request.truncation))
+        with generator.reserve(min(len(latents), generator.max_batch)) as reservation:
+            frames = await generator.walk(reservation, latents * np.float32(request.truncation))
             return await self._in_thread(answers.interpolated, frames, request.format, request.fps, generator, seeds)
 
     @post(api.STYLIZE, StylizeRequest)
     async def stylize(self, request: StylizeRequest) -> Response:
         """Restyle one or more pictures in a painter's manner, or in a blend of several."""
-        stylizer = self.models.stylizer(request.model)
+        stylizer = self.models.find(Stylizer, request.model)
         weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
         limits = {"max_pixels": settings().max_pixels, "max_side": request.max_side}
         headers = await asyncio.get_running_loop().run_in_executor(self.headers, _headers_of, request.image, limits)
-        with stylizer.room([(header.height, header.width) for header in headers]):
+        with stylizer.reserve([(header.height, header.width) for header in headers]) as reservation:
             photos = await self.decoders.each(
                 lambda image: decode(image.data, name=image.name, **limits),
                 request.image,
                 [header.pixels for header in headers],
                 model=stylizer.card.name,
             )
-            pictures = await stylizer.stylize(photos, weights, request.strength, request.keep_color, admitted=True)
+            pictures = await stylizer.stylize(reservation, photos, weights, request.strength, request.keep_color)
             names = [image.name for image in request.image]
             return await self._in_thread(answers.stylized, pictures, names, request.format, stylizer)
 

@@ -17,10 +17,11 @@ from ganvas.images import limit_pillow
 from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
+from service.engine.arrays import Pixels
 from service.engine.blends import parse_blend
-from service.engine.codecs import Pixels, decode, encode
+from service.engine.codecs import decode, encode
 from service.engine.errors import DeviceError, RefusedError, RequestError
-from service.engine.handlers import Stylizer
+from service.engine.handlers.stylizer import Stylizer
 from service.engine.sessions import load_model
 from service.settings import Device, settings
 
@@ -109,7 +110,8 @@ class Worker:
     async def _restyle(self, name: str, pixels: Pixels) -> Pixels:
         task = self._task
         try:
-            (restyled,) = await self._stylizer.stylize([pixels], self._weights, task.strength, task.keep_color)
+            with self._stylizer.reserve([pixels.shape[:2]]) as reservation:
+                (restyled,) = await self._stylizer.stylize(reservation, [pixels], self._weights, task.strength, task.keep_color)
         except Exception as error:  # onnxruntime's exceptions have no common base
             height, width = pixels.shape[:2]
             raise PictureError(f"the model failed on {name} ({width} x {height}): {_reason(error)}") from None

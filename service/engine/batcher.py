@@ -1,11 +1,12 @@
-"""Requests to batches: what waits for one model is joined into batches, and as many run at a time as the model has lanes.
+"""From requests to batches: the batcher of one model joins waiting jobs into batches and runs them.
 
-Each lane is a thread of the model's own, which takes the next batch out of the queue itself the moment that it is free: the
-event loop, busy with other requests, has no part in it. Rows are only ever stacked along the first dimension, so a
-picture does not depend on its neighbours.
+A model has as many threads as batches that may run in parallel. Each thread takes the next batch out of the queue itself, at
+the moment when it is free, so a busy event loop does not delay it. Rows are only ever stacked along the first dimension, so an
+image does not depend on the other images of its batch.
 
     batcher = Batcher("digits", model.run, Limits(max_batch=32, max_queue=256, max_wait_s=0.002))
-    images, = await batcher.submit([Job({"latents": latents})])
+    with batcher.reserve(job.cost) as reservation:
+        images, = await batcher.submit(reservation, [job])
 """
 
 import asyncio
@@ -20,33 +21,53 @@ from typing import Protocol
 
 import numpy as np
 
+from service.engine.arrays import Feeds, Images
 from service.engine.errors import ClosedError, QueueFullError
-from service.engine.job_queue import Feeds, FullError, Job, JobQueue, Limits, Pictures
+from service.engine.job_queue import FullError, Job, JobQueue, Limits
 from service.engine.metrics import ModelMetrics
 
 logger = logging.getLogger("ganvas.engine")
 
-Outcome = tuple[Job, Pictures | Exception]
+Outcome = tuple[Job, Images | Exception]
 
-LONGEST_RETRY_AFTER_S = 60
-CLOSE_S = 5.0  # how long closing waits for the batch that runs
+MAX_RETRY_AFTER_S = 60
+CLOSE_S = 5.0  # how long `close` waits for a running batch
 
 
 class Run(Protocol):
     """Runs one batch."""
 
-    def __call__(self, feeds: Feeds, *, alone: bool) -> Pictures:
-        """Inputs to one array of outputs, same first dimension; `alone` where nothing else runs or waits."""
+    def __call__(self, feeds: Feeds, *, alone: bool) -> Images:
+        """Compute one image a row. `alone`: nothing else runs or waits, so the batch may use every core."""
+
+
+class Reservation:
+    """Cost that is reserved in the queue of one model. `Batcher.reserve` makes it, `Batcher.submit` requires it.
+
+    Attributes:
+        cost: in the unit of `max_queue`.
+        open: whether it still holds; False after the `with` block.
+    """
+
+    def __init__(self, batcher: "Batcher", cost: int) -> None:
+        self.cost = cost
+        self.open = True
+        self._batcher = batcher
+
+    def check(self, batcher: "Batcher") -> None:
+        """Raise RuntimeError if the reservation is released or belongs to another model."""
+        if not self.open or self._batcher is not batcher:
+            raise RuntimeError(f"the reservation does not hold for {batcher.name}")
 
 
 class Batcher:
-    """The queue of one model and the threads that empty it.
+    """The queue of one model and the threads that run its batches.
 
     Args:
-        name: the model's, for messages and metrics.
+        name: of the model, for messages and metrics.
         run: called in these threads.
-        limits: of batch and queue.
-        clock: seconds that only rise.
+        limits: of batches and queue.
+        clock: monotonic, in seconds.
     """
 
     def __init__(self, name: str, run: Run, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,15 +77,15 @@ class Batcher:
         self._run = run
         self._clock = clock
         self._queue = JobQueue(limits)
-        self._changed = threading.Condition(threading.Lock())  # guards all that follows, and the queue
-        self._lanes: set[threading.Thread] = set()
+        self._changed = threading.Condition(threading.Lock())  # guards the queue and all attributes below
+        self._threads: set[threading.Thread] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._began: dict[threading.Thread, float] = {}  # what runs
+        self._started: dict[threading.Thread, float] = {}  # when each running batch started
         self._retired = self._closed = self._died = False
 
     @contextlib.contextmanager
-    def room(self, cost: int) -> Iterator[None]:
-        """Take room in the queue for a whole request: ask before anything costly is done for it.
+    def reserve(self, cost: int) -> Iterator[Reservation]:
+        """Reserve space in the queue for a whole request, before anything expensive is done for it.
 
         Args:
             cost: of all its jobs that wait at a time, in the unit of `max_queue`.
@@ -75,67 +96,65 @@ class Batcher:
         """
         with self._changed:
             if self._closed:
-                raise self._closing()
+                raise self._closed_error()
             try:
-                self._queue.take_room(cost, self._clock())
+                self._queue.reserve(cost, self._clock())
             except FullError as full:
                 self.metrics.rejected(full.reason)
-                raise self._problem(full) from None
+                raise self._full_error(full) from None
+        reservation = Reservation(self, cost)
         try:
-            yield
+            yield reservation
         finally:
+            reservation.open = False
             with self._changed:
-                self._queue.give_room_back(cost)
+                self._queue.release(cost)
 
-    async def submit(self, jobs: Sequence[Job], *, admitted: bool = False) -> list[Pictures]:
-        """Queue jobs, all or none, and wait for their results, in order.
-
-        Cancelling the call takes those that have not started out of the queue.
+    async def submit(self, reservation: Reservation, jobs: Sequence[Job]) -> list[Images]:
+        """Queue jobs and wait for their results, in order. If the call is cancelled, jobs that have not started are removed.
 
         Args:
+            reservation: from `reserve`; it covers the cost of the jobs.
             jobs: what to run.
-            admitted: whether the caller holds a `room` for them; else it is taken, and given back, here.
 
         Raises:
-            QueueFullError: too much waits already.
             ClosedError: the batcher is closed.
-            Exception: what `run` raised for one of them, alone.
+            Exception: what `run` raised for one of the jobs when it ran by itself.
         """
-        with contextlib.nullcontext() if admitted else self.room(sum(job.cost for job in jobs)):
-            loop = asyncio.get_running_loop()
-            for job in jobs:
-                job.done = loop.create_future()
-            with self._changed:
-                if self._closed:
-                    raise self._closing()
-                self._loop = loop
-                self._queue.add(jobs, self._clock())
-                while len(self._lanes) < self.limits.lanes:
-                    lane = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
-                    self._lanes.add(lane)
-                    lane.start()
-                self._changed.notify_all()
-            try:
-                return [await job.done for job in jobs]
-            finally:
-                self._leave([job for job in jobs if not _is_answered(job)])
+        reservation.check(self)
+        loop = asyncio.get_running_loop()
+        for job in jobs:
+            job.done = loop.create_future()
+        with self._changed:
+            if self._closed:
+                raise self._closed_error()
+            self._loop = loop
+            self._queue.add(jobs, self._clock())
+            while len(self._threads) < self.limits.parallel_batches:
+                thread = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
+                self._threads.add(thread)
+                thread.start()
+            self._changed.notify_all()
+        try:
+            return [await job.done for job in jobs]
+        finally:
+            self._cancel([job for job in jobs if not _has_outcome(job)])
 
-    def _leave(self, jobs: list[Job]) -> None:
-        """Nobody waits for these any more."""
+    def _cancel(self, jobs: list[Job]) -> None:
         if not jobs:
             return
         with self._changed:
-            self.metrics.dropped(self._queue.leave(jobs))
+            self.metrics.dropped(self._queue.cancel(jobs))
         for job in jobs:
             job.done.cancel()
 
     @property
     def max_queue(self) -> int:
-        """The bound of what waits, in cost."""
+        """The bound of `waiting`, in cost."""
         return self.limits.max_queue
 
     def waiting(self) -> int:
-        """What waits now, in the unit of `max_queue`."""
+        """The cost that waits now, in the unit of `max_queue`."""
         with self._changed:
             return self._queue.waiting()
 
@@ -145,61 +164,61 @@ class Batcher:
             return self._queue.rows()
 
     def busy_s(self) -> float:
-        """For how long the oldest batch has been running, in seconds; 0 where none is, infinite where a thread has died."""
+        """How long the oldest batch has been running, in seconds; 0 if none runs, infinity if a thread has died."""
         with self._changed:
             if self._died:
                 return math.inf
-            return self._clock() - min(self._began.values()) if self._began else 0.0
+            return self._clock() - min(self._started.values()) if self._started else 0.0
 
     def retire(self) -> None:
-        """Let the threads end once nothing waits: the model was replaced. Requests that hold the old one are still served."""
+        """End the threads when nothing waits: the model was replaced. Requests that still use it are served."""
         with self._changed:
             self._retired = True
             self._changed.notify_all()
         self.metrics.forget()
 
     async def close(self) -> None:
-        """Stop: fail what waits, let what runs end."""
+        """Stop: jobs that wait fail, batches that run finish."""
         with self._changed:
             self._closed = True
-            lanes = list(self._lanes)
+            threads = list(self._threads)
             waiting = self._queue.clear()
             self._changed.notify_all()
-        self._deliver([(job, self._closing()) for job in waiting])
-        await asyncio.gather(*(asyncio.to_thread(lane.join, CLOSE_S) for lane in lanes))
+        self._deliver([(job, self._closed_error()) for job in waiting])
+        await asyncio.gather(*(asyncio.to_thread(thread.join, CLOSE_S) for thread in threads))
 
-    def _problem(self, full: FullError) -> QueueFullError:
-        after = min(max(1, math.ceil(full.wait_s)), LONGEST_RETRY_AFTER_S)
-        return QueueFullError(f"{self.name} has all the work waiting that it may have; try again in {after} s", after)
+    def _full_error(self, full: FullError) -> QueueFullError:
+        after = min(max(1, math.ceil(full.wait_s)), MAX_RETRY_AFTER_S)
+        return QueueFullError(f"The queue for {self.name} is full. Retry after {after} s.", after)
 
     @staticmethod
-    def _closing() -> ClosedError:
+    def _closed_error() -> ClosedError:
         return ClosedError("The service is shutting down; try again")
 
-    # From here on: in the model's threads.
+    # The following methods run in the model's threads.
 
     def _serve(self) -> None:
         taken = None
         try:
             while taken := self._next_batch():
                 self._serve_batch(*taken)
-        except Exception as error:  # of ours: what a model raises is the outcome of its jobs
-            logger.exception("a thread of %s has died; /livez fails from now on", self.name)
+        except Exception as error:  # a bug of ours: what a model raises is the outcome of its jobs
+            logger.exception("A thread of %s has died; /livez fails from now on.", self.name)
             with self._changed:
                 self._died = True
-                self._lanes.discard(threading.current_thread())  # the next request starts another
-                self._began.pop(threading.current_thread(), None)
+                self._threads.discard(threading.current_thread())  # the next request starts another
+                self._started.pop(threading.current_thread(), None)
             if taken:
                 self._send([(job, error) for job in taken[0]])
 
-    def _serve_batch(self, batch: list[Job], begun: float, alone: bool) -> None:
+    def _serve_batch(self, batch: list[Job], started: float, alone: bool) -> None:
         for job in batch:
-            self.metrics.waited(begun - job.arrived)
+            self.metrics.waited(started - job.arrived)
         outcomes = self._outcomes(batch, alone)
         with self._changed:
-            busy_s = self._queue.ended(batch, self._clock())
-            del self._began[threading.current_thread()]
-            self._changed.notify_all()  # there may be room for two
+            busy_s = self._queue.finished(batch, self._clock())
+            del self._started[threading.current_thread()]
+            self._changed.notify_all()  # two batches may fit now
         self.metrics.ran(sum(job.rows for job in batch), busy_s)
         self._send(outcomes)
 
@@ -210,47 +229,47 @@ class Batcher:
                 loop.call_soon_threadsafe(self._deliver, outcomes)
 
     def _next_batch(self) -> tuple[list[Job], float, bool] | None:
-        """Wait for the next batch: its jobs, when it began, and whether it runs alone. None when this thread is to end."""
-        lane = threading.current_thread()
+        """Wait for the next batch: its jobs, when it started, and whether it runs alone. None: this thread must end."""
+        thread = threading.current_thread()
         with self._changed:
             while True:
                 now = self._clock()
                 batch, wait_s = self._queue.next_batch(now) if not self._closed else ([], None)
                 if batch:
-                    self._began[lane] = now
+                    self._started[thread] = now
                     return batch, now, self._queue.runs_alone()
                 if self._closed or (self._retired and wait_s is None):
-                    self._lanes.discard(lane)
+                    self._threads.discard(thread)
                     return None
                 self._changed.wait(wait_s)
 
     def _outcomes(self, batch: list[Job], alone: bool) -> list[Outcome]:
-        """Run a batch; where it fails, each job alone, so that an error is of the one who caused it."""
+        """Run a batch. If it fails, run each job by itself, so that only the job that caused the error gets it."""
         try:
-            return list(zip(batch, self._joined(batch, alone), strict=True))
+            return list(zip(batch, self._run_joined(batch, alone), strict=True))
         except Exception as error:
             self.metrics.failed()
             if len(batch) == 1:
                 return [(batch[0], error)]
-            logger.warning("a batch of %d jobs for %s failed and is run job by job: %s", len(batch), self.name, error)
+            logger.warning("A batch of %d jobs for %s failed; each job runs again alone: %s", len(batch), self.name, error)
         outcomes: list[Outcome] = []
         for job in batch:
-            if not job.gone:
+            if not job.cancelled:
                 outcomes += self._outcomes([job], alone)
         return outcomes
 
-    def _joined(self, batch: list[Job], alone: bool) -> list[Pictures]:
-        """Stack the jobs' rows, run them, and part the result again."""
+    def _run_joined(self, batch: list[Job], alone: bool) -> list[Images]:
+        """Stack the rows of the jobs, run them, and split the result by job."""
         feeds = batch[0].feeds
         if len(batch) > 1:
             feeds = {name: np.concatenate([job.feeds[name] for job in batch]) for name in feeds}
-        pictures = self._run(feeds, alone=alone)
+        images = self._run(feeds, alone=alone)
         ends = list(itertools.accumulate(job.rows for job in batch))
-        if len(pictures) != ends[-1]:
-            raise RuntimeError(f"{self.name} made {len(pictures)} pictures of {ends[-1]} rows")
-        return [pictures[end - job.rows : end] for job, end in zip(batch, ends, strict=True)]
+        if len(images) != ends[-1]:
+            raise RuntimeError(f"{self.name} returned {len(images)} images for {ends[-1]} rows")
+        return [images[end - job.rows : end] for job, end in zip(batch, ends, strict=True)]
 
-    # Back in the event loop.
+    # This one runs in the event loop.
 
     @staticmethod
     def _deliver(outcomes: list[Outcome]) -> None:
@@ -263,9 +282,9 @@ class Batcher:
                 job.done.set_result(outcome)
 
 
-def _is_answered(job: Job) -> bool:
-    """Whether a job has its pictures or its error."""
+def _has_outcome(job: Job) -> bool:
+    """Whether a job has its images or its error."""
     if not job.done.done() or job.done.cancelled():
         return False
-    job.done.exception()  # counts as noticed, if another job's was raised instead
+    job.done.exception()  # marks the error as retrieved, if another job's was raised instead
     return True

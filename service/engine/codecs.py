@@ -16,9 +16,8 @@ from PIL import Image
 
 from ganvas import contact_sheet as sheets
 from ganvas import images
+from service.engine.arrays import Pixels
 from service.engine.errors import ImageTooLargeError, UnreadableImageError
-
-Pixels = npt.NDArray[np.uint8]
 
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "png": {"compress_level": 4},

@@ -1,31 +1,26 @@
-"""The queue of one model: who is let in, what runs next, and how much waits. No threads, no clock, no device.
+"""The queue of one model: which requests are accepted, what runs next and how much waits. No threads, no clock, no device.
 
-Counted in cost: a generator's rows, a stylizer's pixels. A request first asks for room, before its uploads are decoded,
-and gives it back when its answer is made; what runs on the device takes no room meanwhile. So everything that is accepted
-and held in memory is bounded, decoded or not, run or not.
+Everything is counted in cost: the rows of a generator, the pixels of a stylizer. A request reserves its cost before its uploads
+are decoded and releases it when its response is built. While a job runs on the device, its cost does not count as waiting. So
+everything that is accepted and held in memory is bounded, whether it is decoded or not and whether it has run or not.
 
-A batch takes the oldest job and, in their order, the jobs of its shapes that fit: no shape can starve, since whatever
-is oldest runs next. It ends where it would run long: on a device that one picture keeps busy, more at a time gain nothing,
-and all of them wait for the last. An idle device waits a little, but only until as many jobs have come as ran before: callers
-who were served together come again together, and a lone caller never waits for nobody.
+A batch takes the oldest job and, in order, the jobs of the same shapes that fit. No shape can starve, because the oldest job
+always runs next. A batch ends where it would run too long: if one image keeps the device busy, more images at a time gain
+nothing, and all of them wait for the last. An idle device waits a little, but only until as many jobs have come as ran before.
+Callers who were served together come again together, and a lone caller never waits for nobody.
 """
 
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from service.engine.arrays import Feeds, Images
 
-Array = npt.NDArray[np.generic]
-Feeds = Mapping[str, Array]
-Pictures = npt.NDArray[np.uint8]
+DECAY = 0.95  # of past measurements, each batch: parallel batches end in pairs, so a mean over few batches would swing
 
-MEMORY = 0.95  # of what the device took and did: batches of lanes end in pairs, and a mean of few would swing with them
-
-EXPECTED = 0.85  # of `max_queue_s`: measured under overload, one in a hundred waits up to a seventh longer than was expected
+WAIT_FRACTION = 0.85  # of `max_queue_s`: measured under overload, one request in 100 waits up to 1/7 longer than expected
 
 
 @dataclass(frozen=True)
@@ -33,12 +28,12 @@ class Limits:
     """The bounds of one model's queue.
 
     Attributes:
-        max_batch: the most cost that runs at a time, in one batch or in several; a job that costs more runs alone.
-        max_queue: the most cost that waits. What costs more is let in where nothing waits.
-        max_queue_s: the longest, in seconds, that anything is to wait, by what the device took so far.
-        max_batch_s: the longest, in seconds, that a batch is expected to run where it could be smaller.
-        lanes: how many batches run at a time.
-        max_wait_s: how long an idle device waits at most for a batch as large as the one before, in seconds.
+        max_batch: the most cost that runs at a time, in one batch or in several. A job that costs more runs alone.
+        max_queue: the most cost that waits. A request that costs more is accepted if nothing waits.
+        max_queue_s: the longest expected wait, in seconds, at which a request is accepted.
+        max_batch_s: the longest expected run of a batch of several jobs, in seconds.
+        parallel_batches: how many batches run at a time.
+        max_wait_s: the longest time, in seconds, that an idle device waits for a batch as large as the previous one.
     """
 
     max_batch: int
@@ -46,15 +41,15 @@ class Limits:
     max_queue_s: float = math.inf
     max_batch_s: float = math.inf
     max_wait_s: float = 0.0
-    lanes: int = 1
+    parallel_batches: int = 1
 
 
 class Job:
-    """Rows that run together: one array a model input, all of the same first dimension.
+    """Rows that run together: one array for each model input, all with the same first dimension.
 
     Args:
         feeds: the model's inputs, [rows, ...] each.
-        row_cost: what one row counts in queue and batch: 1, or its pixels.
+        row_cost: cost of one row: 1, or its pixels.
     """
 
     def __init__(self, feeds: Feeds, row_cost: int = 1) -> None:
@@ -62,17 +57,17 @@ class Job:
         self.rows = len(next(iter(feeds.values())))
         self.cost = self.rows * row_cost
         self.bucket = tuple((name, array.shape[1:]) for name, array in feeds.items())
-        self.arrived = 0.0  # set when it is queued
-        self.gone = False  # nobody waits for it any more
-        self.done: asyncio.Future[Pictures]  # set by the batcher, for the caller who waits
+        self.arrived = 0.0  # set by the queue
+        self.cancelled = False  # nobody waits for it any more
+        self.done: asyncio.Future[Images]  # set by the batcher, for the caller who waits
 
 
 class FullError(Exception):
-    """There is no room.
+    """The queue does not accept a request.
 
     Attributes:
-        reason: `queue_full`, or `queue_slow` where it is expected to wait too long.
-        wait_s: in how many seconds what waits now will have run, as far as is known.
+        reason: `queue_full`, or `queue_slow` if the expected wait is too long.
+        wait_s: the expected time, in seconds, until everything that waits now has run.
     """
 
     def __init__(self, reason: str, wait_s: float) -> None:
@@ -82,52 +77,52 @@ class FullError(Exception):
 
 
 class JobQueue:
-    """Jobs that wait, the room that is taken, and what runs. The caller sees to it that one thread at a time is inside."""
+    """The jobs that wait, the cost that is reserved, and the batches that run. Not thread-safe: the caller locks."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._jobs: deque[Job] = deque()
         self._running: list[list[Job]] = []
-        self._held = 0  # cost of the rooms given, which cover what runs as well
-        self._busy_since = 0.0  # since when the device has been at what runs, or a batch last ended
-        self._ended = -math.inf  # when a batch last ended
-        self._took, self._did = 0.0, 0.0  # seconds and cost of the batches so far, what is longer ago counting less
-        self._expected = 1  # jobs: as many as ran before
+        self._reserved = 0  # cost, including that of what runs
+        self._busy_since = 0.0  # when the device began with what runs, or when a batch last finished
+        self._finished = -math.inf  # when a batch last finished
+        self._past_s, self._past_cost = 0.0, 0.0  # seconds and cost of the batches so far; older batches weigh less
+        self._expected_jobs = 1  # in the next batch: as many as ran before
 
     def waiting(self) -> int:
         """The cost that is accepted and not on the device, in the unit of `max_queue`."""
-        return self._held - sum(job.cost for batch in self._running for job in batch if not job.gone)
+        return self._reserved - sum(job.cost for batch in self._running for job in batch if not job.cancelled)
 
     def rows(self) -> int:
         """The rows that are ready to run and wait for the device."""
         return sum(job.rows for job in self._jobs)
 
     def expected_s(self, now: float) -> float:
-        """How long the device will take for what runs and what waits; 0 until the first batch has shown it."""
+        """The expected time, in seconds, for what runs and what waits; 0 until the first batch has finished."""
         each = self._seconds_per_cost()
         left = each * self._running_cost() - (now - self._busy_since)
         return each * self.waiting() + max(left, 0.0)
 
-    def take_room(self, cost: int, now: float) -> None:
-        """Let a request in.
+    def reserve(self, cost: int, now: float) -> None:
+        """Accept a request.
 
         Raises:
-            FullError: there is no room; nothing was taken.
+            FullError: the request is not accepted; nothing was reserved.
         """
         if waiting := self.waiting():
             expected = self.expected_s(now)
             if waiting + cost > self.limits.max_queue:
                 raise FullError("queue_full", expected)
-            if expected > EXPECTED * self.limits.max_queue_s:
+            if expected > WAIT_FRACTION * self.limits.max_queue_s:
                 raise FullError("queue_slow", expected)
-        self._held += cost
+        self._reserved += cost
 
-    def give_room_back(self, cost: int) -> None:
-        """A request is done with, in whatever way."""
-        self._held -= cost
+    def release(self, cost: int) -> None:
+        """Give back what `reserve` took, whether the request was served or not."""
+        self._reserved -= cost
 
     def add(self, jobs: Iterable[Job], now: float) -> None:
-        """Queue jobs for which there is room."""
+        """Queue jobs whose cost is reserved."""
         for job in jobs:
             job.arrived = now
             self._jobs.append(job)
@@ -137,40 +132,40 @@ class JobQueue:
         return len(self._running) == 1 and not self.waiting()
 
     def next_batch(self, now: float) -> tuple[list[Job], float | None]:
-        """What to run now; it counts as running until `ended`. The caller runs `lanes` of them at a time at most.
+        """Choose the batch to run now. It counts as running until `finished`. At most `parallel_batches` may run.
 
         Returns:
-            the batch; or none, and in how many seconds to ask again (None: not before a job comes or a batch ends).
+            the batch; or an empty list and in how many seconds to ask again (None: when a job comes or a batch finishes).
         """
         if not self._jobs:
             return [], None
-        room = self.limits.max_batch - self._running_cost()
-        if self._running and self._jobs[0].cost > room:
+        free = self.limits.max_batch - self._running_cost()
+        if self._running and self._jobs[0].cost > free:
             return [], None
-        batch, full = self._gathered(room)
+        batch, full = self._gather(free)
         left = batch[0].arrived + self.limits.max_wait_s - now
-        if left > 0 and not full and len(batch) < self._expected:
+        if left > 0 and not full and len(batch) < self._expected_jobs:
             return [], left
         taken = set(batch)
         self._jobs = deque(job for job in self._jobs if job not in taken)
-        if not self._running:  # where the oldest had to wait for a batch, what lay between makes others wait as well
-            self._busy_since = self._ended if batch[0].arrived <= self._ended else now
+        if not self._running:  # if the oldest job had to wait for a batch, the gap between batches delays others as well
+            self._busy_since = self._finished if batch[0].arrived <= self._finished else now
         self._running.append(batch)
-        self._expected = len(batch)
+        self._expected_jobs = len(batch)
         return batch, None
 
-    def _gathered(self, room: float) -> tuple[list[Job], bool]:
-        """The oldest job and those of its bucket that fit, in order; and whether no more would fit.
+    def _gather(self, free: float) -> tuple[list[Job], bool]:
+        """The oldest job and the jobs of its bucket that fit, in order; and whether no more would fit.
 
-        Free lanes get a share each of what is ready: a lane that took all would be at it while another has nothing to do.
+        A batch takes only its share of what is ready. If it took everything, other threads would have nothing to run.
         """
         oldest = self._jobs[0]
         batch: list[Job] = []
         cost = 0
-        most = room
+        most = free
         if each := self._seconds_per_cost():
-            most = min(room, self.limits.max_batch_s / (each * self.limits.lanes))
-        share = sum(job.cost for job in self._jobs) / (self.limits.lanes - len(self._running))
+            most = min(free, self.limits.max_batch_s / (each * self.limits.parallel_batches))
+        share = sum(job.cost for job in self._jobs) / (self.limits.parallel_batches - len(self._running))
         for job in self._jobs:
             if job.bucket != oldest.bucket:
                 continue
@@ -183,31 +178,31 @@ class JobQueue:
     def _running_cost(self) -> int:
         return sum(job.cost for batch in self._running for job in batch)
 
-    def ended(self, batch: list[Job], now: float) -> float:
-        """A running batch has ended. Returns the seconds that the device was busy since one last did."""
+    def finished(self, batch: list[Job], now: float) -> float:
+        """Note that a running batch has finished. Returns the seconds that the device was busy since one last did."""
         seconds = now - self._busy_since
-        self._busy_since = self._ended = now
+        self._busy_since = self._finished = now
         self._running.remove(batch)
-        self._took = MEMORY * self._took + seconds
-        self._did = MEMORY * self._did + sum(job.cost for job in batch)
+        self._past_s = DECAY * self._past_s + seconds
+        self._past_cost = DECAY * self._past_cost + sum(job.cost for job in batch)
         return seconds
 
     def _seconds_per_cost(self) -> float:
-        """What the device takes for one; 0 until the first batch has shown it."""
-        return self._took / self._did if self._did else 0.0
+        """Measured; 0 until the first batch has finished."""
+        return self._past_s / self._past_cost if self._past_cost else 0.0
 
     def clear(self) -> list[Job]:
-        """Take everything out that has not started."""
+        """Remove and return all jobs that have not started."""
         waiting = list(self._jobs)
         self._jobs.clear()
         return waiting
 
-    def leave(self, jobs: Sequence[Job]) -> int:
-        """Nobody waits for these jobs any more: those that have not started never will. Returns how many rows those had."""
-        spared = 0
+    def cancel(self, jobs: Sequence[Job]) -> int:
+        """Nobody waits for these jobs any more. Removes those that have not started and returns how many rows they had."""
+        removed = 0
         for job in jobs:
-            job.gone = True
+            job.cancelled = True
             if job in self._jobs:
                 self._jobs.remove(job)
-                spared += job.rows
-        return spared
+                removed += job.rows
+        return removed

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ganvas.api import SEED_LIMIT
-
-Floats = npt.NDArray[np.float32]
+from service.engine.arrays import Floats
 
 SMALLEST_SINE = 1e-6
 """Of the angle between two latents; below it they lie on one line, through which no single great circle leads."""

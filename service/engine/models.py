@@ -1,7 +1,8 @@
-"""The models of the folder: what is served, what was refused and why, and what changes while the service runs.
+"""The models of the folder: which are served, which files were refused and why, and what changes while the service runs.
 
-images = await models().generator("digits").sample(latents)
-pictures = await models().stylizer(None).stylize(photos, weights, strength=1, keep_color=0)
+generator = models().find(Generator, "digits")
+with generator.reserve(len(latents)) as reservation:
+images = await generator.sample(reservation, latents)
 """
 
 import asyncio
@@ -11,73 +12,73 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
-from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.errors import InvalidValueError, NoModelError, NotFoundError, RefusedError
 from service.engine.folder import Folder
-from service.engine.handlers import Generator, Stylizer
+from service.engine.handlers.base import Handler
+from service.engine.handlers.registry import HANDLERS, handler_of
 from service.engine.sessions import LoadedModel, load_model, try_device
 from service.settings import Settings, settings
 
 logger = logging.getLogger("ganvas.engine")
 
-M = TypeVar("M", "Generator", "Stylizer", "Generator | Stylizer")
+H = TypeVar("H", bound=Handler)
 
 
 class Models:
     """Every model of the folder, by name.
 
-    `refused` maps the file names that are not served, or not in their newest version, to the reason.
+    Attributes:
+        refused: reasons by name of file, for files that are not served, or not in their newest version.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.generators: dict[str, Generator] = {}
-        self.stylizers: dict[str, Stylizer] = {}
         self.refused: dict[str, str] = {}
+        self._served: dict[str, Handler] = {}
         self._settings = settings
         self._folder = Folder(settings.models_folder)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """Load and warm every .onnx file of the folder; a broken one is logged, noted in `refused`, and left out.
+        """Load and warm up every .onnx file of the folder. A broken file is logged, noted in `refused` and left out.
 
         Raises:
-            DeviceError: the device asked for does not run here.
+            DeviceError: the requested device does not work.
         """
         try_device(settings.device)
         models = cls(settings)
         if not settings.models_folder.is_dir():
-            logger.warning("there is no folder %s: no model is served (GANVAS_MODELS)", settings.models_folder)
+            logger.warning("The models folder %s does not exist: no model is served (GANVAS_MODELS).", settings.models_folder)
         for path in models._folder.files():
-            models._take(path, models._opened(path))
+            models._take(path, models._load(path))
         return models
 
     async def follow(self) -> None:
-        """Follow the folder for good: new and changed files are loaded, warmed and swapped in, removed ones dropped.
+        """Follow the folder until cancelled: load, warm up and swap in new and changed files, drop removed ones.
 
-        Whatever a request has hold of goes on to serve it; a file that cannot be served leaves the model as it was.
+        Requests that use a replaced model are still served by it. A file that cannot be served leaves the old model in place.
         """
-        every_s = self._settings.models_poll_s
-        said = ""  # of what went wrong: a volume that is away for an hour is one line
-        while every_s:
-            await asyncio.sleep(every_s)
+        poll_s = self._settings.models_poll_s
+        last_error = ""  # a volume that is missing for an hour is logged once
+        while poll_s:
+            await asyncio.sleep(poll_s)
             try:
                 changed, removed = await asyncio.to_thread(self._folder.changes)
-            except Exception as error:  # a network volume's, mostly; whatever it was, the next look may go well
-                if str(error) != said:
-                    logger.warning("the models folder cannot be looked at; what is served stays: %s", error)
-                said = str(error)
+            except Exception as error:  # mostly of a network volume; the next look may succeed
+                if str(error) != last_error:
+                    logger.warning("The models folder cannot be read; the served models stay: %s", error)
+                last_error = str(error)
                 continue
-            said = ""
+            last_error = ""
             for path in removed:
                 self._drop(path)
             for path in changed:
                 try:
-                    self._take(path, await asyncio.to_thread(self._opened, path))
-                except Exception:  # whatever it was, the service goes on with what it has
-                    logger.exception("%s could not be loaded", path.name)
+                    self._take(path, await asyncio.to_thread(self._load, path))
+                except Exception:  # the service continues with the models that it has
+                    logger.exception("Failed to load %s.", path.name)
 
-    def _opened(self, path: Path) -> LoadedModel | str:
-        """A model that can be served, or why it cannot."""
+    def _load(self, path: Path) -> LoadedModel | str:
+        """Load a model, or say why it is refused."""
         try:
             return load_model(path, self._settings.device, self._settings.threads)
         except RefusedError as error:
@@ -87,73 +88,61 @@ class Models:
             return f"the file cannot be read: {error.strerror or type(error).__name__}"
 
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:
-        """Serve a model from now on, in place of what was served under its name; or note why not."""
-        before = self._served(path.stem)
+        """Serve a loaded model in place of the one that had its name; or note why it is refused."""
+        before = self._served.get(path.stem)
         if isinstance(loaded, str):
             reason = loaded + (f"; {before.card.name}@{before.version} stays" if before else "")
-            if self.refused.get(path.name) != reason:  # a file that cannot be read is tried at every look
+            if self.refused.get(path.name) != reason:  # an unreadable file is tried at every look
                 logger.warning("%s is refused: %s", path.name, reason)
             self.refused[path.name] = reason
             return
         self.refused.pop(path.name, None)
-        self._forget(path.stem)
-        if isinstance(loaded.card, GeneratorCard):
-            self.generators[path.stem] = Generator(loaded.card, loaded, self._settings)
-            self.generators = dict(sorted(self.generators.items()))
-        elif isinstance(loaded.card, StylizerCard):
-            self.stylizers[path.stem] = Stylizer(loaded.card, loaded, self._settings)
-            self.stylizers = dict(sorted(self.stylizers.items()))
+        self._retire(path.stem)
+        self._served[path.stem] = handler_of(loaded, self._settings)
         if before:
-            logger.info("%s@%s has taken the place of %s", path.stem, loaded.version, before.version)
+            logger.info("%s@%s replaced %s.", path.stem, loaded.version, before.version)
 
     def _drop(self, path: Path) -> None:
         self.refused.pop(path.name, None)
-        if self._forget(path.stem):
-            logger.info("%s is gone and no longer served", path.name)
+        if self._retire(path.stem):
+            logger.info("%s was removed and is no longer served.", path.name)
 
-    def _forget(self, name: str) -> Generator | Stylizer | None:
-        """Serve nothing under a name; its queue ends with the last request that has hold of it."""
-        before = self.generators.pop(name, None) or self.stylizers.pop(name, None)
+    def _retire(self, name: str) -> bool:
+        """Serve nothing under a name. The model's queue ends with the last request that uses it."""
+        before = self._served.pop(name, None)
         if before:
             before.batcher.retire()
-        return before
+        return before is not None
 
-    def _served(self, name: str) -> Generator | Stylizer | None:
-        return self.generators.get(name) or self.stylizers.get(name)
+    def all(self) -> list[Handler]:
+        """Every served model, in the order of kinds and then by name."""
+        kinds = list(HANDLERS.values())
+        return sorted(self._served.values(), key=lambda model: (kinds.index(type(model)), model.card.name))
 
-    def all(self) -> list[Generator | Stylizer]:
-        """Every served model, generators first, by name."""
-        return [*self.generators.values(), *self.stylizers.values()]
-
-    def get(self, name: str) -> Generator | Stylizer:
+    def get(self, name: str) -> Handler:
         """The model of that name.
 
         Raises:
-            NotFoundError: there is none; it lists the known ones.
+            NotFoundError: no model has this name; the message lists the known ones.
         """
-        served = {model.card.name: model for model in self.all()}
-        return _choose(served, name, "model")
+        return _choose({model.card.name: model for model in self.all()}, name, "model")
 
-    def generator(self, name: str | None) -> Generator:
-        """The generator of that name; None will do where there is only one.
+    def find(self, kind: type[H], name: str | None) -> H:
+        """The model of that kind and name. The name may be None if only one model of the kind is served.
 
         Raises:
-            NotFoundError: there is none of that name.
-            InvalidValueError: no name, and there are several.
-            NoModelError: no name, and there is none.
+            NotFoundError: no model of this kind has this name; the message lists the known ones.
+            InvalidValueError: no name was given, and several models of this kind are served.
+            NoModelError: no name was given, and no model of this kind is served.
         """
-        return _choose(self.generators, name, "generator")
-
-    def stylizer(self, name: str | None) -> Stylizer:
-        """The stylizer of that name; as `generator`."""
-        return _choose(self.stylizers, name, "stylizer")
+        return _choose({model.card.name: model for model in self.all() if isinstance(model, kind)}, name, kind.kind)
 
     def hung(self) -> str | None:
         """The name of a model whose batch has been running for longer than GANVAS_HANG_S, if there is one."""
         return next((model.card.name for model in self.all() if model.batcher.busy_s() > self._settings.hang_s), None)
 
     async def close(self) -> None:
-        """End every model's batcher."""
+        """Close every model's batcher."""
         await asyncio.gather(*(model.batcher.close() for model in self.all()))
 
 
@@ -163,7 +152,7 @@ def models() -> Models:
     return Models.load(settings())
 
 
-def _choose(served: Mapping[str, M], name: str | None, kind: str) -> M:
+def _choose(served: Mapping[str, H], name: str | None, kind: str) -> H:
     known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
     if name is None:
         if not served:

@@ -1,47 +1,42 @@
-"""One exported model as an onnxruntime session: opened on the device asked for, compared with its card, warmed up.
+"""One exported model as an onnxruntime session: opened on the requested device, compared with its card, warmed up.
 
-onnxruntime falls back to the CPU without a word where a provider cannot start, so the providers that a session really
-has are checked, and a real inference is run, before a model counts as loaded.
+onnxruntime silently falls back to the CPU if a provider cannot start. So a model counts as loaded only after the session's real
+providers were checked and a real inference was run.
 """
 
 import base64
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 from pydantic import ValidationError
 
 from ganvas.card import METADATA_KEY, OUTPUT, Card, parse_card
+from service.engine.arrays import Feeds, Images
 from service.engine.errors import DeviceError, RefusedError
 from service.settings import Device
 
 logger = logging.getLogger("ganvas.engine")
 
-Array = npt.NDArray[np.generic]
-Feeds = Mapping[str, Array]
-Pictures = npt.NDArray[np.uint8]
-
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
-DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}  # what onnxruntime calls them -> what a card does
+DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}  # onnxruntime's name -> the card's
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
-# Shapes vary from batch to batch: the default, exhaustive search would time every algorithm again for each.
+# Shapes vary from batch to batch. The default, an exhaustive search, would time every algorithm again for each shape.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
-# Batches of one model that run at a time on the CPU and share the threads: two on a core each made 1.2 to 1.4 times the
-# pictures of one on both, whose threads wait for each other between layers.
-MOST_LANES = 4
-# The smallest of graphs, x + x of one float, with which a device is tried before there is a model.
+# Batches of one model that run in parallel on the CPU. On two cores, two batches with a core each made 1.2 to 1.4 times as many
+# images a second as one batch on both cores, whose threads wait for each other between layers.
+MAX_PARALLEL_BATCHES = 4
+# The smallest graph, x + x of one float. It tries a device before any model is loaded.
 TRIAL = base64.b64decode("CAoSADo1Cg4KAXgKAXgSAXkiA0FkZBIBcFoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBQ=")
 
-ort.disable_telemetry_events()  # nothing of what is served is anybody else's business
+ort.disable_telemetry_events()  # nothing about what is served leaves this machine
 
 
 @dataclass(frozen=True)
@@ -49,48 +44,49 @@ class LoadedModel:
     """A session that fits its card, on a device that works.
 
     Attributes:
-        card: the file's.
-        version: of the file's content.
-        session: of all threads, for a batch that runs alone.
-        shared: of as many that, with a caller a lane, all are at work, for batches that run side by side; None: none do.
-        lanes: how many run at a time.
+        card: from the file.
+        version: hash of the file's content.
+        session: uses all threads, for a batch that runs alone.
+        parallel_session: for batches that run in parallel. Its threads and one caller a batch use every core. None: batches
+            never run in parallel.
+        parallel_batches: how many batches run at a time.
     """
 
     card: Card
     version: str
     session: ort.InferenceSession
-    shared: ort.InferenceSession | None = None
-    lanes: int = 1
+    parallel_session: ort.InferenceSession | None = None
+    parallel_batches: int = 1
 
     @property
     def device(self) -> str:
-        """Where it runs: cpu, cuda or tensorrt."""
+        """cpu, cuda or tensorrt."""
         return DEVICES[self.session.get_providers()[0]]
 
-    def run(self, feeds: Feeds, *, alone: bool = True) -> Pictures:
-        """Run one batch: the card's inputs to pictures, uint8 [n, h, w, c].
+    def run(self, feeds: Feeds, *, alone: bool = True) -> Images:
+        """Run one batch.
 
         Args:
-            feeds: the card's inputs.
-            alone: whether it may have every thread.
+            feeds: the card's inputs, complete.
+            alone: whether the batch may use every thread.
         """
         if self.device == "cpu":
-            session = self.session if alone or self.shared is None else self.shared
-            return cast("Pictures", session.run([OUTPUT], dict(feeds))[0])
-        # Bound to the device, pictures are copied once, when they are whole; `run` would have every output's place on the CPU.
+            session = self.session if alone or self.parallel_session is None else self.parallel_session
+            return cast("Images", session.run([OUTPUT], dict(feeds))[0])
+        # With the output bound to the device, the images are copied to the CPU once, when they are complete.
         binding = self.session.io_binding()
         for name, array in feeds.items():
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", 0))
         binding.bind_output(OUTPUT, "cuda", 0)
         self.session.run_with_iobinding(binding)
-        return cast("Pictures", binding.copy_outputs_to_cpu()[0])
+        return cast("Images", binding.copy_outputs_to_cpu()[0])
 
 
 def try_device(device: Device) -> None:
-    """Run the smallest of graphs on a device that was asked for by name: it may be missing though no file needs it yet.
+    """Run the smallest graph on a device that was requested by name, so that a missing device is an error even without models.
 
     Raises:
-        DeviceError: it does not work.
+        DeviceError: the device does not work.
     """
     if device in ("auto", "cpu"):
         return
@@ -106,35 +102,35 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     """Open one exported model, compare it with its card and run it once.
 
     Args:
-        path: NAME.onnx, whose card says the same NAME.
+        path: NAME.onnx; the card must say the same NAME.
         device: where to run it.
-        threads: CPU threads; 0 leaves it to onnxruntime.
+        threads: CPU threads; 0: onnxruntime decides.
 
     Raises:
-        RefusedError: the file is no model, has no card, disagrees with it, or does not run.
-        DeviceError: the device asked for does not work.
+        RefusedError: the file is not a model, has no card, disagrees with its card, or does not run.
+        DeviceError: the requested device does not work.
     """
     data = path.read_bytes()
     version = hashlib.sha256(data).hexdigest()[:12]
     session = _open(data, device, threads)
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
-        raise RefusedError(f"it has no model card: its metadata lacks {METADATA_KEY!r}; export it with `python -m training`")
+        raise RefusedError(f"it has no model card ({METADATA_KEY!r}); export it with `python -m training export`")
     try:
         card = parse_card(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise RefusedError(f"its card cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     if card.name != path.stem:
-        raise RefusedError(f"its card is of {card.name!r}: the file must be named {card.name}.onnx")
+        raise RefusedError(f"its card names the model {card.name!r}; rename the file to {card.name}.onnx")
     compare(card, session)
-    every = threads or os.cpu_count() or 1
-    lanes = min(every, MOST_LANES) if session.get_providers()[0] == CPU else 1
-    # A session's threads are its own but one, which is whoever calls it: with one caller a lane, that comes to every core.
-    shared = _session(data, [CPU], every - lanes + 1) if lanes > 1 else None
-    model = LoadedModel(card, version, session, shared, lanes)
+    cores = threads or os.cpu_count() or 1
+    parallel = min(cores, MAX_PARALLEL_BATCHES) if session.get_providers()[0] == CPU else 1
+    # The calling thread is one of a session's threads. With one caller a batch, callers and own threads use every core.
+    parallel_session = _session(data, [CPU], cores - parallel + 1) if parallel > 1 else None
+    model = LoadedModel(card, version, session, parallel_session, parallel)
     _warm_up(model)
-    logger.info("%s@%s is loaded (%s, %s)", card.name, version, card.kind, model.device)
+    logger.info("Loaded %s@%s (%s, %s).", card.name, version, card.kind, model.device)
     return model
 
 
@@ -159,7 +155,7 @@ def compare(card: Card, session: ort.InferenceSession) -> None:
 
 
 def _warm_up(model: LoadedModel) -> None:
-    """Run one row and two rows, each in its own session, at the smallest size: shapes are the card's, rows are independent."""
+    """Run one row and two rows, each in its own session, at the smallest size; check shapes and independence of rows."""
     card = model.card
     feeds = card.example(2)
     size = card.output.sizes({name: dimension.fit(1) for name, dimension in card.dimensions.items()})[1:]
@@ -171,26 +167,26 @@ def _warm_up(model: LoadedModel) -> None:
     if alone.shape != (1, *size):
         raise RefusedError(f"it makes images of shape {list(alone.shape)}, the card says {[1, *size]}")
     if both.shape != (2, *size):
-        raise RefusedError(f"it makes images of shape {list(both.shape)} of two rows, the card says {[2, *size]}")
+        raise RefusedError(f"it makes images of shape {list(both.shape)} for two rows, the card says {[2, *size]}")
     difference = np.abs(both[:1].astype(np.int16) - alone).mean()
     if difference > 1:
-        raise RefusedError(f"its pictures depend on their neighbours in a batch: {difference:.1f} grey levels on average")
+        raise RefusedError(f"its images depend on their neighbours in a batch: {difference:.1f} grey levels on average")
 
 
 def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:
-    """Open a session on the device asked for, and only there."""
+    """Open a session on the requested device, and only there."""
     if device == "cpu":
         return _session(data, [CPU], threads)
     wanted = TENSORRT if device == "tensorrt" else CUDA
     if wanted in ort.get_available_providers():
-        ort.preload_dlls()  # the CUDA libraries that came as wheels
+        ort.preload_dlls()  # CUDA libraries that are installed as wheels
         providers: list[object] = [(CUDA, CUDA_OPTIONS), CPU]
         session = _session(data, [TENSORRT, *providers] if device == "tensorrt" else providers, threads)
         if wanted in session.get_providers():
             return session
-        reason = "its libraries (CUDA, cuDNN, a driver) do not load; onnxruntime's own message is above"
+        reason = "its libraries (CUDA, cuDNN, driver) do not load; see the message of onnxruntime above"
     else:
-        reason = f"this onnxruntime has only {', '.join(ort.get_available_providers())}"
+        reason = f"this onnxruntime offers only {', '.join(ort.get_available_providers())}"
     if device == "auto":
         return _session(data, [CPU], threads)
     raise DeviceError(f"GANVAS_DEVICE={device}, but {wanted} does not run here: {reason}")
@@ -199,9 +195,9 @@ def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:
 def _session(data: bytes, providers: list[object], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    # A plan of memory for every shape ever seen, kept for good: photos of all sizes would fill hundreds of megabytes.
+    # A memory plan for every shape would be kept forever: photos of many sizes would fill hundreds of megabytes.
     options.enable_mem_pattern = False
-    options.log_severity_level = 3  # errors; what matters of a broken file is in the exception
+    options.log_severity_level = 3  # errors only; the exception says what is wrong with a broken file
     try:
         return ort.InferenceSession(data, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions have no common base

@@ -171,13 +171,7 @@ def _writable_home() -> Path:
 def welcome(models: "Models", url: str) -> str:
     """What to open and what to type, for the models that are really served."""
     lines = [f"Ganvas is ready: {url}", "Open it in a browser for the studio, or type:", ""]
-    for generator in models.generators.values():
-        name = generator.card.name
-        body = f'{{"model": "{name}", "n": 16, "seed": 7}}'
-        lines += [f"  curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {name}.png"]
-    for stylizer in models.stylizers.values():
-        name, style = stylizer.card.name, stylizer.card.styles[0].name
-        lines += [f"  curl {url}/v1/stylize -F image=@{_photo()} -F model={name} -F style={style} -o {style}.jpg"]
+    lines += [f"  {model.example_command(url, _photo())}" for model in models.all()]
     lines += [f"  curl {url}/v1/models"]
     if not models.all():
         lines += ["", "No model is served; put an exported one into the models folder."]

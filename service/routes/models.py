@@ -1,13 +1,8 @@
 """The GET routes: which models there are, what each makes, the studio, and the page of the API."""
 
 import asyncio
-import base64
-import contextlib
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,19 +12,15 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from ganvas.api import MODEL, MODELS, PREVIEW
-from service.engine.codecs import Pixels, contact_sheet, decode, encode
-from service.engine.errors import NotFoundError, RequestError
-from service.engine.handlers import Generator, Stylizer
-from service.engine.latents import latents_of_seed
+from service.engine.codecs import contact_sheet, encode
+from service.engine.errors import RequestError
+from service.engine.handlers.base import Handler
 from service.engine.models import models
 from service.http.deadline import in_time, while_connected
 from service.http.problems import Problem, answer_problem
 from service.process.versions import versions
 from service.settings import ROOT
 
-PREVIEW_SEED = 0
-PREVIEW_SAMPLES = 16
-THUMBNAIL_SIDE = 128  # pixels
 WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # what a card is dumped without in a list
 
 STUDIO = ROOT / "service" / "studio"
@@ -98,7 +89,7 @@ async def show_preview(request: Request) -> Response:
     return await in_time(PREVIEW, _preview(request))
 
 
-def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -> dict[str, Any]:
+def _entry(model: Handler, exclude: dict[str, Any] | None = None) -> dict[str, Any]:
     card = model.card.model_dump(mode="json", exclude=exclude)
     return {"version": model.version, "device": model.device, "card": card}
 
@@ -106,7 +97,7 @@ def _entry(model: Generator | Stylizer, exclude: dict[str, Any] | None = None) -
 class _Preview:
     """A version's contact sheet, made once for all who ask for it; where the last of them has left, it is not made."""
 
-    def __init__(self, model: Generator | Stylizer) -> None:
+    def __init__(self, model: Handler) -> None:
         self.version = model.version
         self.png: bytes | None = None
         self.given_up = False  # whether to make it anew for whoever comes next
@@ -138,29 +129,9 @@ async def _preview(request: Request) -> Response:
     return Response(png, media_type="image/png", headers={"ETag": f'"{preview.version}"'})
 
 
-async def _contact_sheet_of(model: Generator | Stylizer) -> bytes:
-    tiles = await _samples(model) if isinstance(model, Generator) else await run_in_threadpool(_thumbnails, model)
+async def _contact_sheet_of(model: Handler) -> bytes:
+    tiles = await model.preview()
     return await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
-
-
-async def _samples(model: Generator) -> Sequence[Pixels]:
-    return list(await model.sample(latents_of_seed(PREVIEW_SEED, PREVIEW_SAMPLES, model.card.latent_size)))
-
-
-def _thumbnails(model: Stylizer) -> Sequence[Pixels]:
-    tiles = []
-    for style in model.card.styles:
-        with contextlib.suppress(ValueError, RequestError):  # a card's thumbnail may be missing or broken
-            tiles.append(_tile(style.thumbnail))
-    if not tiles:
-        raise NotFoundError(f"{model.card.name} has no readable thumbnail in its card, so there is no preview")
-    return tiles
-
-
-def _tile(thumbnail: str) -> Pixels:
-    limits = {"max_pixels": 4096**2, "max_side": 4 * THUMBNAIL_SIDE}
-    picture = Image.fromarray(decode(base64.b64decode(thumbnail), name="the thumbnail", **limits))
-    return np.array(ImageOps.fit(picture, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)))
 
 
 app = Starlette(

@@ -11,8 +11,11 @@ import numpy.typing as npt
 from starlette.responses import Response
 
 from ganvas import api
-from service.engine.codecs import Pixels, archive, contact_sheet, encode, encode_animation, npy
-from service.engine.handlers import Generator, Stylizer
+from service.engine.arrays import Pixels
+from service.engine.codecs import archive, contact_sheet, encode, encode_animation, npy
+from service.engine.handlers.base import Handler
+from service.engine.handlers.generator import Generator
+from service.engine.handlers.stylizer import Stylizer
 
 
 def sampled(
@@ -88,7 +91,7 @@ def _png_each(images: npt.NDArray[np.uint8], stem: str) -> bytes:
     return archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
 
 
-def _answer(data: bytes, format: str, stem: str, model: Generator | Stylizer, headers: dict[str, str]) -> Response:
+def _answer(data: bytes, format: str, stem: str, model: Handler, headers: dict[str, str]) -> Response:
     file_type = api.FILE_TYPES[format]
     disposition = "attachment" if format in ("zip", "npy") else "inline"
     return Response(

@@ -31,7 +31,7 @@ def test_what_the_service_chose_is_read_from_its_session(tmp_path: Path) -> None
     for threads in (1, 2, 6):
         model = load_model(path, "cpu", threads)
         own = chosen(model)
-        assert own.lanes == model.lanes
+        assert own.lanes == model.parallel_batches
         assert own.lanes - 1 + own.threads <= threads  # one of a session's threads is whoever calls it
         assert own.threads >= 1
 

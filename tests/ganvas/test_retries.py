@@ -7,7 +7,7 @@ import pytest
 
 import ganvas
 from ganvas.transport import retrying
-from service.engine.batcher import LONGEST_RETRY_AFTER_S
+from service.engine.batcher import MAX_RETRY_AFTER_S
 from tests.ganvas.conftest import HANG_UP, Ask, Gateway
 
 LISTING = b'{"models": []}'
@@ -72,8 +72,8 @@ def test_it_waits_as_long_as_it_is_told(gateway: Gateway, ask: Ask) -> None:
 def test_a_long_wait_is_waited_whole() -> None:
     """As the transport reckons it: nobody wants to wait for it here."""
     policy = retrying(httpx.HTTPTransport(), 4).retry
-    told = [policy._calculate_sleep({"Retry-After": str(LONGEST_RETRY_AFTER_S)}) for _ in range(50)]
-    assert all(LONGEST_RETRY_AFTER_S <= seconds <= 1.25 * LONGEST_RETRY_AFTER_S for seconds in told)
+    told = [policy._calculate_sleep({"Retry-After": str(MAX_RETRY_AFTER_S)}) for _ in range(50)]
+    assert all(MAX_RETRY_AFTER_S <= seconds <= 1.25 * MAX_RETRY_AFTER_S for seconds in told)
     assert len(set(told)) > 1
     assert policy._calculate_sleep({"Retry-After": "86400"}) == 75
 

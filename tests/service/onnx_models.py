@@ -1,16 +1,32 @@
-"""Tiny exported models, made with onnx.helper: real sessions in milliseconds, with arithmetic a test can redo."""
+"""Tiny exported models, made with onnx.helper. Sessions open in milliseconds, and a test can redo their arithmetic in numpy."""
 
 import base64
+import functools
 import io
+import time
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, Style, StylizerCard, TrainingData, dump_card
+from ganvas.card import (
+    IMAGES,
+    KEEP_COLOR,
+    LATENTS,
+    METADATA_KEY,
+    OUTPUT,
+    STRENGTH,
+    STYLES,
+    GeneratorCard,
+    Style,
+    StylizerCard,
+    TrainingData,
+    dump_card,
+)
 
 OPSET = 20
 LATENT_SIZE = 6
@@ -51,7 +67,7 @@ def generator_weights(latent_size: int = LATENT_SIZE, side: int = SIDE, channels
 
 
 def generated(latents: np.ndarray, side: int = SIDE, channels: int = 1) -> np.ndarray:
-    """What `generator_model` makes, in numpy."""
+    """The images of `generator_model`, in numpy."""
     flat = latents @ generator_weights(latents.shape[1], side, channels) * 40 + 128
     return flat.clip(0, 255).astype(np.uint8).reshape(-1, side, side, channels)
 
@@ -61,7 +77,7 @@ def generator_model(
     side: int = SIDE,
     channels: int = 1,
     *,
-    input_name: str = "latents",
+    input_name: str = LATENTS,
     output_name: str = OUTPUT,
     output_type: int = TensorProto.UINT8,
     rows: str | int = "n",
@@ -69,8 +85,8 @@ def generator_model(
 ) -> onnx.ModelProto:
     """latents @ W * 40 + 128, clipped to 0..255.
 
-    `broken` makes what only a run shows: "shape", pictures without their last column; "run", no pictures at all;
-    "rows", the first two pictures alone.
+    `broken` models fail only when they run. "shape": images without their last column. "run": an error. "rows": only the
+    first two images.
     """
     nodes = [
         helper.make_node("MatMul", [input_name, "W"], ["product"]),
@@ -105,9 +121,25 @@ def generator_model(
 
 
 def slow_generator_model(row_s: float) -> onnx.ModelProto:
-    """`generator_model`, after a loop of about `row_s` seconds a row."""
+    """`generator_model`, after a loop of about `row_s` seconds a row, if nothing else uses the core."""
+    return _looping_generator(int(row_s * _rounds_a_second()))
+
+
+@functools.cache
+def _rounds_a_second() -> int:
+    """Measured on this machine, at least what a slow core does: under load, a measurement says too little."""
+    rounds = 2000
+    session = ort.InferenceSession(_looping_generator(rounds).SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {LATENTS: np.zeros((1, LATENT_SIZE), np.float32)}
+    session.run(None, feeds)
+    start = time.perf_counter()
+    session.run(None, feeds)
+    return max(60_000, int(rounds / (time.perf_counter() - start)))
+
+
+def _looping_generator(rounds: int) -> onnx.ModelProto:
     model = generator_model()
-    del model.graph.initializer[0]  # what only a broken one needs
+    del model.graph.initializer[0]  # only broken models use it
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["go"], ["go_on"]),
@@ -125,9 +157,8 @@ def slow_generator_model(row_s: float) -> onnx.ModelProto:
             helper.make_tensor_value_info("matrix_out", TensorProto.FLOAT, [64, 64]),
         ],
     )
-    rounds_a_second = 60_000  # of the loop, roughly, on one core
     constants = {
-        "rounds": np.array(int(row_s * rounds_a_second), np.int64),
+        "rounds": np.array(rounds, np.int64),
         "forever": np.array(True),
         "factor": np.ones((64, 64), np.float32),
         "none": np.float32(0),
@@ -137,7 +168,7 @@ def slow_generator_model(row_s: float) -> onnx.ModelProto:
         helper.make_node("Loop", ["rounds", "forever", "factor"], ["waited"], body=body),
         helper.make_node("ReduceMax", ["waited"], ["largest"], keepdims=0),
         helper.make_node("Mul", ["largest", "none"], ["nothing"]),
-        helper.make_node("Add", ["latents", "nothing"], ["latents_later"]),
+        helper.make_node("Add", [LATENTS, "nothing"], ["latents_later"]),
     ]
     nodes = [*wait, *model.graph.node]
     nodes[len(wait)].input[0] = "latents_later"
@@ -148,7 +179,7 @@ def slow_generator_model(row_s: float) -> onnx.ModelProto:
 
 
 def styled(images: np.ndarray, weights: np.ndarray, strength: float, keep_color: float) -> np.ndarray:
-    """What `stylizer_model` makes, in numpy: inverted plus the styles' offsets, mixed by strength, then by keep_color."""
+    """The images of `stylizer_model`, in numpy: inverted plus the offsets of the styles, mixed by strength and keep_color."""
     x = images.astype(np.float32)
     style = 255 - x + weights @ np.array([*STYLE_OFFSETS.values()], np.float32)[: len(weights)]
     mixed = x + (style - x) * np.float32(strength) * (1 - np.float32(keep_color) / 2)
@@ -158,15 +189,15 @@ def styled(images: np.ndarray, weights: np.ndarray, strength: float, keep_color:
 def stylizer_model(styles: int = len(STYLE_OFFSETS), *, channels: int = 3, extra_input: bool = False) -> onnx.ModelProto:
     """Per row: 255 - x + styles @ offsets, mixed with x by strength and half of keep_color."""
     nodes = [
-        helper.make_node("Cast", ["images"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [IMAGES], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["white", "x"], ["inverse"]),
-        helper.make_node("MatMul", ["styles", "offsets"], ["offset"]),
+        helper.make_node("MatMul", [STYLES, "offsets"], ["offset"]),
         helper.make_node("Reshape", ["offset", "per_row"], ["offset4"]),
         helper.make_node("Add", ["inverse", "offset4"], ["style"]),
         helper.make_node("Sub", ["style", "x"], ["difference"]),
-        helper.make_node("Mul", ["keep_color", "half"], ["halved"]),
+        helper.make_node("Mul", [KEEP_COLOR, "half"], ["halved"]),
         helper.make_node("Sub", ["one", "halved"], ["kept"]),
-        helper.make_node("Mul", ["strength", "kept"], ["amount"]),
+        helper.make_node("Mul", [STRENGTH, "kept"], ["amount"]),
         helper.make_node("Reshape", ["amount", "per_row"], ["amount4"]),
         helper.make_node("Mul", ["difference", "amount4"], ["change"]),
         helper.make_node("Add", ["x", "change"], ["mixed"]),
@@ -184,10 +215,10 @@ def stylizer_model(styles: int = len(STYLE_OFFSETS), *, channels: int = 3, extra
         "high": np.float32(255),
     }
     inputs = [
-        helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "h", "w", channels]),
-        helper.make_tensor_value_info("styles", TensorProto.FLOAT, ["n", styles]),
-        helper.make_tensor_value_info("strength", TensorProto.FLOAT, ["n"]),
-        helper.make_tensor_value_info("keep_color", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info(IMAGES, TensorProto.UINT8, ["n", "h", "w", channels]),
+        helper.make_tensor_value_info(STYLES, TensorProto.FLOAT, ["n", styles]),
+        helper.make_tensor_value_info(STRENGTH, TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info(KEEP_COLOR, TensorProto.FLOAT, ["n"]),
     ]
     if extra_input:
         inputs.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["n"]))
@@ -205,7 +236,7 @@ def _model(nodes: list, inputs: list, outputs: list, constants: dict[str, Any]) 
 
 
 def save(model: onnx.ModelProto, path: Path, card: GeneratorCard | StylizerCard | str | None) -> Path:
-    """Write an exported model; a card that is a string goes in as it is."""
+    """Write an exported model. A card that is a string is written unchanged."""
     if card is not None:
         text = card if isinstance(card, str) else dump_card(card)
         helper.set_model_props(model, {METADATA_KEY: text})

@@ -58,16 +58,22 @@ def with_batcher(device: Device, test: Callable[[Batcher], Awaitable[None]], **o
     asyncio.run(run())
 
 
+async def submit(batcher: Batcher, *jobs: Job) -> list[np.ndarray]:
+    """Reserve what the jobs cost and run them, as a request does."""
+    with batcher.reserve(sum(one.cost for one in jobs)) as reservation:
+        return await batcher.submit(reservation, jobs)
+
+
 async def held(batcher: Batcher, device: Device) -> asyncio.Task[list[np.ndarray]]:
     """Keep the device busy with a job, so that what follows has to wait."""
     device.free.clear()
-    task = asyncio.create_task(batcher.submit([job(99)]))
+    task = asyncio.create_task(submit(batcher, job(99)))
     await asyncio.to_thread(device.started.wait, 10)
     return task
 
 
 async def queued(batcher: Batcher, *jobs: Job) -> list[asyncio.Task[list[np.ndarray]]]:
-    tasks = [asyncio.create_task(batcher.submit([one])) for one in jobs]
+    tasks = [asyncio.create_task(submit(batcher, one)) for one in jobs]
     await asyncio.sleep(0)
     return tasks
 
@@ -83,7 +89,7 @@ async def two_together(batcher: Batcher, device: Device) -> None:
 
 def test_results_go_to_their_callers(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        first, second = await batcher.submit([job(1, 2), job(3)])
+        first, second = await submit(batcher, job(1, 2), job(3))
         np.testing.assert_array_equal(first, [[2], [4]])
         np.testing.assert_array_equal(second, [[6]])
 
@@ -127,10 +133,10 @@ def test_a_job_larger_than_a_batch_runs_alone(device: Device) -> None:
 def test_an_idle_device_waits_for_company(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         await two_together(batcher, device)
-        first = asyncio.create_task(batcher.submit([job(1)]))
+        first = asyncio.create_task(submit(batcher, job(1)))
         await asyncio.sleep(0.05)
         assert len(device.batches) == 2
-        await batcher.submit([job(2)])  # as many as before: they do not wait for the rest of the ten seconds
+        await submit(batcher, job(2))  # as many as before: they do not wait for the rest of the ten seconds
         await first
         assert device.batches[2:] == [[1, 2]]
 
@@ -140,7 +146,7 @@ def test_an_idle_device_waits_for_company(device: Device) -> None:
 def test_an_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         await two_together(batcher, device)
-        await batcher.submit([job(1, 2, 3, 4)])
+        await submit(batcher, job(1, 2, 3, 4))
         assert device.batches[2:] == [[1, 2, 3, 4]]
 
     with_batcher(device, test, max_wait_s=10)
@@ -149,7 +155,7 @@ def test_an_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
 def test_a_lone_caller_does_not_wait(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         for value in range(3):
-            await batcher.submit([job(value)])
+            await submit(batcher, job(value))
         assert device.batches == [[0], [1], [2]]
 
     with_batcher(device, test, max_wait_s=1000)
@@ -158,8 +164,8 @@ def test_a_lone_caller_does_not_wait(device: Device) -> None:
 def test_the_wait_ends(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         await two_together(batcher, device)
-        await batcher.submit([job(1)])
-        await batcher.submit([job(2)])
+        await submit(batcher, job(1))
+        await submit(batcher, job(2))
         assert device.batches[2:] == [[1], [2]]
 
     with_batcher(device, test, max_wait_s=0.02)
@@ -170,7 +176,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(device: Device) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, 2, 3, 4), job(5, 6, 7))
         with pytest.raises(QueueFullError) as caught:
-            await batcher.submit([job(8), job(9)])  # all or none: the first alone would fit
+            await submit(batcher, job(8), job(9))  # all or none: the first alone would fit
         assert caught.value.retry_after_s == 1
         assert batcher.waiting() == 7
         device.free.set()
@@ -183,7 +189,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(device: Device) -> None:
 
 def test_an_empty_queue_takes_a_job_of_any_size(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        (result,) = await batcher.submit([job(*range(12))])
+        (result,) = await submit(batcher, job(*range(12)))
         assert result.ravel().tolist() == list(range(0, 24, 2))
 
     with_batcher(device, test)
@@ -198,7 +204,7 @@ def test_a_failure_is_of_its_job_alone(device: Device) -> None:
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [isinstance(result, RuntimeError) for result in results] == [True, False, False]
         assert device.batches == [[99], [1, 13, 2], [1, 13], [2], [3, 4]]
-        assert (await batcher.submit([job(5)]))[0] == 10
+        assert (await submit(batcher, job(5)))[0] == 10
 
     with_batcher(device, test)
 
@@ -231,8 +237,8 @@ def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
 def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
     async def test() -> None:
         batcher = Batcher("m", lambda feeds, alone: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
-        with pytest.raises(RuntimeError, match="1 pictures of 2 rows"):
-            await batcher.submit([job(1, 2)])
+        with pytest.raises(RuntimeError, match="1 images for 2 rows"):
+            await submit(batcher, job(1, 2))
         await batcher.close()
 
     asyncio.run(test())
@@ -240,15 +246,35 @@ def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
 
 def test_who_was_admitted_goes_on_however_much_waits(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        blocker = await held(batcher, device)
-        (waiting,) = await queued(batcher, job(*range(1, 9)))
-        with pytest.raises(QueueFullError):
-            await batcher.submit([job(10)])
-        going_on = asyncio.create_task(batcher.submit([job(10)], admitted=True))
-        await asyncio.sleep(0)
-        device.free.set()
-        assert (await going_on)[0] == 20
-        await asyncio.gather(blocker, waiting)
+        with batcher.reserve(1) as reservation:
+            blocker = await held(batcher, device)
+            (waiting,) = await queued(batcher, job(*range(1, 8)))
+            with pytest.raises(QueueFullError):
+                await submit(batcher, job(10))
+            admitted = asyncio.create_task(batcher.submit(reservation, [job(10)]))
+            await asyncio.sleep(0)
+            device.free.set()
+            assert (await admitted)[0] == 20
+            await asyncio.gather(blocker, waiting)
+
+    with_batcher(device, test)
+
+
+def test_a_released_reservation_is_an_error(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        with batcher.reserve(1) as reservation:
+            pass
+        with pytest.raises(RuntimeError, match="does not hold"):
+            await batcher.submit(reservation, [job(1)])
+
+    with_batcher(device, test)
+
+
+def test_a_reservation_of_another_model_is_an_error(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        other = Batcher("other", device.run, Limits(max_batch=4, max_queue=8))
+        with other.reserve(1) as reservation, pytest.raises(RuntimeError, match="does not hold for m"):
+            await batcher.submit(reservation, [job(1)])
 
     with_batcher(device, test)
 
@@ -263,7 +289,7 @@ def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None
         with pytest.raises(ClosedError):
             await waiting
         with pytest.raises(ClosedError):
-            await batcher.submit([job(2)])
+            await submit(batcher, job(2))
         assert device.batches == [[99]]
 
     with_batcher(device, test)
@@ -274,7 +300,7 @@ def test_many_callers_each_get_their_own(device: Device) -> None:
         async def call(i: int) -> bool:
             await asyncio.sleep(i % 7 / 1000)
             values = list(range(i % 3 + 1))
-            (result,) = await batcher.submit([job(*(i + v for v in values), width=i % 2 + 1)])
+            (result,) = await submit(batcher, job(*(i + v for v in values), width=i % 2 + 1))
             return bool((result[:, 0] == [(i + v) * 2 for v in values]).all())
 
         assert all(await asyncio.gather(*(call(i) for i in range(20, 120))))
@@ -286,13 +312,13 @@ def test_many_callers_each_get_their_own(device: Device) -> None:
 
 def test_room_is_asked_for_before_the_work_is_done(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        with batcher.room(6):
+        with batcher.reserve(6) as reservation:
             assert batcher.waiting() == 6
-            with pytest.raises(QueueFullError), batcher.room(3):
+            with pytest.raises(QueueFullError), batcher.reserve(3):
                 pass
-            with batcher.room(2):  # what is left of it
+            with batcher.reserve(2):  # what is left of it
                 assert batcher.waiting() == 8
-            (result,) = await batcher.submit([job(1, 2, 3, 4, 5, 6)], admitted=True)
+            (result,) = await batcher.submit(reservation, [job(1, 2, 3, 4, 5, 6)])
             assert len(result) == 6
             assert batcher.waiting() == 6  # until the answer is made
         assert batcher.waiting() == 0
@@ -318,11 +344,11 @@ def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: 
 
     async def test() -> None:
         batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=100, max_queue_s=100), lambda: float(next(times)))
-        await batcher.submit([job(1)])  # at least thirty seconds a row
+        await submit(batcher, job(1))  # at least thirty seconds a row
         blocker = await held(batcher, device)
         (waiting,) = await queued(batcher, job(1, 2, 3, 4))
         with pytest.raises(QueueFullError) as caught:
-            await batcher.submit([job(5)])
+            await submit(batcher, job(5))
         assert caught.value.retry_after_s == 60  # the most that is ever asked for
         device.free.set()
         await asyncio.gather(blocker, waiting)
@@ -333,9 +359,9 @@ def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: 
 
 def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        await batcher.submit([job(1)])
+        await submit(batcher, job(1))
         device.free.clear()
-        tasks = [asyncio.create_task(batcher.submit([job(value, width=value)])) for value in (2, 3, 4)]
+        tasks = [asyncio.create_task(submit(batcher, job(value, width=value))) for value in (2, 3, 4)]
         for _ in range(3):
             assert await asyncio.to_thread(device.begun.acquire, timeout=10)
         assert [batch[0] for batch in device.batches] == [1, 2, 3]  # two at a time; the third waits
@@ -344,10 +370,10 @@ def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(d
         assert not device.alone[2]  # beside the one before
         device.free.set()
         assert [int(made[0][0, 0]) for made in await asyncio.gather(*tasks)] == [4, 6, 8]
-        await batcher.submit([job(5)])
+        await submit(batcher, job(5))
         assert device.alone[-1]
 
-    with_batcher(device, test, lanes=2)
+    with_batcher(device, test, parallel_batches=2)
 
 
 @pytest.mark.parametrize("ticks", [1, 2])  # before it has a batch, and after it ran one
@@ -372,7 +398,7 @@ def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> 
                 with pytest.raises(RuntimeError, match="the clock has stopped"):
                     await first
             else:
-                assert (await batcher.submit([job(2)]))[0] == 4
+                assert (await submit(batcher, job(2)))[0] == 4
                 assert (await first)[0] == 2
         assert batcher.busy_s() == math.inf  # until the process is started anew
         await batcher.close()
@@ -390,7 +416,7 @@ def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(
         batcher.retire()
         device.free.set()
         await asyncio.gather(blocker, waiting)
-        assert (await batcher.submit([job(2)]))[0][0] == 4
+        assert (await submit(batcher, job(2)))[0][0] == 4
         async with asyncio.timeout(10):
             while threads():  # noqa: ASYNC110  # a thread's end is no event
                 await asyncio.sleep(0.01)

@@ -132,14 +132,14 @@ def test_a_folder_that_is_away_for_a_while_is_followed_on(tmp_path: Path, caplog
         following = asyncio.create_task(models.follow())
         folder.rename(away)
         folder.write_text("no folder")
-        await happens(lambda: "cannot be looked at" in caplog.text)
+        await happens(lambda: "cannot be read" in caplog.text)
         await asyncio.sleep(0.1)
-        assert [*models.generators] == ["digits"]
-        assert caplog.text.count("cannot be looked at") == 1
+        assert [model.card.name for model in models.all()] == ["digits"]
+        assert caplog.text.count("cannot be read") == 1
         folder.unlink()
         away.rename(folder)
         put(tmp_path, "letters")
-        await happens(lambda: "letters" in models.generators)
+        await happens(lambda: any(model.card.name == "letters" for model in models.all()))
         following.cancel()
         await models.close()
 

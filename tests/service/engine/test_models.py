@@ -8,7 +8,8 @@ import onnxruntime as ort
 import pytest
 
 from service.engine.errors import DeviceError, InvalidValueError, NoModelError, NotFoundError
-from service.engine.handlers import pad
+from service.engine.handlers.generator import Generator
+from service.engine.handlers.stylizer import Stylizer, pad
 from service.engine.latents import latents_of_seed
 from service.engine.models import Models
 from service.engine.sessions import CPU
@@ -55,7 +56,7 @@ def test_a_broken_file_is_refused_in_one_line_and_the_rest_serves(two_of_each: P
         models = load(two_of_each)
     assert [model.card.name for model in models.all()] == ["digits", "letters", "painters", "sketches"]
     assert {*models.refused} == {"broken.onnx", "other.onnx", "folder.onnx"}
-    assert models.refused["other.onnx"] == "its card is of 'mnist': the file must be named mnist.onnx"
+    assert models.refused["other.onnx"] == "its card names the model 'mnist'; rename the file to mnist.onnx"
     assert len(caplog.records) == 3
     assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
 
@@ -73,20 +74,20 @@ def test_a_device_that_is_not_there_is_an_error_before_there_is_a_model(device: 
 
 def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:
     models = load(two_of_each)
-    assert models.get("letters") is models.generator("letters")
-    assert models.stylizer("sketches").card.name == "sketches"
+    assert models.get("letters") is models.find(Generator, "letters")
+    assert models.find(Stylizer, "sketches").card.name == "sketches"
     with pytest.raises(NotFoundError, match="the generators are digits, letters"):
-        models.generator("painters")
+        models.find(Generator, "painters")
     with pytest.raises(InvalidValueError, match="the stylizers are painters, sketches"):
-        models.stylizer(None)
+        models.find(Stylizer, None)
 
 
 def test_the_only_one_of_its_kind_needs_no_name(tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
     models = load(tmp_path)
-    assert models.generator(None).card.name == "digits"
+    assert models.find(Generator, None).card.name == "digits"
     with pytest.raises(NoModelError, match="No stylizer"):
-        models.stylizer(None)
+        models.find(Stylizer, None)
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 50])
@@ -95,7 +96,9 @@ def test_samples_run_in_batches_of_the_limit(two_of_each: Path, n: int) -> None:
 
     async def test() -> None:
         latents = latents_of_seed(3, n, LATENT_SIZE)
-        np.testing.assert_array_equal(await models.generator("digits").sample(latents), generated(latents))
+        generator = models.find(Generator, "digits")
+        with generator.reserve(n) as reservation:
+            np.testing.assert_array_equal(await generator.sample(reservation, latents), generated(latents))
 
     run(models, test)
 
@@ -108,7 +111,9 @@ def test_pictures_of_many_sizes_styles_and_strengths_keep_apart(two_of_each: Pat
         pictures = [random.integers(0, 256, (5 + i % 4 * 7, 30, 3), np.uint8) for _ in range(i % 3 + 1)]
         weights = random.dirichlet(np.ones(3)).astype(np.float32)
         strength, keep_color = random.random(2)
-        results = await models.stylizer("painters").stylize(pictures, weights, strength, keep_color)
+        stylizer = models.find(Stylizer, "painters")
+        with stylizer.reserve([picture.shape[:2] for picture in pictures]) as reservation:
+            results = await stylizer.stylize(reservation, pictures, weights, strength, keep_color)
         for picture, result in zip(pictures, results, strict=True):
             expected = styled(picture, weights, strength, keep_color).astype(int)
             assert np.abs(result - expected).max() <= 1  # the order of float32 sums
@@ -124,7 +129,8 @@ def test_pictures_of_many_sizes_styles_and_strengths_keep_apart(two_of_each: Pat
 )
 def test_pad_mirrors_to_what_the_network_takes(size: tuple[int, int], padded: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    grown = pad(picture, multiple=4, min_side=16)
+    card = stylizer_card()  # multiples of 4, at least 16
+    grown = pad(picture, card.height.fit(size[0]), card.width.fit(size[1]))
     assert grown.shape == (*padded, 3)
     np.testing.assert_array_equal(grown[: size[0], : size[1]], picture)
     if size == (17, 20):

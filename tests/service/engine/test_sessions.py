@@ -46,12 +46,12 @@ def test_a_stylizer_loads_and_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (16, 4)])
 def test_batches_side_by_side_use_every_thread_and_no_more(threads: int, lanes: int, tmp_path: Path) -> None:
     model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", threads)
-    assert model.lanes == lanes
+    assert model.parallel_batches == lanes
     assert model.session.get_session_options().intra_op_num_threads == threads
-    if model.shared:
-        own = model.shared.get_session_options().intra_op_num_threads - 1  # the last is whoever calls
+    if model.parallel_session:
+        own = model.parallel_session.get_session_options().intra_op_num_threads - 1  # the last is whoever calls
         assert own + lanes == threads
-    assert (model.shared is None) == (lanes == 1)
+    assert (model.parallel_session is None) == (lanes == 1)
 
 
 def test_the_version_is_the_files(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ G, S = generator_card, stylizer_card
         (generator_model, "{", "card cannot be read"),
         (generator_model, json.dumps({"kind": "painter"}), "card cannot be read"),
         (generator_model, json.dumps({**json.loads(dump_card(G())), "schema_version": 2}), "schema_version"),
-        (generator_model, G("letters"), "must be named letters.onnx"),
+        (generator_model, G("letters"), "rename the file to letters.onnx"),
         (generator_model, G(latent_size=7), "input 'latents' has 6 as dimension 1, the card says 7"),
         (generator_model, G(height=9), "output 'pictures' has 8 as dimension 1, the card says 9"),
         (generator_model, G(channels=3), "output 'pictures' has 1 as dimension 3, the card says 3"),

@@ -132,7 +132,7 @@ def test_a_failing_model_is_logged_but_not_shown(tmp_path: Path, problem: Proble
         assert client.post("/v1/sample").status_code == 200
         document = problem(client.post("/v1/sample", json={"n": 3}), 500, mentions="log")
         assert "RuntimeError" not in str(document)
-        assert "RuntimeError: digits made 2 pictures of 3 rows" in service.stderr()
+        assert "RuntimeError: digits returned 2 images for 3 rows" in service.stderr()
         assert client.post("/v1/sample").status_code == 200
         problem(client.get("/v1/models/digits/preview.png"), 500, mentions="log")
         assert service.stop() == 0

@@ -10,8 +10,9 @@ import onnxruntime
 import pytest
 
 from ganvas.card import dump_card, parse_card
+from service.engine.handlers.generator import PREVIEW_IMAGES, PREVIEW_SEED
+from service.engine.handlers.stylizer import THUMBNAIL_SIDE
 from service.engine.latents import latents_of_seed
-from service.routes.models import PREVIEW_SAMPLES, PREVIEW_SEED, THUMBNAIL_SIDE
 from tests.service.conftest import Problem, pixels
 from tests.service.http.test_telemetry import value
 from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, save, slow_generator_model, stylizer_card
@@ -61,7 +62,7 @@ def test_the_preview_of_a_generator(client: httpx.Client) -> None:
     assert response.headers["content-type"] == "image/png"
     sheet = pixels(response.content)
     assert sheet.shape == (4 * SIDE + 6, 4 * SIDE + 6)
-    expected = generated(latents_of_seed(PREVIEW_SEED, PREVIEW_SAMPLES, LATENT_SIZE))
+    expected = generated(latents_of_seed(PREVIEW_SEED, PREVIEW_IMAGES, LATENT_SIZE))
     np.testing.assert_array_equal(sheet[-SIDE:, -SIDE:], expected[15, :, :, 0])
     assert client.get("/v1/models/digits/preview.png").content == response.content
 
@@ -79,7 +80,7 @@ def test_a_preview_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
             shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
         assert [answer.status_code for answer in shown] == [200] * 4
         assert len({answer.content for answer in shown}) == 1
-        assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_SAMPLES
+        assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_IMAGES
 
 
 def test_a_preview_has_a_deadline(tmp_path: Path, problem: Problem) -> None:

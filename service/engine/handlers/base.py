@@ -1,0 +1,61 @@
+"""What the handlers of all kinds share: the card, the version, the device and the batcher of one served model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from ganvas.card import Card
+from service.engine.arrays import Pixels
+from service.engine.batcher import Batcher
+from service.engine.job_queue import Limits
+from service.engine.sessions import LoadedModel
+from service.settings import Settings
+
+
+class Handler(ABC):
+    """One served model. A subclass serves one kind: it turns a request's values into jobs for the batcher.
+
+    Attributes:
+        card: of the model; a subclass narrows its type.
+        version: of the model's file.
+        device: cpu, cuda or tensorrt.
+        batcher: joins requests into batches.
+    """
+
+    kind: ClassVar[str]
+    """As the card and messages name it."""
+
+    cost_unit: ClassVar[Literal["rows", "pixels"]]
+    """What queue and batches are counted in. The settings have bounds for each unit."""
+
+    def __init__(self, card: Card, model: LoadedModel, settings: Settings) -> None:
+        self.card = card
+        self.version = model.version
+        self.device = model.device
+        self.batcher = Batcher(card.name, model.run, self._limits(model, settings))
+
+    @abstractmethod
+    async def preview(self) -> Sequence[Pixels]:
+        """Small images that show what the model makes, all of one size: the tiles of its contact sheet.
+
+        Raises:
+            NotFoundError: the model has nothing to show.
+        """
+
+    @abstractmethod
+    def example_command(self, url: str, photo: str) -> str:
+        """A shell command that tries this model on the service at `url`. `photo` is a path of a JPEG."""
+
+    def _limits(self, model: LoadedModel, settings: Settings) -> Limits:
+        if self.cost_unit == "rows":
+            max_batch, max_queue = settings.max_batch, settings.max_queue
+        else:
+            max_batch, max_queue = settings.max_batch_pixels, settings.max_queue_pixels
+        return Limits(
+            max_batch,
+            max_queue,
+            max_queue_s=settings.max_queue_s,
+            max_batch_s=settings.max_batch_ms / 1000,
+            max_wait_s=settings.max_wait_ms / 1000,
+            parallel_batches=model.parallel_batches,
+        )

@@ -1,0 +1,70 @@
+"""Generators: latents to images."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from ganvas.card import LATENTS, GeneratorCard
+from service.engine.arrays import Floats, Images, Pixels
+from service.engine.batcher import Reservation
+from service.engine.handlers.base import Handler
+from service.engine.job_queue import Job
+from service.engine.latents import latents_of_seed
+
+PREVIEW_SEED = 0
+PREVIEW_IMAGES = 16
+
+
+class Generator(Handler):
+    """A served generator."""
+
+    kind = "generator"
+    cost_unit = "rows"
+    card: GeneratorCard
+
+    def reserve(self, images: int) -> AbstractContextManager[Reservation]:
+        """Reserve space in the queue for a number of images, until the response is built; see `Batcher.reserve`."""
+        return self.batcher.reserve(images)
+
+    @property
+    def max_batch(self) -> int:
+        """The most rows that run together."""
+        return self.batcher.limits.max_batch
+
+    async def sample(self, reservation: Reservation, latents: Floats) -> Images:
+        """Make one image a row. More rows than `max_batch` run in several batches.
+
+        Args:
+            reservation: for one image a row.
+            latents: float32 [n, latent_size].
+        """
+        images = await self.batcher.submit(reservation, self._jobs(latents))
+        return images[0] if len(images) == 1 else np.concatenate(images)
+
+    async def walk(self, reservation: Reservation, latents: Floats) -> Images:
+        """Make many images as `sample` does, but one batch after the other, so that other requests run in between.
+
+        Args:
+            reservation: for one batch. It holds until the last batch, so a walk that has begun is never refused.
+            latents: float32 [n, latent_size].
+        """
+        images = []
+        for job in self._jobs(latents):
+            images += await self.batcher.submit(reservation, [job])
+        return np.concatenate(images)
+
+    async def preview(self) -> Sequence[Pixels]:
+        """Samples of a fixed seed."""
+        with self.reserve(PREVIEW_IMAGES) as reservation:
+            latents = latents_of_seed(PREVIEW_SEED, PREVIEW_IMAGES, self.card.latent_size)
+            return list(await self.sample(reservation, latents))
+
+    def example_command(self, url: str, photo: str) -> str:
+        """Sixteen samples."""
+        body = f'{{"model": "{self.card.name}", "n": 16, "seed": 7}}'
+        return f"curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
+
+    def _jobs(self, latents: Floats) -> list[Job]:
+        parts = [latents[i : i + self.max_batch] for i in range(0, len(latents), self.max_batch)]
+        return [Job(self.card.with_neutral({LATENTS: part})) for part in parts]
