@@ -1,4 +1,4 @@
-"""What the tests of more than one folder need."""
+"""Fixtures that several folders of tests use."""
 
 import os
 import signal
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests run side by side: more threads each would fight over the cores
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run in parallel; with more threads each they would compete for cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background; processes of tests would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in background jobs of a shell; child processes would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """VGG-16 as a local file holds it, but with random weights: the real loading code, and features that are no use."""
+    """A local file with random weights of VGG-16. It goes through the real loading code; the features are meaningless."""
     import safetensors.torch
     import torch
 

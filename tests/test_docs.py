@@ -1,4 +1,4 @@
-"""Pages that are made from something else are up to date."""
+"""Generated pages are up to date, and all pages have the same form."""
 
 import os
 import re
@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_page_of_the_api_is_the_openapi_document(tmp_path: Path) -> None:
-    # In a process of its own: with the default settings, and importing BentoML starts things that warn.
+def test_api_page_matches_the_openapi_document(tmp_path: Path) -> None:
+    # In its own process, with default settings: the import of BentoML starts things that cause warnings.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
     made = tmp_path / "api.md"
     subprocess.run([sys.executable, "-m", "docs.api", str(made)], cwd=ROOT, env=environment, check=True, timeout=120)

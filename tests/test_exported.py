@@ -1,4 +1,4 @@
-"""The shipped models keep the contract of docs/architecture.md. Runs for every file of exported/."""
+"""All models in exported/ keep the contract of docs/architecture.md."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MODELS = [load_model(path, device="cpu", threads=1) for path in FILES]
 
 
 RECIPES = {"digits": "digits", "toon-heads": "toon-heads", "painters": "painters-finish"}
-"""Model -> the config of training/configs/ that docs/training.md names for it."""
+"""Config in training/configs/ that docs/training.md names for each model."""
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
@@ -26,12 +26,12 @@ def of_kind(*kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("model", models, ids=lambda model: model.card.name)
 
 
-def test_the_models_that_the_readme_speaks_of_are_here() -> None:
+def test_models_of_the_readme_exist() -> None:
     assert {"digits", "toon-heads", "painters"} <= {model.card.name for model in MODELS}
 
 
 @of_kind("generator", "stylizer")
-def test_the_card_says_where_it_comes_from(model: LoadedModel) -> None:
+def test_card_states_sources_and_licences(model: LoadedModel) -> None:
     card = model.card
     for text in (card.licence, *(part for data in card.training_data for part in (data.title, data.source, data.licence))):
         assert text != "not stated"
@@ -43,15 +43,15 @@ def test_the_card_says_where_it_comes_from(model: LoadedModel) -> None:
 
 
 @of_kind("generator", "stylizer")
-def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> None:
+def test_card_matches_the_documented_config(model: LoadedModel) -> None:
     recipe, is_gan = RECIPES[model.card.name], isinstance(model.card, GeneratorCard)
     config = load_config(recipe, GanConfig) if is_gan else load_config(recipe, StyleConfig)
-    told, recipe_says = dict(model.card.training_config), config.model_dump(mode="json")
-    assert 0 < int(str(told.pop("trained_steps"))) <= config.steps
-    for left_open in ("channels", "augment", "precision", "feature_layers"):  # decided by pictures, device and weights
-        told.pop(left_open, None)
-        recipe_says.pop(left_open, None)
-    assert told == {key: recipe_says[key] for key in told}  # a card may be older than a key
+    stated, documented = dict(model.card.training_config), config.model_dump(mode="json")
+    assert 0 < int(str(stated.pop("trained_steps"))) <= config.steps
+    for left_open in ("channels", "augment", "precision", "feature_layers"):  # images, device and weights decide these
+        stated.pop(left_open, None)
+        documented.pop(left_open, None)
+    assert stated == {key: documented[key] for key in stated}  # a card may be older than a config key
     details = read_card_details(ROOT / "training" / "model_cards" / f"{model.card.name}.toml")
     assert (model.card.title, model.card.summary, model.card.licence) == (details.title, details.summary, details.licence)
     if isinstance(model.card, StylizerCard):
@@ -59,19 +59,19 @@ def test_the_card_tells_the_recipe_that_the_docs_name(model: LoadedModel) -> Non
 
 
 @of_kind("generator")
-def test_a_generators_pictures_differ_and_do_not_depend_on_their_neighbours(model: LoadedModel) -> None:
+def test_generator_images_differ_and_ignore_their_neighbours(model: LoadedModel) -> None:
     assert isinstance(model.card, GeneratorCard)
     latents = np.random.default_rng(0).standard_normal((9, model.card.latent_size)).astype(np.float32)
-    pictures = model.run({"latents": latents})
+    images = model.run({"latents": latents})
     for i in range(9):
         alone = model.run({"latents": latents[i : i + 1]})[0]
-        assert np.abs(alone.astype(int) - pictures[i]).max() <= 1
-    spread = pictures.astype(float).std(axis=0).mean()
-    assert spread > 20, "one picture for every latent: the generator has collapsed"
+        assert np.abs(alone.astype(int) - images[i]).max() <= 1
+    spread = images.astype(float).std(axis=0).mean()
+    assert spread > 20, "The generator has collapsed: all latents give the same image."
 
 
 @of_kind("stylizer")
-def test_a_stylizer_gives_the_photo_back_and_paints_each_style_otherwise(model: LoadedModel) -> None:
+def test_strength_0_returns_the_photo_and_styles_differ(model: LoadedModel) -> None:
     assert isinstance(model.card, StylizerCard)
     count = len(model.card.styles)
     y, x = np.mgrid[:64, :96]

@@ -1,4 +1,4 @@
-"""The house as docs/architecture.md draws it: which package may import which."""
+"""The packages import each other only as docs/architecture.md says."""
 
 import ast
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
-# What a caller, the service and training agree on.
+# The modules that callers, the service and training share.
 SHARED = {"ganvas.api", "ganvas.card", "ganvas.contact_sheet", "ganvas.files", "ganvas.images"}
 MAY_IMPORT = {
     "ganvas": set(),
@@ -36,7 +36,7 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_arrows(package: str) -> None:
+def test_packages_import_only_allowed_modules(package: str) -> None:
     sources = sorted((ROOT / package).rglob("*.py"))
     assert sources
     for path in sources:
@@ -53,10 +53,10 @@ def test_engine_imports_neither_http_nor_routes(path: Path) -> None:
     assert not outside, f"{path.relative_to(ROOT)} imports {outside}"
 
 
-def test_every_init_only_explains_or_re_exports() -> None:
+def test_init_modules_only_document_and_re_export() -> None:
     for path in ROOT.glob("*/**/__init__.py"):
         place = path.relative_to(ROOT)
-        if place.parts[0] in PACKAGES and place != Path("ganvas/__init__.py"):  # that one does it when it is asked
+        if place.parts[0] in PACKAGES and place != Path("ganvas/__init__.py"):  # this one imports its names on first use
             for node in ast.parse(path.read_text()).body:
                 is_list = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
                 assert is_list or isinstance(node, ast.Expr | ast.ImportFrom), path
@@ -76,13 +76,13 @@ def test_shared_modules_load_no_client(module: str, absent: set[str]) -> None:
     assert process.stdout.strip() == ""
 
 
-def test_the_client_needs_neither_numpy_nor_what_the_service_needs() -> None:
+def test_client_needs_no_numpy_and_no_service_packages() -> None:
     absent = {"numpy", "torch", "onnxruntime", "bentoml", "starlette", "typer", "rich", "click"}
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import ganvas.sdk"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_the_service_runs_without_torch() -> None:
+def test_service_imports_no_torch() -> None:
     code = "import sys, service.app; print(*sorted({'torch', 'torchvision', 'training', 'onnx'} & sys.modules.keys()))"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert process.stdout.strip() == ""

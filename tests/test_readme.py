@@ -1,7 +1,4 @@
-"""The README's commands, run as they stand: a reader who types them gets what it says.
-
-Only three things are put in place of what stands there: the port, the interpreter, and the length of the trainings.
-"""
+"""Runs the commands of the README. Only the port, the interpreter and the length of the trainings are replaced."""
 
 import io
 import json
@@ -54,9 +51,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def type_in(tmp_path: Path, shipped: Running) -> TypeIn:
-    """Type a line of the README in an empty folder beside the docs."""
+    """Run a line of the README in an empty folder next to the docs."""
     if shutil.which("curl") is None:
-        pytest.skip("this machine has no curl to type")
+        pytest.skip("needs curl")
     (tmp_path / "docs").symlink_to(ROOT / "docs")
 
     def run(line: str) -> str:
@@ -68,24 +65,24 @@ def type_in(tmp_path: Path, shipped: Running) -> TypeIn:
     return run
 
 
-def test_the_readme_has_the_commands_that_are_tested_here() -> None:
+def test_readme_contains_the_tested_commands() -> None:
     assert len(CURLS) == 3
     assert len(TRAININGS) == 2
     assert MAKES[:2] == ["make serve", "make test"]
 
 
-def test_sixteen_digits_and_the_same_again(type_in: TypeIn, tmp_path: Path) -> None:
+def test_sample_command_repeats_the_same_digits(type_in: TypeIn, tmp_path: Path) -> None:
     assert type_in(CURLS[0]) == ""
     first = (tmp_path / "digits.png").read_bytes()
     with Image.open(tmp_path / "digits.png") as sheet:
         assert sheet.format == "PNG"
         assert min(sheet.size) >= 4 * 28
-        assert np.asarray(sheet.convert("L")).std() > 30  # ink on paper
+        assert np.asarray(sheet.convert("L")).std() > 30  # there is ink on the paper
     type_in(CURLS[0])
     assert (tmp_path / "digits.png").read_bytes() == first
 
 
-def test_a_photo_painted(type_in: TypeIn, tmp_path: Path) -> None:
+def test_stylize_command_paints_the_photo(type_in: TypeIn, tmp_path: Path) -> None:
     assert type_in(CURLS[1]) == ""
     with Image.open(tmp_path / "painted.jpg") as painted, Image.open(ROOT / "docs/images/photo.jpg") as photo:
         assert painted.format == "JPEG"
@@ -93,15 +90,15 @@ def test_a_photo_painted(type_in: TypeIn, tmp_path: Path) -> None:
         assert np.abs(np.asarray(painted).astype(int) - np.asarray(photo)).mean() > 20
 
 
-def test_an_error_in_words(type_in: TypeIn) -> None:
+def test_error_is_as_shown(type_in: TypeIn) -> None:
     (shown,) = (block for language, block in BLOCKS if language == "json")
     answer, expected = json.loads(type_in(CURLS[2])), json.loads(shown)
-    assert answer.pop("request_id") != expected.pop("request_id")  # each has its own
+    assert answer.pop("request_id") != expected.pop("request_id")  # each request has its own id
     assert answer == expected
 
 
-def test_train_your_own(tmp_path: Path, vgg_weights: Path) -> None:
-    """A new user's forty photos and own painting, through train, export and serve."""
+def test_training_commands_make_served_models(tmp_path: Path, vgg_weights: Path) -> None:
+    """A new user trains, exports and serves with 40 photos and 1 painting."""
     for folder, count in {"my-images": 40, "my-photos": 40, "my-paintings": 1}.items():
         (tmp_path / folder).mkdir()
         for index in range(count):
@@ -129,8 +126,8 @@ def test_train_your_own(tmp_path: Path, vgg_weights: Path) -> None:
             assert picture.size == (90, 70)
 
 
-def test_make_serve() -> None:
-    """The first command, in an environment of its own, and the second call that installs nothing."""
+def test_make_serve_installs_once() -> None:
+    """The first call may install an environment. The second call installs nothing."""
     for limit_s in (300, 60):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -157,13 +154,13 @@ def test_make_serve() -> None:
     assert "torch" not in packages
 
 
-def test_the_tables_are_made_from_the_cards() -> None:
+def test_tables_match_the_cards() -> None:
     assert readme_with_table(README, ROOT / "exported") == README, "run: .venv/bin/python -m training table"
     assert exported_readme(ROOT / "exported") == (ROOT / "exported/README.md").read_text()
 
 
-def test_every_link_leads_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+def test_links_between_pages_resolve() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,4 +1,4 @@
-"""What a Service of Kubernetes is to its callers: connections shared out between pods."""
+"""A stand-in for a Kubernetes Service: it distributes connections between pods."""
 
 import contextlib
 import itertools
@@ -13,10 +13,10 @@ import httpx
 
 
 class Balancer:
-    """A port whose new connections go to the endpoints in turn. Those that are there stay where they are, as with kube-proxy.
+    """A port that sends each new connection to the next endpoint. Open connections stay where they are, as with kube-proxy.
 
     Args:
-        endpoints: URLs of the pods; read anew for every connection.
+        endpoints: URLs of the pods, read again for each connection.
     """
 
     def __init__(self, endpoints: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ class Balancer:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def connections(self) -> int:
-        """How many there have been; may be asked once, at the end."""
+        """The number of connections so far. Call this once, at the end."""
         return next(self._turns)
 
     def __enter__(self) -> Self:
@@ -52,8 +52,8 @@ class Balancer:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what comes, and at last that nothing comes any more."""
-    with contextlib.suppress(OSError):  # the other side is gone
+    """Forward bytes, and finally the end of the stream."""
+    with contextlib.suppress(OSError):  # the other side has closed the connection
         while data := source.recv(65536):
             target.sendall(data)
     with contextlib.suppress(OSError):

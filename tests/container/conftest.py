@@ -7,7 +7,7 @@ from tests.container.images import IMAGE, Mounted, Opened, build
 
 @pytest.fixture(scope="session")
 def image() -> Iterator[Opened]:
-    """The Dockerfile's cpu target, built and opened."""
+    """The target `cpu` of the Dockerfile, built and mounted."""
     build("cpu")
     with Mounted(IMAGE) as opened:
         yield opened

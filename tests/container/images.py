@@ -1,4 +1,4 @@
-"""Images built and opened with buildah, which needs no daemon; for root, or within `buildah unshare`."""
+"""Builds and mounts images with buildah, which needs no daemon. Run this as root or inside `buildah unshare`."""
 
 import json
 import re
@@ -14,13 +14,13 @@ IMAGE = "localhost/ganvas:container-test"
 STAND_IN = "localhost/ganvas-base:container-test"
 BUILD = (
     "build", "--isolation", "chroot", "--format", "docker", "--layers",
-    # Where a proxy stands before the package index, its certificate is among the machine's own.
+    # If a proxy is between this machine and the package index, the machine has its certificate.
     "--volume", "/etc/ssl/certs:/etc/ssl/certs:ro",
 )  # fmt: skip
 
 
 def buildah(*arguments: str) -> str:
-    """Run buildah; its stdout without the last newline."""
+    """Run buildah and return its stdout without the last newline."""
     return _run(*arguments).stdout.rstrip("\n")
 
 
@@ -31,7 +31,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def base_image() -> str:
-    """The Dockerfile's base, where it is here or can be pulled; else a stand-in of the same Debian and Python."""
+    """The base image of the Dockerfile. If it cannot be pulled: a stand-in with the same Debian and Python."""
     match = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert match
     for known in (match[1], STAND_IN):
@@ -42,9 +42,9 @@ def base_image() -> str:
 
 
 def stand_in(tag: str = STAND_IN) -> str:
-    """A slim Debian with Python, for a machine without a registry, by the commands of docs/container.md."""
+    """Make a slim Debian with Python, with the commands of docs/container.md."""
     assert shutil.which("debootstrap"), (
-        "no registry can be reached, and debootstrap, which makes a base image, is not installed"
+        "No registry can be reached, and debootstrap is not installed. Install debootstrap to make a base image."
     )
     (commands,) = (block for block in shell_blocks("docs/container.md") if block.startswith("debootstrap "))
     assert commands.count(" ganvas-base\n") == 1
@@ -56,15 +56,15 @@ def stand_in(tag: str = STAND_IN) -> str:
 
 
 def shell_blocks(page: str) -> list[str]:
-    """The commands that a page shows, block by block."""
+    """The blocks of commands in a page."""
     return re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 def build(target: str, folder: Path = ROOT, tag: str = IMAGE, revision: str = "unknown") -> str:
-    """Build a target of the Dockerfile; what buildah said of it, step by step."""
+    """Build a target of the Dockerfile and return the output of buildah."""
     arguments = ["--build-arg", f"BASE={base_image()}", "--build-arg", f"REVISION={revision}", "--target", target, "--tag", tag]
     command = ["buildah", *BUILD, *arguments, str(folder)]
-    # In one stream, so that what is said of a step stands after it.
+    # One stream, so that the output of a step follows its name.
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-6000:]}"
     return done.stdout
@@ -72,14 +72,14 @@ def build(target: str, folder: Path = ROOT, tag: str = IMAGE, revision: str = "u
 
 @dataclass(frozen=True)
 class Opened:
-    """An image's file system, and how it wants to be run."""
+    """The file system and the config of an image."""
 
     root: Path
     config: dict[str, Any]
 
 
 class Mounted:
-    """A context that opens an image."""
+    """Mount an image inside a `with` block."""
 
     def __init__(self, image: str) -> None:
         self._image = image
@@ -96,7 +96,7 @@ class Mounted:
 
 
 def megabytes(root: Path) -> float:
-    """The size of a file system, unpacked, in MB of a million bytes."""
+    """Unpacked size of a file system in MB (a million bytes)."""
     done = subprocess.run(
         ["du", "--bytes", "--summarize", "--one-file-system", root], capture_output=True, text=True, check=True
     )

@@ -1,5 +1,7 @@
-"""An image run as Kubernetes runs it under our manifests, with nothing but Linux: its own user, no new privileges, a read-only
-root with a writable /tmp, process 1 of a PID namespace of its own. The network is the machine's.
+"""Runs an image as Kubernetes does with our manifests, but only with tools of Linux.
+
+The image has its own user, no new privileges, a read-only root with a writable /tmp, and process 1 of its own PID namespace. It
+shares the network of the machine.
 """
 
 import shlex
@@ -13,7 +15,7 @@ import httpx
 
 from tests.container.images import Opened
 
-LIMIT_S = 120  # generous: the machine may be busy with a training
+LIMIT_S = 120  # generous, because the machine may be busy
 
 CONFINE = """
 set -eu
@@ -35,18 +37,18 @@ def confined(image: Opened, command: Sequence[str], **environment: str) -> list[
     script = CONFINE.format(
         environment=shlex.join(variables), user=config["User"], folder=config["WorkingDir"], command=shlex.join(command)
     )
-    # Not --kill-child: the kernel forgets of it when setpriv becomes another user.
+    # --kill-child would not work: the kernel drops it when setpriv changes the user.
     namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork"]
     return ["env", f"ROOT={image.root}", *namespaces, "sh", "-c", script]
 
 
 def run(image: Opened, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in an image to its end."""
+    """Run a command in an image and wait for it."""
     return subprocess.run(confined(image, command, **environment), capture_output=True, text=True, timeout=LIMIT_S)
 
 
 class Pod:
-    """The image's own command, started; `url` answers when it is ready."""
+    """The running command of an image. It is ready when the constructor returns."""
 
     def __init__(self, image: Opened, folder: Path, *arguments: str, **environment: str) -> None:
         folder.mkdir(parents=True)
@@ -64,8 +66,8 @@ class Pod:
         return self._err.read_text()
 
     def process_1(self) -> int:
-        """Process 1 of the pod, by the number that it has outside."""
-        # env, which became unshare, has one child.
+        """Process id, outside the pod, of process 1 of the pod."""
+        # env has become unshare, which has one child.
         pid = self._unshare.pid
         return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
@@ -76,9 +78,9 @@ class Pod:
         return self._unshare.wait(limit_s)
 
     def kill(self) -> None:
-        """End it at once, if it has not ended."""
+        """Kill the pod if it still runs."""
         if self._unshare.poll() is None:
-            self.signal(signal.SIGKILL)  # to process 1, and so to all of the pod
+            self.signal(signal.SIGKILL)  # when process 1 dies, so do all processes of the pod
         self._unshare.wait()
 
     def status(self) -> dict[str, str]:
@@ -87,7 +89,7 @@ class Pod:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def peak_memory(self) -> int:
-        """The most bytes that its processes have had in memory, each at its own time."""
+        """The sum, in bytes, of the peak memory of each process."""
         total, pids = 0, [self.process_1()]
         for pid in pids:
             for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -107,12 +109,12 @@ class Pod:
 
 
 def sample(url: str) -> httpx.Response:
-    """Four digits from a seed."""
+    """Sample 4 digits from a seed."""
     return httpx.post(f"{url}/v1/sample", json={"model": "digits", "n": 4, "seed": 7}, timeout=LIMIT_S)
 
 
 def stylize(url: str, photo: bytes, max_side: int = 256, sent: Callable[[], object] = lambda: None) -> httpx.Response:
-    """A photo painted; `sent` is called when the last byte of the request has left."""
+    """Paint a photo. `sent` is called when the last byte of the request was sent."""
 
     def trace(event: str, _: object) -> None:
         if event == "http11.send_request_body.complete":

@@ -1,4 +1,4 @@
-"""Clients with pools and a pod that leaves, as `test_a_node_is_drained` has them in containers: here with the service alone."""
+"""Clients with connection pools while a pod leaves, as in `test_node_drain_loses_no_request`, but without containers."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ from tests.service.onnx_models import generator_card, generator_model, save
 from tests.service.running import running
 
 
-def test_clients_with_pools_lose_nothing_when_a_pod_leaves(tmp_path: Path) -> None:
+def test_pooled_clients_lose_no_request_when_a_pod_leaves(tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "models" / "digits.onnx", generator_card())
     with running(tmp_path / "models", tmp_path / "a") as leaving, running(tmp_path / "models", tmp_path / "b") as staying:
         endpoints = [leaving.url, staying.url]
@@ -20,7 +20,7 @@ def test_clients_with_pools_lose_nothing_when_a_pod_leaves(tmp_path: Path) -> No
         def load(url: str) -> int:
             with ganvas.Client(url, timeout=120) as client:
                 client.sample(1, seed=7)
-                warm.wait(120)  # each has a connection, to a pod of its own
+                warm.wait(120)  # each client has a connection to a different pod
                 moved.wait(120)
                 asked = 0
                 while not stop.is_set() or asked < 3:
@@ -37,4 +37,4 @@ def test_clients_with_pools_lose_nothing_when_a_pod_leaves(tmp_path: Path) -> No
             assert leaving.process.wait(120) == 0
             stop.set()
             assert min(caller.result() for caller in answered) >= 3
-            assert balancer.connections() >= 3  # two at first, and one in place of the one that the leaving pod closed
+            assert balancer.connections() >= 3  # two at first, and one that replaces the connection to the leaving pod

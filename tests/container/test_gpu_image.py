@@ -1,4 +1,4 @@
-"""The gpu image, built, and run as far as a machine without a GPU can: `make container-test-gpu`."""
+"""Builds the GPU image and runs the parts that need no GPU (`make container-test-gpu`)."""
 
 import json
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from tests.container.pod import Pod, run, sample
 
 pytestmark = pytest.mark.container_gpu
 
-MOST_MB = 3500  # of which CUDA and cuDNN are 2,700
+MOST_MB = 3500  # CUDA and cuDNN take 2,700 of them
 IMAGE = "localhost/ganvas:container-test-gpu"
 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Opened]:
-    """The Dockerfile's default target, built and opened."""
+    """The default target of the Dockerfile, built and mounted."""
     build("gpu", tag=IMAGE)
     with Mounted(IMAGE) as opened:
         yield opened
 
 
-def test_what_is_inside(image: Opened) -> None:
+def test_image_contains_cuda_and_no_training(image: Opened) -> None:
     listed = run(image, "python", "-c", "import json, onnxruntime; print(json.dumps(onnxruntime.get_available_providers()))")
     assert "CUDAExecutionProvider" in json.loads(listed.stdout)
     packages = {path.name.lower() for path in image.root.glob("venv/lib/python3*/site-packages/*")}
@@ -33,15 +33,15 @@ def test_what_is_inside(image: Opened) -> None:
     assert megabytes(image.root) < MOST_MB
 
 
-@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there may be a GPU here")
-def test_without_a_driver_it_says_so_and_ends(image: Opened) -> None:
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine may have a GPU")
+def test_start_without_driver_fails_with_a_reason(image: Opened) -> None:
     tried = run(image, *image.config["Entrypoint"], "--port", "0")
     assert tried.returncode == 1
-    assert "libcuda.so.1: cannot open" in tried.stderr  # the driver's; CUDA's and cuDNN's own libraries are found before it
+    assert "libcuda.so.1: cannot open" in tried.stderr  # the library of the driver; CUDA and cuDNN were found before it
     assert "GANVAS_DEVICE=cuda, but CUDAExecutionProvider does not run here" in tried.stderr
 
 
-def test_it_serves_on_the_cpu_when_told_to(image: Opened, tmp_path: Path) -> None:
+def test_device_cpu_serves_without_a_gpu(image: Opened, tmp_path: Path) -> None:
     pod = Pod(image, tmp_path / "pod", "--port", "0", GANVAS_DEVICE="cpu")
     try:
         assert sample(pod.url).status_code == 200

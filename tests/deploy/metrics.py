@@ -1,4 +1,4 @@
-"""The metrics that dashboard, alerts and autoscaling go by, in one place; and what in Prometheus comes from others."""
+"""The list of metrics that dashboard, alerts and autoscaling may use."""
 
 SERVICE = {
     "ganvas_batch_rows_count",
@@ -13,7 +13,7 @@ SERVICE = {
     "ganvas_queue_wait_seconds_bucket",
     "ganvas_rejections_total",
 }
-"""Names that manifests may use; each must be on /metrics of the running service, whose labels they use as well."""
+"""Metrics of the service. Each must be on /metrics of the running service."""
 
 OTHERS = {
     "container_memory_working_set_bytes",  # the kubelet
@@ -21,4 +21,4 @@ OTHERS = {
 }
 
 ADDED_BY_PROMETHEUS = {"namespace", "pod", "service", "container", "le"}
-"""Labels that a target has, and a histogram's own."""
+"""Labels that Prometheus adds to targets, and the label of histograms."""

@@ -1,4 +1,4 @@
-"""What kustomize makes of deploy/, as Kubernetes would get it."""
+"""Renders deploy/ with kustomize, as Kubernetes would get it."""
 
 import functools
 import shutil
@@ -18,7 +18,7 @@ TRAININGS = sorted(path.name for path in (DEPLOY / "training").iterdir() if (pat
 
 
 def renderer() -> list[str] | None:
-    """The command that renders a folder; None where none is installed."""
+    """The command that renders a folder; None if none is installed."""
     if shutil.which("kubectl"):
         return ["kubectl", "kustomize"]
     return ["kustomize", "build"] if shutil.which("kustomize") else None
@@ -30,19 +30,19 @@ def render(folder: Path) -> list[Resource]:
     assert command
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr, done.stderr  # a warning: something is deprecated
+    assert not done.stderr, done.stderr  # warnings mean that something is deprecated
     return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
 
 
 @functools.cache
 def overlay(name: str) -> list[Resource]:
-    """One of deploy/overlays."""
+    """Render one of deploy/overlays."""
     return render(DEPLOY / "overlays" / name)
 
 
 def composed(folder: Path, resource: str, components: Iterable[str]) -> list[Resource]:
-    """What a user's own kustomization of a part of deploy/ and some components gives, written into an empty folder."""
-    # kustomize takes no absolute paths.
+    """Write a user's kustomization of a resource and components into an empty folder, and render it."""
+    # kustomize does not accept absolute paths.
     up = "../" * (len(folder.resolve().parts) - 1)
     place = f"{up}{DEPLOY.resolve().relative_to('/')}"
     kustomization = {

@@ -1,4 +1,4 @@
-"""The bento: built, looked into, and served by BentoML's own command."""
+"""Builds the bento, checks its contents and serves it with BentoML's command."""
 
 import os
 import re
@@ -17,13 +17,13 @@ import yaml
 
 from service.settings import ROOT
 
-LIMIT_S = 240  # generous: the machine may be busy with a training
+LIMIT_S = 240  # generous, because the machine may be busy
 BENTOML = [sys.executable, "-m", "bentoml"]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which BentoML keeps what it makes to itself."""
+    """An environment with a BentoML home of its own."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
     folder = tmp_path_factory.mktemp("bentoml")
     return {**inherited, "BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "True", "GANVAS_DEVICE": "cpu"}
@@ -40,7 +40,7 @@ def bento(home: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def served(bento: Path, home: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of `bentoml serve` of the bento, away from the repository."""
+    """The URL of `bentoml serve`, started outside the repository."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("elsewhere")
@@ -67,7 +67,7 @@ def served(bento: Path, home: dict[str, str], tmp_path_factory: pytest.TempPathF
             process.wait()
 
 
-def test_it_holds_the_service_the_models_and_nothing_else(bento: Path) -> None:
+def test_bento_contains_only_service_and_models(bento: Path) -> None:
     source = bento / "src"
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     packages = {str(path.relative_to(ROOT)) for name in ("service", "ganvas") for path in (ROOT / name).rglob("*.py")}
@@ -76,22 +76,22 @@ def test_it_holds_the_service_the_models_and_nothing_else(bento: Path) -> None:
     assert files == {*packages, *studio, *models, "ganvas/py.typed", "LICENSE", "bentofile.yaml"}
     manifest = yaml.safe_load((bento / "bento.yaml").read_text())
     assert manifest["labels"].keys() == {"project", "licence"}
-    assert (bento / "README.md").read_text() == (ROOT / "README.md").read_text()  # its description
+    assert (bento / "README.md").read_text() == (ROOT / "README.md").read_text()  # the description of the bento
     requirements = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "onnxruntime" in requirements
     assert "torch" not in requirements
 
 
-def test_its_packages_are_those_of_the_project() -> None:
+def test_packages_match_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    base = [name for name in project["dependencies"] if name.startswith("pydantic")]  # the rest is the client's
+    base = [name for name in project["dependencies"] if name.startswith("pydantic")]  # the other packages belong to the client
     wanted = [*base, *extras["http"], *(name for name in extras["service"] if "ganvas" not in name)]
     listed = yaml.safe_load((ROOT / "bentofile.yaml").read_text())["python"]["packages"]
     assert sorted(listed) == sorted(re.sub(r";.*", "", name) for name in wanted)
 
 
-def test_bentoml_serves_it(served: str) -> None:
+def test_bentoml_serves_the_bento(served: str) -> None:
     digits = httpx.post(f"{served}/v1/sample", json={"model": "digits", "n": 4, "seed": 7}, timeout=60)
     assert digits.headers["content-type"] == "image/png"
     photo = {"image": (ROOT / "docs/images/photo.jpg").read_bytes()}

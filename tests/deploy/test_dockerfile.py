@@ -1,4 +1,4 @@
-"""What the Dockerfile says, as far as it can be told without building it; tests/container builds it."""
+"""Checks of the Dockerfile that need no build. tests/container builds it."""
 
 import http.server
 import json
@@ -21,14 +21,14 @@ IMAGES = ("gpu", "cpu", "training")
 
 
 def instructions() -> list[Instruction]:
-    """Word and rest of each, without comments, continued lines joined."""
+    """Keyword and arguments of each instruction, without comments and with continued lines joined."""
     lines = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
     joined = re.sub(r"\\\n", "", "\n".join(lines))
     return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
 
 def stages() -> dict[str, list[Instruction]]:
-    """The instructions of every stage, by its name."""
+    """The instructions of each stage, by its name."""
     found: dict[str, list[Instruction]] = {}
     for word, rest in instructions():
         if word == "FROM":
@@ -38,12 +38,12 @@ def stages() -> dict[str, list[Instruction]]:
     return found
 
 
-def test_the_base_is_pinned_to_a_patch() -> None:
+def test_base_image_is_pinned_to_a_patch_version() -> None:
     assert re.search(r"^ARG BASE=python:3\.\d+\.\d+-slim-[a-z]+$", DOCKERFILE, re.MULTILINE)
 
 
-def test_a_new_commit_builds_no_layer_anew() -> None:
-    """The commit is in the last instructions of each image, and known to nothing before it."""
+def test_new_commit_rebuilds_only_the_label() -> None:
+    """Only the last instructions of each image mention the commit."""
     for name, stage in stages().items():
         mentions = [index for index, (_, rest) in enumerate(stage) if "REVISION" in rest]
         assert mentions == ([len(stage) - 3, len(stage) - 1] if name in IMAGES else []), name
@@ -57,7 +57,7 @@ def test_a_new_commit_builds_no_layer_anew() -> None:
 
 @contextmanager
 def answering(status: int) -> Iterator[int]:
-    """The port of a server that is ready or not."""
+    """The port of a server whose /readyz returns a status."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -74,7 +74,7 @@ def answering(status: int) -> Iterator[int]:
 
 
 def healthy(port: int) -> bool:
-    """What the image's health check says of a port, where there is a proxy that answers nobody."""
+    """Run the health check of the image for a port, with a dead proxy in the environment."""
     (check,) = (rest for word, rest in stages()["service"] if word == "HEALTHCHECK")
     python, *arguments = json.loads(check.partition("CMD ")[2])
     assert python == "python"
@@ -86,12 +86,12 @@ def healthy(port: int) -> bool:
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (503, False)])
-def test_the_health_check_asks_the_service_itself(status: int, expected: bool) -> None:
+def test_health_check_ignores_proxies(status: int, expected: bool) -> None:
     with answering(status) as port:
         assert healthy(port) is expected
 
 
-def test_the_health_check_fails_where_nothing_answers() -> None:
+def test_health_check_fails_without_a_server() -> None:
     with answering(200) as port:
         pass
     assert not healthy(port)

@@ -1,4 +1,4 @@
-"""What docs/container.md and docs/kubernetes.md show, held against what is there."""
+"""docs/container.md and docs/kubernetes.md agree with the code and the manifests."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_docs_and_manifests_use_the_same_image_tags() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_name_what_is_there(page: str) -> None:
+def test_commands_name_existing_targets_paths_and_settings(page: str) -> None:
     text = PAGES[page]
     assert set(re.findall(r"--target (\w+)", text)) <= TARGETS
     for path in re.findall(r"(?<![\w/])deploy/[\w/-]+", text):
@@ -30,8 +30,8 @@ def test_commands_name_what_is_there(page: str) -> None:
         assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
 
 
-def test_a_container_is_given_the_time_to_drain() -> None:
-    """And the health check's port: a service that listens at another one is never healthy."""
+def test_docker_commands_allow_time_to_drain() -> None:
+    """They also keep port 3000, which the health check uses."""
     for command in re.findall(r"^docker run .*", PAGES["container.md"].replace("\\\n", ""), re.MULTILINE):
         if "ganvas:training" not in command:
             stop = re.search(r"--stop-timeout (\d+) ", command)
@@ -41,8 +41,8 @@ def test_a_container_is_given_the_time_to_drain() -> None:
     assert "--port 8080" not in PAGES["container.md"]
 
 
-def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:
-    """`service` and `gpu` bring builds of onnxruntime that exclude each other; the GPU's needs its libraries' pins."""
+def test_bulk_is_installed_with_the_right_onnxruntime() -> None:
+    """`service` and `gpu` install builds of onnxruntime that exclude each other. `gpu` also needs the CUDA pins."""
     installs = re.findall(r'pip install (.*) --editable "\.\[(\w+),bulk\]"', PAGES["container.md"])
     assert {extra: set(re.findall(r"--constraint (\S+)", constraints)) for constraints, extra in installs} == {
         "service": {"constraints-bulk.txt"},
@@ -50,29 +50,29 @@ def test_bulk_is_installed_beside_the_onnxruntime_of_the_machine() -> None:
     }
 
 
-def test_what_was_measured_of_the_image_is_a_table_that_a_test_writes() -> None:
+def test_container_page_shows_the_table_that_a_test_writes() -> None:
     shown = PAGES["container.md"].partition(f"<!-- {report.SECTION} -->\n")[2].partition(f"<!-- /{report.SECTION} -->")[0]
     labels = [line.split("|")[1].strip() for line in shown.splitlines() if line.startswith("| ")][2:]
     assert labels
     assert labels == [what for what, _ in report.ROWS.values() if what in labels]
     whole = report.table({name: index + 0.25 for index, name in enumerate(report.ROWS)})
     assert all(what in whole for what, _ in report.ROWS.values())
-    assert shown.strip().splitlines()[-1] == whole.splitlines()[-1]  # what is assumed and not measured
+    assert shown.strip().splitlines()[-1] == whole.splitlines()[-1]  # the assumption below the table
 
 
-def test_the_tables_name_every_overlay_and_component() -> None:
+def test_kubernetes_page_names_all_overlays_and_components() -> None:
     for name in OVERLAYS:
         assert f"deploy/overlays/{name} " in PAGES["kubernetes.md"]
     for name in COMPONENTS:
         assert f"| `{name}` |" in PAGES["kubernetes.md"]
 
 
-@pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render it")
-def test_the_example_of_ones_own_kustomization(tmp_path: Path) -> None:
+@pytest.mark.skipif(renderer() is None, reason="needs kubectl or kustomize to render the example")
+def test_example_kustomization_renders(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^```yaml\n(.*?)^```$", PAGES["kubernetes.md"], re.MULTILINE | re.DOTALL)
     folder = tmp_path / "my-ganvas"
     folder.mkdir()
-    # The page has the repository beside it.
+    # In the page, the repository is next to the folder.
     up = "../" * (len(folder.resolve().parts) - 1)
     (folder / "kustomization.yaml").write_text(shown.replace("../ganvas/", f"{up}{ROOT.relative_to('/')}/"))
     resources = render(folder)

@@ -1,4 +1,4 @@
-"""Every overlay, alone and with every component: rendered, valid for Kubernetes, and as safe as the docs say."""
+"""Renders each overlay alone and with each component, and checks that it is valid and as safe as the docs say."""
 
 import re
 from pathlib import Path
@@ -24,15 +24,15 @@ from tests.deploy.rendering import (
     renderer,
 )
 
-pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render them")
+pytestmark = pytest.mark.skipif(renderer() is None, reason="needs kubectl or kustomize to render the manifests")
 
 SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 KUBERNETES = sorted(
     {match[1] for path in SCHEMAS.iterdir() if (match := re.match(r"v(\d+\.\d+\.\d+)-", path.name))},
     key=lambda version: [int(part) for part in version.split(".")],
 )[-3:]
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}  # of operators, which Kubernetes has no schema of
-MODES = ("enforce", "warn", "audit")  # of Pod Security
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}  # kinds of operators; Kubernetes has no schemas for them
+MODES = ("enforce", "warn", "audit")  # the modes of Pod Security
 CASES = [
     *(("overlays", name, ()) for name in OVERLAYS),
     *(("overlays", name, (component,)) for name in OVERLAYS for component in COMPONENTS),
@@ -43,35 +43,35 @@ CASES = [
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join([case[1], *case[2]]))
 def resources(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
-    """What a cluster would get."""
+    """The resources that a cluster would get."""
     kind, name, components = request.param
     if not components:
         return render(DEPLOY / kind / name)
     return composed(tmp_path_factory.mktemp("user"), f"{kind}/{name}", components)
 
 
-def test_there_is_what_the_tests_think() -> None:
+def test_all_overlays_and_trainings_are_tested() -> None:
     assert OVERLAYS == ["cpu", "gpu", "local"]
     assert TRAININGS == ["common", "multi-node", "single"]
     assert len(KUBERNETES) == 3
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_they_are_valid(resources: list[Resource], version: str) -> None:
+def test_resources_match_kubernetes_schemas(resources: list[Resource], version: str) -> None:
     for resource in resources:
         if resource["kind"] not in CUSTOM:
             kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_the_namespace_is_there_and_admits_nothing_less_than_restricted(resources: list[Resource]) -> None:
-    """What is applied first to a fresh cluster, service or training, brings its namespace."""
+def test_namespace_enforces_restricted_pod_security(resources: list[Resource]) -> None:
+    """The service and the training Jobs both bring the namespace: either may be applied first to a new cluster."""
     namespace = one(resources, "Namespace")["metadata"]
     assert {resource["metadata"].get("namespace", namespace["name"]) for resource in resources} == {namespace["name"]}
     assert namespace["labels"].items() >= {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in MODES}.items()
 
 
 def test_pods_are_restricted(resources: list[Resource]) -> None:
-    """What Pod Security's `restricted` asks for, and a read-only root file system."""
+    """The rules of Pod Security `restricted`, and a read-only root file system."""
     for spec in pod_specs(resources):
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] == spec["securityContext"]["runAsGroup"] == 10001
@@ -92,7 +92,7 @@ def test_pods_are_restricted(resources: list[Resource]) -> None:
             assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
 
 
-def test_no_shell_starts_anything(resources: list[Resource]) -> None:
+def test_containers_and_probes_use_no_shell(resources: list[Resource]) -> None:
     for spec in pod_specs(resources):
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             words = [*container.get("command", []), *container.get("args", [])]
@@ -102,7 +102,7 @@ def test_no_shell_starts_anything(resources: list[Resource]) -> None:
             assert "exec" not in container.get("lifecycle", {}).get("preStop", {})
 
 
-def test_the_network_is_closed_but_for_what_is_needed(resources: list[Resource]) -> None:
+def test_network_policies_allow_only_http_in_and_dns_out(resources: list[Resource]) -> None:
     pods = [resource["spec"]["template"] for resource in resources if resource["kind"] in ("Deployment", "Job")]
     for policy in of_kind(resources, "NetworkPolicy"):
         spec = policy["spec"]
@@ -119,7 +119,7 @@ def test_the_network_is_closed_but_for_what_is_needed(resources: list[Resource])
     assert of_kind(resources, "NetworkPolicy")
 
 
-def test_what_refers_to_something_finds_it(resources: list[Resource]) -> None:
+def test_references_between_resources_resolve(resources: list[Resource]) -> None:
     names = {(resource["kind"], resource["metadata"]["name"]) for resource in resources}
     for spec in pod_specs(resources):
         for container in spec["containers"]:
@@ -135,8 +135,8 @@ def test_what_refers_to_something_finds_it(resources: list[Resource]) -> None:
             assert ("Deployment", resource["spec"]["scaleTargetRef"]["name"]) in names
         if resource["kind"] == "ScaledObject":
             assert ("Deployment", resource["spec"]["scaleTargetRef"]["name"]) in names
-            assert not of_kind(resources, "HorizontalPodAutoscaler")  # two would pull at one Deployment
-            # Applied over an overlay that has one, which stays: KEDA's webhook refuses all but a transfer by name.
+            assert not of_kind(resources, "HorizontalPodAutoscaler")  # two autoscalers would scale the same Deployment
+            # The autoscaler of an overlay stays when this is applied over it. KEDA's webhook only allows a transfer by name.
             assert resource["metadata"]["annotations"]["scaledobject.keda.sh/transfer-hpa-ownership"] == "true"
             taken_over = resource["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"]
             assert taken_over == one(overlay("cpu"), "HorizontalPodAutoscaler")["metadata"]["name"]
@@ -151,12 +151,9 @@ def assert_selects(selector: dict[str, str], resources: list[Resource], what: st
         labelled = [resource["metadata"] for resource in of_kind(resources, "Service")]
     else:
         labelled = [r["spec"]["template"]["metadata"] for r in resources if r["kind"] in ("Deployment", "Job")]
-        for job in of_kind(resources, "Job"):  # the Job controller's own label
+        for job in of_kind(resources, "Job"):  # the Job controller adds this label
             labelled.append({"labels": {"batch.kubernetes.io/job-name": job["metadata"]["name"]}})
     assert any(selector.items() <= metadata["labels"].items() for metadata in labelled)
-
-
-# The Deployment.
 
 
 def deployment(name: str) -> dict[str, Any]:
@@ -164,19 +161,19 @@ def deployment(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_probes_ask_what_they_should(name: str) -> None:
+def test_probes_use_the_right_paths(name: str) -> None:
     container = deployment(name)["template"]["spec"]["containers"][0]
     paths = {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert paths == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
     assert {container[probe]["httpGet"]["port"] for probe in paths} == {container["ports"][0]["name"]}
-    # A probe that is not answered takes its timeout: below the period, the periods are what passes.
+    # Each unanswered probe takes its timeout. If that is below the period, only the periods count.
     startup = container["startupProbe"]
     assert startup["timeoutSeconds"] < startup["periodSeconds"]
     assert startup["periodSeconds"] * startup["failureThreshold"] == 300
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_grace_period_fits_the_drain(name: str) -> None:
+def test_grace_period_covers_pre_stop_and_drain(name: str) -> None:
     spec = deployment(name)["template"]["spec"]
     settings = one(overlay(name), "ConfigMap")["data"]
     pre_stop_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -188,7 +185,7 @@ def test_the_grace_period_fits_the_drain(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_the_service_account_gives_no_token(name: str) -> None:
+def test_service_account_has_no_token(name: str) -> None:
     account = one(overlay(name), "ServiceAccount")
     assert account["automountServiceAccountToken"] is False
     assert deployment(name)["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"]
@@ -202,22 +199,22 @@ def test_pods_are_spread_over_zones_and_nodes(name: str) -> None:
     for rule in spread.values():
         assert rule["maxSkew"] == 1
         assert rule["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
-        assert rule["matchLabelKeys"] == ["pod-template-hash"]  # or the pods that a roll-out ends count as well
+        assert rule["matchLabelKeys"] == ["pod-template-hash"]  # without this, pods that a rollout ends would count too
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_there_is_an_autoscaler_where_there_can_be_one(name: str) -> None:
+def test_all_overlays_but_local_have_an_autoscaler(name: str) -> None:
     scalers = of_kind(overlay(name), "HorizontalPodAutoscaler")
     if name == "local":
         assert not scalers
         return
     (spec,) = (scaler["spec"] for scaler in scalers)
-    assert 2 <= spec["minReplicas"] < spec["maxReplicas"]  # one may be away, and there is room to grow
+    assert 2 <= spec["minReplicas"] < spec["maxReplicas"]  # one pod may be missing, and more can start
     assert [metric["resource"]["name"] for metric in spec["metrics"]] == ["cpu"]
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_settings_are_known(name: str, tmp_path: Path) -> None:
+def test_settings_exist_and_are_valid(name: str, tmp_path: Path) -> None:
     resources = composed(tmp_path, f"overlays/{name}", COMPONENTS)
     given = {key for config in of_kind(resources, "ConfigMap") for key in config["data"] if key.startswith("GANVAS_")}
     given |= {variable["name"] for spec in pod_specs(resources) for variable in spec["containers"][0]["env"]}
@@ -229,14 +226,14 @@ def test_settings_are_known(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_a_roll_out_never_goes_below_what_the_budget_allows(name: str) -> None:
+def test_rollout_respects_the_disruption_budget(name: str) -> None:
     budget = one(overlay(name), "PodDisruptionBudget")["spec"]
     assert budget["maxUnavailable"] == 1
     assert deployment(name)["strategy"]["rollingUpdate"]["maxUnavailable"] <= 1
-    assert ("replicas" in deployment(name)) == (name == "local")  # elsewhere the autoscaler's
+    assert ("replicas" in deployment(name)) == (name == "local")  # the autoscaler sets the replicas of the others
 
 
-def test_threads_are_those_of_the_pod() -> None:
+def test_threads_follow_the_requested_cores() -> None:
     container = deployment("cpu")["template"]["spec"]["containers"][0]
     env = {variable["name"]: variable for variable in container["env"]}
     for name in ("GANVAS_THREADS", "GANVAS_CODEC_THREADS"):
@@ -246,7 +243,7 @@ def test_threads_are_those_of_the_pod() -> None:
     assert resources["requests"]["cpu"].isdecimal()  # whole cores
 
 
-def test_the_gpu_overlay_asks_for_a_gpu() -> None:
+def test_gpu_overlay_requests_a_gpu() -> None:
     spec = deployment("gpu")["template"]["spec"]
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert {"name": "GANVAS_DEVICE", "value": "cuda"} in spec["containers"][0]["env"]
@@ -254,8 +251,8 @@ def test_the_gpu_overlay_asks_for_a_gpu() -> None:
     assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def test_every_manifest_is_part_of_something() -> None:
-    """No file in deploy/ that nothing renders."""
+def test_every_manifest_is_used() -> None:
+    """Each file in deploy/ is part of a kustomization."""
     for folder in {path.parent for path in DEPLOY.rglob("kustomization.yaml")}:
         kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
         files = [*kustomization.get("resources", []), *(patch.get("path") for patch in kustomization.get("patches", []))]

@@ -1,4 +1,4 @@
-"""Dashboard, alerts and autoscaling: every expression is PromQL and names only what the service really exports."""
+"""Expressions of dashboard, alerts and autoscaling are valid PromQL and use only metrics that the service exports."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ SCALED_OBJECT = yaml.safe_load((DEPLOY / "components" / "queue-autoscaling" / "s
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression, with a name for it."""
+    """Yield each expression with a name."""
     for group in RULES["spec"]["groups"]:
         for rule in group["rules"]:
             yield rule["alert"], rule["expr"]
@@ -41,7 +41,7 @@ EXPRESSIONS = dict(expressions())
 
 
 def selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
-    """Every selector below a node of parsed PromQL."""
+    """Yield all selectors below a node of parsed PromQL."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "vs", "param"):
@@ -59,7 +59,7 @@ def names_and_labels(expression: str) -> Iterator[tuple[str, set[str]]]:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Sample name -> its labels, as a real server shows them after a request, a refusal and a failure."""
+    """Names of samples and their labels on /metrics of a real server, after one request."""
     folder = tmp_path_factory.mktemp("models")
     save(generator_model(), folder / "digits.onnx", generator_card())
     with running(folder, tmp_path_factory.mktemp("log")) as service:
@@ -67,7 +67,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         text = httpx.get(f"{service.url}/metrics", timeout=60).text
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
-        if not family.samples and family.type == "counter":  # not counted yet: the name alone is there
+        if not family.samples and family.type == "counter":  # a counter without counts shows only its name
             found[f"{family.name}_total"] = set()
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
@@ -75,30 +75,30 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
-def test_expressions_name_what_is_in_the_list(name: str) -> None:
+def test_expressions_use_only_listed_metrics(name: str) -> None:
     used = list(names_and_labels(EXPRESSIONS[name]))
     assert used
     for metric, _ in used:
         assert metric in SERVICE | OTHERS, f"{name} uses {metric}"
 
 
-def test_every_metric_of_the_list_is_used() -> None:
+def test_all_listed_metrics_are_used() -> None:
     used = {metric for expression in EXPRESSIONS.values() for metric, _ in names_and_labels(expression)}
     assert used == SERVICE | OTHERS
 
 
-def test_the_list_is_what_the_service_exports(exported: dict[str, set[str]]) -> None:
+def test_service_exports_all_listed_metrics(exported: dict[str, set[str]]) -> None:
     assert exported.keys() >= SERVICE
 
 
-def test_labels_are_those_of_the_service(exported: dict[str, set[str]]) -> None:
+def test_expressions_use_only_existing_labels(exported: dict[str, set[str]]) -> None:
     for name, expression in EXPRESSIONS.items():
         for metric, labels in names_and_labels(expression):
             if metric in SERVICE and exported[metric]:
                 assert labels <= exported[metric] | ADDED_BY_PROMETHEUS, f"{name}: {metric}"
 
 
-def test_alerts_say_what_is_wrong() -> None:
+def test_alerts_have_annotations_and_troubleshooting() -> None:
     troubleshooting = (DEPLOY.parent / "docs" / "kubernetes.md").read_text().partition("## Troubleshooting")[2]
     for group in RULES["spec"]["groups"]:
         for rule in group["rules"]:
@@ -108,8 +108,8 @@ def test_alerts_say_what_is_wrong() -> None:
             assert f"`{rule['alert']}`" in troubleshooting
 
 
-def test_errors_are_counted_where_callers_ask() -> None:
-    """Probes fail where they should, and those that do not are many."""
+def test_error_rate_counts_only_api_routes() -> None:
+    """Probes would distort the rate: there are many of them, and some fail on purpose."""
     (errors,) = (
         rule["expr"] for group in RULES["spec"]["groups"] for rule in group["rules"] if rule["alert"] == "GanvasErrors"
     )
@@ -117,13 +117,13 @@ def test_errors_are_counted_where_callers_ask() -> None:
     assert routes == ['route=~"/v1/.*"'] * 2
 
 
-def test_what_is_scaled_on_is_what_the_docs_say() -> None:
+def test_docs_name_the_metrics_of_autoscaling() -> None:
     table = (DEPLOY.parent / "docs" / "operations.md").read_text().partition("## Metrics")[2]
     said = {line.split("`")[1] for line in table.splitlines() if "scale on this" in line}
     used = {
         metric for name in EXPRESSIONS if name.startswith("autoscaling") for metric, _ in names_and_labels(EXPRESSIONS[name])
     }
-    assert said == used & SERVICE - {"ganvas_http_requests_total"}  # of which the refused are a share
+    assert said == used & SERVICE - {"ganvas_http_requests_total"}  # the denominator of the refused fraction
 
 
 def test_panels_do_not_overlap() -> None:
@@ -136,9 +136,7 @@ def test_panels_do_not_overlap() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool, which comes with Prometheus, is not installed"
-)
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool, which is part of Prometheus")
 
 
 def promtool(tests: Path) -> None:
@@ -147,7 +145,7 @@ def promtool(tests: Path) -> None:
 
 
 @needs_promtool
-def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+def test_alerts_fire_on_failures_only(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES["spec"]))
     shutil.copy(Path(__file__).parent / "alerts_test.yaml", tmp_path)
     promtool(tmp_path / "alerts_test.yaml")
@@ -155,8 +153,8 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
 
 @needs_promtool
 @pytest.mark.parametrize(("refused", "pods"), [(0, 0), (60, 2), (120, 4)])
-def test_pods_come_by_the_share_that_is_refused(refused: int, pods: int, tmp_path: Path) -> None:
-    """Two pods: one request in twenty refused keeps them, twice that doubles them; 0 leaves it to the other triggers."""
+def test_pods_scale_with_the_refused_fraction(refused: int, pods: int, tmp_path: Path) -> None:
+    """With two pods, 1 refused request in 20 keeps them and 2 in 20 double them. Without refusals the other triggers decide."""
     (metadata,) = (
         trigger["metadata"]
         for trigger in SCALED_OBJECT["spec"]["triggers"]
@@ -170,7 +168,10 @@ def test_pods_come_by_the_share_that_is_refused(refused: int, pods: int, tmp_pat
         'ganvas_rejections_total{namespace="ganvas", model="painters", reason="queue_slow", pod="a"}': f"0+{refused}x10",
     }
     idle = {'up{namespace="ganvas", service="ganvas", pod="a"}': "1x10"}
-    sample = {"labels": "{}", "value": pods * float(metadata["threshold"])}  # divided by the threshold: the pods wanted
+    sample = {
+        "labels": "{}",
+        "value": pods * float(metadata["threshold"]),
+    }  # KEDA divides it by the threshold
     cases = [
         {
             "interval": "30s",

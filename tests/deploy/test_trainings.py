@@ -1,14 +1,14 @@
-"""The Jobs that train: what becomes of an evicted one, and how the machines of one find each other."""
+"""The training Jobs: evictions, connections between machines, and commands."""
 
 import pytest
 
 from tests.deploy.rendering import DEPLOY, one, render, renderer
 
-pytestmark = pytest.mark.skipif(renderer() is None, reason="neither kubectl nor kustomize is installed, which render them")
+pytestmark = pytest.mark.skipif(renderer() is None, reason="needs kubectl or kustomize to render the manifests")
 
 
 @pytest.mark.parametrize("name", ["single", "multi-node"])
-def test_an_evicted_training_begins_again(name: str) -> None:
+def test_evicted_training_resumes(name: str) -> None:
     spec = one(render(DEPLOY / "training" / name), "Job")["spec"]
     assert spec["podFailurePolicy"]["rules"] == [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -19,7 +19,7 @@ def test_an_evicted_training_begins_again(name: str) -> None:
     assert "--auto-resume" in pod["containers"][0]["args"]
 
 
-def test_the_machines_of_a_training_find_each_other() -> None:
+def test_machines_of_a_training_find_each_other() -> None:
     resources = render(DEPLOY / "training" / "multi-node")
     job, service = one(resources, "Job"), one(resources, "Service")
     spec = job["spec"]
@@ -34,7 +34,7 @@ def test_the_machines_of_a_training_find_each_other() -> None:
     assert service["spec"]["clusterIP"] == "None"
 
 
-def test_the_trainings_commands_are_those_of_training() -> None:
+def test_commands_are_valid() -> None:
     from typer.testing import CliRunner
 
     from training.cli.app import app
