@@ -176,9 +176,7 @@ def test_sigterm_under_load_answers_accepted_requests(pod: Pod) -> None:
     with ThreadPoolExecutor(6) as callers:
         in_flight = [callers.submit(stylize, pod.url, PHOTO, 1024, sent.release) for _ in range(6)]
         assert all(sent.acquire(timeout=60) for _ in in_flight)
-        assert (
-            httpx.get(f"{pod.url}/livez", timeout=60).status_code == 200
-        )  # the six requests arrived before this one
+        assert httpx.get(f"{pod.url}/livez", timeout=60).status_code == 200  # the six requests arrived before this one
         pod.signal(signal.SIGTERM)
         assert [call.result().status_code for call in in_flight] == [200] * 6
     assert pod.wait(60) == 0
