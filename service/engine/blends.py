@@ -4,30 +4,30 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from service.engine.arrays import Floats
 from service.engine.errors import InvalidValueError, NotFoundError
 
 
-def parse_blend(text: str | None, names: Sequence[str]) -> npt.NDArray[np.float32]:
+def parse_blend(text: str | None, names: Sequence[str]) -> Floats:
     """Turn a style or a blend into the weights that a stylizer takes.
 
     Args:
-        text: names with or without a weight each, parted by commas; None where the request has no style.
+        text: names separated by commas, with or without a weight each; None if the request has no style.
         names: the model's styles, in the order of its columns.
 
     Returns:
         float32 [k], not negative, sum 1.
 
     Raises:
-        InvalidValueError: not a blend, a weight that is negative or not a number, all weights zero, or no style where the model
-            has several.
-        NotFoundError: a style that the model does not have.
+        InvalidValueError: the text is not a blend, a weight is negative or not a number, all weights are zero, or the text is
+            None and the model has several styles.
+        NotFoundError: the model does not have this style.
     """
     known = f"this model's styles are {', '.join(names)}"
     if text is None:
         if len(names) > 1:
-            raise InvalidValueError("style", f"Say which: {known}")
+            raise InvalidValueError("style", f"Choose one: {known}")
         return np.ones(1, np.float32)
     weights = [0.0] * len(names)
     for part in text.split(","):
@@ -49,5 +49,5 @@ def _weight(written: str, name: str) -> float:
     except ValueError:
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
-        raise InvalidValueError("style", f"The weight of {name} must be a number from 0 up, not {written[:64]!r}")
+        raise InvalidValueError("style", f"The weight of {name} must be a number of at least 0, not {written[:64]!r}")
     return weight

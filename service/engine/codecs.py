@@ -11,25 +11,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from ganvas import contact_sheet as sheets
 from ganvas import images
-from service.engine.arrays import Pixels
+from service.engine.arrays import Images, Pixels
 from service.engine.errors import ImageTooLargeError, UnreadableImageError
 
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "png": {"compress_level": 4},
-    # Full colour resolution: painted edges are where halved chroma shows.
+    # Full colour resolution: halved chroma is visible at painted edges.
     "jpeg": {"quality": 92, "subsampling": 0},
     "webp": {"quality": 90},
 }
 """Every image format that is written, and Pillow's options for it."""
 
-
-GIF_TICK = 10  # milliseconds: what a GIF counts time in
-GIF_SHORTEST = 20  # milliseconds; browsers show a frame that asks for less for a tenth of a second
+GIF_TICK = 10  # milliseconds: the unit of time in a GIF
+GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for a tenth of a second
 
 
 class Header(NamedTuple):
@@ -85,23 +83,23 @@ def _refused(name: str) -> Iterator[None]:
 
 
 def encode(pixels: Pixels, image_format: str) -> bytes:
-    """Write one picture, uint8 [h, w, c] of 1 or 3 channels, as png, jpeg or webp."""
+    """Write one image, uint8 [h, w, c] with 1 or 3 channels, as png, jpeg or webp."""
     buffer = io.BytesIO()
     _image_of(pixels).save(buffer, image_format, **SAVE_OPTIONS[image_format])
     return buffer.getvalue()
 
 
-def encode_animation(frames: Pixels, image_format: str, fps: float) -> bytes:
-    """Write frames, uint8 [n, h, w, c] of 1 or 3 channels, as an animated webp or gif that is played over and over.
+def encode_animation(frames: Images, image_format: str, fps: float) -> bytes:
+    """Write frames, uint8 [n, h, w, c] with 1 or 3 channels, as an animated webp or gif that repeats forever.
 
-    Both formats hold a frame for a whole number of ticks, so durations vary by one, and the rate is right in the mean.
+    Both formats show a frame for a whole number of ticks, so durations vary by one tick and the mean rate is exact.
     """
     tick, shortest = (GIF_TICK, GIF_SHORTEST) if image_format == "gif" else (1, 1)
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps / tick).astype(int) * tick
     durations = np.maximum(np.diff(ends), shortest).tolist()
     pages = [_image_of(frame) for frame in frames]
     if image_format == "gif":
-        # An octree finds 256 colours in a twentieth of the time that Pillow's own choice takes.
+        # An octree finds 256 colours 20 times as fast as Pillow's default.
         pages = [page if page.mode == "L" else page.quantize(method=Image.Quantize.FASTOCTREE) for page in pages]
     options = SAVE_OPTIONS.get(image_format, {})
     buffer = io.BytesIO()
@@ -122,7 +120,7 @@ def contact_sheet(tiles: Sequence[Pixels]) -> Pixels:
 
 
 def archive(entries: Iterable[tuple[str, bytes]]) -> bytes:
-    """Put files into a zip; the same files give the same bytes. They are compressed already, so they are stored."""
+    """Put files into a zip without compressing them again. The same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as zipped:
         for name, data in entries:
@@ -130,8 +128,8 @@ def archive(entries: Iterable[tuple[str, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
-def npy(pictures: npt.NDArray[np.uint8]) -> bytes:
-    """Write an array as a .npy file, which `numpy.load` reads."""
+def npy(images: Images) -> bytes:
+    """Write images as a .npy file, which `numpy.load` reads."""
     buffer = io.BytesIO()
-    np.save(buffer, pictures, allow_pickle=False)
+    np.save(buffer, images, allow_pickle=False)
     return buffer.getvalue()

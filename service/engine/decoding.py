@@ -1,10 +1,10 @@
-"""The uploads of requests on their way to the codec threads: bounded, and of a failed request nothing more is decoded.
+"""Decoding of uploads in the codec threads, with a bound on what waits. If one upload of a request fails, the rest are skipped.
 
-A model's queue counts pictures as the model gets them. One that is shrunk to a stamp costs it nearly nothing, and the codec
-threads as much as any other of its size, so what waits for those is counted in the pixels that are stored.
+A model's queue counts an image as the model gets it. An image that is shrunk to a thumbnail costs the model almost nothing, but
+the codec threads as much as any other of its stored size. So what waits for them is counted in stored pixels.
 
-decoders = Decoders(ThreadPoolExecutor(2), max_pixels=500_000_000)
-pictures = await decoders.each(decode, uploads, pixels, model="painters")
+    decoders = Decoders(ThreadPoolExecutor(2), max_pixels=500_000_000)
+    images = await decoders.each(decode, uploads, pixels, model="painters")
 """
 
 import asyncio
@@ -21,18 +21,18 @@ R = TypeVar("R")
 
 
 class Decoders:
-    """Decodes the pictures of a request side by side.
+    """Decodes the images of a request in parallel.
 
     Args:
-        threads: that decode; others may use them as well.
-        max_pixels: of all uploads that are decoded or wait for it. A request with more is let in where there are none.
+        threads: that decode. Other work may use them as well.
+        max_pixels: of all uploads that are decoded or wait for it. A request with more is accepted if nothing waits.
     """
 
     def __init__(self, threads: Executor, max_pixels: int) -> None:
         self.max_pixels = max_pixels
         self._threads = threads
         self._waiting = 0  # pixels
-        self._lock = threading.Lock()  # guards them: a thread gives them back
+        self._lock = threading.Lock()  # guards `_waiting`, which the threads lower
 
     @property
     def waiting(self) -> int:
@@ -40,22 +40,22 @@ class Decoders:
         return self._waiting
 
     async def each(self, decode: Callable[[T], R], uploads: Sequence[T], pixels: Sequence[int], *, model: str) -> list[R]:
-        """Decode all, in order.
+        """Decode all uploads, in order.
 
-        Where one fails, or the call is cancelled, those that have not begun never are, and their bytes are let go.
+        If one fails, or the call is cancelled, the uploads that have not begun are never decoded and their bytes are freed.
 
         Args:
-            decode: called in a thread for each.
+            decode: called in a thread for each upload.
             uploads: what to decode.
-            pixels: of each, as its header has them.
-            model: that they are for, as metrics name it.
+            pixels: of each upload, from its header.
+            model: that the request is for, as metrics name it.
 
         Raises:
-            QueueFullError: too much waits to be decoded already; nothing was begun.
+            QueueFullError: too many uploads wait already; nothing was begun.
             Exception: the first that `decode` raised.
         """
-        self._take(sum(pixels), model)
-        begun = [self._begun(decode, upload, cost) for upload, cost in zip(uploads, pixels, strict=True)]
+        self._reserve(sum(pixels), model)
+        begun = [self._begin(decode, upload, cost) for upload, cost in zip(uploads, pixels, strict=True)]
         decoded = [asyncio.wrap_future(one) for one in begun]
         try:
             return await asyncio.gather(*decoded)
@@ -63,15 +63,15 @@ class Decoders:
             for one in decoded:
                 one.cancel()
 
-    def _take(self, pixels: int, model: str) -> None:
+    def _reserve(self, pixels: int, model: str) -> None:
         with self._lock:
             if self._waiting and self._waiting + pixels > self.max_pixels:
                 rejected("decode_full", model)
                 raise QueueFullError("Too many uploads wait to be decoded. Retry after 1 s, or send smaller images.")
             self._waiting += pixels
 
-    def _begun(self, decode: Callable[[T], R], upload: T, pixels: int) -> "Future[R]":
-        held = [upload]  # a cancelled task stays in the threads' queue until its turn: the bytes must not
+    def _begin(self, decode: Callable[[T], R], upload: T, pixels: int) -> "Future[R]":
+        held = [upload]  # a cancelled task stays in the queue of the threads until its turn; its bytes must not
 
         def ended(_: "Future[R]") -> None:
             held.clear()

@@ -1,19 +1,18 @@
-"""What lies in the models folder, and what of it changed since it was last looked at.
+"""The files of the models folder, and which of them changed since the last look.
 
-It is looked at again and again rather than watched: notifications of the kernel do not reach network volumes, and tell of a
-copy that has only begun.
+The folder is polled. Kernel notifications do not reach network volumes, and they also report copies that have only begun.
 """
 
 import contextlib
 from pathlib import Path
 
 Signature = tuple[int, int, int]
-"""Time of change, size and inode: a file that is copied, moved or linked anew differs in one of them."""
+"""Time of change, size and inode. A file that is copied, moved or linked again differs in at least one of them."""
 
-NOT_READ = (0, 0, 0)  # no file's signature
+NOT_READ = (0, 0, 0)  # not the signature of any file
 
 Look = dict[Path, Signature | None]
-"""The files of one look; None where a file is there and says nothing of itself just now."""
+"""The files of one look; None for a file that exists but cannot be examined now."""
 
 
 class Folder:
@@ -21,35 +20,35 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: Look = {}
+        self._last: Look = {}
         with contextlib.suppress(OSError):  # the next look finds what this one did not, or raises
-            self._seen = self._look()
-        self._known = {path: found for path, found in self._seen.items() if found}
+            self._last = self._look()
+        self._known = {path: found for path, found in self._last.items() if found}
 
     def files(self) -> list[Path]:
-        """The files as they were when the folder was first looked at, by name."""
+        """The files of the first look, by name."""
         return sorted(self._known)
 
     def changes(self) -> tuple[list[Path], list[Path]]:
-        """What is new or changed, and what is gone, since the last call.
+        """The files that are new or changed, and the files that were removed, since the last call.
 
-        A file counts as changed once it has looked the same twice: one that is still being written is left to the next call. It
-        counts as gone once it was missing twice: one that is removed and copied anew is no other than one that is replaced.
+        A file counts as changed when two looks in a row found the same: a file that is still being written is left to the next
+        call. It counts as removed when two looks in a row missed it: a file that is deleted and copied again is only replaced.
 
         Raises:
-            OSError: the folder cannot be read, as a network volume at times; it is as if it had not been looked at.
+            OSError: the folder cannot be read, as happens with network volumes. This look is then ignored.
         """
         found = self._look()
-        before, self._seen = self._seen, found
+        before, self._last = self._last, found
         changed = {path: now for path, now in sorted(found.items()) if now and before.get(path) == now != self._known.get(path)}
-        gone = [path for path in self._known if path not in found and path not in before]
+        removed = [path for path in self._known if path not in found and path not in before]
         self._known.update(changed)
-        for path in gone:
+        for path in removed:
             del self._known[path]
-        return list(changed), gone
+        return list(changed), removed
 
-    def again(self, path: Path) -> None:
-        """Count a file as changed with the next call, since it could not be read."""
+    def retry(self, path: Path) -> None:
+        """Report a file as changed at the next call, because it could not be read."""
         if path in self._known:
             self._known[path] = NOT_READ
 
@@ -62,9 +61,9 @@ class Folder:
         for path in paths:
             try:
                 status = path.stat()
-            except FileNotFoundError:  # gone between the two calls, or a link that leads nowhere
+            except FileNotFoundError:  # removed between the two calls, or a broken link
                 continue
-            except OSError:  # of a network volume, mostly: no word on whether it is there
+            except OSError:  # mostly of a network volume: the file may exist or not
                 found[path] = None
             else:
                 found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)

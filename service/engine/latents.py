@@ -1,6 +1,6 @@
-"""From a seed to latents, the same on every machine and in every version; and the way from latents to latents.
+"""Latents from seeds, the same on every machine and in every version; and interpolation between latents.
 
-numpy's policy (NEP 19) freezes the stream of `RandomState`, and only that: `Generator` may change between versions.
+numpy's policy (NEP 19) freezes only the stream of `RandomState`. The stream of `Generator` may change between versions.
 """
 
 import itertools
@@ -15,11 +15,11 @@ from ganvas.api import SEED_LIMIT
 from service.engine.arrays import Floats
 
 SMALLEST_SINE = 1e-6
-"""Of the angle between two latents; below it they lie on one line, through which no single great circle leads."""
+"""Of the angle between two latents. Below it they lie on one line, so no single great circle connects them."""
 
 
 class _Drawing(threading.local):
-    """A stream for each thread: to seed one again takes a tenth of the time of making one."""
+    """A stream for each thread. Seeding a stream again takes a tenth of the time of making one."""
 
     def __init__(self) -> None:
         self.stream = np.random.RandomState(0)
@@ -29,14 +29,14 @@ _drawing = _Drawing()
 
 
 def random_seed() -> int:
-    """A seed that nobody chose."""
+    """A seed from the operating system's random source."""
     return secrets.randbelow(SEED_LIMIT)
 
 
 def latents_of_seed(seed: int, n: int, size: int) -> Floats:
     """Draw latents from the standard normal distribution.
 
-    Row i depends on the seed and i alone, so the first pictures of a seed are the same for any n.
+    Row i depends only on the seed and i, so the first images of a seed are the same for any n.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -51,40 +51,39 @@ def latents_of_seed(seed: int, n: int, size: int) -> Floats:
 
 
 def first_of_each(seeds: Sequence[int], size: int) -> Floats:
-    """Draw the first row of each seed: float32 [len(seeds), size]. What each is 0 to 2**32 - 1."""
+    """Draw the first row of each seed: float32 [len(seeds), size]."""
     return np.concatenate([latents_of_seed(seed, 1, size) for seed in seeds])
 
 
 def frame_count(keys: int, steps: int, *, loop: bool) -> int:
-    """How many rows `interpolate` gives."""
+    """The number of rows that `interpolate` returns."""
     return keys * steps if loop else (keys - 1) * steps + 1
 
 
 def interpolate(keys: Floats, steps: int, *, loop: bool) -> Floats:
-    """Walk from key to key by spherical interpolation (White 2016, "Sampling Generative Networks").
+    """Interpolate from key to key on great circles (White 2016, "Sampling Generative Networks").
 
-    Row `i * steps` is key i, to the bit. A straight line would pass nearer to the origin than the latents that a generator
-    was trained on ever lie.
+    Row `i * steps` is exactly key i. A straight line would pass nearer to the origin than any latents of the training.
 
     Args:
         keys: float32 [k, size].
         steps: rows from one key to the next.
-        loop: whether the walk leads back to the first key, whose row is then not repeated: played over and over, it is even.
+        loop: whether the walk returns to the first key. Its row is not repeated, so the animation repeats evenly.
 
     Returns:
         float32 [k * steps, size] with a loop, else [(k - 1) * steps + 1, size].
     """
-    shares = np.arange(steps) / steps
-    legs = [_slerp(start, end, shares) for start, end in itertools.pairwise([*keys, keys[0]] if loop else keys)]
+    fractions = np.arange(steps) / steps
+    legs = [_slerp(start, end, fractions) for start, end in itertools.pairwise([*keys, keys[0]] if loop else keys)]
     return np.concatenate(legs if loop else [*legs, keys[-1:]])
 
 
-def _slerp(start: Floats, end: Floats, shares: npt.NDArray[np.float64]) -> Floats:
-    """Latents at shares [t] of the way along the great circle: float32 [t, size]."""
+def _slerp(start: Floats, end: Floats, fractions: npt.NDArray[np.float64]) -> Floats:
+    """Latents at fractions [t] of the great circle from start to end: float32 [t, size]."""
     low, high = start.astype(np.float64), end.astype(np.float64)
     lengths = np.linalg.norm(low) * np.linalg.norm(high)
     angle = np.arccos(np.clip(low @ high / lengths, -1, 1)) if lengths else 0.0
-    sine, t = np.sin(angle), shares[:, None]
+    sine, t = np.sin(angle), fractions[:, None]
     if sine < SMALLEST_SINE:
         walked = (1 - t) * low + t * high
     else:

@@ -1,6 +1,6 @@
-"""What the engine counts, by model, for Prometheus. Labels are names of served models and words of ours, so they are bounded.
+"""The engine's metrics for Prometheus. The labels are names of served models and fixed reasons, so their number is bounded.
 
-The metrics are prometheus_client's own: with PROMETHEUS_MULTIPROC_DIR set (as `bentoml serve` does) they add up over workers.
+If PROMETHEUS_MULTIPROC_DIR is set, as `bentoml serve` does, prometheus_client adds the metrics of all workers.
 """
 
 from collections.abc import Iterator
@@ -14,43 +14,45 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 BY_MODEL = ("model",)
 
-WAIT = Histogram("ganvas_queue_wait_seconds", "From a job's queueing to its batch.", BY_MODEL, buckets=SECONDS)
-BATCH = Histogram("ganvas_batch_rows", "Rows of a batch.", BY_MODEL, buckets=ROWS)
-DEVICE = Histogram("ganvas_device_seconds", "Time of a batch on the device.", BY_MODEL, buckets=SECONDS)
-REJECTED = Counter("ganvas_rejections", "Requests not served for want of room or time, by reason.", ("model", "reason"))
-DROPPED = Counter("ganvas_dropped_rows", "Rows never run: their client left, or their time was up.", BY_MODEL)
-FAILED = Counter("ganvas_failed_batches", "Batches that failed; their jobs are run again, each alone.", BY_MODEL)
+WAIT = Histogram(
+    "ganvas_queue_wait_seconds", "Time from the queueing of a job to the start of its batch.", BY_MODEL, buckets=SECONDS
+)
+BATCH = Histogram("ganvas_batch_rows", "Rows in a batch.", BY_MODEL, buckets=ROWS)
+DEVICE = Histogram("ganvas_device_seconds", "Time that a batch ran on the device.", BY_MODEL, buckets=SECONDS)
+REJECTED = Counter("ganvas_rejections", "Requests that were not served, by reason.", ("model", "reason"))
+DROPPED = Counter("ganvas_dropped_rows", "Rows that never ran because their request was cancelled or timed out.", BY_MODEL)
+FAILED = Counter("ganvas_failed_batches", "Batches that failed. Each of their jobs runs again alone.", BY_MODEL)
 
 REASONS = ("queue_full", "queue_slow", "decode_full")
-"""Why a request for a model is refused."""
+"""Why a request for a model is rejected."""
 
 OTHER_REASONS = ("uploads_full", "timed_out", "draining")
-"""Why a request is not served, whatever model it may be for; their label `model` is empty."""
+"""Why a request is rejected before its model is known; the label `model` is empty."""
 
 for _reason in OTHER_REASONS:
-    REJECTED.labels("", _reason)  # shown as 0 until it happens: a rate needs a beginning
+    REJECTED.labels("", _reason)  # shown as 0 from the start, so that Prometheus can compute a rate
 
 
 def rejected(reason: str, model: str = "") -> None:
-    """A request was not served, for one of the reasons above."""
+    """Count a request that was not served. The reason is one of the above."""
     REJECTED.labels(model, reason).inc()
 
 
 class Queue(Protocol):
-    """What a queue says of itself when it is asked."""
+    """What the gauges read."""
 
     def waiting(self) -> int:
-        """What waits, in the unit of its bound."""
+        """What waits, in the unit of `max_queue`."""
 
     def waiting_rows(self) -> int:
         """The rows that wait for the device."""
 
     def busy_s(self) -> float:
-        """For how long the device has been at its batch, in seconds."""
+        """How long the oldest batch has been running, in seconds."""
 
     @property
     def max_queue(self) -> int:
-        """The bound."""
+        """The bound of `waiting`."""
 
 
 class Queues(Collector):
@@ -60,18 +62,20 @@ class Queues(Collector):
         self._queues: dict[str, Queue] = {}
 
     def add(self, model: str, queue: Queue) -> None:
-        """Show a queue, in place of an earlier one of that model."""
+        """Show a queue in place of an earlier one of the same model."""
         self._queues[model] = queue
 
     def remove(self, model: str, queue: Queue) -> None:
-        """Show a queue no more, unless another has taken its place already."""
+        """Stop showing a queue, unless another has replaced it already."""
         if self._queues.get(model) is queue:
             del self._queues[model]
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus asks."""
+        """Yield the current values."""
         rows = GaugeMetricFamily("ganvas_queue_rows", "Rows that wait for the device.", labels=BY_MODEL)
-        used = GaugeMetricFamily("ganvas_queue_used_ratio", "Accepted and not on the device: 1 is full.", labels=BY_MODEL)
+        used = GaugeMetricFamily(
+            "ganvas_queue_used_ratio", "What is accepted and not on the device, as a fraction of the limit.", labels=BY_MODEL
+        )
         busy = GaugeMetricFamily("ganvas_device_busy_seconds", "How long the oldest batch has been running.", labels=BY_MODEL)
         for model, queue in list(self._queues.items()):
             rows.add_metric([model], queue.waiting_rows())
@@ -95,20 +99,20 @@ class ModelMetrics:
         QUEUES.add(model, queue)
 
     def waited(self, seconds: float) -> None:
-        """A job's wait is over."""
+        """A job was taken into a batch after this time."""
         self._wait.observe(seconds)
 
     def ran(self, rows: int, seconds: float) -> None:
-        """A batch has run."""
+        """A batch ran."""
         self._batch.observe(rows)
         self._device.observe(seconds)
 
     def rejected(self, reason: str) -> None:
-        """A request was not let in."""
+        """A request was not accepted."""
         self._rejected[reason].inc()
 
     def dropped(self, rows: int) -> None:
-        """Rows left the queue before they ran."""
+        """Rows were removed from the queue before they ran."""
         self._dropped.inc(rows)
 
     def failed(self) -> None:
@@ -116,5 +120,5 @@ class ModelMetrics:
         self._failed.inc()
 
     def forget(self) -> None:
-        """This queue takes no new work: its gauges go, unless those of another already stand in their place."""
+        """Remove the gauges of this queue, unless another queue of the same model has replaced them."""
         QUEUES.remove(self._model, self._queue)

@@ -84,7 +84,7 @@ class Models:
         except RefusedError as error:
             return str(error)
         except OSError as error:
-            self._folder.again(path)
+            self._folder.retry(path)
             return f"the file cannot be read: {error.strerror or type(error).__name__}"
 
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:
@@ -158,7 +158,7 @@ def _choose(served: Mapping[str, H], name: str | None, kind: str) -> H:
         if not served:
             raise NoModelError(f"No {kind} is served; put an exported one into the models folder")
         if len(served) > 1:
-            raise InvalidValueError("model", f"Say which: {known}")
+            raise InvalidValueError("model", f"Choose one: {known}")
         return next(iter(served.values()))
     if name not in served:
         raise NotFoundError(f"There is no {kind} {name[:64]!r}: {known}")

@@ -87,7 +87,7 @@ class Observer:
             if self.access_log or status >= 500:
                 fields = {"method": method, "route": route, "status": status, "ms": round(taken * 1000, 1), "bytes": bytes_sent}
                 level = logging.WARNING if status >= 500 else logging.INFO
-                logger.log(level, "%s %s %d", method, route, status, extra={"fields": fields})
+                logger.log(level, "%s %s %d", method, route, status, extra=fields)
             REQUEST_ID.reset(token)
 
 

@@ -94,10 +94,10 @@ def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"1")
     folder = Folder(tmp_path)
-    folder.again(path)
+    folder.retry(path)
     assert folder.changes() == ([path], [])
     assert folder.changes() == ([], [])
-    folder.again(path)
+    folder.retry(path)
     path.unlink()
     folder.changes()
     assert folder.changes() == ([], [path])

@@ -162,7 +162,7 @@ def test_logs_name_the_request(log_format: str, tmp_path: Path) -> None:
     logged = [json.loads(line) for line in lines]
     failed, answered = (line for line in logged if line.get("request_id") == "find-me")
     assert (failed["level"], failed["logger"]) == ("error", "ganvas.service")
-    assert "RuntimeError: digits made 2 pictures of 3 rows" in failed["traceback"]
+    assert "RuntimeError: digits returned 2 images for 3 rows" in failed["traceback"]
     assert (answered["route"], answered["status"], answered["method"]) == ("/v1/sample", 500, "POST")
     assert answered["ms"] > 0
     assert any(line.get("route") == "/v1/models/{name}" for line in logged)
