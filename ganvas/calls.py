@@ -1,7 +1,7 @@
 """The one core of both clients: what each method asks, and how its answer is read. Nothing here sends anything.
 
     call = sample(n=4, seed=7)        # the method, the path, the body
-    call.read(response)               # Pictures
+    call.read(response)               # an ImageResult
 
 `Client` and `AsyncClient` take their methods from here, signatures and docstrings included.
 """
@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from ganvas import api
 from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
-from ganvas.errors import UnexpectedAnswerError, problem_of, request_id_of
+from ganvas.errors import UnexpectedResponseError, problem_of, request_id_of
 from ganvas.models import Listing, Model, Models
-from ganvas.pictures import Pictures
+from ganvas.results import ImageResult
 from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
@@ -53,12 +53,12 @@ class Call(Generic[T]):
 
         Raises:
             ProblemError: the answer is an error.
-            UnexpectedAnswerError: it is no answer of a Ganvas service.
+            UnexpectedResponseError: it is no answer of a Ganvas service.
         """
         if response.status_code >= 400:
             raise problem_of(response)
         if response.status_code != 200:
-            raise UnexpectedAnswerError(
+            raise UnexpectedResponseError(
                 f"{response.request.url} answered {response.status_code}; is it the URL of a Ganvas service?",
                 request_id=request_id_of(response),
             )
@@ -91,7 +91,7 @@ def sample(
     latents: Latents | None = None,
     truncation: float = api.TRUNCATION.default,
     format: SampleFormat = "npy",
-) -> Call[Pictures]:
+) -> Call[ImageResult]:
     """Make pictures from a seed, from a seed for each, or from latents of your own.
 
     Args:
@@ -133,7 +133,7 @@ def interpolate(
     loop: bool = True,
     fps: float = api.FPS.default,
     format: AnimationFormat = api.DEFAULT_ANIMATION_FORMAT,
-) -> Call[Pictures]:
+) -> Call[ImageResult]:
     """Walk from picture to picture through the latents between them.
 
     Args:
@@ -177,7 +177,7 @@ def stylize(
     keep_color: float = api.KEEP_COLOR.default,
     max_side: int | None = None,
     format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
-) -> Call[Pictures]:
+) -> Call[ImageResult]:
     """Paint a picture in a style, or in a blend of several.
 
     Args:
@@ -204,7 +204,7 @@ def stylize(
     data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
     # Written at once: httpx would send each field and each boundary by itself.
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
-    return Call("POST", api.STYLIZE, _read_pictures, form.read(), form.headers["Content-Type"])
+    return Call("POST", api.STYLIZE, _read_images, form.read(), form.headers["Content-Type"])
 
 
 def ready() -> Call[None]:
@@ -216,9 +216,9 @@ def ready() -> Call[None]:
     return Call("GET", "readyz", lambda response: None)
 
 
-def _post_json(path: str, **fields: object) -> Call[Pictures]:
+def _post_json(path: str, **fields: object) -> Call[ImageResult]:
     body = {name: value for name, value in fields.items() if value is not None}
-    return Call("POST", path, _read_pictures, json.dumps(body).encode(), "application/json")
+    return Call("POST", path, _read_images, json.dumps(body).encode(), "application/json")
 
 
 def _integers(seeds: Sequence[int] | None) -> list[int] | None:
@@ -247,24 +247,24 @@ def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the answer"
-        raise UnexpectedAnswerError(
+        raise UnexpectedResponseError(
             f"{response.request.url} did not answer as a Ganvas service that this client knows ({place}: {first['msg']}); "
             "check the URL, or install a newer client",
             request_id=request_id_of(response),
         ) from None
 
 
-def _read_pictures(response: httpx.Response) -> Pictures:
+def _read_images(response: httpx.Response) -> ImageResult:
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     name, _, version = response.headers.get(api.MODEL_HEADER, "").partition("@")
     if media_type not in SUFFIX_OF or not name:
-        raise UnexpectedAnswerError(
+        raise UnexpectedResponseError(
             f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?",
             request_id=request_id_of(response),
         )
     seeds = response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or ""
     filename = re.search(r'filename="([^"/\\]+)"', response.headers.get("Content-Disposition", ""))
-    return Pictures(
+    return ImageResult(
         response.content,
         media_type,
         name,

@@ -26,12 +26,12 @@ import httpx
 from ganvas import batches, calls
 from ganvas.api import REQUEST_ID_HEADER
 from ganvas.calls import Call
-from ganvas.errors import NoAnswerError
+from ganvas.errors import NoResponseError
 from ganvas.transport import LIMITS, ONCE, Pieces, proxy_for, retrying, retrying_async
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Batch = Callable[Concatenate[batches.Link, P], Coroutine[Any, Any, T]]
+Batch = Callable[Concatenate[batches.Send, P], Coroutine[Any, Any, T]]
 
 DEFAULT_URL = "http://localhost:3000"
 CONNECT_S = 10.0
@@ -66,13 +66,13 @@ class _Service:
         response.stream = httpx.ByteStream(b"")
         return call.read(response)
 
-    def no_answer(self, error: httpx.TransportError, request: httpx.Request) -> NoAnswerError:
+    def no_response(self, error: httpx.TransportError, request: httpx.Request) -> NoResponseError:
         """Say in words that nobody answered."""
         if isinstance(error, httpx.TimeoutException):
             said = f"{self.url} took too long ({type(error).__name__}); `timeout` is how long it may"
         else:
             said = f"no answer from {self.url}: {str(error) or type(error).__name__}; does the service run there?"
-        return NoAnswerError(said, request_id=request.headers[REQUEST_ID_HEADER])
+        return NoResponseError(said, request_id=request.headers[REQUEST_ID_HEADER])
 
 
 def _checked(text: str) -> httpx.URL:
@@ -143,8 +143,8 @@ class Client:
     Raises:
         ValueError: a URL that is none.
 
-    Every method raises a ProblemError where the service refuses or fails, NoAnswerError where it cannot be reached, and
-    UnexpectedAnswerError where something else answers.
+    Every method raises a ProblemError where the service refuses or fails, NoResponseError where it cannot be reached, and
+    UnexpectedResponseError where something else answers.
     """
 
     def __init__(
@@ -183,10 +183,10 @@ class Client:
         try:
             response = self._http.send(request)
         except httpx.TransportError as error:
-            raise self._service.no_answer(error, request) from error
+            raise self._service.no_response(error, request) from error
         return self._service.read(call, response)
 
-    def _threads(self) -> batches.Link:
+    def _threads(self) -> batches.Send:
         """This client for a batch, which is asynchronous: each call in a thread."""
         limiter: list[anyio.CapacityLimiter] = []
 
@@ -239,5 +239,5 @@ class AsyncClient:
         try:
             response = await self._http.send(request)
         except httpx.TransportError as error:
-            raise self._service.no_answer(error, request) from error
+            raise self._service.no_response(error, request) from error
         return self._service.read(call, response)

@@ -1,8 +1,8 @@
 """What can go wrong between a caller and the service.
 
     GanvasError                       every error of this package
-    ├── NoAnswerError                 nobody answered: connection refused or lost, or too slow; retries are used up
-    ├── UnexpectedAnswerError         somebody answered, but not a Ganvas service of a version that this client knows
+    ├── NoResponseError                 nobody answered: connection refused or lost, or too slow; retries are used up
+    ├── UnexpectedResponseError         somebody answered, but not a Ganvas service of a version that this client knows
     └── ProblemError                  the service's problem document (RFC 9457), or a bare error status
         ├── MalformedError        400  the request cannot be read
         ├── UnauthorizedError     401  no API key, or one that is not known
@@ -41,19 +41,19 @@ class GanvasError(Exception):
         self.request_id = request_id
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """The message, without the request id."""
         return super().__str__()
 
     def __str__(self) -> str:
-        return f"{self.said} [request {self.request_id}]" if self.request_id else self.said
+        return f"{self.message} [request {self.request_id}]" if self.request_id else self.message
 
 
-class NoAnswerError(GanvasError):
+class NoResponseError(GanvasError):
     """Nobody answered: the connection was refused or lost, or it took too long."""
 
 
-class UnexpectedAnswerError(GanvasError):
+class UnexpectedResponseError(GanvasError):
     """An answer that this client cannot read: another service at this URL, or a newer one than the client."""
 
 
@@ -100,7 +100,7 @@ class ProblemError(GanvasError):
         self.retry_after = retry_after
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """Title, status and detail."""
         return f"{self.title} ({self.status}): {self.detail}"
 

@@ -10,7 +10,7 @@ from ganvas.errors import (
     InternalError,
     InvalidError,
     MalformedError,
-    NoAnswerError,
+    NoResponseError,
     NotAllowedError,
     NotFoundError,
     ProblemError,
@@ -19,11 +19,11 @@ from ganvas.errors import (
     TooLargeError,
     UnauthorizedError,
     UnavailableError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
     UnsupportedError,
 )
 from ganvas.models import Model, Models
-from ganvas.pictures import Pictures
+from ganvas.results import ImageResult
 from ganvas.uploads import ImageSource
 
 __all__ = [
@@ -36,16 +36,16 @@ __all__ = [
     "GanvasError",
     "HeadTooLargeError",
     "ImageFormat",
+    "ImageResult",
     "ImageSource",
     "InternalError",
     "InvalidError",
     "MalformedError",
     "Model",
     "Models",
-    "NoAnswerError",
+    "NoResponseError",
     "NotAllowedError",
     "NotFoundError",
-    "Pictures",
     "ProblemError",
     "QueueFullError",
     "SampleFormat",
@@ -53,6 +53,6 @@ __all__ = [
     "TooLargeError",
     "UnauthorizedError",
     "UnavailableError",
-    "UnexpectedAnswerError",
+    "UnexpectedResponseError",
     "UnsupportedError",
 ]

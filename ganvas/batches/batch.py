@@ -1,37 +1,37 @@
-"""What every batch does once it knows its jobs: run them, write down what came, show how far it is, report."""
+"""Run the requests of a batch, record the images, show the progress, and report."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ganvas.batches.link import Link
-from ganvas.batches.manifest import Made, Manifest
+from ganvas.batches.manifest import Entry, Manifest
 from ganvas.batches.progress import progress
 from ganvas.batches.report import BatchReport, Failure
-from ganvas.batches.runner import Job, Runner
+from ganvas.batches.runner import BatchRequest, Runner
+from ganvas.batches.send import Send
 
 
 async def run_batch(
-    link: Link,
+    send: Send,
     manifest: Manifest,
-    jobs: Iterable[Job],
+    requests: Iterable[BatchRequest],
     *,
     title: str,
     total: int,
     skipped: int,
-    most_at_once: int,
+    max_concurrency: int,
     patience: float,
     shown: bool | None,
 ) -> BatchReport:
-    """Run the jobs of a batch.
+    """Run the requests of a batch.
 
     Args:
-        link: sends a call.
-        manifest: of the folder that the jobs write into.
-        jobs: what is to be done.
+        send: sends a call.
+        manifest: of the folder that the images are written into.
+        requests: what is to be done.
         title: for the progress bar.
-        total: pictures of the whole batch.
-        skipped: those of them that need no job.
-        most_at_once: see `Runner`.
+        total: images of the whole batch.
+        skipped: images of the batch that exist already.
+        max_concurrency: see `Runner`.
         patience: see `Runner`.
         shown: see `progress`.
 
@@ -41,24 +41,24 @@ async def run_batch(
     failures: list[Failure] = []
     made = 0
     started = time.monotonic()
-    runner = Runner(link, most_at_once=most_at_once, patience=patience)
+    runner = Runner(send, max_concurrency=max_concurrency, patience=patience)
     with progress(title, total, skipped, shown) as advance:
 
-        def done(job: Job, pictures: Made) -> None:
+        def done(request: BatchRequest, entries: Sequence[Entry]) -> None:
             nonlocal made
-            manifest.add(pictures)
-            made += job.pictures
-            advance(job.pictures, job.pictures, runner.window.under_way)
+            manifest.add(entries)
+            made += request.images
+            advance(request.images, request.images, runner.limiter.in_flight)
 
-        def failed(job: Job, error: Exception) -> None:
-            failures.append(Failure(job.name, _bare(error)))
-            advance(job.pictures, 0, runner.window.under_way)
+        def failed(request: BatchRequest, error: Exception) -> None:
+            failures.append(Failure(request.name, _without_frames(error)))
+            advance(request.images, 0, runner.limiter.in_flight)
 
-        await runner.run(jobs, done, failed)
+        await runner.run(requests, done, failed)
     return BatchReport(made, skipped, tuple(failures), time.monotonic() - started, manifest.path)
 
 
-def _bare(error: Exception) -> Exception:
-    """An error to keep by the thousand: without the frames that it came through, which hold the photo and its request."""
+def _without_frames(error: Exception) -> Exception:
+    """An error to keep by the thousand: without its frames, which hold the photo and the request."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

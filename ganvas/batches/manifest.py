@@ -1,8 +1,8 @@
-"""manifest.jsonl: which picture was made from what, one JSON object a line, written as soon as the picture is there.
+"""manifest.jsonl: what each image was made from, one JSON object per line, written as soon as the image exists.
 
     {"file": "lake.jpg", "bytes": 90213, "source": "/photos/lake.jpg", ..., "style": "starry-night", "model": "painters", ...}
 
-All but `file` and `bytes` says what it was made from. A later line for the same file replaces an earlier one.
+All fields but `file` and `bytes` are the image's provenance. A later line for the same file replaces an earlier one.
 """
 
 import hashlib
@@ -10,23 +10,30 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import filelock
 
 NAME = "manifest.jsonl"
 LOCK = ".manifest.lock"
 
-MadeFrom = Mapping[str, object]
-Made = Sequence[tuple[str, int, MadeFrom]]
-"""Pictures that are there: each one's file below the folder, its bytes, and what it was made from."""
+Provenance = Mapping[str, object]
+"""What an image was made from."""
+
+
+class Entry(NamedTuple):
+    """An image that exists: its file below the folder, the file's size in bytes, and its provenance."""
+
+    file: str
+    size: int
+    provenance: Provenance
 
 
 class Manifest:
-    """The manifest of one folder, which is made if it is not there; one batch a time writes into it.
+    """The manifest of one folder. The folder is created if it does not exist. One batch at a time writes into it.
 
     Raises:
-        BlockingIOError: another batch is writing into the folder.
+        BlockingIOError: another batch writes into the folder.
         OSError: the folder or the manifest cannot be written.
     """
 
@@ -34,13 +41,13 @@ class Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / NAME
-        # Not one lock a thread: it is acquired in a worker thread and released in another.
+        # The lock is not thread-local: one thread acquires it and another releases it.
         self._lock = filelock.FileLock(folder / LOCK, blocking=False, thread_local=False)
         try:
             self._lock.acquire()
         except filelock.Timeout:
             raise BlockingIOError(f"Another batch is writing into {folder}. Wait for it, or choose another folder.") from None
-        # A digest a picture, not its line: a hundred thousand fit into a few megabytes.
+        # A digest per image, not its line: a hundred thousand fit into a few megabytes.
         self._known: dict[str, tuple[int, bytes]] = {}
         self._read()
         self._file = self.path.open("a", encoding="utf-8")
@@ -52,26 +59,26 @@ class Manifest:
         self._file.close()
         self._lock.release()
 
-    def has(self, file: str, made_from: MadeFrom) -> bool:
-        """Whether this file was made from just this, and lies there as it was written."""
+    def has(self, file: str, provenance: Provenance) -> bool:
+        """Whether the file exists with the size that was written, and was made from exactly this."""
         size, digest = self._known.get(file, (-1, b""))
-        if digest != _digest(made_from):
+        if digest != _digest(provenance):
             return False
         try:
             return (self.folder / file).stat().st_size == size
         except OSError:
             return False
 
-    def add(self, pictures: Made) -> None:
-        """Write down pictures that are there."""
-        lines = [json.dumps({"file": file, "bytes": size, **made_from}) + "\n" for file, size, made_from in pictures]
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Record images that exist."""
+        lines = [json.dumps({"file": entry.file, "bytes": entry.size, **entry.provenance}) + "\n" for entry in entries]
         self._file.write("".join(lines))
         self._file.flush()
 
     def _read(self) -> None:
         if not self.path.exists():
             return
-        # Without the end of a line that a killed run left: what is added next stands on a line of its own.
+        # A killed run may leave half a line. It is cut off, so that the next entry starts on a line of its own.
         whole = 0
         with self.path.open("rb") as lines:
             for line in lines:
@@ -89,8 +96,8 @@ class Manifest:
             file, size = entry.pop("file"), entry.pop("bytes")
             self._known[file] = (size, _digest(entry))
         except (ValueError, KeyError, AttributeError, TypeError):
-            return  # a line that somebody broke: its picture is made again
+            return  # somebody broke this line: its image is made again
 
 
-def _digest(made_from: MadeFrom) -> bytes:
-    return hashlib.blake2b(json.dumps(made_from, sort_keys=True).encode(), digest_size=16).digest()
+def _digest(provenance: Provenance) -> bytes:
+    return hashlib.blake2b(json.dumps(provenance, sort_keys=True).encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""How far a batch is: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of a batch: a bar in a terminal, a line every ten seconds elsewhere."""
 
 import contextlib
 import sys
@@ -6,26 +6,26 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
-LINE_EVERY_S = 10.0
+LINE_INTERVAL_S = 10.0
 
 Advance = Callable[[int, int, int], None]
-"""Called with how many pictures are settled, how many of these were made, and how many requests are under way."""
+"""Called with the newly settled images, how many of these were made, and the requests in flight."""
 
 
 @contextlib.contextmanager
 def progress(title: str, total: int, skipped: int, shown: bool | None) -> Iterator[Advance]:
-    """Show how far a batch is, on stderr.
+    """Show the progress of a batch on stderr.
 
     Args:
         title: what is being made.
-        total: pictures of the whole batch.
-        skipped: those of them that are there already; like failures they count as settled, but not for the rate.
-        shown: True, False, or None for a terminal only. A bar needs rich (`pip install "ganvas[cli]"`); without it, and
-            where stderr is no terminal, a line is written every ten seconds.
+        total: images of the whole batch.
+        skipped: images that exist already. Like failures, they count as settled but not for the rate.
+        shown: True, False, or None for a terminal only. The bar needs rich (`pip install "ganvas[cli]"`). Without rich, or if
+            stderr is not a terminal, a line is written every ten seconds.
     """
     is_terminal = sys.stderr.isatty()
     if shown is False or (shown is None and not is_terminal):
-        yield lambda _settled, _made, _under_way: None
+        yield lambda _settled, _made, _in_flight: None
     elif is_terminal and find_spec("rich"):
         with _bar(title, total, skipped) as advance:
             yield advance
@@ -46,33 +46,33 @@ def _bar(title: str, total: int, skipped: int) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[under_way]} at once"),
+        TextColumn("{task.fields[in_flight]} in flight"),
     )
     started, made = time.monotonic(), 0
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, completed=skipped, rate="", under_way=0)
+        task = bar.add_task(title, total=total, completed=skipped, rate="", in_flight=0)
 
-        def advance(settled: int, newly_made: int, under_way: int) -> None:
+        def advance(newly_settled: int, newly_made: int, in_flight: int) -> None:
             nonlocal made
             made += newly_made
             rate = f"{made / (time.monotonic() - started):.1f}/s"
-            bar.update(task, advance=settled, rate=rate, under_way=under_way)
+            bar.update(task, advance=newly_settled, rate=rate, in_flight=in_flight)
 
         yield advance
 
 
 def _lines(title: str, total: int, skipped: int) -> Advance:
-    started = said = time.monotonic()
+    started = written = time.monotonic()
     settled = made = 0
 
-    def advance(newly_settled: int, newly_made: int, under_way: int) -> None:
-        nonlocal settled, made, said
+    def advance(newly_settled: int, newly_made: int, in_flight: int) -> None:
+        nonlocal settled, made, written
         settled, made = settled + newly_settled, made + newly_made
         now, left = time.monotonic(), total - skipped - settled
-        if now - said >= LINE_EVERY_S or left == 0:
-            said, rate, pace = now, made / (now - started), settled / (now - started)
+        if now - written >= LINE_INTERVAL_S or left == 0:
+            written, rate, pace = now, made / (now - started), settled / (now - started)
             seconds_left = f"{left / pace:.0f} s left" if pace else "time left unknown"
-            sys.stderr.write(f"{title}: {skipped + settled}/{total}, {rate:.1f}/s, {seconds_left}, {under_way} at once\n")
+            sys.stderr.write(f"{title}: {skipped + settled}/{total}, {rate:.1f}/s, {seconds_left}, {in_flight} in flight\n")
             sys.stderr.flush()
 
     return advance

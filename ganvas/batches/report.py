@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Failure:
-    """One source that gave no picture, and why."""
+    """One photo or seed that gave no image, and why."""
 
     source: str
     error: Exception
@@ -20,11 +20,11 @@ class BatchReport:
     """What a batch did.
 
     Attributes:
-        made: pictures that were made now.
-        skipped: pictures that were there already, unchanged.
-        failures: what could not be made; the rest was not held up by it. The next run tries it again.
-        seconds: from the first request to the last picture.
-        manifest: the file that says what was made from what, one JSON object a line.
+        made: number of images that this call made.
+        skipped: number of images that existed already, unchanged.
+        failures: what could not be made. The next call tries it again.
+        seconds: from the first request to the last image.
+        manifest: the file that says what each image was made from, one JSON object per line.
     """
 
     made: int
@@ -35,9 +35,9 @@ class BatchReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every picture is there."""
+        """Whether every image exists now."""
         return not self.failures
 
     def __str__(self) -> str:
         rate = f" ({self.made / self.seconds:.1f}/s)" if self.made and self.seconds else ""
-        return f"{self.made} made{rate}, {self.skipped} there already, {len(self.failures)} failed"
+        return f"{self.made} made{rate}, {self.skipped} skipped, {len(self.failures)} failed"

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from anyio.to_thread import run_sync
 
 from ganvas import api, calls
 from ganvas.batches.batch import run_batch
-from ganvas.batches.link import Link
-from ganvas.batches.manifest import Made, MadeFrom, Manifest
+from ganvas.batches.manifest import Entry, Manifest, Provenance
 from ganvas.batches.report import BatchReport
-from ganvas.batches.runner import MOST_AT_ONCE, PATIENCE_S, Job
+from ganvas.batches.runner import MAX_CONCURRENCY, PATIENCE_S, BatchRequest
+from ganvas.batches.send import Send
 from ganvas.calls import Call
 from ganvas.card import GeneratorCard
-from ganvas.errors import UnexpectedAnswerError
+from ganvas.errors import UnexpectedResponseError
 from ganvas.files import write_whole
-from ganvas.pictures import Pictures
+from ganvas.results import ImageResult
 
 PER_SEED = 32
-PIXELS_PER_SEED = 2**21
-"""Bytes of pixels in one answer, so that many under way stay within the memory of a batch."""
+PIXEL_BYTES_PER_SEED = 2**21
+"""Bytes of pixels in one response, so that many requests in flight stay within the memory of a batch."""
 
 
-async def sample_many(  # noqa: D417  the link is the client, which its user does not see
-    link: Link,
+async def sample_many(  # noqa: D417  `send` is the client, which a caller does not pass
+    send: Send,
     total: int,
     out_dir: str | os.PathLike[str],
     *,
@@ -34,118 +34,118 @@ async def sample_many(  # noqa: D417  the link is the client, which its user doe
     seed: int = 0,
     per_seed: int | None = None,
     truncation: float = api.TRUNCATION.default,
-    most_at_once: int = MOST_AT_ONCE,
+    max_concurrency: int = MAX_CONCURRENCY,
     patience: float = PATIENCE_S,
     progress: bool | None = None,
 ) -> BatchReport:
-    """Make many pictures, a PNG each, named MODEL-SEED-INDEX.png; called again, only what is not there.
+    """Make many images, one PNG each, named MODEL-SEED-INDEX.png. Calling it again makes only the images that are missing.
 
-    Each request takes `per_seed` pictures of one seed, the next request the next seed: the same arguments give the same
-    pictures, and a larger total the same ones and more. Beside them lies `manifest.jsonl`: seed, index, truncation and
-    version of the model of each. See `stylize_many` for how a batch runs.
+    Each request asks for `per_seed` images of one seed, and the next request for those of the next seed. The same arguments
+    give the same images; a larger total adds images to them. `manifest.jsonl` beside the images lists the seed, index,
+    truncation and model version of each. `stylize_many` describes how a batch runs.
 
     Args:
-        total: how many pictures, 1 or more.
-        out_dir: where they go; made if it is not there.
+        total: number of images, 1 or more.
+        out_dir: the folder for the images. It is created if it does not exist.
         model: as for `sample`.
-        seed: the first of the seeds.
-        per_seed: pictures of one seed and request, up to the service's bound of n; 32 where left out, or fewer of large
-            pictures.
+        seed: the first seed.
+        per_seed: images of one seed and request, at most the service's limit of n. The default is 32, or fewer if the images
+            are large.
         truncation: as for `sample`.
-        most_at_once: requests under way, at most.
-        patience: seconds without any answer after which the batch ends; the next call goes on from there.
-        progress: a bar on stderr with rate and time left: True, False, or None for a terminal only.
+        max_concurrency: limit of the requests in flight.
+        patience: seconds without any response after which the batch ends. The next call continues it.
+        progress: show a bar with rate and time left on stderr: True, False, or None for a terminal only.
 
     Returns:
-        How many were made and skipped, and each request that failed, with its error.
+        The number of images made and skipped, and each request that failed with its error.
 
     Raises:
-        ValueError: a total or per_seed below 1; or no such generator, or none named where there are several.
+        ValueError: `total` or `per_seed` is below 1, no generator has this name, or none is named and several are served.
         BlockingIOError: another batch is writing into `out_dir`.
-        OSError: a picture cannot be written.
+        OSError: an image cannot be written.
         ProblemError: the service refuses what all requests have in common, such as the truncation.
-        NoAnswerError: the service cannot be reached, or stayed away for longer than `patience`.
+        NoResponseError: the service cannot be reached, or stayed away for longer than `patience`.
     """
     if total < 1 or (per_seed is not None and per_seed < 1):
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")
-    card, version = (await link(calls.models(), retries=True)).find(model, GeneratorCard)
+    card, version = (await send(calls.models(), retries=True)).find(model, GeneratorCard)
     per_seed = per_seed or _per_seed(card)
-    wish = Wish(card.name, float(truncation))  # 1 and 1.0 are one wish
-    # What asks the disk is in threads: the caller's loop has other things to do.
+    params = SampleParams(card.name, float(truncation))  # 1 and 1.0 are the same parameters
+    # Disk access runs in threads, so that it does not block the caller's event loop.
     with await run_sync(Manifest, Path(out_dir)) as manifest:
-        plan = _plan(total, seed, per_seed)
-        todo = await run_sync(lambda: [group for group in plan if not _is_done(group, wish, version, manifest)])
+        groups = _plan(total, seed, per_seed)
+        todo = await run_sync(lambda: [group for group in groups if not _is_done(group, params, version, manifest)])
         return await run_batch(
-            link,
+            send,
             manifest,
-            (_job(group, wish, manifest.folder, _pixels(card)) for group in todo),
+            (_request(group, params, manifest.folder, _pixel_bytes(card)) for group in todo),
             title="sample",
             total=total,
             skipped=total - sum(group.n for group in todo),
-            most_at_once=most_at_once,
+            max_concurrency=max_concurrency,
             patience=patience,
             shown=progress,
         )
 
 
 @dataclass(frozen=True)
-class Group:
-    """The pictures of one request: the first n of a seed."""
+class SeedGroup:
+    """The images of one request: the first n of a seed."""
 
     seed: int
     n: int
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What all pictures of a batch have in common, by the API's names."""
+class SampleParams:
+    """The parameters that all images of a batch share, by the API's names."""
 
     model: str
     truncation: float
 
     def file(self, seed: int, index: int) -> str:
-        """A picture's name; the service calls it so in a zip too."""
+        """An image's file name, as the service names it in a zip."""
         return f"{self.model}-{seed}-{index:03d}.png"
 
-    def made_from(self, seed: int, index: int, version: str) -> MadeFrom:
-        """What the manifest says of a picture."""
+    def provenance(self, seed: int, index: int, version: str) -> Provenance:
+        """What the manifest says about an image."""
         return {"model": self.model, "version": version, "seed": seed, "index": index, "truncation": self.truncation}
 
 
-def _plan(total: int, seed: int, per_seed: int) -> Iterator[Group]:
+def _plan(total: int, seed: int, per_seed: int) -> Iterator[SeedGroup]:
     for i in itertools.count():
         left = total - i * per_seed
         if left <= 0:
             return
-        yield Group(seed + i, min(per_seed, left))
+        yield SeedGroup(seed + i, min(per_seed, left))
 
 
-def _is_done(group: Group, wish: Wish, version: str, manifest: Manifest) -> bool:
-    return all(manifest.has(wish.file(group.seed, i), wish.made_from(group.seed, i, version)) for i in range(group.n))
+def _is_done(group: SeedGroup, params: SampleParams, version: str, manifest: Manifest) -> bool:
+    return all(manifest.has(params.file(group.seed, i), params.provenance(group.seed, i, version)) for i in range(group.n))
 
 
-def _job(group: Group, wish: Wish, folder: Path, pixels: int) -> Job:
-    def prepare() -> Call[Pictures]:
-        return calls.sample(group.n, model=wish.model, seed=group.seed, truncation=wish.truncation, format="zip")
+def _request(group: SeedGroup, params: SampleParams, folder: Path, pixel_bytes: int) -> BatchRequest:
+    def prepare() -> Call[ImageResult]:
+        return calls.sample(group.n, model=params.model, seed=group.seed, truncation=params.truncation, format="zip")
 
-    def store(pictures: Pictures) -> Made:
-        files = pictures.files()
+    def store(result: ImageResult) -> Sequence[Entry]:
+        files = result.files()
         if len(files) != group.n:
-            said = f"{len(files)} pictures came for seed {group.seed}, not {group.n}"
-            raise UnexpectedAnswerError(said, request_id=pictures.request_id)
-        made = []
+            message = f"The service returned {len(files)} images for seed {group.seed}, not {group.n}."
+            raise UnexpectedResponseError(message, request_id=result.request_id)
+        entries = []
         for i, data in enumerate(files):
-            name = wish.file(group.seed, i)
+            name = params.file(group.seed, i)
             write_whole(folder / name, data)
-            made.append((name, len(data), wish.made_from(group.seed, i, pictures.version)))
-        return made
+            entries.append(Entry(name, len(data), params.provenance(group.seed, i, result.version)))
+        return entries
 
-    return Job(f"seed {group.seed}", pictures=group.n, size=group.n * pixels, prepare=prepare, store=store)
+    return BatchRequest(f"seed {group.seed}", images=group.n, size=group.n * pixel_bytes, prepare=prepare, store=store)
 
 
 def _per_seed(card: GeneratorCard) -> int:
-    return max(1, min(PER_SEED, PIXELS_PER_SEED // _pixels(card)))
+    return max(1, min(PER_SEED, PIXEL_BYTES_PER_SEED // _pixel_bytes(card)))
 
 
-def _pixels(card: GeneratorCard) -> int:
+def _pixel_bytes(card: GeneratorCard) -> int:
     return card.height * card.width * card.channels

@@ -1,4 +1,4 @@
-"""Which photos a batch takes, and where each of its pictures goes."""
+"""Which photos a batch takes, and the file name of each image."""
 
 import glob
 import os
@@ -16,69 +16,69 @@ Identity = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Item:
-    """One photo of a batch: where it is, and its picture's path below the batch's folder."""
+class Photo:
+    """One photo of a batch: its path, and the path of its image below the batch's folder."""
 
     source: Path
     file: str
 
 
-def find_items(sources: Sources, out_dir: Path, image_format: ImageFormat) -> list[Item]:
-    """List the photos, in a folder's order, and name their pictures.
+def find_photos(sources: Sources, out_dir: Path, image_format: ImageFormat) -> list[Photo]:
+    """List the photos, in a folder's order, and name their images.
 
-    A folder is taken with all folders below it, and its pictures lie as its photos do; hidden files and `out_dir` are left
-    out. Two photos whose names differ in the suffix alone keep it: `lake.png.jpg`.
+    All folders below a folder are included, and the images are arranged as their photos are. Hidden files and `out_dir` are
+    left out. Two photos whose names differ in the suffix alone keep it: `lake.png.jpg`.
 
     Raises:
-        FileNotFoundError: a source that is not there, a pattern that fits nothing, or no photo at all.
-        ValueError: two photos would become the same file, or a photo be overwritten by a picture.
+        FileNotFoundError: a source does not exist, a pattern matches nothing, or no photo was found.
+        ValueError: two photos would become the same file, or an image would overwrite a photo.
     """
-    found = dict(_walk(sources, _identity(out_dir)))  # a photo that is named twice is painted once
+    found = dict(_walk(sources, _identity(out_dir)))  # a photo that is named twice is stylized once
     if not found:
-        raise FileNotFoundError(f"no picture ({', '.join(UPLOAD_SUFFIXES)}) in {_shown(sources)}")
+        raise FileNotFoundError(f"No image ({', '.join(UPLOAD_SUFFIXES)}) in {_shown(sources)}")
     suffix = FILE_TYPES[image_format].suffix
     shared = Counter(place.with_suffix(suffix) for place in found.values())
-    items = [
-        Item(
+    photos = [
+        Photo(
             source,
             (place.with_suffix(suffix) if shared[place.with_suffix(suffix)] == 1 else Path(f"{place}{suffix}")).as_posix(),
         )
         for source, place in found.items()
     ]
-    for file, count in Counter(item.file for item in items).items():
+    for file, count in Counter(photo.file for photo in photos).items():
         if count > 1:
-            twins = [str(item.source) for item in items if item.file == file]
-            raise ValueError(f"{' and '.join(twins)} would both become {out_dir / file}; paint them into folders of their own")
-    photos = {_identity(item.source): item.source for item in items}
-    for item in items:
-        lies_there = _identity(out_dir / item.file)
-        if lies_there and lies_there in photos:
-            photo = photos[lies_there]
-            raise ValueError(f"{photo} would be overwritten by a picture; take another folder than {out_dir}")
-    return items
+            twins = " and ".join(str(photo.source) for photo in photos if photo.file == file)
+            raise ValueError(f"{twins} would both become {out_dir / file}. Stylize them into different folders.")
+    sources_by_identity = {_identity(photo.source): photo.source for photo in photos}
+    for photo in photos:
+        existing = _identity(out_dir / photo.file)
+        if existing and existing in sources_by_identity:
+            overwritten = sources_by_identity[existing]
+            raise ValueError(f"{overwritten} would be overwritten by an image. Choose another folder than {out_dir}.")
+    return photos
 
 
 def _walk(sources: Sources, out_dir: Identity | None) -> Iterator[tuple[Path, Path]]:
-    """Each photo, and its place below the folder that it was found in."""
+    """Each photo, and its path below the folder in which it was found."""
     for source in [sources] if isinstance(sources, str | os.PathLike) else sources:
         path = Path(source)
         if path.is_dir():
-            # One path for one folder, whether through `..` or a link: the manifest knows its photos by it.
+            # One path per folder, through `..` and links too: the manifest identifies photos by it.
             folder = path.resolve()
             for photo in _photos_of(folder, out_dir):
                 yield photo, photo.relative_to(folder)
         elif path.exists():
-            # Only the folder: a photo that is a link keeps its own name.
+            # Only the folder is resolved: a photo that is a link keeps its own name.
             yield path.parent.resolve() / path.name, Path(path.name)
         elif matches := sorted(glob.glob(os.fspath(source), recursive=True)):  # noqa: PTH207  it may be absolute
             yield from _walk(matches, out_dir)
         else:
-            raise FileNotFoundError(f"there is no {os.fspath(source)}")
+            raise FileNotFoundError(f"{os.fspath(source)} does not exist.")
 
 
 def _photos_of(folder: Path, out_dir: Identity | None) -> Iterator[Path]:
     if out_dir and _identity(folder) == out_dir:
-        raise ValueError(f"the pictures of {folder} would go among its photos; take another folder for them")
+        raise ValueError(f"The images of {folder} would be written among its photos. Choose another folder.")
     for place, folders, files in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(
@@ -90,7 +90,7 @@ def _photos_of(folder: Path, out_dir: Identity | None) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> Identity | None:
-    """What is the same for every path to one file: through `..`, links, and names whose case the disk ignores."""
+    """The same for every path to one file: through `..`, links, and names whose case the disk ignores."""
     try:
         stat = path.stat()
     except OSError:

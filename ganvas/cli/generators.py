@@ -6,9 +6,9 @@ import typer
 
 from ganvas import api
 from ganvas.api import AnimationFormat, SampleFormat
-from ganvas.batches.runner import MOST_AT_ONCE
-from ganvas.cli.exits import exits_in_words
-from ganvas.cli.options import AtOnce, GeneratorName, Json, Progress, Truncation, Url
+from ganvas.batches.runner import MAX_CONCURRENCY
+from ganvas.cli.errors import report_errors
+from ganvas.cli.options import GeneratorName, Json, MaxConcurrency, Progress, Truncation, Url
 from ganvas.cli.output import format_of, is_folder, put, tell
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
@@ -16,7 +16,7 @@ from ganvas.client import DEFAULT_URL, AsyncClient, Client
 FILE_FORMAT_HELP = "Where the file's name does not say it."
 
 
-@exits_in_words
+@report_errors
 def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = api.DEFAULT_N,
     model: GeneratorName = None,
@@ -35,7 +35,7 @@ def sample(
         ),
     ] = None,
     format: Annotated[SampleFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
-    most_at_once: AtOnce = MOST_AT_ONCE,
+    max_concurrency: MaxConcurrency = MAX_CONCURRENCY,
     progress: Progress = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
@@ -51,14 +51,14 @@ def sample(
 
     async def make(client: AsyncClient) -> None:
         report = await client.sample_many(
-            n, out, model=model, seed=seed or 0, truncation=truncation, most_at_once=most_at_once, progress=progress
+            n, out, model=model, seed=seed or 0, truncation=truncation, max_concurrency=max_concurrency, progress=progress
         )
         tell(report, as_json=as_json)
 
     with_client(url, make)
 
 
-@exits_in_words
+@report_errors
 def interpolate(
     seeds: Annotated[
         list[int] | None, typer.Argument(help=f"{api.KEYS} keys. Two random keys if omitted.", show_default=False)

@@ -6,13 +6,13 @@ import typer
 from rich.table import Table
 
 from ganvas.card import GeneratorCard
-from ganvas.cli.exits import Stdout, exits_in_words, print_json
+from ganvas.cli.errors import Stdout, print_json, report_errors
 from ganvas.cli.options import Json, Url
 from ganvas.client import DEFAULT_URL, Client
 from ganvas.models import Model, Models
 
 
-@exits_in_words
+@report_errors
 def models(
     name: Annotated[str | None, typer.Argument(help="One of them, with its whole card.", show_default=False)] = None,
     url: Url = DEFAULT_URL,

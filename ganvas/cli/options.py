@@ -42,7 +42,7 @@ Json = Annotated[bool, typer.Option("--json", help="Write one JSON object on std
 Progress = Annotated[
     bool | None, typer.Option("--progress/--no-progress", help="Of a batch; left out: in a terminal.", show_default=False)
 ]
-AtOnce = Annotated[int, typer.Option("--most-at-once", min=1, help="Of a batch: requests under way, at most.")]
+MaxConcurrency = Annotated[int, typer.Option("--max-concurrency", min=1, help="Of a batch: requests under way, at most.")]
 GeneratorName = Annotated[
     str | None,
     typer.Option(

@@ -9,8 +9,8 @@ import typer
 
 from ganvas.api import formats_by_suffix
 from ganvas.batches.report import BatchReport
-from ganvas.cli.exits import SOME_FAILED, print_json
-from ganvas.pictures import Pictures
+from ganvas.cli.errors import SOME_FAILED, print_json
+from ganvas.results import ImageResult
 
 F = TypeVar("F", bound=str)
 
@@ -41,7 +41,7 @@ def format_of(out: str | None, given: F | None, formats: Iterable[F], default: F
     return suffixes[suffix]
 
 
-def put(pictures: Pictures, out: str | None, *, as_json: bool) -> None:
+def put(pictures: ImageResult, out: str | None, *, as_json: bool) -> None:
     """Write pictures to a file, by default under the name that the service gave, or to stdout; and say so.
 
     Raises:

@@ -8,9 +8,9 @@ import typer
 
 from ganvas import api
 from ganvas.api import ImageFormat
-from ganvas.batches.runner import MOST_AT_ONCE
-from ganvas.cli.exits import exits_in_words, print_json
-from ganvas.cli.options import AtOnce, Json, Progress, StyleName, StylizerName, Url
+from ganvas.batches.runner import MAX_CONCURRENCY
+from ganvas.cli.errors import print_json, report_errors
+from ganvas.cli.options import Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
 from ganvas.cli.output import STDOUT, format_of, is_folder, put, tell
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
@@ -22,7 +22,7 @@ Strength = Annotated[float, typer.Option(help="0, the photo as it is, to 1, the 
 KeepColor = Annotated[float, typer.Option(help="0, the style's colours, to 1, the photo's own.")]
 
 
-@exits_in_words
+@report_errors
 def stylize(
     sources: Annotated[
         list[str],
@@ -50,7 +50,7 @@ def stylize(
     format: Annotated[
         ImageFormat | None, typer.Option(help="jpeg, where the file's name does not say it.", show_default=False)
     ] = None,
-    most_at_once: AtOnce = MOST_AT_ONCE,
+    max_concurrency: MaxConcurrency = MAX_CONCURRENCY,
     progress: Progress = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
@@ -82,7 +82,7 @@ def stylize(
             keep_color=keep_color,
             max_side=max_side,
             format=format or api.DEFAULT_STYLIZE_FORMAT,
-            most_at_once=most_at_once,
+            max_concurrency=max_concurrency,
             progress=progress,
         )
         tell(report, as_json=as_json)
@@ -90,7 +90,7 @@ def stylize(
     with_client(url, paint)
 
 
-@exits_in_words
+@report_errors
 def sheet(
     photo: Annotated[str, typer.Argument(help="A photo, or - for stdin.", show_default=False)],
     model: StylizerName = None,

@@ -73,7 +73,7 @@ def test_stylize_folder(run: Run, tmp_path: Path) -> None:
             photo.resize((64 + i, 48)).save(tmp_path / "photos" / f"{i}.jpg")
     assert "3 made" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "painted")
     assert size_of(tmp_path / "painted" / "2.jpg") == (66, 48)
-    assert "0 made, 3 there already" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "painted")
+    assert "0 made, 3 skipped" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "painted")
 
 
 def test_every_style(run: Run, tmp_path: Path) -> None:

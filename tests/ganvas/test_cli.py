@@ -197,7 +197,7 @@ def test_a_service_that_fails_or_is_not_there(type_in: TypeIn, gateway: Gateway)
     gateway.will(200, b"hello", Content_Type="text/plain")
     type_in("models", "--url", gateway.url, code=4)
     error = json.loads(type_in("models", "--url", "http://127.0.0.1:1", "--json", code=4).stdout)["error"]
-    assert error["title"] == "NoAnswer"
+    assert error["title"] == "NoResponse"
     assert len(error["request_id"]) == 32
     assert "[request" not in error["detail"]
 

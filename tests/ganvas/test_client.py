@@ -256,12 +256,12 @@ def test_the_methods_of_both_clients_are_those_of_the_core() -> None:
         assert inspect.signature(sync) == inspect.signature(asynchronous)
         assert next(iter(inspect.signature(sync).parameters)) == "self"
     assert list(inspect.signature(ganvas.Client.sample).parameters)[1:] == list(inspect.signature(calls.sample).parameters)
-    assert inspect.signature(ganvas.Client.sample).return_annotation is ganvas.Pictures
+    assert inspect.signature(ganvas.Client.sample).return_annotation is ganvas.ImageResult
 
 
 def test_types_reach_the_caller(client: ganvas.Client) -> None:
     """mypy checks the line below: the methods are typed though they are written once."""
-    assert_type(client.sample(1), ganvas.Pictures)
+    assert_type(client.sample(1), ganvas.ImageResult)
     assert (ROOT / "ganvas" / "py.typed").exists()
 
 

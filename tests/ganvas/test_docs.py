@@ -57,7 +57,7 @@ def test_its_python(
     for name in ("digit.png", "walk.webp", "painted.jpg", "starry-night.jpg", "painted/photo.jpg", "digits/digits-7-000.png"):
         assert (folder / name).is_file(), name
     assert len(list(folder.glob("digits/*.png"))) == 1000
-    assert re.search(r"\d made \(.*/s\), 0 there already, 0 failed", said)
+    assert re.search(r"\d made \(.*/s\), 0 skipped, 0 failed", said)
 
 
 def test_the_readmes_python(shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

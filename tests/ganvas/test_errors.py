@@ -85,16 +85,16 @@ def test_a_service_that_fails(faulty: Running, ask: Ask) -> None:
 def test_a_service_that_is_too_slow(faulty: Running, ask: Ask) -> None:
     with pytest.raises(ganvas.TimedOutError, match="longer than"):
         ask(faulty.url, "sample", model="slow", options=ONCE)
-    with pytest.raises(ganvas.NoAnswerError, match="took too long"):
+    with pytest.raises(ganvas.NoResponseError, match="took too long"):
         ask(faulty.url, "sample", model="slow", options={**ONCE, "timeout": 0.05})
 
 
 def test_nobody_there(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(ganvas.NoAnswerError, match="does the service run there"):
+    with pytest.raises(ganvas.NoResponseError, match="does the service run there"):
         ask(url, "models", options=ONCE)
-    with pytest.raises(ganvas.NoAnswerError):
+    with pytest.raises(ganvas.NoResponseError):
         ask("http://no.such.host.invalid", "models", options=ONCE)
 
 
@@ -139,7 +139,7 @@ def test_a_key_that_is_not_known(gateway: Gateway, ask: Ask) -> None:
 def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, content_type: str, body: bytes) -> None:
     for method in ("models", "sample"):
         gateway.will(status, body, Content_Type=content_type)
-        with pytest.raises(ganvas.UnexpectedAnswerError, match=r"URL.*\[request ") as caught:
+        with pytest.raises(ganvas.UnexpectedResponseError, match=r"URL.*\[request ") as caught:
             ask(gateway.url, method)
         assert caught.value.request_id == gateway.seen[-1]["X-Request-ID"]
 
@@ -160,25 +160,25 @@ def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, co
 def test_a_broken_picture(gateway: Gateway, ask: Ask, content_type: str, body: bytes) -> None:
     gateway.will(200, body, Content_Type=content_type, Ganvas_Model="digits@1")
     pictures = ask(gateway.url, "sample")
-    with pytest.raises(ganvas.UnexpectedAnswerError, match="cannot be read") as caught:
+    with pytest.raises(ganvas.UnexpectedResponseError, match="cannot be read") as caught:
         _ = pictures.images
     assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
 
 
 def test_a_connection_that_breaks_is_named(gateway: Gateway, ask: Ask) -> None:
     gateway.will(HANG_UP)
-    with pytest.raises(ganvas.NoAnswerError, match=r"no answer from http://127.*\[request ") as caught:
+    with pytest.raises(ganvas.NoResponseError, match=r"no answer from http://127.*\[request ") as caught:
         ask(gateway.url, "models", options=ONCE)
     assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
 
 
 def test_they_survive_the_way_to_another_process() -> None:
     problem = ganvas.QueueFullError(429, "Full", "Come back", retry_after=7, request_id="seven")
-    for error in (problem, ganvas.NoAnswerError("nobody", request_id="seven"), ganvas.NoAnswerError("nobody")):
+    for error in (problem, ganvas.NoResponseError("nobody", request_id="seven"), ganvas.NoResponseError("nobody")):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 def test_they_are_all_one_family() -> None:
-    family: list[type] = [ganvas.NoAnswerError, ganvas.UnexpectedAnswerError, *errors.BY_STATUS.values()]
+    family: list[type] = [ganvas.NoResponseError, ganvas.UnexpectedResponseError, *errors.BY_STATUS.values()]
     assert all(issubclass(error, ganvas.GanvasError) for error in family)

@@ -1,10 +1,10 @@
-"""Which photos a batch takes, and what its pictures are called."""
+"""Which photos a batch takes, and the file names of its images."""
 
 from pathlib import Path
 
 import pytest
 
-from ganvas.batches.sources import find_items
+from ganvas.batches.sources import find_photos
 
 
 @pytest.fixture
@@ -17,29 +17,29 @@ def folder(tmp_path: Path) -> Path:
 
 
 def files(sources: object, out: Path, image_format: str = "jpeg") -> list[str]:
-    return [item.file for item in find_items(sources, out, image_format)]  # type: ignore[arg-type]
+    return [photo.file for photo in find_photos(sources, out, image_format)]  # type: ignore[arg-type]
 
 
-def test_a_folder_with_all_below_it(folder: Path, tmp_path: Path) -> None:
-    items = find_items(folder, tmp_path / "out", "png")
-    assert [item.file for item in items] == ["a.png", "b.png", "c.png", "sub/a.png", "sub/deep/d.png"]
-    assert items[3].source == folder / "sub" / "a.jpg"
+def test_takes_all_folders_below_a_folder(folder: Path, tmp_path: Path) -> None:
+    photos = find_photos(folder, tmp_path / "out", "png")
+    assert [photo.file for photo in photos] == ["a.png", "b.png", "c.png", "sub/a.png", "sub/deep/d.png"]
+    assert photos[3].source == folder / "sub" / "a.jpg"
     assert files(str(folder), tmp_path / "out", "webp")[0] == "a.webp"
 
 
-def test_files_patterns_and_folders_together(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepts_files_patterns_and_folders_together(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert files([folder / "sub", folder / "b.PNG"], tmp_path / "out") == ["a.jpg", "deep/d.jpg", "b.jpg"]
     assert files(f"{folder}/*.[jP]*", tmp_path / "out") == ["a.jpg", "b.jpg"]
     assert files([f"{folder}/**/d.*", folder / "notes.txt"], tmp_path / "out") == ["d.jpg", "notes.jpg"]
     monkeypatch.chdir(folder)
-    assert find_items("*.webp", Path("out"), "jpeg")[0].source == folder / "c.webp"
+    assert find_photos("*.webp", Path("out"), "jpeg")[0].source == folder / "c.webp"
 
 
-def test_a_photo_that_is_named_twice_is_taken_once(folder: Path, tmp_path: Path) -> None:
+def test_takes_a_photo_named_twice_once(folder: Path, tmp_path: Path) -> None:
     assert len(files([folder / "sub/a.jpg", folder / "sub/a.jpg"], tmp_path / "out")) == 1
 
 
-def test_the_folder_of_the_pictures_is_left_out(folder: Path) -> None:
+def test_leaves_out_the_output_folder(folder: Path) -> None:
     (folder / "painted").mkdir()
     (folder / "painted" / "a.jpg").touch()
     assert "painted/a.jpg" not in files(folder, folder / "painted")
@@ -47,15 +47,15 @@ def test_the_folder_of_the_pictures_is_left_out(folder: Path) -> None:
 
 @pytest.mark.parametrize("out", ["painted", "../photos/painted", "sub/../painted", "../link/painted", "../straight"])
 @pytest.mark.parametrize("source", [".", "../photos", "sub/..", "../link"])
-def test_it_is_left_out_by_whatever_path(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str) -> None:
+def test_leaves_out_the_output_folder_by_any_path(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str) -> None:
     (folder / "painted").mkdir()
     (folder / "painted" / "a.jpg").touch()
     (folder.parent / "link").symlink_to(folder)
     (folder.parent / "straight").symlink_to(folder / "painted")
     monkeypatch.chdir(folder)
-    items = find_items(source, Path(out), "jpeg")
-    assert [item.file for item in items] == ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/deep/d.jpg"]
-    assert items[0].source == folder / "a.jpg"  # one name, which the next run knows again
+    photos = find_photos(source, Path(out), "jpeg")
+    assert [photo.file for photo in photos] == ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/deep/d.jpg"]
+    assert photos[0].source == folder / "a.jpg"  # one name, which the next run knows again
 
 
 def test_photos_that_differ_in_the_suffix_keep_it(folder: Path, tmp_path: Path) -> None:
@@ -63,12 +63,12 @@ def test_photos_that_differ_in_the_suffix_keep_it(folder: Path, tmp_path: Path) 
     assert files(folder, tmp_path / "out")[:3] == ["a.jpg.jpg", "a.png.jpg", "b.jpg"]
 
 
-def test_two_photos_for_one_file(folder: Path, tmp_path: Path) -> None:
+def test_rejects_two_photos_for_one_file(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="would both become"):
         files([folder / "a.jpg", folder / "sub" / "a.jpg"], tmp_path / "out")
 
 
-def test_a_picture_never_goes_over_its_photo(folder: Path) -> None:
+def test_image_never_overwrites_its_photo(folder: Path) -> None:
     with pytest.raises(ValueError, match="would be overwritten"):
         files(folder / "a.jpg", folder)
     assert files(folder / "a.jpg", folder, "png") == ["a.png"]
@@ -90,7 +90,9 @@ def test_a_picture_never_goes_over_its_photo(folder: Path) -> None:
         (["../other/b.jpg", "sub"], "sub/../../other"),
     ],
 )
-def test_not_by_another_path_either(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str | list[str], out: str) -> None:
+def test_image_never_overwrites_a_photo_by_another_path(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str | list[str], out: str
+) -> None:
     (folder.parent / "link").symlink_to(folder)
     (folder.parent / "links").mkdir()
     (folder.parent / "links" / "a.jpg").symlink_to(folder / "a.jpg")
@@ -99,17 +101,17 @@ def test_not_by_another_path_either(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(folder)
     (folder.parent / "sub").mkdir()
     with pytest.raises(ValueError, match=r"overwritten|among its photos"):
-        find_items(source, Path(out), "jpeg")
+        find_photos(source, Path(out), "jpeg")
 
 
-def test_nor_over_another_one(folder: Path, tmp_path: Path) -> None:
+def test_image_never_overwrites_another_photo(folder: Path, tmp_path: Path) -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "d.jpg").touch()
-    with pytest.raises(ValueError, match=r"deep/d\.jpg would be overwritten by a picture"):
+    with pytest.raises(ValueError, match=r"deep/d\.jpg would be overwritten by an image"):
         files([folder / "sub", folder / "deep" / "d.jpg"], folder)
 
 
-def test_a_photo_that_is_a_link_keeps_its_name(folder: Path, tmp_path: Path) -> None:
+def test_linked_photo_keeps_its_name(folder: Path, tmp_path: Path) -> None:
     (folder / "latest.jpg").symlink_to("a.jpg")
     (folder / "gone.jpg").symlink_to("nowhere.jpg")  # fails when its turn comes, by this name
     assert files(folder, tmp_path / "out") == [
@@ -125,7 +127,7 @@ def test_a_photo_that_is_a_link_keeps_its_name(folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere/*.jpg", "empty", []])
-def test_nothing_there(tmp_path: Path, source: str | list[str]) -> None:
+def test_rejects_sources_without_photos(tmp_path: Path, source: str | list[str]) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
-        find_items(str(tmp_path / source) if isinstance(source, str) else source, tmp_path / "out", "jpeg")
+        find_photos(str(tmp_path / source) if isinstance(source, str) else source, tmp_path / "out", "jpeg")

@@ -27,7 +27,7 @@ WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Blocking
 """Errors of a path that was given, or of a folder that another batch writes into; others are the disk's own."""
 
 
-def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
+def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Turn errors into a message on stderr, or with --json into `{"error": ...}` on stdout, and an exit code."""
 
     @wraps(command)
@@ -54,7 +54,7 @@ def exits_in_words(command: Callable[P, None]) -> Callable[P, None]:
 
 
 class Stdout(Console):
-    """Rich's stdout, which leaves a closed pipe to `exits_in_words`; by itself it would end the command with 1."""
+    """Rich's stdout, which leaves a closed pipe to `report_errors`; by itself it would end the command with 1."""
 
     def on_broken_pipe(self) -> None:
         """Raise the BrokenPipeError that this is called for."""
@@ -76,7 +76,7 @@ def print_json(document: object) -> None:
 def _document(error: GanvasError) -> dict[str, object]:
     if not isinstance(error, ProblemError):
         title = type(error).__name__.removesuffix("Error")
-        return {"title": title, "detail": error.said, "request_id": error.request_id}
+        return {"title": title, "detail": error.message, "request_id": error.request_id}
     document: dict[str, object] = {"type": error.type, "title": error.title, "status": error.status, "detail": error.detail}
     if error.errors:
         document["errors"] = [{"field": e.field, "detail": e.detail} for e in error.errors]

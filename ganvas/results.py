@@ -1,4 +1,4 @@
-"""Images out: the answer of a POST route, as PIL images, as an array, or as the file that came."""
+"""Images out: the response of a POST route as PIL images, as an array, or as the file that was received."""
 
 import ast
 import io
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, overload
 from PIL import Image, ImageSequence
 
 from ganvas.api import FILE_TYPES
-from ganvas.errors import UnexpectedAnswerError
+from ganvas.errors import UnexpectedResponseError
 from ganvas.files import write_whole
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ ZIP = FILE_TYPES["zip"].media_type
 
 
 @dataclass(frozen=True)
-class Pictures(Sequence[Image.Image]):
-    """One or more pictures that the service made: a sequence of PIL images.
+class ImageResult(Sequence[Image.Image]):
+    """One or more images that the service made: a sequence of PIL images.
 
     Attributes:
-        content: the answer as it came: a PNG, JPEG, WebP, GIF, zip or .npy file.
-        media_type: which of these, such as `image/png`.
+        content: the body of the response: a PNG, JPEG, WebP, GIF, zip or .npy file.
+        media_type: the type of the content, such as `image/png`.
         model: name of the model.
         version: version of the model's file.
-        seeds: what to ask with to get the same pictures again: one seed of a sample, one a key of an interpolation; empty
-            where latents were given or nothing is random.
-        filename: what the service would call the file.
-        request_id: the request's name in the service's log.
+        seeds: these make the same images again: the seed or seeds of a sample, the keys of an interpolation. Empty if latents
+            were given or nothing is random.
+        filename: the name that the service suggests.
+        request_id: identifies the request in the service's log.
     """
 
     content: bytes
@@ -63,7 +63,7 @@ class Pictures(Sequence[Image.Image]):
 
     def __repr__(self) -> str:
         seeds = f", seeds={self.seeds}" if self.seeds else ""
-        return f"Pictures({len(self.content)} bytes of {self.media_type} by {self.model}@{self.version}{seeds})"
+        return f"ImageResult({len(self.content)} bytes of {self.media_type} by {self.model}@{self.version}{seeds})"
 
     @property
     def seed(self) -> int | None:
@@ -72,19 +72,19 @@ class Pictures(Sequence[Image.Image]):
 
     @property
     def image(self) -> Image.Image:
-        """The first picture; of a stylized photo the only one."""
+        """The first image."""
         return self.images[0]
 
     @cached_property
     def images(self) -> list[Image.Image]:
-        """Every picture, decoded: mode L where the model is grey, else RGB. A contact sheet is one picture.
+        """Every image, decoded: mode L if the model is grey, otherwise RGB. A contact sheet is one image.
 
         Raises:
-            UnexpectedAnswerError: the content cannot be read.
+            UnexpectedResponseError: the content cannot be read.
         """
         try:
             return list(self._decoded())
-        except UnexpectedAnswerError:
+        except UnexpectedResponseError:
             raise
         except Exception as error:
             # A broken file makes Pillow and zipfile raise nearly anything.
@@ -92,7 +92,7 @@ class Pictures(Sequence[Image.Image]):
 
     @property
     def array(self) -> "npt.NDArray[np.uint8]":
-        """The pictures as one array, uint8 [n, h, w, c], where numpy is installed (`pip install "ganvas[numpy]"`)."""
+        """The images as one array, uint8 [n, h, w, c]. Needs numpy (`pip install "ganvas[numpy]"`)."""
         import numpy as np
 
         if self.media_type == NPY:
@@ -102,19 +102,19 @@ class Pictures(Sequence[Image.Image]):
         return stacked if stacked.ndim == 4 else stacked[..., None]
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the content as it came, whole or not at all; `images[0].save(...)` writes another format.
+        """Write the content as received, whole or not at all. `images[0].save(...)` writes another format.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         write_whole(Path(path), self.content)
         return Path(path)
 
     def files(self) -> list[bytes]:
-        """The files of a zip in their order, or the content alone.
+        """The files of a zip in order, or else the content alone.
 
         Raises:
-            UnexpectedAnswerError: the zip cannot be read.
+            UnexpectedResponseError: the zip cannot be read.
         """
         if self.media_type != ZIP:
             return [self.content]
@@ -124,8 +124,10 @@ class Pictures(Sequence[Image.Image]):
         except zipfile.BadZipFile as error:
             raise self._broken("zip", error) from error
 
-    def _broken(self, kind: str, error: Exception) -> UnexpectedAnswerError:
-        return UnexpectedAnswerError(f"the {kind} that came cannot be read: {error}", request_id=self.request_id)
+    def _broken(self, kind: str, error: Exception) -> UnexpectedResponseError:
+        return UnexpectedResponseError(
+            f"The service returned a {kind} that cannot be read: {error}", request_id=self.request_id
+        )
 
     def _decoded(self) -> Iterator[Image.Image]:
         if self.media_type == NPY:
@@ -138,7 +140,7 @@ class Pictures(Sequence[Image.Image]):
 
 
 def _images_of_npy(data: bytes) -> Iterator[Image.Image]:
-    """Read a .npy file of uint8 [n, h, w, c] without numpy, which this package does not need.
+    """Read a .npy file of uint8 [n, h, w, c] without numpy, which this package does not require.
 
     The format is numpy's NEP 1: a magic number, a version, the header's length, the header as a Python dict, the pixels.
     """
@@ -149,7 +151,7 @@ def _images_of_npy(data: bytes) -> Iterator[Image.Image]:
     header = ast.literal_eval(data[start:end].decode("latin-1"))
     n, height, width_px, channels = header["shape"]
     if header["descr"] != "|u1" or header["fortran_order"] or channels not in (1, 3):
-        raise ValueError(f"not pictures: {header}")
+        raise ValueError(f"not images: {header}")
     size = height * width_px * channels
     if len(data) - end != n * size:
         raise ValueError(f"{len(data) - end} bytes of pixels, not the {n * size} of {header['shape']}")
