@@ -17,9 +17,9 @@ import threading
 import time
 from types import FrameType
 
-BACKLOG = 2048  # connections that the kernel holds, as BentoML's own default
-MOST_FAILURES = 5  # workers in a row that die before they serve: then there is no use in another
-PAUSE_S = 1.0  # before the next, once one has died before it served
+BACKLOG = 2048  # connections that the kernel holds, as in BentoML
+MAX_FAILURES = 5  # workers in a row that die before they are ready
+PAUSE_S = 1.0  # before the next worker, if one died before it was ready
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         listener = _listen(options.host, options.port)
     except OSError as error:
         busy = error.errno == errno.EADDRINUSE
-        reason = "it is in use; choose another with --port" if busy else error.strerror or str(error)
+        reason = "the port is in use; choose another with --port" if busy else error.strerror or str(error)
         sys.stderr.write(f"ganvas: cannot listen on {options.host}:{options.port}: {reason}\n")
         return 1
     with listener:
@@ -40,66 +40,66 @@ class Supervisor:
     """Keeps one worker running on a listening socket, until a signal ends both.
 
     Args:
-        listener: which every worker takes over in turn, with the connections that wait on it.
-        url: where it is reached, for the worker's welcome.
+        listener: each worker takes it over with the connections that wait on it.
+        url: address for the welcome message.
     """
 
     def __init__(self, listener: socket.socket, url: str) -> None:
         self._listener = listener
         self._url = url
         self._worker: subprocess.Popen[bytes] | None = None
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
 
     def run(self) -> int:
         """Serve until a signal comes, and return the exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._end)
+            signal.signal(number, self._stop)
         served_before = False
         failures = 0
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             code, served = self._one_worker()
-            if self._ending.is_set() and code == -signal.SIGTERM:  # before it could have accepted anything
+            if self._stopping.is_set() and code == -signal.SIGTERM:  # before it accepted a request
                 return 0
-            if self._ending.is_set() or code == 0 or not (served or served_before):
+            if self._stopping.is_set() or code == 0 or not (served or served_before):
                 return code if code >= 0 else 1
             failures = 0 if served else failures + 1
             served_before = True
-            if failures == MOST_FAILURES:
-                sys.stderr.write(f"ganvas: {failures} workers in a row did not come to serve; giving up\n")
+            if failures == MAX_FAILURES:
+                sys.stderr.write(f"ganvas: {failures} workers in a row failed to start; giving up\n")
                 return 1
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
             sys.stderr.write(f"ganvas: the worker {how}; starting another\n")
             if not served:
                 time.sleep(PAUSE_S)
         return 0
 
     def _one_worker(self) -> tuple[int, bool]:
-        """Start a worker and wait until it ends: its exit code, and whether it came to serve."""
-        life, lives_on = os.pipe()  # the worker's end of it closes with this process
-        told, tell = os.pipe()  # the worker writes when it serves
-        given = (self._listener.fileno(), tell, life)
-        socket_, ready, parent = map(str, given)
+        """Start a worker and wait until it exits. Returns its exit code and whether it was ready."""
+        parent_read, parent_write = os.pipe()  # the worker sees it close when this process dies
+        ready_read, ready_write = os.pipe()  # the worker writes when it is ready
+        inherited = (self._listener.fileno(), ready_write, parent_read)
+        socket_, ready, parent = map(str, inherited)
         command = [sys.executable, "-m", "service.process.worker", "--socket", socket_, "--ready", ready, "--parent", parent]
         try:
-            # A session of its own: Ctrl-C is for this process, which passes it on.
-            worker = subprocess.Popen([*command, "--url", self._url], pass_fds=given, start_new_session=True)  # noqa: S603
+            # The worker gets a session of its own, so Ctrl-C reaches only this process, which forwards it.
+            worker = subprocess.Popen([*command, "--url", self._url], pass_fds=inherited, start_new_session=True)  # noqa: S603
             self._worker = worker
-            if self._ending.is_set():
-                self._pass_on()
-            for descriptor in (life, tell):
+            if self._stopping.is_set():
+                self._stop_worker()
+            for descriptor in (parent_read, ready_write):
                 os.close(descriptor)
             code = worker.wait()
-            return code, bool(select.select([told], [], [], 0)[0] and os.read(told, 1))
+            return code, bool(select.select([ready_read], [], [], 0)[0] and os.read(ready_read, 1))
         finally:
-            os.close(told)
-            os.close(lives_on)
+            os.close(ready_read)
+            os.close(parent_write)
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        self._ending.set()
-        self._pass_on()
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        self._stop_worker()
 
-    def _pass_on(self) -> None:
-        """Tell the worker to end. From here on it alone has the port: once it lets go of it, callers know at once."""
+    def _stop_worker(self) -> None:
+        """Send SIGTERM to the worker. Only the worker holds the port from here on, so callers notice when it closes."""
         if self._worker:
             self._listener.close()
             self._worker.terminate()
@@ -119,7 +119,7 @@ def _port(text: str) -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything slow is imported: a busy one is known at once, and early callers wait in line."""
+    """Take the port before slow imports: a port in use is reported at once, and early callers wait instead of failing."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 

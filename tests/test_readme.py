@@ -140,7 +140,7 @@ def test_make_serve_installs_once() -> None:
                 assert process.stdout is not None
                 said: list[str] = []
                 deadline = time.monotonic() + limit_s
-                while not (said and said[-1].startswith("Ctrl-C")):
+                while not (said and said[-1].startswith("Press Ctrl-C")):
                     assert time.monotonic() < deadline
                     said.append(process.stdout.readline())
                     assert said[-1], "make serve ended"

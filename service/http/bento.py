@@ -35,7 +35,7 @@ from service.http.middleware.limits import Boundary
 from service.http.middleware.telemetry import Observer
 from service.http.parsing import Body
 from service.http.problems import Unavailable
-from service.process.lifecycle import life
+from service.process.lifecycle import lifecycle
 from service.routes.openapi import describe
 from service.settings import Settings, settings
 
@@ -101,7 +101,7 @@ class _AppFactory(ServiceAppFactory):
 
     async def readyz(self, _: Request) -> Response:
         """Whether new requests are welcome."""
-        if life().draining:
+        if lifecycle().draining:
             raise Unavailable("The service is shutting down")
         _raise_if_hung()
         if not models().all():
@@ -133,7 +133,7 @@ class GanvasService(bentoml.Service[Any]):
         factory.timeout = None
         app = factory()
         chosen = settings()
-        return Observer(_guarded(app, chosen), life(), app.routes, access_log=chosen.access_log)
+        return Observer(_guarded(app, chosen), lifecycle(), app.routes, access_log=chosen.access_log)
 
     @property
     def openapi_spec(self) -> Any:
@@ -143,7 +143,7 @@ class GanvasService(bentoml.Service[Any]):
 
 def _guarded(app: ASGIApp, chosen: Settings) -> ASGIApp:
     bounded = Boundary(app, chosen.max_body_mb * 2**20, chosen.max_uploads_mb * 2**20)
-    admitted = Admission(bounded, life(), Keys(chosen.api_keys_file) if chosen.api_keys_file else None)
+    admitted = Admission(bounded, lifecycle(), Keys(chosen.api_keys_file) if chosen.api_keys_file else None)
     if not chosen.origins:
         return admitted
     return CORSMiddleware(

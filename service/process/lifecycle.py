@@ -1,50 +1,50 @@
-"""The service's life: it drains once it is told to end, until what was accepted is answered.
+"""The lifecycle of the service: after SIGTERM it drains until every accepted request is answered, then it exits.
 
-serving --SIGTERM--> draining: /readyz fails, new requests are answered 503 --all answers sent--> end
+serving --SIGTERM--> draining: /readyz fails, new requests are answered 503 --all responses sent--> exit
 """
 
 import functools
 import time
 from collections.abc import Callable
 
-QUIET_S = 0.3  # without a new request: whoever still held a connection has been told, and gone elsewhere
-LINGER_S = 2.0  # at most, for those who do not stop asking
+QUIET_S = 0.3  # without a new request: callers with open connections were refused and went elsewhere
+LINGER_S = 2.0  # at most, for callers who keep asking
 
 
-class Life:
+class Lifecycle:
     """Whether the service drains, and what it still has to answer.
 
     Args:
-        clock: seconds that only rise.
+        clock: monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.draining_since: float | None = None
-        self.under_way = 0  # requests accepted, and their answers not yet sent
+        self.in_flight = 0  # accepted requests whose responses are not sent yet
         self._clock = clock
         self._last_refusal = 0.0
 
     @property
     def draining(self) -> bool:
-        """Whether it is on its way to its end."""
+        """Whether the service is shutting down."""
         return self.draining_since is not None
 
     def drain(self) -> None:
-        """Accept nothing more."""
+        """Accept no new requests from now on."""
         if self.draining_since is None:
             self.draining_since = self._clock()
 
     def refused(self) -> None:
-        """A request came while it drains."""
+        """Note that a request was refused because the service drains."""
         self._last_refusal = self._clock()
 
-    def ended(self, connections: int, unsent: int, longest_s: float) -> bool:
-        """Whether it is time to end.
+    def should_exit(self, connections: int, unsent: int, longest_s: float) -> bool:
+        """Whether the drain is over.
 
         Args:
-            connections: open ones; on each the caller may be sending a request just now.
-            unsent: bytes of answers that callers are still reading.
-            longest_s: when to end at the latest, in seconds after `drain`.
+            connections: open connections. On each, the caller may be sending a request now.
+            unsent: bytes of responses that callers are still reading.
+            longest_s: limit of the drain, in seconds.
         """
         if self.draining_since is None:
             return False
@@ -52,13 +52,13 @@ class Life:
         passed = now - self.draining_since
         if passed >= longest_s:
             return True
-        if self.under_way or unsent:
+        if self.in_flight or unsent:
             return False
         quiet = now - max(self._last_refusal, self.draining_since) >= QUIET_S
         return not connections or quiet or passed >= LINGER_S
 
 
 @functools.cache
-def life() -> Life:
-    """That of this process."""
-    return Life()
+def lifecycle() -> Lifecycle:
+    """The lifecycle of this process."""
+    return Lifecycle()

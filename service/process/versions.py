@@ -1,4 +1,4 @@
-"""The versions of what answers: this code, and the runtime and libraries that its pictures and speed depend on."""
+"""The versions of this code and of the libraries that images and speed depend on."""
 
 import functools
 import importlib.metadata
@@ -8,7 +8,7 @@ import onnxruntime
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """By name."""
+    """Versions by name of package."""
     installed = {name: _installed(name) for name in ("ganvas", "bentoml", "numpy", "pillow")}
     return {**installed, "onnxruntime": onnxruntime.__version__}
 
@@ -16,5 +16,5 @@ def versions() -> dict[str, str]:
 def _installed(name: str) -> str:
     try:
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
+    except importlib.metadata.PackageNotFoundError:  # a checkout without installation
         return "unknown"

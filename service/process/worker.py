@@ -1,7 +1,7 @@
-"""The process that serves: models, threads, HTTP. `python -m service` starts it, and starts it again when it dies.
+"""The worker process, which serves: models, threads, HTTP. `python -m service` starts it, and starts another when it dies.
 
-BentoML's application in uvicorn, as BentoML's own workers run it. SIGTERM lets the accepted requests finish, then it exits with
-0; a second one ends it at once. It ends as well when the process that started it is gone.
+It runs BentoML's application in uvicorn, as BentoML's own workers do. After SIGTERM it finishes the accepted requests and exits
+with 0; a second SIGTERM ends it at once. It also ends when the process that started it dies.
 """
 
 import argparse
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ganvas.service")
 
-BACKLOG = 2048  # connections that the kernel holds, as BentoML's own default
-LAST_CALL_S = 1.0  # for connections that are open when the port is closed
-CUT_OFF_S = 1  # for requests that were not answered by the end of the drain
-THREADS_TURN_S = 0.001  # how soon a thread that waits for Python's lock gets it
+BACKLOG = 2048  # connections that the kernel holds, as in BentoML
+LAST_CALL_S = 1.0  # for requests on connections that are open when the port closes
+CUT_OFF_S = 1  # for requests that are in flight at the end of the drain
+SWITCH_INTERVAL_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
 
 def main() -> int:
-    """Serve on the socket given until told to end, and return the exit code."""
+    """Serve on the given socket until a signal comes, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.process.worker", description=__doc__)
     parser.add_argument("--socket", type=int, required=True, help="file descriptor of the listening socket")
-    parser.add_argument("--ready", type=int, required=True, help="file descriptor that a byte is written to when it serves")
-    parser.add_argument("--parent", type=int, required=True, help="file descriptor that ends when the parent does")
-    parser.add_argument("--url", required=True, help="where it is reached, for its welcome")
+    parser.add_argument("--ready", type=int, required=True, help="file descriptor to write a byte to when ready")
+    parser.add_argument("--parent", type=int, required=True, help="file descriptor that closes when the parent dies")
+    parser.add_argument("--url", required=True, help="address for the welcome message")
     options = parser.parse_args()
     settings()
-    # Until uvicorn takes over: nothing is accepted yet that would have to be finished.
+    # Until uvicorn installs its handlers, no request is accepted, so the process can exit at once.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
-    threading.Thread(target=_end_with_parent, args=(options.parent,), name="parent", daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(options.parent,), name="parent", daemon=True).start()
     with socket.socket(fileno=options.socket) as listener:
         return _serve(listener, options.url, options.ready)
 
 
-def _end_with_parent(descriptor: int) -> None:
-    os.read(descriptor, 1)  # nothing is ever written: it returns when the other end is closed
+def _exit_with_parent(descriptor: int) -> None:
+    os.read(descriptor, 1)  # nothing is ever written: it returns when the other end closes
     signal.raise_signal(signal.SIGTERM)
 
 
@@ -59,7 +59,7 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     from service.process import logs
 
     logs.set_up(settings().log_format)
-    sys.setswitchinterval(THREADS_TURN_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
     from service.engine.errors import DeviceError
     from service.engine.models import models
@@ -76,11 +76,11 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
 
     from service.app import Ganvas
     from service.http.protocol import BoundedProtocol
-    from service.process.lifecycle import life
+    from service.process.lifecycle import lifecycle
     from service.process.versions import versions
 
     class Server(uvicorn.Server):
-        """uvicorn's server, which goes on answering while the service drains."""
+        """uvicorn's server, but it keeps answering while the service drains."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -90,13 +90,13 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
                 os.write(ready, b"1")
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if life().draining:
+            if lifecycle().draining:
                 self.should_exit = self.force_exit = True
-            life().drain()
+            lifecycle().drain()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # Nobody new from here on; whoever has connected, and was about to ask, is answered before connections are closed.
-            callers = [caller for listening in sockets or [] for caller in _in_line(listening)]
+            # From here on nobody can connect. Callers who have connected are answered before their connections close.
+            callers = [caller for listening in sockets or [] for caller in _pending(listening)]
             for server in self.servers:
                 server.close()
             for listening in sockets or []:
@@ -115,10 +115,10 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
             if await super().on_tick(counter):
                 return True
             connections = cast("set[BoundedProtocol]", self.server_state.connections)
-            unsent = sum(connection.unsent for connection in connections) if life().draining else 0
-            return life().ended(len(connections), unsent, settings().drain_s)
+            unsent = sum(connection.unsent for connection in connections) if lifecycle().draining else 0
+            return lifecycle().should_exit(len(connections), unsent, settings().drain_s)
 
-    ganvas = cast("bentoml.Service[Any]", Ganvas)  # what the decorator makes of the class
+    ganvas = cast("bentoml.Service[Any]", Ganvas)  # the decorator turns the class into this
     server_context.service_type = "entry_service"
     server_context.service_name = server_context.bento_name = ganvas.name
     server_context.bento_version = versions()["ganvas"]
@@ -130,7 +130,7 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
         app,
         http=BoundedProtocol,
         log_config=None,
-        log_level="error",  # below it are only other people's broken requests
+        log_level="error",  # warnings are only about malformed requests
         access_log=False,
         server_header=False,
         ws="none",
@@ -138,22 +138,22 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
         timeout_graceful_shutdown=CUT_OFF_S,
     )
     Server(config).run(sockets=[listener])
-    logger.info("it has ended")
+    logger.info("Shutdown complete.")
     return 0
 
 
-def _in_line(listener: socket.socket) -> list[socket.socket]:
-    """Those who have connected and were not yet turned to: closing the port would cut them off."""
+def _pending(listener: socket.socket) -> list[socket.socket]:
+    """Accept the connections that wait in the kernel; closing the port would reset them."""
     listener.setblocking(False)
     callers = []
-    with contextlib.suppress(OSError):  # BlockingIOError: that was the last one
+    with contextlib.suppress(OSError):  # BlockingIOError: no more
         while True:
             callers.append(listener.accept()[0])
     return callers
 
 
 def _configure_bentoml() -> None:
-    """Set what BentoML reads from the environment while it is imported."""
+    """Set the environment variables that BentoML reads while it is imported."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("BENTOML_HOME", str(_writable_home()))
 
@@ -169,23 +169,23 @@ def _writable_home() -> Path:
 
 
 def welcome(models: "Models", url: str) -> str:
-    """What to open and what to type, for the models that are really served."""
+    """Address and example commands for the served models."""
     lines = [f"Ganvas is ready: {url}", "Open it in a browser for the studio, or type:", ""]
     lines += [f"  {model.example_command(url, _photo())}" for model in models.all()]
     lines += [f"  curl {url}/v1/models"]
     if not models.all():
-        lines += ["", "No model is served; put an exported one into the models folder."]
-    return "\n".join([*lines, "", "Ctrl-C ends it.", ""])
+        lines += ["", "No model is served. Put an exported model into the models folder."]
+    return "\n".join([*lines, "", "Press Ctrl-C to stop.", ""])
 
 
 def _photo() -> str:
-    """A photo that the reader has: the documentation's, in a checkout."""
+    """The photo of the documentation, if this is a checkout."""
     photo = ROOT / "docs" / "images" / "photo.jpg"
     return os.path.relpath(photo) if photo.is_file() else "photo.jpg"
 
 
 def fail(message: str) -> int:
-    """Say on stderr why it cannot go on, and return the exit code for that."""
+    """Print an error to stderr and return the exit code."""
     sys.stderr.write(f"ganvas: {message}\n")
     return 1
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.engine.metrics import rejected
 from service.http.api_keys import Keys
 from service.http.problems import Problem, Unauthorized, Unavailable
-from service.process.lifecycle import Life
+from service.process.lifecycle import Lifecycle
 
 GUARDED = "/v1"
 PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
@@ -20,13 +20,13 @@ class Admission:
 
     Args:
         app: what lies inside.
-        life: whether it drains.
+        lifecycle: says whether the service drains.
         keys: those that open /v1; None: it is open.
     """
 
-    def __init__(self, app: ASGIApp, life: Life, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, keys: Keys | None) -> None:
         self.app = app
-        self.life = life
+        self.lifecycle = lifecycle
         self.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,8 +36,8 @@ class Admission:
 
     def _problem(self, scope: Scope) -> Problem | None:
         path = scope["path"]
-        if self.life.draining and path not in PROBES:
-            self.life.refused()
+        if self.lifecycle.draining and path not in PROBES:
+            self.lifecycle.refused()
             rejected("draining")
             return Unavailable("The service is shutting down; try again")
         if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.admits(Headers(scope=scope)):

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ganvas.api import REQUEST_ID_HEADER
 from service.http.request_ids import REQUEST_ID, request_id_of
-from service.process.lifecycle import Life
+from service.process.lifecycle import Lifecycle
 
 logger = logging.getLogger("ganvas.access")
 
@@ -36,14 +36,14 @@ class Observer:
 
     Args:
         app: what lies inside.
-        life: told what is under way.
+        lifecycle: counts the requests in flight.
         routes: the application's; a request's label is that of its route, whatever its path, so labels are bounded.
         access_log: whether every request is logged; else only those that fail on our side.
     """
 
-    def __init__(self, app: ASGIApp, life: Life, routes: Iterable[BaseRoute], *, access_log: bool) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, routes: Iterable[BaseRoute], *, access_log: bool) -> None:
         self.app = app
-        self.life = life
+        self.lifecycle = lifecycle
         self.labels = Labels(routes)
         self.access_log = access_log
 
@@ -65,19 +65,19 @@ class Observer:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                if self.life.draining:
+                if self.lifecycle.draining:
                     headers["Connection"] = "close"
             else:
                 bytes_sent += len(message.get("body", b""))
             answered = time.perf_counter()  # a caller who is slow to read does not make the service slow
             await send(message)
 
-        self.life.under_way += 1
+        self.lifecycle.in_flight += 1
         UNDER_WAY.inc()
         try:
             await self.app(scope, receive, observed_send)
         finally:
-            self.life.under_way -= 1
+            self.lifecycle.in_flight -= 1
             UNDER_WAY.dec()
             taken = (answered or time.perf_counter()) - begun
             route = self.labels.of(scope["path"])

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.life import end_under_load, serve_again_s
 from benchmarks.processes import service_process
 from benchmarks.serving.load import Request
-from service.process.lifecycle import LINGER_S, QUIET_S, Life
+from service.process.lifecycle import LINGER_S, QUIET_S, Lifecycle
 from service.process.worker import CUT_OFF_S, LAST_CALL_S
 from tests.service.conftest import Problem
 from tests.service.onnx_models import generator_card, save, slow_generator_model
@@ -147,36 +147,36 @@ class Clock:
 
 def test_a_drain_waits_for_what_is_under_way_and_for_quiet() -> None:
     clock = Clock()
-    life = Life(clock)
-    assert not life.ended(0, 0, longest_s=60)
-    life.under_way = 1
-    life.drain()
-    assert life.draining
-    assert not life.ended(0, 0, longest_s=60)
+    lifecycle = Lifecycle(clock)
+    assert not lifecycle.should_exit(0, 0, longest_s=60)
+    lifecycle.in_flight = 1
+    lifecycle.drain()
+    assert lifecycle.draining
+    assert not lifecycle.should_exit(0, 0, longest_s=60)
     clock.now += 58
-    assert not life.ended(0, 0, longest_s=60)
-    life.under_way = 0
-    assert not life.ended(1, 1, longest_s=60)  # answered, but a byte of it is not sent
-    life.under_way = 1
+    assert not lifecycle.should_exit(0, 0, longest_s=60)
+    lifecycle.in_flight = 0
+    assert not lifecycle.should_exit(1, 1, longest_s=60)  # answered, but a byte of it is not sent
+    lifecycle.in_flight = 1
     clock.now += 1
-    assert not life.ended(0, 0, longest_s=60)
+    assert not lifecycle.should_exit(0, 0, longest_s=60)
     clock.now += 1
-    assert life.ended(5, 0, longest_s=60)
+    assert lifecycle.should_exit(5, 0, longest_s=60)
 
 
 def test_a_drain_lingers_for_whoever_is_connected() -> None:
     clock = Clock()
-    life = Life(clock)
-    life.drain()
-    assert life.ended(0, 0, longest_s=60)  # nobody is
-    assert not life.ended(1, 0, longest_s=60)
+    lifecycle = Lifecycle(clock)
+    lifecycle.drain()
+    assert lifecycle.should_exit(0, 0, longest_s=60)  # nobody is
+    assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += 1.1 * QUIET_S
-    assert life.ended(1, 0, longest_s=60)
-    life.refused()
-    assert not life.ended(1, 0, longest_s=60)
+    assert lifecycle.should_exit(1, 0, longest_s=60)
+    lifecycle.refused()
+    assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += LINGER_S
-    life.refused()
-    assert life.ended(1, 0, longest_s=60)  # they never stop asking
+    lifecycle.refused()
+    assert lifecycle.should_exit(1, 0, longest_s=60)  # they never stop asking
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30) -> None:

@@ -43,7 +43,7 @@ def test_a_port_in_use_is_a_clear_message(models_folder: Path) -> None:
             command("--port", str(port)), cwd=ROOT, env=environment(models_folder), capture_output=True, text=True
         )
     assert done.returncode == 1
-    assert done.stderr == f"ganvas: cannot listen on 127.0.0.1:{port}: it is in use; choose another with --port\n"
+    assert done.stderr == f"ganvas: cannot listen on 127.0.0.1:{port}: the port is in use; choose another with --port\n"
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", ""])
