@@ -1,10 +1,10 @@
-"""API keys: a file of them, one a line, read again when it changes.
+"""API keys: a file with one key a line. The file is read again when it changes.
 
     GANVAS_API_KEYS_FILE=/run/secrets/ganvas-keys python -m service
     curl -H "Authorization: Bearer KEY" ...      or      curl -H "X-API-Key: KEY" ...
 
-Keys are kept as hashes and compared in constant time, each with each, so that an answer's time tells nothing of them. They are
-never logged.
+Keys are kept as hashes. A key is compared with every hash in constant time, so the response time reveals nothing about the
+keys. Keys are never logged.
 """
 
 import hashlib
@@ -18,55 +18,55 @@ from starlette.datastructures import Headers
 
 logger = logging.getLogger("ganvas.service")
 
-LOOK_EVERY_S = 1.0
+POLL_S = 1.0  # seconds between two looks at the file
 
 
 class KeysError(Exception):
-    """The file of keys cannot be used; the message says why."""
+    """The file of keys cannot be used. The message says why."""
 
 
-class Keys:
+class ApiKeys:
     """The keys of one file.
 
     Args:
-        path: one key a line; blank lines and lines that begin with # do not count.
-        clock: seconds that only rise.
+        path: one key a line; blank lines and lines that begin with # are ignored.
+        clock: a monotonic clock, in seconds.
 
     Raises:
-        KeysError: the file cannot be read, or holds no key.
+        KeysError: the file cannot be read, or contains no key.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._looked = clock()
+        self._last_poll = clock()
         self._signature = self._sign()
         self._hashes = self._read()
 
-    def admits(self, headers: Headers) -> bool:
-        """Whether a request brings one of the keys."""
+    def accept(self, headers: Headers) -> bool:
+        """Whether the headers of a request contain one of the keys."""
         self._follow()
         given = key_of(headers)
         if given is None:
             return False
         hashed = _hash(given)
-        matches = [hmac.compare_digest(hashed, known) for known in self._hashes]  # all of them, whichever fits
+        matches = [hmac.compare_digest(hashed, known) for known in self._hashes]  # all of them, even after a match
         return any(matches)
 
     def _follow(self) -> None:
-        """Read the file again where it changed; one that cannot be used leaves the keys as they are."""
-        if self._clock() - self._looked < LOOK_EVERY_S:
+        """Read the file again if it has changed. If the new file cannot be used, keep the keys."""
+        if self._clock() - self._last_poll < POLL_S:
             return
-        self._looked = self._clock()
+        self._last_poll = self._clock()
         signature = self._sign()
         if signature == self._signature:
             return
         self._signature = signature
         try:
             self._hashes = self._read()
-            logger.info("the API keys were read anew: %d", len(self._hashes))
+            logger.info("API keys reloaded: %d", len(self._hashes))
         except KeysError as error:
-            logger.warning("the API keys stay as they were: %s", error)
+            logger.warning("API keys not reloaded, the old ones stay valid: %s", error)
 
     def _sign(self) -> tuple[int, int, int] | None:
         try:
@@ -79,16 +79,16 @@ class Keys:
         try:
             lines = self._path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise KeysError(f"{self._path} cannot be read: {reason}") from None
         keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
         if not keys:
-            raise KeysError(f"{self._path} holds no key: write one a line")
+            raise KeysError(f"{self._path} contains no key; write one key a line")
         return [_hash(key) for key in keys]
 
 
 def key_of(headers: Headers) -> str | None:
-    """The key that a request brings, as a bearer token or in X-API-Key."""
+    """Return the key in a request's headers, from `Authorization: Bearer` or from X-API-Key."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()

@@ -1,4 +1,4 @@
-"""Where BentoML and Ganvas meet: what a POST route and the service itself add to BentoML's own.
+"""Where BentoML and Ganvas meet: POST routes as BentoML APIs, and the application with its middleware.
 
 @bentoml.service(service_class=GanvasService)
 class Ganvas:
@@ -19,6 +19,7 @@ from _bentoml_sdk.method import APIMethod
 from bentoml.validators import ContentType
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -28,88 +29,130 @@ from starlette.types import ASGIApp
 from ganvas.api import MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
 from service.engine.metrics import QUEUES
 from service.engine.models import models
-from service.http.api_keys import Keys
-from service.http.deadline import Answer, in_time, while_connected
-from service.http.middleware.auth import Admission
-from service.http.middleware.limits import Boundary
-from service.http.middleware.telemetry import Observer
-from service.http.parsing import Body
+from service.http.api_keys import ApiKeys
+from service.http.deadline import PendingResponse, cancel_on_disconnect, respond_in_time
+from service.http.middleware.auth import Authentication
+from service.http.middleware.limits import RequestLimits
+from service.http.middleware.telemetry import Telemetry
+from service.http.parsing import RequestBody
 from service.http.problems import Unavailable
 from service.process.lifecycle import lifecycle
-from service.routes.openapi import describe
+from service.routes.openapi import complete
 from service.settings import Settings, settings
 
-B = TypeVar("B", bound=Body)
+B = TypeVar("B", bound=RequestBody)
 
-SHOWN_HEADERS = (REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, "Content-Disposition", "Retry-After")
-"""What a page of another origin may read of an answer's head."""
-
-
-class Pictures(IORootModel[Annotated[Path, ContentType("application/octet-stream")]]):
-    """The answer of a POST route, for BentoML's own client: a file, which it saves and returns the path of."""
+EXPOSED_HEADERS = (REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, "Content-Disposition", "Retry-After")
+"""Response headers that a page of another origin may read."""
 
 
-def post(route: str, reads: type[B]) -> Callable[[Callable[[Any, B], Answer]], APIMethod[[Request], Answer]]:
-    """Make a method a BentoML API that gets a checked body, and whose problems are answered.
+class ImageFile(IORootModel[Annotated[Path, ContentType("application/octet-stream")]]):
+    """The response of a POST route as BentoML's own client sees it: a file, which the client saves; it returns the path."""
 
-    The method is cancelled when it takes longer than GANVAS_TIMEOUT_S or the client hangs up.
+
+def post(
+    route: str, body_type: type[B]
+) -> Callable[[Callable[[Any, B], PendingResponse]], APIMethod[[Request], PendingResponse]]:
+    """Make a method a BentoML API. It gets a validated body, and what it raises becomes a problem document.
+
+    The method is cancelled when it takes longer than GANVAS_TIMEOUT_S or when the client disconnects.
 
     Args:
         route: the path.
-        reads: the body's type, with the fields and their bounds.
+        body_type: the fields of the body with their bounds.
     """
 
-    def decorate(method: Callable[[Any, B], Answer]) -> APIMethod[[Request], Answer]:
+    def decorate(method: Callable[[Any, B], PendingResponse]) -> APIMethod[[Request], PendingResponse]:
         @functools.wraps(method)
-        async def endpoint(self: object, http: Request) -> Response:
-            async def read_and_answer() -> Response:
-                body = await reads.read(http)
-                return await while_connected(http, method(self, body))
+        async def endpoint(self: object, request: Request) -> Response:
+            async def respond() -> Response:
+                body = await body_type.read(request)
+                return await cancel_on_disconnect(request, method(self, body))
 
-            return await in_time(route, read_and_answer())
+            return await respond_in_time(route, respond())
 
-        return bentoml.api(route=route, input_spec=reads, output_spec=Pictures)(endpoint)
+        return bentoml.api(route=route, input_spec=body_type, output_spec=ImageFile)(endpoint)
 
     return decorate
 
 
-class _AppFactory(ServiceAppFactory):
-    """BentoML's application with health checks that tell the truth, and without the layers that ours take the place of.
+class GanvasService(bentoml.Service[Any]):
+    """BentoML's service with Ganvas's middleware and OpenAPI document."""
 
-    BentoML's metrics grow with every path that is asked for, and its tracing costs time, sampled or not. Its deadline keeps a
-    timer of every answered request until it would have run out, and never answers a request whose handler fails before its
-    first byte; ours is in `post`.
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """Build the application that the server runs."""
+        self.inject_config()
+        factory = _AppFactory(self, is_main=is_main, enable_metrics=False)
+        factory.timeout = None
+        return _with_middleware(factory(), settings())
+
+    @property
+    def openapi_spec(self) -> Any:
+        """BentoML's OpenAPI document, completed."""
+        return _Document(complete(super().openapi_spec.asdict()))
+
+
+def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
+    """Wrap BentoML's application in the middleware. Its order is decided here and nowhere else."""
+    outside_in = [Middleware(Telemetry, lifecycle=lifecycle(), routes=app.routes, access_log=settings.access_log)]
+    if settings.origins:
+        # Outside of authentication: a browser's preflight request carries no key, and a page may read why its key was rejected.
+        outside_in.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+            )
+        )
+    keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
+    outside_in.append(Middleware(Authentication, lifecycle=lifecycle(), keys=keys))
+    limits = {"max_body": settings.max_body_mb * 2**20, "max_held": settings.max_uploads_mb * 2**20}
+    outside_in.append(Middleware(RequestLimits, **limits))
+    wrapped: ASGIApp = app
+    for middleware, args, kwargs in reversed(outside_in):
+        wrapped = middleware(wrapped, *args, **kwargs)
+    return wrapped
+
+
+class _AppFactory(ServiceAppFactory):
+    """BentoML's application with health checks of its own, and without the layers that Ganvas replaces.
+
+    BentoML's metrics grow with every path that is requested, and its tracing costs time even when nothing is sampled. Its
+    time-out keeps a timer for every finished request until the time would have run out, and never responds to a request
+    whose handler fails before the first byte. `post` has its own time-out.
     """
 
     @property
     def middlewares(self) -> list[Middleware]:
-        """None: ours lie around the whole application."""
+        """None: `_with_middleware` wraps the whole application."""
         return []
 
     async def api_endpoint_wrapper(self, name: str, request: Request) -> Response:
-        """Call a method of the service with the request, as `post` made it; BentoML would inspect its signature each time."""
+        """Call a method that `post` made. BentoML would inspect its signature at each request."""
         try:
-            answer: Response = await self.service.apis[name].func(self._service_instance, request)
+            response: Response = await self.service.apis[name].func(self._service_instance, request)
         finally:
-            await request.close()  # with the files of a form
-        return answer
+            await request.close()  # and the files of its form
+        return response
 
     async def livez(self, _: Request) -> Response:
-        """Whether this process should go on: it fails where a device does not come back from a batch."""
+        """Whether this process works. Fails when a device hangs in a batch."""
         _raise_if_hung()
         return PlainTextResponse("\n")
 
     async def readyz(self, _: Request) -> Response:
-        """Whether new requests are welcome."""
+        """Whether the service accepts requests."""
         if lifecycle().draining:
-            raise Unavailable("The service is shutting down")
+            raise Unavailable("The service is shutting down.")
         _raise_if_hung()
         if not models().all():
-            raise Unavailable("No model is served: the models folder holds none that loads; /v1/models says why")
+            raise Unavailable("No model is served: no file in the models folder can be loaded. /v1/models says why.")
         return PlainTextResponse("\n")
 
-    async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # either, to BentoML
-        """What is counted, for Prometheus: this process's or, where BentoML runs several, all workers'."""
+    async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # BentoML allows both
+        """Prometheus metrics: of this process or, if BentoML runs several workers, of all."""
         registry = REGISTRY
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
@@ -120,39 +163,11 @@ class _AppFactory(ServiceAppFactory):
 
 def _raise_if_hung() -> None:
     if hung := models().hung():
-        raise Unavailable(f"The device has not come back from a batch of {hung} for {settings().hang_s:g} seconds")
-
-
-class GanvasService(bentoml.Service[Any]):
-    """BentoML's service, within our own layers and with our OpenAPI document."""
-
-    def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """BentoML's application, within what observes, admits and bounds requests."""
-        self.inject_config()
-        factory = _AppFactory(self, is_main=is_main, enable_metrics=False)
-        factory.timeout = None
-        app = factory()
-        chosen = settings()
-        return Observer(_guarded(app, chosen), lifecycle(), app.routes, access_log=chosen.access_log)
-
-    @property
-    def openapi_spec(self) -> Any:
-        """BentoML's OpenAPI document, completed."""
-        return _Document(describe(super().openapi_spec.asdict()))
-
-
-def _guarded(app: ASGIApp, chosen: Settings) -> ASGIApp:
-    bounded = Boundary(app, chosen.max_body_mb * 2**20, chosen.max_uploads_mb * 2**20)
-    admitted = Admission(bounded, lifecycle(), Keys(chosen.api_keys_file) if chosen.api_keys_file else None)
-    if not chosen.origins:
-        return admitted
-    return CORSMiddleware(
-        admitted, chosen.origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=SHOWN_HEADERS
-    )
+        raise Unavailable(f"A batch of {hung} has run for more than {settings().hang_s:g} s. The device appears to hang.")
 
 
 class _Document:
-    """What BentoML's /docs.json calls `asdict` of."""
+    """An OpenAPI document with the one method that BentoML's /docs.json calls."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document

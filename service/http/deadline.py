@@ -1,4 +1,4 @@
-"""Work for one request: it ends when it takes too long or nobody waits for it, and its problems become answers."""
+"""Ends the work for a request when it takes too long or the client disconnects, and turns its errors into responses."""
 
 import asyncio
 import logging
@@ -10,21 +10,21 @@ from starlette.responses import Response
 
 from service.engine.errors import RequestError
 from service.engine.metrics import rejected
-from service.http.problems import Internal, Problem, TimedOut, problem_of
+from service.http.problems import FAILED, Internal, Problem, TimedOut, problem_of
 from service.settings import settings
 
 logger = logging.getLogger("ganvas.service")
 
 T = TypeVar("T")
-Answer = Coroutine[Any, Any, Response]
+PendingResponse = Coroutine[Any, Any, Response]
 
 
-async def in_time(route: str, work: Answer) -> Response:
-    """Give the answer that is being worked on, or what kept it from being made within GANVAS_TIMEOUT_S.
+async def respond_in_time(route: str, work: PendingResponse) -> Response:
+    """Return the response that `work` makes, or the problem document of its error.
 
     Args:
         route: the path, for the log.
-        work: makes the answer; it is cancelled when it takes too long.
+        work: is cancelled when it takes longer than GANVAS_TIMEOUT_S.
     """
     try:
         async with asyncio.timeout(settings().timeout_s) as deadline:
@@ -35,23 +35,23 @@ async def in_time(route: str, work: Answer) -> Response:
         if not deadline.expired():
             raise
         rejected("timed_out")
-        return TimedOut(f"It took longer than {settings().timeout_s:g} seconds").response()
+        return TimedOut(f"The request took longer than {settings().timeout_s:g} s.").response()
     except ClientDisconnect:
-        return Response(status_code=499)  # nobody reads it; 499 is what proxies log for this
+        return Response(status_code=499)  # nobody reads this response; proxies log 499 in this case
     except Exception:
         logger.exception("%s failed", route)
-        return Internal("The service failed; its log says why").response()
+        return Internal(FAILED).response()
 
 
-async def while_connected(http: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work unless the client hangs up first; then it is cancelled, and its jobs leave the queue.
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work`. When the client disconnects, cancel the work, so its jobs leave the queue.
 
     Raises:
-        ClientDisconnect: the client has hung up.
-        QueueFull: too much is in hand, where the request's body was not read before.
+        ClientDisconnect: the client has disconnected.
+        QueueFull: the body was not read before, and too many uploads are in flight.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_hung_up(http))
+    leaving = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -63,6 +63,6 @@ async def while_connected(http: Request, work: Coroutine[Any, Any, T]) -> T:
         leaving.cancel()
 
 
-async def _hung_up(http: Request) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,22 +1,22 @@
-"""Everything that can go wrong with a request, as RFC 9457 problem documents: one class a status.
+"""The errors of the HTTP API as RFC 9457 problem documents, one class for each status.
 
     Problem
     ├── Malformed        400  the request cannot be read: not JSON, not multipart
-    ├── Unauthorized     401  no API key, or one that is not known
-    ├── NotFound         404  no such route, model or style; it lists the known ones
+    ├── Unauthorized     401  the API key is missing or unknown
+    ├── NotFound         404  no such route, model or style; `detail` lists the known ones
     ├── NotAllowed       405  the route exists, the method does not
-    ├── TooLarge         413  body or pixels over the limit
-    ├── Unsupported      415  a content type or a picture format that is not read here
-    ├── Invalid          422  a field with a value that is not allowed: `errors` says which and why
-    ├── QueueFull        429  more than can be done or held: come back after Retry-After seconds
-    ├── HeadTooLarge     431  the request's headers are over the limit
-    ├── Internal         500  our fault; the log has the traceback, the caller does not
-    ├── Unavailable      503  no model, or shutting down
-    └── TimedOut         504  not done within GANVAS_TIMEOUT_S
+    ├── TooLarge         413  too many bytes or pixels
+    ├── Unsupported      415  unsupported content type or image format
+    ├── Invalid          422  a field holds a value that is not allowed: `errors` says which and why
+    ├── QueueFull        429  too much work or memory is in use; retry after Retry-After seconds
+    ├── HeadTooLarge     431  the request's headers are too large
+    ├── Internal         500  a failure of the service; the log has the traceback, the response does not
+    ├── Unavailable      503  no model is served, or the service is shutting down
+    └── TimedOut         504  the request took longer than GANVAS_TIMEOUT_S
 
-A problem is raised anywhere below an endpoint and leaves as `application/problem+json` with `type`, `title`, `status`,
-`detail` and the request's id, by which the log names it. It is a Starlette HTTPException, so every Starlette application
-answers it with its own status.
+A problem may be raised anywhere below an endpoint. Its response is `application/problem+json` with `type`, `title`, `status`,
+`detail` and the request's id, which is also in the log. It is a Starlette HTTPException, so every Starlette application
+responds with its status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,11 +39,12 @@ from service.engine.errors import (
 from service.http.request_ids import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
-FIELDS_SHOWN = 10  # of a body with a million wrong numbers, the first few say enough
+FIELDS_SHOWN = 10  # a body with a million wrong numbers gets a short response
+FAILED = "The service failed. Its log says why."
 
 
 class Problem(HTTPException):
-    """A request that gets an error for an answer; `detail` says what was wrong, what is allowed and what to do."""
+    """An error response; `detail` says what went wrong, what is allowed and what to do."""
 
     status: ClassVar[int]
     title: ClassVar[str]
@@ -52,13 +53,13 @@ class Problem(HTTPException):
         super().__init__(self.status, detail, dict(headers or {}))
 
     def document(self) -> dict[str, Any]:
-        """The problem as RFC 9457 has it."""
+        """Return the problem document of RFC 9457."""
         slug = self.title.lower().replace(" ", "-")
         document = {"type": f"urn:ganvas:{slug}", "title": self.title, "status": self.status, "detail": self.detail}
         return {**document, "request_id": REQUEST_ID.get()}
 
     def response(self) -> Response:
-        """The problem as an HTTP answer."""
+        """Return the problem as a response."""
         return JSONResponse(self.document(), self.status, self.headers, media_type=MEDIA_TYPE)
 
 
@@ -69,7 +70,7 @@ class Malformed(Problem):
 
 
 class Unauthorized(Problem):
-    """No API key, or one that is not known."""
+    """The API key is missing or unknown."""
 
     status, title = 401, "Unauthorized"
 
@@ -84,19 +85,19 @@ class NotFound(Problem):
 
 
 class NotAllowed(Problem):
-    """The route does not know this method."""
+    """The route does not support this method."""
 
     status, title = 405, "Method not allowed"
 
 
 class TooLarge(Problem):
-    """The body or a picture is over the limit."""
+    """The body or an image is larger than the limit."""
 
     status, title = 413, "Too large"
 
 
 class Unsupported(Problem):
-    """A content type or a picture format that is not read here."""
+    """The content type or the image format is not supported."""
 
     status, title = 415, "Unsupported media type"
 
@@ -104,7 +105,7 @@ class Unsupported(Problem):
 class Invalid(Problem):
     """A field's value is not allowed.
 
-    `errors` holds one object per wrong field: `field`, written as in the request (`latents[0][3]`), and `detail`.
+    `errors` has one object for each wrong field: its name as in the request (`latents[0][3]`), and `detail`.
     """
 
     status, title = 422, "Invalid request"
@@ -116,12 +117,12 @@ class Invalid(Problem):
         super().__init__("; ".join(f"{e['field']}: {e['detail']}" for e in self.errors) + more)
 
     def document(self) -> dict[str, Any]:
-        """The problem as RFC 9457 has it, with `errors`."""
+        """Return the problem document of RFC 9457, with `errors`."""
         return {**super().document(), "errors": self.errors}
 
 
 class QueueFull(Problem):
-    """There is as much waiting, or in hand, as there may be."""
+    """Too much work waits already, or too many uploads are in flight."""
 
     status, title = 429, "Queue full"
 
@@ -130,19 +131,19 @@ class QueueFull(Problem):
 
 
 class HeadTooLarge(Problem):
-    """The request's headers are over the limit."""
+    """The request's headers are larger than the limit."""
 
     status, title = 431, "Head too large"
 
 
 class Internal(Problem):
-    """Our fault. What happened is in the log, not in the answer."""
+    """The service failed. The log says why, the response does not."""
 
     status, title = 500, "Internal error"
 
 
 class Unavailable(Problem):
-    """Nothing can be served now."""
+    """The service cannot serve this request now."""
 
     status, title = 503, "Unavailable"
 
@@ -151,7 +152,7 @@ class Unavailable(Problem):
 
 
 class TimedOut(Problem):
-    """Not done in time."""
+    """The request took too long."""
 
     status, title = 504, "Timed out"
 
@@ -159,7 +160,7 @@ class TimedOut(Problem):
 BY_STATUS: dict[int, type[Problem]] = {
     c.status: c for c in (Malformed, NotFound, NotAllowed, TooLarge, Unsupported, Internal, Unavailable, TimedOut)
 }
-"""The problems that a bare status is enough for; the rest need their own arguments."""
+"""Problems that need only a detail."""
 
 
 def problem_of(error: Problem | RequestError) -> Problem:
@@ -183,6 +184,6 @@ def problem_of(error: Problem | RequestError) -> Problem:
             raise NotImplementedError(f"{type(error).__name__} has no problem document") from error
 
 
-async def answer_problem(_: Request, error: Exception) -> Response:
+async def problem_response(_: Request, error: Exception) -> Response:
     """Starlette's exception handler for `Problem` and `RequestError`."""
     return problem_of(cast("Problem | RequestError", error)).response()

@@ -1,1 +1,1 @@
-"""The routes: what each takes and what it answers."""
+"""The routes, one file each: what a route takes, what it does, and how it responds."""

@@ -1,7 +1,7 @@
-"""The OpenAPI document: BentoML's own, completed with what it cannot know.
+"""The OpenAPI document: BentoML's own, completed with what BentoML does not know.
 
-BentoML describes the POST routes' inputs and its health checks. Added here: the GET routes, what each answer's type and
-headers are, and the problem documents, one a status.
+BentoML describes the inputs of the POST routes and the health checks. This module adds the GET routes, the media types and
+headers of the responses, and one problem document for each status.
 """
 
 from typing import Any
@@ -10,53 +10,57 @@ from pydantic.json_schema import models_json_schema
 
 from ganvas import api
 from ganvas.card import GeneratorCard, StylizerCard
-from service.http.parsing import BINARY, Body, field_schema
+from service.http.parsing import BINARY, RequestBody, field_schema
 from service.http.problems import MEDIA_TYPE, Invalid, NotFound, Problem
 from service.process.versions import versions
 from service.routes.schemas import InterpolateRequest, SampleRequest, StylizeRequest
 
 REF = "#/components/schemas/{model}"
-DESCRIPTION = "Pictures from generators and style networks. Every error is an RFC 9457 problem document."
-VERSION_SCHEMA = {"type": "string", "description": "The start of the file's SHA-256."}
-DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where it runs."}
-VERSIONS_SCHEMA = {"type": "object", "additionalProperties": {"type": "string"}, "description": "Of this code and the runtime."}
+DESCRIPTION = "Images from generators and style networks. Every error is an RFC 9457 problem document."
+VERSION_SCHEMA = {"type": "string", "description": "The first characters of the file's SHA-256."}
+DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where the model runs."}
+VERSIONS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "Versions of this code and of its libraries.",
+}
 REQUEST_HEADER = {
     api.REQUEST_ID_HEADER: {
         "schema": {"type": "string"},
-        "description": "The request's name in the log: the caller's own, where it sent one of up to 128 letters, digits "
-        "and ._~+/=:-, or a new one.",
+        "description": "The id of the request in the log: the client's own if it is 1 to 128 letters, digits and "
+        "._~+/=:-, otherwise a new one.",
     }
 }
 MODEL_HEADER = {api.MODEL_HEADER: {"schema": {"type": "string"}, "description": "NAME@VERSION of the model."}}
-SEED_HEADER = {api.SEED_HEADER: {"schema": {"type": "integer"}, "description": "The seed used, where there is one."}}
+SEED_HEADER = {api.SEED_HEADER: {"schema": {"type": "integer"}, "description": "The seed of all images, if they have one."}}
 SEEDS_HEADER = {
     api.SEEDS_HEADER: {
         "schema": {"type": "string"},
-        "description": "The seeds used, parted by commas, where there are several.",
+        "description": "The seeds of the images, separated by commas, if each has its own.",
     }
 }
 
 
-def describe(document: dict[str, Any]) -> dict[str, Any]:
+def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
     paths = dict(document["paths"])
-    for route, body, formats, headers in (
+    for route, body_type, formats, headers in (
         (api.SAMPLE, SampleRequest, api.SAMPLE_FORMATS, {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}),
         (api.INTERPOLATE, InterpolateRequest, api.ANIMATION_FORMATS, {**MODEL_HEADER, **SEEDS_HEADER}),
         (api.STYLIZE, StylizeRequest, (*api.IMAGE_FORMATS, "zip"), MODEL_HEADER),
     ):
         operation = dict(paths[route]["post"])
-        operation["requestBody"] = _request(body)
+        operation["requestBody"] = _request_body(body_type)
         content = {api.FILE_TYPES[name].media_type: {"schema": BINARY} for name in formats}
-        success = {"description": "The pictures.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
+        success = {"description": "The images.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
     for probe in ("/livez", "/readyz"):
         paths[probe]["get"]["responses"].update(_problems(503))
-    paths.update(_model_routes(document["tags"][0]["name"]))
+    paths.update(_get_routes(document["tags"][0]["name"]))
     return {
         **document,
-        "openapi": "3.1.0",  # whose schemas are JSON Schema, as pydantic writes them
+        "openapi": "3.1.0",  # from 3.1 on, schemas are JSON Schema, which pydantic writes
         "info": {"title": "Ganvas", "version": version(), "description": DESCRIPTION},
         "paths": paths,
         "components": {"schemas": _schemas()},
@@ -64,21 +68,21 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def version() -> str:
-    """The version of this code, as it was installed."""
+    """The version of this code."""
     return versions()["ganvas"]
 
 
-def _request(body: type[Body]) -> dict[str, Any]:
-    schema = body.model_json_schema(mode="serialization")
+def _request_body(body_type: type[RequestBody]) -> dict[str, Any]:
+    schema = body_type.model_json_schema(mode="serialization")
     fields = {name: field_schema(field) for name, field in schema["properties"].items()}
-    media_type = body.media_type or "application/json"
+    media_type = body_type.media_type or "application/json"
     described = {"type": "object", "properties": fields, "additionalProperties": False}
     if required := schema.get("required"):
         described["required"] = required
     return {"required": bool(required), "content": {media_type: {"schema": described}}}
 
 
-def _model_routes(tag: str) -> dict[str, Any]:
+def _get_routes(tag: str) -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 
     def get(summary: str, media_type: str, schema: dict[str, Any], *problems: int) -> dict[str, Any]:
@@ -87,11 +91,11 @@ def _model_routes(tag: str) -> dict[str, Any]:
         return {"get": {**operation, "parameters": [name]} if NotFound.status in problems else operation}
 
     json, model, listed = "application/json", {"$ref": REF.format(model="Model")}, {"$ref": REF.format(model="Models")}
-    made = "What the model makes: samples, or its styles."
+    preview = "What the model makes, as a contact sheet: samples of a generator, or the styles of a stylizer."
     return {
-        api.MODELS: get("Every model, and the refused files.", json, listed, 401, 500),
-        api.MODEL: get("One model's card and version.", json, model, 401, 404, 500),
-        api.PREVIEW: get(made, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
+        api.MODELS: get("Every served model, and every refused file with the reason.", json, listed, 401, 500),
+        api.MODEL: get("The version, the device and the card of one model.", json, model, 401, 404, 500),
+        api.PREVIEW: get(preview, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
     }
 
 

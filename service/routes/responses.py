@@ -1,4 +1,4 @@
-"""Pictures to HTTP answers: the format asked for, a file name, and the headers that let a picture be made again.
+"""Images to HTTP responses: the requested format, a file name, and the headers that let a client make the same image again.
 
 Blocking code, run in the codec threads.
 """
@@ -6,92 +6,92 @@ Blocking code, run in the codec threads.
 import re
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 from starlette.responses import Response
 
 from ganvas import api
-from service.engine.arrays import Pixels
+from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
+from service.engine.arrays import Images, Pixels
 from service.engine.codecs import archive, contact_sheet, encode, encode_animation, npy
 from service.engine.handlers.base import Handler
 from service.engine.handlers.generator import Generator
 from service.engine.handlers.stylizer import Stylizer
 
 
-def sampled(
-    images: npt.NDArray[np.uint8],
-    image_format: str,
+def sample_response(
+    images: Images,
+    format: SampleFormat,
     generator: Generator,
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Response:
-    """Answer with samples, uint8 [n, h, w, c].
+    """Respond with samples.
 
-    png, jpeg and webp are one picture, or one contact sheet of several; zip is one PNG a sample; npy is the array.
+    An image format holds one image, or one contact sheet of several; zip holds one PNG for each sample; npy is the array.
 
     Args:
-        images: the samples, in order.
-        image_format: png, jpeg, webp, zip or npy.
-        generator: what made them.
-        seed: the one that made them all.
-        seeds: the ones that made them, one each.
+        images: uint8 [n, h, w, c].
+        format: of the response.
+        generator: made the images.
+        seed: the seed of all images, if they have one.
+        seeds: the seed of each image, if each has its own.
     """
     stem = generator.card.name if seed is None else f"{generator.card.name}-{seed}"
-    if image_format == "zip":
-        data = _png_each(images, stem)
-    elif image_format == "npy":
+    if format == "zip":
+        data = _png_archive(images, stem)
+    elif format == "npy":
         data = npy(images)
     else:
-        data = encode(contact_sheet(list(images)), image_format)
+        data = encode(contact_sheet(list(images)), format)
     headers = {api.SEED_HEADER: str(seed)} if seed is not None else _seeds_header(seeds)
-    return _answer(data, image_format, stem, generator, headers)
+    return _response(data, format, stem, generator, headers)
 
 
-def interpolated(
-    frames: npt.NDArray[np.uint8], image_format: str, fps: float, generator: Generator, seeds: Sequence[int]
+def interpolate_response(
+    frames: Images, format: AnimationFormat, fps: float, generator: Generator, seeds: Sequence[int]
 ) -> Response:
-    """Answer with the frames of a walk, uint8 [n, h, w, c].
+    """Respond with the frames of an interpolation.
 
-    webp and gif are an animation; zip is one PNG a frame; npy is the array.
+    webp and gif are an animation; zip holds one PNG for each frame; npy is the array.
 
     Args:
-        frames: the pictures, in order.
-        image_format: webp, gif, zip or npy.
-        fps: frames a second of an animation.
-        generator: what made them.
-        seeds: those of the pictures that the walk leads through; none where latents were given.
+        frames: uint8 [n, h, w, c].
+        format: of the response.
+        fps: frames per second of an animation.
+        generator: made the frames.
+        seeds: the seeds of the keys; empty if latents were given.
     """
     stem = "-".join([generator.card.name, *(map(str, seeds) if seeds else ["walk"])])
-    if image_format == "zip":
-        data = _png_each(frames, stem)
-    elif image_format == "npy":
+    if format == "zip":
+        data = _png_archive(frames, stem)
+    elif format == "npy":
         data = npy(frames)
     else:
-        data = encode_animation(frames, image_format, fps)
-    return _answer(data, image_format, stem, generator, _seeds_header(seeds))
+        data = encode_animation(frames, format, fps)
+    return _response(data, format, stem, generator, _seeds_header(seeds))
 
 
-def stylized(pictures: Sequence[Pixels], names: Sequence[str], image_format: str, stylizer: Stylizer) -> Response:
-    """Answer with restyled pictures: one as it is, several in a zip under the names of their uploads."""
-    if len(pictures) == 1:
-        stem = f"{_stem(names[0])}-{stylizer.card.name}"
-        return _answer(encode(pictures[0], image_format), image_format, stem, stylizer, {})
+def stylize_response(images: Sequence[Pixels], names: Sequence[str], format: ImageFormat, stylizer: Stylizer) -> Response:
+    """Respond with painted images: a single one as a file, several in a zip under the names of their uploads."""
+    if len(images) == 1:
+        stem = f"{_safe_stem(names[0])}-{stylizer.card.name}"
+        return _response(encode(images[0], format), format, stem, stylizer, {})
+    suffix = api.FILE_TYPES[format].suffix
     entries = (
-        (f"{i:03d}-{_stem(name)}{api.FILE_TYPES[image_format].suffix}", encode(picture, image_format))
-        for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
+        (f"{i:03d}-{_safe_stem(name)}{suffix}", encode(image, format))
+        for i, (name, image) in enumerate(zip(names, images, strict=True))
     )
-    return _answer(archive(entries), "zip", stylizer.card.name, stylizer, {})
+    return _response(archive(entries), "zip", stylizer.card.name, stylizer, {})
 
 
 def _seeds_header(seeds: Sequence[int] | None) -> dict[str, str]:
     return {api.SEEDS_HEADER: ", ".join(map(str, seeds))} if seeds else {}
 
 
-def _png_each(images: npt.NDArray[np.uint8], stem: str) -> bytes:
+def _png_archive(images: Images, stem: str) -> bytes:
     return archive((f"{stem}-{i:03d}.png", encode(image, "png")) for i, image in enumerate(images))
 
 
-def _answer(data: bytes, format: str, stem: str, model: Handler, headers: dict[str, str]) -> Response:
+def _response(data: bytes, format: str, stem: str, model: Handler, headers: dict[str, str]) -> Response:
     file_type = api.FILE_TYPES[format]
     disposition = "attachment" if format in ("zip", "npy") else "inline"
     return Response(
@@ -105,7 +105,7 @@ def _answer(data: bytes, format: str, stem: str, model: Handler, headers: dict[s
     )
 
 
-def _stem(name: str) -> str:
-    """A caller's file name without folders and suffix, reduced to characters that are safe in any header and file."""
+def _safe_stem(name: str) -> str:
+    """Reduce a client's file name, without folders and suffix, to characters that are safe in any header and file name."""
     last = re.split(r"[/\\]", name)[-1]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip(".-")[:64] or "image"

@@ -1,4 +1,4 @@
-"""What the POST routes take: the fields with their bounds."""
+"""The bodies of the POST routes: fields, bounds, defaults and descriptions."""
 
 from typing import Annotated, Any, Self
 
@@ -12,11 +12,14 @@ from service.settings import settings
 
 ModelName = Annotated[str, Field(max_length=api.MAX_MODEL_NAME)]
 Latent = Annotated[float, Field(ge=-api.MAX_LATENT, le=api.MAX_LATENT, allow_inf_nan=False)]
-Row = Annotated[list[Latent], Field(fail_fast=True)]  # of a million wrong numbers, the first is enough
+Row = Annotated[list[Latent], Field(fail_fast=True)]  # reports only the first of a million wrong numbers
 Seed = Annotated[int, Field(ge=0, lt=api.SEED_LIMIT)]
 
 _SAMPLES = Field(min_length=1, max_length=settings().max_n, fail_fast=True)
 _KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fast=True)
+
+_GENERATOR = "Name of a generator. May be left out if only one is served."
+_TRUNCATION = "Factor for the latents. Below 1, images are more typical and less varied."
 
 
 def _number(bounds: Bounds[Any], description: str) -> Any:
@@ -24,112 +27,117 @@ def _number(bounds: Bounds[Any], description: str) -> Any:
 
 
 class SampleRequest(JsonBody):
-    """What to sample: from a seed, from a seed for each picture, or from latents of your own."""
+    """What to sample: images of one seed, one image for each of several seeds, or images of latents."""
 
-    model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
-    n: int = Field(api.DEFAULT_N, ge=1, le=settings().max_n, description="How many pictures.")
+    model: ModelName | None = Field(None, description=_GENERATOR)
+    n: int = Field(api.DEFAULT_N, ge=1, le=settings().max_n, description="Number of images.")
     seed: Seed | None = Field(
         None,
-        description="The same seed gives the same pictures, and the first ones are the same for any n. Random when "
-        "left out; the seed used comes back in the header Ganvas-Seed.",
+        description="The same seed gives the same images, and the first images do not depend on n. If left out, the seed is "
+        f"random. The header {api.SEED_HEADER} returns the seed that was used.",
     )
     seeds: Annotated[list[Seed], _SAMPLES] | None = Field(
         None,
-        description="In place of a seed: one for each picture, which is the one that its seed makes alone. They come back in "
-        "the header Ganvas-Seeds.",
+        description="Instead of seed: one seed for each image. Each image is the one that its seed gives with n = 1. The "
+        f"header {api.SEEDS_HEADER} returns the seeds.",
     )
     latents: Annotated[list[Row], _SAMPLES] | None = Field(
-        None, description="In place of seeds: n rows of as many numbers as the model's latent_size."
+        None, description="Instead of seed: n rows of latent_size numbers each; the model's card has latent_size."
     )
-    truncation: FiniteFloat = _number(api.TRUNCATION, "Multiplies the latents: below 1, less varied and more typical pictures.")
+    truncation: FiniteFloat = _number(api.TRUNCATION, _TRUNCATION)
     format: SampleFormat = Field(
         api.DEFAULT_SAMPLE_FORMAT,
-        description="png, jpeg, webp: one picture, or one contact sheet when n > 1; zip: one PNG a picture; "
+        description="png, jpeg, webp: one image, or one contact sheet if n > 1. zip: one PNG for each image. "
         "npy: uint8 [n, h, w, c].",
     )
 
     @property
-    def pictures(self) -> int:
-        """How many pictures it makes."""
+    def count(self) -> int:
+        """Number of images."""
         return len(self.latents or self.seeds or ()) or self.n
 
     @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if sum(origin is not None for origin in (self.seed, self.seeds, self.latents)) > 1:
-            raise ValueError("Give a seed, seeds or latents, only one of them")
-        if "n" in self.model_fields_set and self.n != self.pictures:
-            rows = "seeds" if self.latents is None else "rows of latents"
-            raise ValueError(f"n is {self.n}, but there are {self.pictures} {rows}; leave n out")
+    def _check_source(self) -> Self:
+        if sum(source is not None for source in (self.seed, self.seeds, self.latents)) > 1:
+            raise ValueError("Give only one of seed, seeds and latents")
+        if "n" in self.model_fields_set and self.n != self.count:
+            given = f"{self.count} {'seed' if self.latents is None else 'row'}{'' if self.count == 1 else 's'}"
+            raise ValueError(
+                f"n is {self.n}, but the request has {given}{'' if self.latents is None else ' of latents'}; leave n out"
+            )
         return self
 
 
 class InterpolateRequest(JsonBody):
-    """Which pictures to walk between, and how the walk is shown."""
+    """The images to interpolate between, and the format of the frames."""
 
-    model: ModelName | None = Field(None, description="A generator; may be left out where there is only one.")
+    model: ModelName | None = Field(None, description=_GENERATOR)
     seeds: Annotated[list[Seed], _KEYS] | None = Field(
         None,
-        description="The pictures to walk between, in order: the ones that /v1/sample makes of these seeds. Two random ones "
-        "when left out; the seeds used come back in the header Ganvas-Seeds.",
+        description="The keys: images to pass through, in order. Each is the image that /v1/sample makes of its seed. If left "
+        f"out, two random seeds are taken. The header {api.SEEDS_HEADER} returns the seeds that were used.",
     )
     latents: Annotated[list[Row], _KEYS] | None = Field(
-        None, description="In place of seeds: rows of as many numbers as the model's latent_size."
+        None, description="Instead of seeds: rows of latent_size numbers each; the model's card has latent_size."
     )
     steps: int = _number(
         api.STEPS,
-        "Frames from one picture to the next. With them a walk has at most "
-        f"{settings().max_frames} frames: steps x pictures in a loop, else steps x (pictures - 1) + 1.",
+        f"Frames from one key to the next. All frames together are at most {settings().max_frames} frames: steps x keys in a "
+        "loop, otherwise steps x (keys - 1) + 1.",
     )
-    truncation: FiniteFloat = _number(api.TRUNCATION, "Multiplies the latents: below 1, less varied and more typical pictures.")
-    loop: bool = Field(True, description="Whether the walk leads back to the first picture.")
+    truncation: FiniteFloat = _number(api.TRUNCATION, _TRUNCATION)
+    loop: bool = Field(True, description="Whether the last frames lead back to the first key.")
     fps: FiniteFloat = _number(
         api.FPS,
-        "Frames a second of an animation. A GIF holds its frames for whole hundredths of a second, at least two.",
+        "Frames per second of an animation. A GIF shows each frame for a whole number of hundredths of a second, at least two.",
     )
     format: AnimationFormat = Field(
-        api.DEFAULT_ANIMATION_FORMAT, description="webp, gif: an animation; zip: one PNG a frame; npy: uint8 [frames, h, w, c]."
+        api.DEFAULT_ANIMATION_FORMAT,
+        description="webp, gif: an animation. zip: one PNG for each frame. npy: uint8 [frames, h, w, c].",
     )
 
     @property
-    def keys(self) -> int:
-        """How many pictures the walk leads through."""
+    def key_count(self) -> int:
+        """Number of keys."""
         return len(self.latents or self.seeds or range(api.KEYS.default))
 
     @model_validator(mode="after")
-    def _seeds_or_latents(self) -> Self:
+    def _check_keys(self) -> Self:
         if self.latents is not None and self.seeds is not None:
             raise ValueError("Give seeds or latents, not both")
-        frames = frame_count(self.keys, self.steps, loop=self.loop)
+        frames = frame_count(self.key_count, self.steps, loop=self.loop)
         if frames > settings().max_frames:
-            raise ValueError(f"It would have {frames} frames, more than {settings().max_frames}; take fewer steps")
+            raise ValueError(
+                f"The result would have {frames} frames; at most {settings().max_frames} are allowed. Reduce steps"
+            )
         return self
 
 
 class StylizeRequest(FormBody):
-    """Which pictures to restyle, and how."""
+    """The images to paint, and the style."""
 
     image: list[Upload] = Field(
         min_length=1, max_length=settings().max_images, description="One or more JPEG, PNG or WebP files."
     )
-    model: ModelName | None = Field(None, description="A stylizer; may be left out where there is only one.")
+    model: ModelName | None = Field(None, description="Name of a stylizer. May be left out if only one is served.")
     style: str | None = Field(
         None,
         max_length=api.MAX_STYLE,
-        description="A style's name, or a blend such as starry-night:0.7,great-wave:0.3, whose weights are scaled to a "
-        "sum of 1. May be left out where the model has only one.",
+        description="Name of a style, or a blend such as starry-night:0.7,great-wave:0.3. The weights are scaled to a sum of "
+        "1. May be left out if the model has only one style.",
     )
-    strength: FiniteFloat = _number(api.STRENGTH, "0 gives the picture back, 1 is the whole style.")
-    keep_color: FiniteFloat = _number(api.KEEP_COLOR, "1 keeps the picture's own colours, 0 takes the style's.")
+    strength: FiniteFloat = _number(api.STRENGTH, "0 returns the uploaded image, 1 applies the full style.")
+    keep_color: FiniteFloat = _number(api.KEEP_COLOR, "1 keeps the colours of the uploaded image, 0 takes those of the style.")
     max_side: int = Field(
         settings().default_side,
         ge=api.MIN_SIDE,
         le=settings().max_side,
-        description="A picture whose longer side is larger, in pixels, is shrunk to it.",
+        description="Longest side in pixels. A larger image is shrunk to it.",
     )
     format: ImageFormat = Field(
-        api.DEFAULT_STYLIZE_FORMAT, description="Format of each picture; several pictures come in a zip."
+        api.DEFAULT_STYLIZE_FORMAT, description="Format of each image. Several images are returned in a zip."
     )
 
 
-# Set by BentoML from the fields' types, among which it looks for paths and PIL images only.
+# BentoML sets this from the fields' types, but recognizes only paths and PIL images.
 StylizeRequest.multipart_fields = ["image"]

@@ -8,17 +8,17 @@ from service.settings import ROOT, Settings, table
 from tests.service.running import command, environment
 
 
-def test_defaults_need_no_environment() -> None:
+def test_defaults_are_valid() -> None:
     chosen = Settings()
     assert chosen.models_folder == ROOT / "exported"
     assert chosen.default_side <= chosen.max_side
 
 
-def test_every_setting_is_described() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_reads_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GANVAS_MODELS", str(tmp_path))
     monkeypatch.setenv("GANVAS_MAX_N", "5")
     assert Settings().models_folder == tmp_path
@@ -38,7 +38,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
         ("DEFAULT_SIDE", "999999"),
     ],
 )
-def test_a_bad_value_is_one_clear_line_and_exit_code_2(name: str, value: str, tmp_path: Path) -> None:
+def test_invalid_value_prints_one_line_and_exits_with_2(name: str, value: str, tmp_path: Path) -> None:
     done = subprocess.run(
         command("--port", "0"),
         cwd=ROOT,
@@ -54,13 +54,13 @@ def test_a_bad_value_is_one_clear_line_and_exit_code_2(name: str, value: str, tm
 
 
 @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--port", "x"], ["--port", "-1"], ["--nope"], ["extra"]])
-def test_a_bad_command_line_is_a_clear_message_and_exit_code_2(arguments: list[str]) -> None:
+def test_invalid_command_line_prints_a_message_and_exits_with_2(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "service", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "error:" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_settings_of_the_documentation_are_these() -> None:
+def test_documentation_lists_the_current_settings() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     assert f"<!-- settings -->\n\n{table()}\n\n<!-- /settings -->" in page, "put in what `python -m service.settings` prints"

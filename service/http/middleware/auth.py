@@ -1,13 +1,13 @@
-"""The door: nobody new while the service drains, and only with a key where keys are wanted.
+"""Rejects every request during shutdown, and requests for /v1 without a valid API key.
 
-Health, metrics, the API's description and the page stay open: whatever makes or shows pictures is under /v1.
+Health checks, metrics, the API's description and the studio need no key: only routes below /v1 make or show images.
 """
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine.metrics import rejected
-from service.http.api_keys import Keys
+from service.http.api_keys import ApiKeys
 from service.http.problems import Problem, Unauthorized, Unavailable
 from service.process.lifecycle import Lifecycle
 
@@ -15,22 +15,22 @@ GUARDED = "/v1"
 PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
 
 
-class Admission:
-    """ASGI middleware that answers 503 while the service drains, and 401 to whoever brings no key.
+class Authentication:
+    """ASGI middleware that responds with 503 during shutdown, and with 401 to a request without a valid key.
 
     Args:
-        app: what lies inside.
-        lifecycle: says whether the service drains.
-        keys: those that open /v1; None: it is open.
+        app: the next layer.
+        lifecycle: says whether the service is shutting down.
+        keys: the keys that open /v1; None if /v1 is open.
     """
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, keys: ApiKeys | None) -> None:
         self.app = app
         self.lifecycle = lifecycle
         self.keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request in, or not."""
+        """Pass a request on, or reject it."""
         problem = self._problem(scope) if scope["type"] == "http" else None
         await (problem.response() if problem else self.app)(scope, receive, send)
 
@@ -39,7 +39,7 @@ class Admission:
         if self.lifecycle.draining and path not in PROBES:
             self.lifecycle.refused()
             rejected("draining")
-            return Unavailable("The service is shutting down; try again")
-        if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.admits(Headers(scope=scope)):
-            return Unauthorized("Send an API key of this service, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+            return Unavailable("The service is shutting down. Retry.")
+        if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.accept(Headers(scope=scope)):
+            return Unauthorized("Send an API key of this service, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
         return None

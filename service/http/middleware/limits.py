@@ -1,7 +1,7 @@
-"""The outermost layer: what comes in is bounded, what goes out as an error is a problem document.
+"""Bounds the memory of request and response bodies, and turns every error response into a problem document.
 
-It lies around BentoML's whole application, so that BentoML's and Starlette's own errors (an unknown path, a wrong
-method, a failure inside them) leave in the same form as ours.
+This is the innermost middleware. It wraps BentoML's whole application, so BentoML's and Starlette's own errors (an unknown
+path, a wrong method, a failure inside them) get the same form as Ganvas's.
 """
 
 import http.client
@@ -14,27 +14,25 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.engine.metrics import rejected
-from service.http.problems import BY_STATUS, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
+from service.http.problems import BY_STATUS, FAILED, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.http.request_ids import REQUEST_ID
 
 logger = logging.getLogger("ganvas.service")
 
 PICKLE = "application/vnd.bentoml+pickle"
-KEPT = ("allow", "retry-after", "server")  # headers of a foreign error that its problem document keeps
+KEPT_HEADERS = ("allow", "retry-after", "server")  # of a foreign error, in its problem document
 
-HELD = Gauge(
-    "ganvas_http_held_bytes", "Bytes of request bodies and of answers that are not sent yet.", multiprocess_mode="livesum"
-)
+HELD = Gauge("ganvas_http_held_bytes", "Bytes of request bodies and of unsent responses.", multiprocess_mode="livesum")
 
 
-class Boundary:
-    """ASGI middleware that bounds what is in memory of bodies, and rewrites every foreign error as a problem document.
+class RequestLimits:
+    """ASGI middleware that bounds the bodies in memory and rewrites every foreign error as a problem document.
 
     Args:
-        app: what lies inside.
-        max_body: bytes of a request body, as announced and as counted while it comes in.
-        max_held: bytes of all bodies in hand, over which nobody new is let in. A request's count until it is answered, an
-            answer's until it is sent.
+        app: the next layer.
+        max_body: bytes of one request body, as announced and as counted while it arrives.
+        max_held: bytes of all bodies in memory; above it, new requests are rejected. A request body counts until its response
+            starts, a response until it is sent.
     """
 
     def __init__(self, app: ASGIApp, max_body: int, max_held: int) -> None:
@@ -44,7 +42,7 @@ class Boundary:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass on what is not HTTP."""
+        """Respond to one HTTP request; pass on everything else."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -53,8 +51,8 @@ class Boundary:
         if length.isdecimal() and int(length) > self.max_body:
             await self._too_large().response()(scope, receive, send)
         elif headers.get("content-type", "").startswith(PICKLE):
-            # BentoML refuses pickles as well, but logs a traceback for each.
-            await Unsupported("Pickles are never read").response()(scope, receive, send)
+            # BentoML rejects pickles as well, but logs a traceback for each.
+            await Unsupported("Pickles are never read.").response()(scope, receive, send)
         else:
             await self._pass_on(scope, receive, send)
 
@@ -76,43 +74,43 @@ class Boundary:
             hold(size)
             if received > self.max_body:
                 raise self._too_large()
-            if self._held > self.max_held and message["type"] == "http.request" and not answer.started:
+            if self._held > self.max_held and message["type"] == "http.request" and not response.started:
                 rejected("uploads_full")
-                raise QueueFull("As many uploads and unread answers are in hand as there may be; try again in a second")
+                raise QueueFull("Too many uploads and unread responses are in flight. Retry after 1 s.")
             return message
 
         async def holding_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                hold(-held)  # what the answer was made of is gone
+                hold(-held)  # the request body is no longer needed
             size = len(message.get("body", b""))
             hold(size)
             try:
-                await send(message)  # which waits for the caller to read, see `service.http.protocol`
+                await send(message)  # returns when the client has read it, see `service.http.protocol`
             finally:
                 hold(-size)
 
-        answer = _Answer(scope, holding_send)
+        response = _ResponseRewriter(scope, holding_send)
         try:
-            await self.app(scope, bounded_receive, answer.send)
-        except Problem as problem:  # of the body, at a route that does not read it as ours do
-            if answer.started:
+            await self.app(scope, bounded_receive, response.send)
+        except Problem as problem:  # raised by `bounded_receive` in a route that is not Ganvas's
+            if response.started:
                 raise
             await problem.response()(scope, receive, send)
         except Exception:
             logger.exception("%s %r failed", scope["method"], scope["path"][:200])
-            if not answer.started:
-                await Internal("The service failed; its log says why").response()(scope, receive, send)
-            elif not answer.replaced:
-                raise  # the server closes the connection: the caller sees that the answer is not whole
+            if not response.started:
+                await Internal(FAILED).response()(scope, receive, send)
+            elif not response.replaced:
+                raise  # the server closes the connection, so the client sees that the response is incomplete
         finally:
             hold(-held)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is over the limit of {self.max_body} bytes")
+        return TooLarge(f"The body is larger than the limit of {self.max_body} bytes.")
 
 
-class _Answer:
-    """One answer on its way out; a foreign error is held back until it is whole, then replaced."""
+class _ResponseRewriter:
+    """Sends one response. A foreign error is held back until it is complete, then replaced by a problem document."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = False
@@ -123,7 +121,7 @@ class _Answer:
         self._body = b""
 
     async def send(self, message: Message) -> None:
-        """Send on, or hold back, one ASGI message."""
+        """Send one ASGI message, or hold it back."""
         if message["type"] == "http.response.start":
             self.started = True
             media_type = Headers(raw=message["headers"]).get("content-type", "")
@@ -139,10 +137,10 @@ class _Answer:
 
     async def _send_problem(self, start: Message) -> None:
         status, headers = start["status"], Headers(raw=start["headers"])
-        kept = {name: headers[name] for name in KEPT if name in headers}
-        answer = JSONResponse(self._document(status, headers), status, kept, media_type=MEDIA_TYPE)
-        await self._send({**start, "headers": answer.raw_headers})
-        await self._send({"type": "http.response.body", "body": answer.body})
+        kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+        response = JSONResponse(self._document(status, headers), status, kept, media_type=MEDIA_TYPE)
+        await self._send({**start, "headers": response.raw_headers})
+        await self._send({"type": "http.response.body", "body": response.body})
         self.replaced = True
 
     def _document(self, status: int, headers: Headers) -> dict[str, Any]:
@@ -150,12 +148,12 @@ class _Answer:
         text = self._body.decode("utf-8", "replace").strip()
         phrase = http.client.responses.get(status, "Error")
         if status == 404:
-            detail = f"There is no {path!r}; /docs.json lists every route"
+            detail = f"No route {path!r} exists. /docs.json lists every route."
         elif status == 405:
-            detail = f"{path!r} does not take {method}, only {headers.get('allow', 'other methods')}"
+            detail = f"{path!r} does not support {method}, only {headers.get('allow', 'other methods')}."
         elif status >= 500 and status != 503:
-            detail = "The service failed; its log says why"
-        else:  # Starlette and BentoML's health checks say what is wrong in plain text
+            detail = FAILED
+        else:  # Starlette and BentoML's health checks explain the error in plain text
             detail = text if text and headers.get("content-type", "").startswith("text/plain") else phrase
         if status in BY_STATUS:
             return BY_STATUS[status](detail).document()

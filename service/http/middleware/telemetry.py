@@ -1,6 +1,6 @@
-"""Around everything: each request gets its id, is counted, timed and, where wished, logged.
+"""The outermost middleware: gives each request its id, counts and times it, and logs it if configured.
 
-It takes the place of BentoML's own metrics and tracing layers, whose `endpoint` label is whatever path was asked for.
+It replaces BentoML's metrics and tracing layers. Their label `endpoint` is the requested path, so any client could add labels.
 """
 
 import itertools
@@ -24,43 +24,45 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 
-REQUESTS = Counter("ganvas_http_requests", "Requests answered.", ("route", "method", "status"))
+REQUESTS = Counter("ganvas_http_requests", "Finished requests.", ("route", "method", "status"))
 DURATION = Histogram(
-    "ganvas_http_request_seconds", "From a request's head until its answer is made.", ("route",), buckets=SECONDS
+    "ganvas_http_request_seconds", "Time from a request's head until its response is made.", ("route",), buckets=SECONDS
 )
-UNDER_WAY = Gauge("ganvas_http_requests_under_way", "Requests whose answers are not sent yet.", multiprocess_mode="livesum")
+IN_FLIGHT = Gauge(
+    "ganvas_http_requests_in_flight", "Requests whose responses are not sent completely.", multiprocess_mode="livesum"
+)
 
 
-class Observer:
-    """ASGI middleware that names, counts, times and logs every request.
+class Telemetry:
+    """ASGI middleware that identifies, counts, times and logs every request.
 
     Args:
-        app: what lies inside.
+        app: the next layer.
         lifecycle: counts the requests in flight.
-        routes: the application's; a request's label is that of its route, whatever its path, so labels are bounded.
-        access_log: whether every request is logged; else only those that fail on our side.
+        routes: the application's routes. A request's label is its route, not its path, so the number of labels is bounded.
+        access_log: whether to log every request; if not, only those that fail with a status of 500 or above.
     """
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle, routes: Iterable[BaseRoute], *, access_log: bool) -> None:
         self.app = app
         self.lifecycle = lifecycle
-        self.labels = Labels(routes)
+        self.labels = RouteLabels(routes)
         self.access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass on what is not HTTP."""
+        """Observe one HTTP request; pass on everything else."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        start = time.perf_counter()
         request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_HEADER))
         token = REQUEST_ID.set(request_id)
-        status = 499  # nobody was there to answer
+        status = 499  # if no response starts, the client has disconnected
         bytes_sent = 0
-        answered: float | None = None
+        responded: float | None = None
 
         async def observed_send(message: Message) -> None:
-            nonlocal status, bytes_sent, answered
+            nonlocal status, bytes_sent, responded
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -69,33 +71,39 @@ class Observer:
                     headers["Connection"] = "close"
             else:
                 bytes_sent += len(message.get("body", b""))
-            answered = time.perf_counter()  # a caller who is slow to read does not make the service slow
+            responded = time.perf_counter()  # before sending: a client that reads slowly does not make the service slow
             await send(message)
 
         self.lifecycle.in_flight += 1
-        UNDER_WAY.inc()
+        IN_FLIGHT.inc()
         try:
             await self.app(scope, receive, observed_send)
         finally:
             self.lifecycle.in_flight -= 1
-            UNDER_WAY.dec()
-            taken = (answered or time.perf_counter()) - begun
+            IN_FLIGHT.dec()
+            seconds = (responded or time.perf_counter()) - start
             route = self.labels.of(scope["path"])
             method = scope["method"] if scope["method"] in METHODS else OTHER
             REQUESTS.labels(route, method, status).inc()
-            DURATION.labels(route).observe(taken)
+            DURATION.labels(route).observe(seconds)
             if self.access_log or status >= 500:
-                fields = {"method": method, "route": route, "status": status, "ms": round(taken * 1000, 1), "bytes": bytes_sent}
+                fields = {
+                    "method": method,
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1000, 1),
+                    "bytes": bytes_sent,
+                }
                 level = logging.WARNING if status >= 500 else logging.INFO
                 logger.log(level, "%s %s %d", method, route, status, extra=fields)
             REQUEST_ID.reset(token)
 
 
-class Labels:
-    """From a path to its route, as metrics and logs name it.
+class RouteLabels:
+    """Maps a path to its route, for metrics and logs.
 
     Args:
-        routes: an application's, mounted ones included.
+        routes: of an application, with the routes of its mounts.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
@@ -105,7 +113,7 @@ class Labels:
         self._add(routes)
 
     def of(self, path: str) -> str:
-        """The route that takes a path; `other` where none does."""
+        """Return the route of a path, or `other` if no route matches."""
         if path in self._fixed:
             return path
         named = (route for route, pattern in self._patterns if pattern.match(path))

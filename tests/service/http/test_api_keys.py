@@ -5,7 +5,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from service.http.api_keys import LOOK_EVERY_S, Keys, KeysError, key_of
+from service.http.api_keys import POLL_S, ApiKeys, KeysError, key_of
 from tests.service.conftest import Problem
 from tests.service.running import running
 
@@ -42,54 +42,56 @@ def headers(key: str) -> Headers:
         ({}, None),
     ],
 )
-def test_a_key_comes_as_a_bearer_token_or_in_its_own_header(given: dict[str, str], key: str | None) -> None:
+def test_reads_key_from_bearer_token_or_x_api_key_header(given: dict[str, str], key: str | None) -> None:
     assert key_of(Headers(given)) == key
 
 
-def test_any_of_several_keys_opens(file: Path) -> None:
-    keys = Keys(file)
-    assert keys.admits(headers(SECRET))
-    assert keys.admits(headers("second-secret-key"))
+def test_accepts_every_key_of_the_file_and_no_other(file: Path) -> None:
+    keys = ApiKeys(file)
+    assert keys.accept(headers(SECRET))
+    assert keys.accept(headers("second-secret-key"))
     for wrong in ("", "first", SECRET + "x", SECRET.upper(), "# of the studio", "\xff"):
-        assert not keys.admits(headers(wrong))
-    assert not keys.admits(Headers({}))
+        assert not keys.accept(headers(wrong))
+    assert not keys.accept(Headers({}))
 
 
-def test_keys_are_not_kept_as_they_are(file: Path) -> None:
-    assert SECRET not in str(vars(Keys(file)))
+def test_keys_are_kept_as_hashes(file: Path) -> None:
+    assert SECRET not in str(vars(ApiKeys(file)))
 
 
-def test_a_changed_file_is_read_again(file: Path) -> None:
+def test_reloads_changed_file(file: Path) -> None:
     clock = Clock()
-    keys = Keys(file, clock)
+    keys = ApiKeys(file, clock)
     file.write_text("third\n")
-    assert keys.admits(headers(SECRET))  # it is not looked at with every request
-    clock.now += LOOK_EVERY_S
-    assert keys.admits(headers("third"))
-    assert not keys.admits(headers(SECRET))
+    assert keys.accept(headers(SECRET))  # it is not looked at with every request
+    clock.now += POLL_S
+    assert keys.accept(headers("third"))
+    assert not keys.accept(headers(SECRET))
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_text(""), os.remove], ids=["empty", "gone"])
-def test_a_file_that_is_broken_later_leaves_the_keys(file: Path, change: object) -> None:
+def test_keeps_keys_when_file_becomes_unusable(file: Path, change: object) -> None:
     clock = Clock()
-    keys = Keys(file, clock)
+    keys = ApiKeys(file, clock)
     change(file)  # type: ignore[operator]
-    clock.now += LOOK_EVERY_S
-    assert keys.admits(headers(SECRET))
+    clock.now += POLL_S
+    assert keys.accept(headers(SECRET))
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "no key"), (b"#\n \n", "no key"), (b"\xff\xfe", "not text"), (None, "read")]
+    ("content", "reason"), [(b"", "no key"), (b"#\n \n", "no key"), (b"\xff\xfe", "not a text file"), (None, "read")]
 )
-def test_a_file_without_keys_is_an_error_at_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
+def test_rejects_file_without_keys_at_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(KeysError, match=reason):
-        Keys(path)
+        ApiKeys(path)
 
 
-def test_pictures_need_a_key_and_probes_do_not(models_folder: Path, file: Path, tmp_path: Path, problem: Problem) -> None:
+def test_v1_routes_need_a_key_and_other_routes_do_not(
+    models_folder: Path, file: Path, tmp_path: Path, problem: Problem
+) -> None:
     options = {"api_keys_file": file, "cors_origins": "https://studio.example", "access_log": True}
     with running(models_folder, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
         for path in ("/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png", "/v1/nope"):
@@ -118,7 +120,7 @@ def test_pictures_need_a_key_and_probes_do_not(models_folder: Path, file: Path, 
         assert "secret-key" not in service.stderr()
 
 
-def test_other_origins_are_not_allowed_unless_configured(client: httpx.Client, problem: Problem) -> None:
+def test_cors_is_off_by_default(client: httpx.Client, problem: Problem) -> None:
     origin = {"Origin": "https://evil.example"}
     assert not any(name.startswith("access-control") for name in client.post("/v1/sample", headers=origin).headers)
     problem(client.options("/v1/sample", headers={**origin, "Access-Control-Request-Method": "POST"}), 405)

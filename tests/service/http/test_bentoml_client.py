@@ -32,7 +32,7 @@ with bentoml.SyncHTTPClient(url) as client:
 """
 
 
-def test_bentomls_own_client(service: Running, photo: np.ndarray, tmp_path: Path) -> None:
+def test_bentoml_client_calls_every_post_route(service: Running, photo: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png")
     arguments = [service.url, str(tmp_path / "photo.png"), str(tmp_path)]
     subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=True, timeout=60)

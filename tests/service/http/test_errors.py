@@ -21,13 +21,13 @@ GET_ROUTES = ["/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png"
     "path",
     ["/nope", "/v1", "/v1/", "/v2/sample", "/v1/sample/x", "/v1/models/a/b", "/%00", "/v1/%2e%2e", "/é", "/a" * 3000],
 )
-def test_an_unknown_route(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+def test_unknown_route_is_404(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
     problem(client.request(method, path), 404, mentions="docs.json")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", POST_ROUTES)
-def test_a_method_that_a_post_route_does_not_take(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+def test_post_route_rejects_other_methods(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
     response = client.request(method, path)
     problem(response, 405, mentions="POST")
     assert response.headers["allow"] == "POST"
@@ -35,13 +35,13 @@ def test_a_method_that_a_post_route_does_not_take(client: httpx.Client, problem:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", GET_ROUTES)
-def test_a_method_that_a_get_route_does_not_take(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
+def test_get_route_rejects_other_methods(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
     response = client.request(method, path, content=b"{}")
     problem(response, 405)
     assert "GET" in response.headers["allow"]
 
 
-def test_head_has_no_body(client: httpx.Client) -> None:
+def test_response_to_head_has_no_body(client: httpx.Client) -> None:
     assert client.head("/v1/models").status_code == 200
     missing = client.head("/v1/models/nope")
     assert missing.status_code == 404
@@ -49,14 +49,14 @@ def test_head_has_no_body(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", [*POST_ROUTES, "/nope", "/v1/models"])
-def test_an_announced_body_over_the_limit(client: httpx.Client, problem: Problem, path: str) -> None:
+def test_rejects_too_large_content_length(client: httpx.Client, problem: Problem, path: str) -> None:
     problem(client.post(path, content=b" " * (LIMIT + 1)), 413, mentions=str(LIMIT))
 
 
 @pytest.mark.parametrize(
     ("path", "content_type"), [("/v1/sample", "application/json"), ("/v1/stylize", "multipart/form-data; boundary=x")]
 )
-def test_a_chunked_body_over_the_limit(client: httpx.Client, problem: Problem, path: str, content_type: str) -> None:
+def test_rejects_too_large_chunked_body(client: httpx.Client, problem: Problem, path: str, content_type: str) -> None:
     def chunks() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
         yield from itertools.repeat(b"0" * 65536, LIMIT // 65536 + 4)
@@ -64,19 +64,19 @@ def test_a_chunked_body_over_the_limit(client: httpx.Client, problem: Problem, p
     problem(client.post(path, content=chunks(), headers={"Content-Type": content_type}), 413, mentions=str(LIMIT))
 
 
-def test_a_body_at_the_limit_is_read(client: httpx.Client) -> None:
+def test_accepts_body_of_exactly_the_limit(client: httpx.Client) -> None:
     body = b'{"n": 1' + b" " * (LIMIT - 8) + b"}"
     assert client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", [*POST_ROUTES, *GET_ROUTES])
-def test_pickles_are_never_read(client: httpx.Client, problem: Problem, path: str) -> None:
+def test_rejects_pickles(client: httpx.Client, problem: Problem, path: str) -> None:
     headers = {"Content-Type": "application/vnd.bentoml+pickle"}
     problem(client.post(path, content=b"cos\nsystem\n(S'false'\ntR.", headers=headers), 415, mentions="Pickles")
 
 
 @pytest.mark.parametrize("path", [*POST_ROUTES, *GET_ROUTES, "/nope"])
-def test_every_answer_names_its_request(client: httpx.Client, path: str) -> None:
+def test_every_response_has_a_request_id(client: httpx.Client, path: str) -> None:
     given = client.get(path, headers={"X-Request-ID": "my-own.name_7"})
     assert given.headers["x-request-id"] == "my-own.name_7"
     first, second = (client.get(path).headers["x-request-id"] for _ in range(2))
@@ -85,13 +85,13 @@ def test_every_answer_names_its_request(client: httpx.Client, path: str) -> None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 129, "ä", '"><script>', "%0a"])
-def test_a_name_that_is_not_fit_for_a_log_is_not_taken(client: httpx.Client, name: str) -> None:
+def test_replaces_unsafe_request_id(client: httpx.Client, name: str) -> None:
     response = client.post("/v1/sample", headers=[(b"x-request-id", name.encode())])
     assert response.headers.get_list("x-request-id") != [name]
     assert len(response.headers["x-request-id"]) == 16
 
 
-def test_any_bytes_at_any_route(client: httpx.Client) -> None:
+def test_random_bytes_never_cause_500(client: httpx.Client) -> None:
     random = np.random.default_rng(0)
     types = ["application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "image/png"]
     for path, content_type, size in itertools.product(POST_ROUTES, types, [0, 1, 100, 10_000]):
@@ -106,7 +106,7 @@ def test_any_bytes_at_any_route(client: httpx.Client) -> None:
     "raw",
     [b"garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /v1/sample HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"\0" * 100],
 )
-def test_what_is_no_http_is_refused_and_harms_nobody(service: Running, client: httpx.Client, raw: bytes) -> None:
+def test_service_survives_invalid_http(service: Running, client: httpx.Client, raw: bytes) -> None:
     url = httpx.URL(service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=5) as connection:
         connection.sendall(raw)
@@ -115,7 +115,7 @@ def test_what_is_no_http_is_refused_and_harms_nobody(service: Running, client: h
     assert client.get("/livez").status_code == 200
 
 
-def test_a_client_that_leaves_amid_its_upload_harms_nobody(service: Running, client: httpx.Client) -> None:
+def test_service_survives_aborted_upload(service: Running, client: httpx.Client) -> None:
     url = httpx.URL(service.url)
     head = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\n{"
     for route, content_type in ((b"sample", b"application/json"), (b"stylize", b"multipart/form-data; boundary=x")):

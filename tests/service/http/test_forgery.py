@@ -35,7 +35,7 @@ def attempts(url: str) -> Iterator[dict]:
 
 
 @pytest.mark.parametrize("route", ["/v1/stylize", "/v1/sample"])
-def test_no_url_is_ever_fetched(client: httpx.Client, trap: socket.socket, route: str) -> None:
+def test_urls_in_requests_are_never_fetched(client: httpx.Client, trap: socket.socket, route: str) -> None:
     url = f"http://127.0.0.1:{trap.getsockname()[1]}/photo.png"
     for attempt in attempts(url):
         response = client.post(route, **attempt)
@@ -45,6 +45,6 @@ def test_no_url_is_ever_fetched(client: httpx.Client, trap: socket.socket, route
         trap.accept()
 
 
-def test_the_trap_works(trap: socket.socket) -> None:
+def test_trap_notices_a_connection(trap: socket.socket) -> None:
     with socket.create_connection(trap.getsockname()):
         trap.accept()[0].close()

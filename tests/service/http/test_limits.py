@@ -11,7 +11,7 @@ from tests.service.running import running
 from tests.service.slow_readers import ANSWER, answered_unread, large_generator
 
 
-def test_answers_that_nobody_reads_are_in_hand(tmp_path: Path, problem: Problem) -> None:
+def test_unread_responses_count_towards_the_limit(tmp_path: Path, problem: Problem) -> None:
     limits = {"max_body_mb": 1, "max_uploads_mb": 20, "send_timeout_s": 3600}
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url, timeout=60) as client:
@@ -20,7 +20,7 @@ def test_answers_that_nobody_reads_are_in_hand(tmp_path: Path, problem: Problem)
             with answered_unread(service):
                 until(lambda: value(client, "ganvas_http_held_bytes") >= 2 * ANSWER)
                 refused = client.post("/v1/sample")
-                problem(refused, 429, mentions="unread answers")
+                problem(refused, 429, mentions="unread responses")
                 assert refused.headers["retry-after"]
                 assert client.get("/livez").status_code == 200
         until(lambda: value(client, "ganvas_http_held_bytes") == 0)

@@ -8,7 +8,7 @@ SCRIPT = """
 import asyncio, threading
 from pydantic import model_validator
 from starlette.requests import Request
-from service.http.parsing import PARSED_AT_ONCE, JsonBody
+from service.http.parsing import MAX_JSON_ON_LOOP, JsonBody
 from service.http.problems import Problem
 
 
@@ -33,7 +33,7 @@ def read(data):
         print(problem.status, problem.detail)
 
 
-large = b" " * PARSED_AT_ONCE
+large = b" " * MAX_JSON_ON_LOOP
 read(b'{"number": 1}')
 read(b'{"number": 2}' + large)
 read(b'{"number": 3, "colour": 4}' + large)
@@ -41,10 +41,10 @@ read(b'{' + large)
 """
 
 
-def test_a_large_body_is_parsed_beside_the_event_loop() -> None:
+def test_large_json_is_parsed_off_the_event_loop() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, timeout=60)
     small, large, unknown, malformed = done.stdout.splitlines()
     assert small == "MainThread 1"
     assert large == "json_0 2"
     assert unknown.startswith("json_0 422 colour: Unknown field")
-    assert malformed.startswith("400 The body is not JSON")
+    assert malformed.startswith("400 The body is not valid JSON")

@@ -45,7 +45,7 @@ def exchange(service: Running, *parts: bytes) -> tuple[int, dict[str, str], byte
         b"GET /livez HTTP/1.1\r\nBad Header\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) -> None:
+def test_invalid_http_gets_a_problem_document(service: Running, data: bytes) -> None:
     status, headers, body = exchange(service, data)
     assert status == 400
     assert headers["content-type"] == "application/problem+json"
@@ -54,7 +54,7 @@ def test_what_is_no_http_is_a_problem_document(service: Running, data: bytes) ->
     assert document["status"] == 400
 
 
-def test_a_head_without_end_is_refused(service: Running) -> None:
+def test_rejects_endless_head(service: Running) -> None:
     endless = (b"X-%d: %s\r\n" % (i, b"a" * 8000) for i in range(1000))
     status, _, body = exchange(service, b"GET /livez HTTP/1.1\r\nHost: x\r\n", *endless)
     assert status in (431, 0)  # 0: the answer was lost with the connection, since the caller went on sending
@@ -62,26 +62,26 @@ def test_a_head_without_end_is_refused(service: Running) -> None:
         assert json.loads(body)["detail"].endswith(f"{MAX_HEAD} bytes")
 
 
-def test_one_header_without_end_is_refused(service: Running) -> None:
+def test_rejects_endless_header(service: Running) -> None:
     status, _, _ = exchange(service, b"GET /livez HTTP/1.1\r\nX: ", *(b"a" * 8000 for _ in range(20)))
     assert status in (431, 0)
 
 
-def test_a_long_head_that_ends_is_read(service: Running) -> None:
+def test_accepts_long_head_below_the_limit(service: Running) -> None:
     padding = b"X-Padding: " + b"a" * (MAX_HEAD // 2) + b"\r\n"
     request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
     status, _, _ = exchange(service, request, padding, b"\r\n")
     assert status == 200
 
 
-def test_requests_in_one_breath_are_answered_in_order(service: Running) -> None:
+def test_pipelined_requests_are_answered_in_order(service: Running) -> None:
     two = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     status, _, rest = exchange(service, two)
     assert status == 200
     assert b"HTTP/1.1 404" in rest
 
 
-def test_a_caller_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
+def test_disconnects_client_that_does_not_read(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", send_timeout_s=0.5) as service, httpx.Client(base_url=service.url) as client:
         with answered_unread(service) as connection:
@@ -91,7 +91,7 @@ def test_a_caller_who_does_not_read_is_cut_off(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-def test_a_caller_who_reads_slowly_is_not(tmp_path: Path) -> None:
+def test_slow_reader_gets_the_whole_response(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", send_timeout_s=2) as service, answered_unread(service) as connection:
         announced, came = rest_of(connection, pause_s=0.04)  # several times as long, all in all
@@ -99,7 +99,7 @@ def test_a_caller_who_reads_slowly_is_not(tmp_path: Path) -> None:
         assert came == announced
 
 
-def test_what_is_asked_for_before_the_answer_is_read_is_not_made(tmp_path: Path) -> None:
+def test_next_pipelined_request_waits_until_the_response_is_read(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with (
         running(folder, tmp_path / "log") as service,

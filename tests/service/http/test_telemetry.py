@@ -36,7 +36,7 @@ def value(client: httpx.Client, name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("path", ["/v1/sample", "/v1/stylize", "/nope", "/v1/models", "/livez"])
-def test_a_sane_request_id_is_taken_over(client: httpx.Client, path: str) -> None:
+def test_keeps_safe_request_id(client: httpx.Client, path: str) -> None:
     answer = client.post(path, headers={"X-Request-ID": "trace-1/ab.c"})
     assert answer.headers["x-request-id"] == "trace-1/ab.c"
     if answer.status_code >= 400:
@@ -44,13 +44,13 @@ def test_a_sane_request_id_is_taken_over(client: httpx.Client, path: str) -> Non
 
 
 @pytest.mark.parametrize("given", [None, "", "a" * 129, "a b", 'a"b', "a\nb", "é", "{}"])
-def test_without_a_sane_one_it_is_made(given: str | None) -> None:
+def test_generates_id_if_given_one_is_unsafe(given: str | None) -> None:
     made = request_id_of(given)
     assert re.fullmatch("[0-9a-f]{16}", made)
     assert made != request_id_of(given)
 
 
-def test_problem_documents_of_every_layer_name_their_request(client: httpx.Client) -> None:
+def test_problem_documents_of_every_layer_have_the_request_id(client: httpx.Client) -> None:
     for answer in (
         client.get("/nope"),  # Starlette's
         client.put("/v1/sample"),
@@ -61,7 +61,7 @@ def test_problem_documents_of_every_layer_name_their_request(client: httpx.Clien
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_batches_waits_and_device_time_are_counted_by_model(client: httpx.Client) -> None:
+def test_counts_batches_waits_and_device_time_by_model(client: httpx.Client) -> None:
     before = {name: value(client, f"ganvas_{name}", model="digits") for name in ("batch_rows_sum", "device_seconds_count")}
     assert client.post("/v1/sample", json={"n": 5}).status_code == 200
     assert value(client, "ganvas_batch_rows_sum", model="digits") == before["batch_rows_sum"] + 5
@@ -71,7 +71,7 @@ def test_batches_waits_and_device_time_are_counted_by_model(client: httpx.Client
     assert value(client, "ganvas_queue_used_ratio", model="painters") == 0
 
 
-def test_labels_are_routes_and_not_paths(client: httpx.Client) -> None:
+def test_labels_are_routes_not_paths(client: httpx.Client) -> None:
     before = value(client, "ganvas_http_requests_total", route="other", method="GET", status="404")
     for i in range(20):
         client.get(f"/nope/{i}")
@@ -85,7 +85,7 @@ def test_labels_are_routes_and_not_paths(client: httpx.Client) -> None:
     assert methods <= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
 
 
-def test_rejections_are_counted_by_reason(tmp_path: Path) -> None:
+def test_counts_rejections_by_reason(tmp_path: Path) -> None:
     save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
     options = {"max_queue": 1, "max_batch": 1}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
@@ -98,7 +98,7 @@ def test_rejections_are_counted_by_reason(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-def test_large_pictures_that_become_small_are_refused_while_others_are_decoded(tmp_path: Path) -> None:
+def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path) -> None:
     save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
     large = image_bytes(Image.new("L", (6000, 6000)))  # little to send and to paint, but not to decode
     options = {"codec_threads": 1, "max_decode_pixels": 1}
@@ -121,7 +121,7 @@ def test_large_pictures_that_become_small_are_refused_while_others_are_decoded(t
         assert service.stop() == 0
 
 
-def test_requests_whose_time_is_up_are_counted(tmp_path: Path) -> None:
+def test_counts_timeouts(tmp_path: Path) -> None:
     save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
     options = {"max_batch": 1, "timeout_s": 0.5}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
@@ -130,7 +130,7 @@ def test_requests_whose_time_is_up_are_counted(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-def test_uploads_that_find_no_room_are_counted(models_folder: Path, tmp_path: Path) -> None:
+def test_counts_uploads_rejected_for_memory(models_folder: Path, tmp_path: Path) -> None:
     options = {"max_body_mb": 1, "max_uploads_mb": 1}
     head = b"POST /v1/stylize HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n"
     head += b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
@@ -148,7 +148,7 @@ def test_uploads_that_find_no_room_are_counted(models_folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_logs_name_the_request(log_format: str, tmp_path: Path) -> None:
+def test_logs_have_the_request_id(log_format: str, tmp_path: Path) -> None:
     save(generator_model(broken="rows"), tmp_path / "digits.onnx", generator_card())
     options = {"log_format": log_format, "access_log": True}
     with running(tmp_path, tmp_path / "log", **options) as service:

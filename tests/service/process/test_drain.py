@@ -39,7 +39,7 @@ def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
         assert client.get("/readyz").status_code == 200
         with ThreadPoolExecutor(1) as pool:
             accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 12}, timeout=60)
-            until(lambda: "ganvas_http_requests_under_way 2.0" in client.get("/metrics").text)  # that, and the asking
+            until(lambda: "ganvas_http_requests_in_flight 2.0" in client.get("/metrics").text)  # that, and the asking
             service.process.send_signal(signal.SIGTERM)
             until(lambda: client.get("/readyz").status_code == 503)
             problem(client.get("/readyz"), 503, mentions="shutting down")
@@ -70,7 +70,7 @@ def test_an_answer_that_is_still_being_read_is_read_to_its_end(tmp_path: Path) -
 def test_the_drain_has_an_end(slow_folder: Path, tmp_path: Path) -> None:
     with running(slow_folder, tmp_path / "log", drain_s=1, max_batch=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
-        until(lambda: "ganvas_http_requests_under_way 2.0" in httpx.get(f"{service.url}/metrics").text)
+        until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
         assert service.stop() == 0
         with pytest.raises(httpx.HTTPError):
             accepted.result().raise_for_status()
@@ -79,7 +79,7 @@ def test_the_drain_has_an_end(slow_folder: Path, tmp_path: Path) -> None:
 def test_a_second_signal_ends_it_at_once(slow_folder: Path, tmp_path: Path) -> None:
     with running(slow_folder, tmp_path / "log", max_batch=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
-        until(lambda: "ganvas_http_requests_under_way 2.0" in httpx.get(f"{service.url}/metrics").text)
+        until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
         service.process.send_signal(signal.SIGTERM)
         until(lambda: httpx.get(f"{service.url}/readyz").status_code == 503)
         service.process.send_signal(signal.SIGTERM)

@@ -31,20 +31,20 @@ def keys_of(seeds: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("truncation", [1, 0.7])
 @pytest.mark.parametrize("seed", [0, 7, 2**32 - 1])
-def test_a_seed_is_the_picture_that_sampling_makes_of_it(client: httpx.Client, seed: int, truncation: float) -> None:
+def test_key_frame_equals_sample_of_its_seed(client: httpx.Client, seed: int, truncation: float) -> None:
     frames = array(walk(client, seeds=[3, seed, 5], steps=4, truncation=truncation, format="npy"))
     body = {"seed": seed, "truncation": truncation, "format": "npy"}
     np.testing.assert_array_equal(frames[4:5], array(client.post("/v1/sample", json=body)))
 
 
 @pytest.mark.parametrize(("loop", "count"), [(True, 3 * 20), (False, 2 * 20 + 1)])  # a batch holds 8
-def test_every_frame_is_on_the_way(client: httpx.Client, loop: bool, count: int) -> None:
+def test_frames_follow_the_interpolated_latents(client: httpx.Client, loop: bool, count: int) -> None:
     frames = array(walk(client, seeds=[1, 2, 3], steps=20, loop=loop, format="npy"))
     assert frames.shape == (count, SIDE, SIDE, 1)
     np.testing.assert_array_equal(frames, generated(interpolate(keys_of([1, 2, 3]), 20, loop=loop)))
 
 
-def test_a_bare_call_makes_a_walk_that_can_be_made_again(client: httpx.Client) -> None:
+def test_empty_request_returns_seeds_that_reproduce_it(client: httpx.Client) -> None:
     first = client.post("/v1/interpolate")
     assert first.headers["content-type"] == "image/webp"
     seeds = [int(seed) for seed in first.headers["ganvas-seeds"].split(",")]
@@ -53,7 +53,7 @@ def test_a_bare_call_makes_a_walk_that_can_be_made_again(client: httpx.Client) -
     assert walk(client).headers["ganvas-seeds"] != first.headers["ganvas-seeds"]
 
 
-def test_the_answer_names_model_version_and_seeds(client: httpx.Client) -> None:
+def test_headers_have_model_version_and_seeds(client: httpx.Client) -> None:
     response = walk(client, seeds=[7, 11], model="digits")
     name, version = response.headers["ganvas-model"].split("@")
     assert client.get(f"/v1/models/{name}").json()["version"] == version
@@ -61,7 +61,7 @@ def test_the_answer_names_model_version_and_seeds(client: httpx.Client) -> None:
     assert response.headers["content-disposition"] == 'inline; filename="digits-7-11.webp"'
 
 
-def test_latents_of_your_own(client: httpx.Client) -> None:
+def test_interpolates_between_given_latents(client: httpx.Client) -> None:
     latents = latents_of_seed(9, 8, LATENT_SIZE)
     response = walk(client, latents=latents.tolist(), steps=3, format="npy")
     np.testing.assert_array_equal(array(response)[::3], generated(latents))
@@ -70,7 +70,7 @@ def test_latents_of_your_own(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(("image_format", "media_type"), [("webp", "image/webp"), ("gif", "image/gif")])
-def test_animations_show_every_frame_and_never_end(client: httpx.Client, image_format: str, media_type: str) -> None:
+def test_animation_has_every_frame_and_loops_forever(client: httpx.Client, image_format: str, media_type: str) -> None:
     body = {"seeds": [1, 2, 3], "steps": 10}
     response = walk(client, **body, format=image_format)
     assert response.headers["content-type"] == media_type
@@ -91,21 +91,21 @@ def durations_of(animation: Image.Image) -> list[int]:
 
 
 @pytest.mark.parametrize("fps", [1, 24, 59.94, 60])
-def test_a_webp_keeps_its_frame_rate(client: httpx.Client, fps: float) -> None:
+def test_webp_keeps_frame_rate(client: httpx.Client, fps: float) -> None:
     with Image.open(io.BytesIO(walk(client, seeds=[1, 2], steps=30, fps=fps).content)) as animation:
         durations = durations_of(animation)
     assert sum(durations) == pytest.approx(60 * 1000 / fps, abs=1)
 
 
 @pytest.mark.parametrize(("fps", "mean"), [(24, 1000 / 24), (60, 20)])
-def test_a_gif_never_asks_for_less_than_browsers_show(client: httpx.Client, fps: float, mean: float) -> None:
+def test_gif_frames_last_at_least_20_ms(client: httpx.Client, fps: float, mean: float) -> None:
     with Image.open(io.BytesIO(walk(client, seeds=[1, 2], steps=30, fps=fps, format="gif").content)) as animation:
         durations = durations_of(animation)
     assert min(durations) >= 20
     assert np.mean(durations) == pytest.approx(mean, abs=0.5)
 
 
-def test_zip_holds_one_png_a_frame(client: httpx.Client) -> None:
+def test_zip_has_one_png_per_frame(client: httpx.Client) -> None:
     response = walk(client, seeds=[1, 2], steps=2, format="zip")
     with zipfile.ZipFile(io.BytesIO(response.content)) as zipped:
         assert zipped.namelist() == [f"digits-1-2-{i:03d}.png" for i in range(4)]
@@ -132,7 +132,7 @@ ROW = [0.0] * LATENT_SIZE
         ({"steps": 1}, "steps", "greater than or equal to 2"),
         ({"steps": 121}, "steps", "less than or equal to 120"),
         ({"steps": 2.5}, "steps", "integer"),
-        ({"seeds": [1, 2, 3], "steps": 41}, "body", f"123 frames, more than {LIMITS['max_frames']}"),
+        ({"seeds": [1, 2, 3], "steps": 41}, "body", f"123 frames; at most {LIMITS['max_frames']} are allowed"),
         ({"truncation": 1.1}, "truncation", "less"),
         ({"loop": 1}, "loop", "boolean"),
         ({"fps": 0.5}, "fps", "greater"),
@@ -142,22 +142,22 @@ ROW = [0.0] * LATENT_SIZE
         ({"seed": 1}, "seed", "the fields are model, seeds, latents, steps, truncation, loop, fps, format"),
     ],
 )
-def test_invalid_fields(client: httpx.Client, problem: Problem, body: object, field: str, says: str) -> None:
+def test_rejects_invalid_fields(client: httpx.Client, problem: Problem, body: object, field: str, says: str) -> None:
     response = client.post("/v1/interpolate", content=json.dumps(body), headers={"Content-Type": "application/json"})
     errors = problem(response, 422)["errors"]
     assert errors[0]["field"] == field
     assert says in errors[0]["detail"]
 
 
-def test_as_many_frames_as_are_allowed(client: httpx.Client) -> None:
+def test_accepts_the_maximum_number_of_frames(client: httpx.Client) -> None:
     assert len(array(walk(client, seeds=[1, 2, 3], steps=40, format="npy"))) == LIMITS["max_frames"]
 
 
-def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem) -> None:
+def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem) -> None:
     problem(client.post("/v1/interpolate", json={"model": "painters"}), 404, mentions="the generators are digits")
 
 
-def test_a_long_walk_lets_others_pass_and_is_not_refused_in_its_midst(tmp_path: Path, problem: Problem) -> None:
+def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Path, problem: Problem) -> None:
     """80 rows of a slow model, two a batch and a queue of four: whoever comes meanwhile goes between."""
     save(slow_generator_model(0.05), tmp_path / "slow.onnx", generator_card("slow"))
     with (

@@ -27,7 +27,7 @@ def slow_service(folder: Path, row_s: float, **settings: object) -> AbstractCont
     return running(folder / "models", folder / "log", **settings)
 
 
-def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -> None:
+def test_lists_served_models_and_refused_files(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
     assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
@@ -36,7 +36,7 @@ def test_models_lists_what_is_served_and_what_is_refused(client: httpx.Client) -
     assert listed["versions"]["onnxruntime"] == onnxruntime.__version__
 
 
-def test_thumbnails_are_left_to_the_single_model(client: httpx.Client) -> None:
+def test_only_single_model_has_thumbnails(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()["models"][1]["card"]["styles"]
     shown = client.get("/v1/models/painters").json()["card"]["styles"]
     assert [style["name"] for style in listed] == [style["name"] for style in shown]
@@ -45,7 +45,7 @@ def test_thumbnails_are_left_to_the_single_model(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("card", [generator_card(), stylizer_card()])
-def test_a_model_shows_its_card(client: httpx.Client, card: object) -> None:
+def test_shows_the_card_of_a_model(client: httpx.Client, card: object) -> None:
     shown = client.get(f"/v1/models/{card.name}")  # type: ignore[attr-defined]
     assert shown.headers["content-type"] == "application/json"
     assert re.fullmatch("[0-9a-f]{12}", shown.json()["version"])
@@ -53,11 +53,11 @@ def test_a_model_shows_its_card(client: httpx.Client, card: object) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/models/nope", "/v1/models/nope/preview.png", "/v1/models/%00", "/v1/models/broken"])
-def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem, path: str) -> None:
+def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem, path: str) -> None:
     problem(client.get(path), 404, mentions="the models are digits, painters")
 
 
-def test_the_preview_of_a_generator(client: httpx.Client) -> None:
+def test_preview_of_generator_is_a_sheet_of_samples(client: httpx.Client) -> None:
     response = client.get("/v1/models/digits/preview.png")
     assert response.headers["content-type"] == "image/png"
     sheet = pixels(response.content)
@@ -67,14 +67,14 @@ def test_the_preview_of_a_generator(client: httpx.Client) -> None:
     assert client.get("/v1/models/digits/preview.png").content == response.content
 
 
-def test_the_preview_of_a_stylizer_tiles_its_thumbnails(client: httpx.Client) -> None:
+def test_preview_of_stylizer_is_a_sheet_of_thumbnails(client: httpx.Client) -> None:
     sheet = pixels(client.get("/v1/models/painters/preview.png").content)
     assert sheet.shape == (2 * THUMBNAIL_SIDE + 2, 2 * THUMBNAIL_SIDE + 2, 3)
     np.testing.assert_allclose(sheet[10, 10], [0, 100, 50], atol=5)
     np.testing.assert_allclose(sheet[10, -10], [80, 100, 50], atol=5)
 
 
-def test_a_preview_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
+def test_concurrent_requests_share_one_preview(tmp_path: Path) -> None:
     with slow_service(tmp_path, row_s=1) as service, httpx.Client(base_url=service.url) as client:
         with ThreadPoolExecutor(4) as pool:
             shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
@@ -83,12 +83,12 @@ def test_a_preview_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
         assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_IMAGES
 
 
-def test_a_preview_has_a_deadline(tmp_path: Path, problem: Problem) -> None:
+def test_preview_times_out(tmp_path: Path, problem: Problem) -> None:
     with slow_service(tmp_path, row_s=3, timeout_s=0.5) as service:
-        problem(httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), 504, mentions="0.5 seconds")
+        problem(httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), 504, mentions="longer than 0.5 s")
 
 
-def test_a_preview_that_nobody_waits_for_is_not_made(tmp_path: Path) -> None:
+def test_preview_is_cancelled_when_every_client_disconnects(tmp_path: Path) -> None:
     with (
         slow_service(tmp_path, row_s=0.2, max_batch=1) as service,  # a batch for each of its samples
         httpx.Client(base_url=service.url, timeout=60) as client,
@@ -97,12 +97,12 @@ def test_a_preview_that_nobody_waits_for_is_not_made(tmp_path: Path) -> None:
             caller.sendall(f"GET {PREVIEW_OF_SLOW} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             until(lambda: value(client, "ganvas_queue_rows", model="slow") > 0)
         until(lambda: value(client, "ganvas_dropped_rows_total", model="slow") > 0)
-        until(lambda: value(client, "ganvas_http_requests_under_way") == 1)  # the asking
+        until(lambda: value(client, "ganvas_http_requests_in_flight") == 1)  # the asking
         assert client.get(PREVIEW_OF_SLOW).status_code == 200  # made anew
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
-def test_health(client: httpx.Client, path: str) -> None:
+def test_health_checks_succeed(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
@@ -112,7 +112,7 @@ def test_metrics_count_requests(client: httpx.Client) -> None:
     assert re.search(r'ganvas_http_requests_total\{method="POST",route="/v1/sample",status="200"\} [1-9]', text)
 
 
-def test_the_page_works_without_any_other_host(client: httpx.Client) -> None:
+def test_page_needs_no_other_host(client: httpx.Client) -> None:
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "http" not in page.text.replace("http-equiv", "")
@@ -121,7 +121,7 @@ def test_the_page_works_without_any_other_host(client: httpx.Client) -> None:
     assert "docs.json" in client.get("/static_content/swagger-initializer.js").text
 
 
-def test_schema_json_is_there_for_bentomls_client(client: httpx.Client) -> None:
+def test_schema_json_describes_routes_for_bentoml_client(client: httpx.Client) -> None:
     routes = {route["name"]: route for route in client.get("/schema.json").json()["routes"]}
     assert routes["sample"]["route"] == "/v1/sample"
     assert routes["stylize"]["input"]["properties"]["image"]["items"]["type"] == "file"

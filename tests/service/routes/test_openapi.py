@@ -20,7 +20,7 @@ def fields(document: dict[str, Any], route: str, media_type: str) -> dict[str, A
     return properties
 
 
-def test_every_route_is_described(document: dict[str, Any]) -> None:
+def test_describes_every_route(document: dict[str, Any]) -> None:
     assert document["openapi"] == "3.1.0"
     assert {*document["paths"]} >= {
         "/v1/sample", "/v1/interpolate", "/v1/stylize", "/v1/models", "/v1/models/{name}", "/v1/models/{name}/preview.png",
@@ -28,7 +28,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def test_the_bounds_of_sample(document: dict[str, Any]) -> None:
+def test_describes_bounds_of_sample(document: dict[str, Any]) -> None:
     sample = fields(document, "/v1/sample", "application/json")
     assert {*sample} == {"model", "n", "seed", "seeds", "latents", "truncation", "format"}
     assert (sample["n"]["minimum"], sample["n"]["maximum"]) == (1, LIMITS["max_n"])
@@ -39,7 +39,7 @@ def test_the_bounds_of_sample(document: dict[str, Any]) -> None:
     assert all(field["description"] for field in sample.values())
 
 
-def test_the_bounds_of_interpolate(document: dict[str, Any]) -> None:
+def test_describes_bounds_of_interpolate(document: dict[str, Any]) -> None:
     interpolate = fields(document, "/v1/interpolate", "application/json")
     assert {*interpolate} == {"model", "seeds", "latents", "steps", "truncation", "loop", "fps", "format"}
     for name in ("seeds", "latents"):
@@ -52,7 +52,7 @@ def test_the_bounds_of_interpolate(document: dict[str, Any]) -> None:
     assert all(field["description"] for field in interpolate.values())
 
 
-def test_the_bounds_of_stylize(document: dict[str, Any]) -> None:
+def test_describes_bounds_of_stylize(document: dict[str, Any]) -> None:
     stylize = fields(document, "/v1/stylize", "multipart/form-data")
     assert {*stylize} == {"image", "model", "style", "strength", "keep_color", "max_side", "format"}
     assert stylize["image"]["items"] == {"type": "string", "format": "binary"}
@@ -72,7 +72,7 @@ def test_the_bounds_of_stylize(document: dict[str, Any]) -> None:
         ("/v1/stylize", {"image/png", "image/jpeg", "image/webp", "application/zip"}),
     ],
 )
-def test_answers_and_problems_of_the_post_routes(document: dict[str, Any], route: str, media_types: set[str]) -> None:
+def test_describes_responses_of_post_routes(document: dict[str, Any], route: str, media_types: set[str]) -> None:
     responses = document["paths"][route]["post"]["responses"]
     assert {*responses["200"]["content"]} == media_types
     assert "Ganvas-Model" in responses["200"]["headers"]
@@ -81,12 +81,12 @@ def test_answers_and_problems_of_the_post_routes(document: dict[str, Any], route
     assert all({*responses[status]["content"]} == {"application/problem+json"} for status in problems)
 
 
-def test_problems_of_the_preview(document: dict[str, Any]) -> None:
+def test_describes_problems_of_preview(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/models/{name}/preview.png"]["get"]["responses"]
     assert {*responses} == {"200", "401", "404", "429", "500", "503", "504"}
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
     def references(part: Any) -> list[str]:
         if isinstance(part, dict):
             own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []

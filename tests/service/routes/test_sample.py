@@ -27,7 +27,7 @@ def array(response: httpx.Response) -> np.ndarray:
     return np.load(io.BytesIO(response.content))
 
 
-def test_a_bare_call_makes_a_picture_that_can_be_made_again(client: httpx.Client) -> None:
+def test_empty_request_returns_a_seed_that_reproduces_it(client: httpx.Client) -> None:
     first = client.post("/v1/sample")
     assert first.headers["content-type"] == "image/png"
     again = sample(client, seed=int(first.headers["ganvas-seed"]))
@@ -35,39 +35,39 @@ def test_a_bare_call_makes_a_picture_that_can_be_made_again(client: httpx.Client
     assert sample(client).headers["ganvas-seed"] != first.headers["ganvas-seed"]
 
 
-def test_the_answer_names_model_and_version(client: httpx.Client) -> None:
+def test_headers_have_model_and_version(client: httpx.Client) -> None:
     response = sample(client, seed=7)
     name, version = response.headers["ganvas-model"].split("@")
     assert client.get(f"/v1/models/{name}").json()["version"] == version
     assert response.headers["content-disposition"] == 'inline; filename="digits-7.png"'
 
 
-def test_png(client: httpx.Client) -> None:
+def test_png_has_the_exact_pixels(client: httpx.Client) -> None:
     np.testing.assert_array_equal(pixels(sample(client, seed=7).content), expected(7, 1)[0, :, :, 0])
 
 
 @pytest.mark.parametrize(("image_format", "media_type"), [("jpeg", "image/jpeg"), ("webp", "image/webp")])
-def test_lossy_formats(client: httpx.Client, image_format: str, media_type: str) -> None:
+def test_lossy_formats_are_close(client: httpx.Client, image_format: str, media_type: str) -> None:
     response = sample(client, seed=7, format=image_format)
     assert response.headers["content-type"] == media_type
     assert pixels(response.content).shape[:2] == (SIDE, SIDE)
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
-def test_several_make_a_contact_sheet(client: httpx.Client, image_format: str) -> None:
+def test_several_images_make_a_contact_sheet(client: httpx.Client, image_format: str) -> None:
     sheet = pixels(sample(client, seed=7, n=5, format=image_format).content)
     assert sheet.shape[:2] == (2 * SIDE + 2, 3 * SIDE + 4)
     if image_format == "png":
         np.testing.assert_array_equal(sheet[:SIDE, SIDE + 2 : 2 * SIDE + 2], expected(7, 5)[1, :, :, 0])
 
 
-def test_npy(client: httpx.Client) -> None:
+def test_npy_has_every_image(client: httpx.Client) -> None:
     response = sample(client, seed=7, n=3, format="npy")
     assert response.headers["content-disposition"] == 'attachment; filename="digits-7.npy"'
     np.testing.assert_array_equal(array(response), expected(7, 3))
 
 
-def test_zip_holds_one_png_a_sample(client: httpx.Client) -> None:
+def test_zip_has_one_png_per_image(client: httpx.Client) -> None:
     response = sample(client, seed=7, n=3, format="zip")
     assert response.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(response.content)) as zipped:
@@ -77,7 +77,7 @@ def test_zip_holds_one_png_a_sample(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 5, 8, 9, 40])  # a batch holds 8
-def test_the_first_pictures_of_a_seed_are_the_same_for_any_n(client: httpx.Client, n: int) -> None:
+def test_first_images_of_a_seed_do_not_depend_on_n(client: httpx.Client, n: int) -> None:
     images = array(sample(client, seed=123, n=n, format="npy"))
     assert images.shape == (n, SIDE, SIDE, 1)
     np.testing.assert_array_equal(images[0], array(sample(client, seed=123, format="npy"))[0])
@@ -85,7 +85,7 @@ def test_the_first_pictures_of_a_seed_are_the_same_for_any_n(client: httpx.Clien
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
-def test_the_bounds_of_a_seed(client: httpx.Client, seed: int) -> None:
+def test_accepts_smallest_and_largest_seed(client: httpx.Client, seed: int) -> None:
     np.testing.assert_array_equal(array(sample(client, seed=seed, format="npy")), expected(seed, 1))
 
 
@@ -95,7 +95,7 @@ def test_truncation_multiplies_the_latents(client: httpx.Client, truncation: flo
     np.testing.assert_array_equal(images, expected(3, 4, truncation))
 
 
-def test_latents_of_your_own(client: httpx.Client) -> None:
+def test_samples_given_latents(client: httpx.Client) -> None:
     latents = latents_of_seed(9, 2, LATENT_SIZE)
     response = sample(client, latents=latents.tolist(), format="npy", model="digits")
     np.testing.assert_array_equal(array(response), generated(latents))
@@ -104,11 +104,11 @@ def test_latents_of_your_own(client: httpx.Client) -> None:
     np.testing.assert_array_equal(array(same), generated(np.eye(6, dtype=np.float32)[1:2]))
 
 
-def test_null_is_the_same_as_left_out(client: httpx.Client) -> None:
+def test_null_equals_left_out(client: httpx.Client) -> None:
     assert sample(client, seed=7, model=None, latents=None).content == sample(client, seed=7).content
 
 
-def test_concurrent_requests_get_what_they_get_alone(client: httpx.Client) -> None:
+def test_concurrent_requests_get_the_same_images_as_alone(client: httpx.Client) -> None:
     def call(seed: int) -> bool:
         images = array(sample(client, seed=seed, n=seed % 4 + 1, format="npy"))
         return bool((images == expected(seed, seed % 4 + 1)).all())
@@ -118,7 +118,7 @@ def test_concurrent_requests_get_what_they_get_alone(client: httpx.Client) -> No
 
 
 @pytest.mark.parametrize("seeds", [[7], [7, 9, 2**32 - 1, 7]])
-def test_a_seed_for_each_picture(client: httpx.Client, seeds: list[int]) -> None:
+def test_each_image_can_have_its_own_seed(client: httpx.Client, seeds: list[int]) -> None:
     response = sample(client, seeds=seeds, truncation=0.5, format="npy")
     alone = [array(sample(client, seed=seed, truncation=0.5, format="npy")) for seed in seeds]
     np.testing.assert_array_equal(array(response), np.concatenate(alone))
@@ -163,15 +163,15 @@ ROW = [0.0] * LATENT_SIZE
         ({"latents": [[*ROW[1:], None]]}, "latents[0][5]", "number"),
         ({"latents": [[*ROW[1:], 1e30]]}, "latents[0][5]", "less"),
         ({"latents": "http://127.0.0.1/"}, "latents", "list"),
-        ({"latents": [ROW], "seed": 1}, "body", "a seed, seeds or latents, only one"),
-        ({"seeds": [1], "seed": 1}, "body", "a seed, seeds or latents, only one"),
-        ({"seeds": [1], "latents": [ROW]}, "body", "a seed, seeds or latents, only one"),
-        ({"seeds": [1, 2], "n": 3}, "body", "there are 2 seeds; leave n out"),
+        ({"latents": [ROW], "seed": 1}, "body", "only one of seed, seeds and latents"),
+        ({"seeds": [1], "seed": 1}, "body", "only one of seed, seeds and latents"),
+        ({"seeds": [1], "latents": [ROW]}, "body", "only one of seed, seeds and latents"),
+        ({"seeds": [1, 2], "n": 3}, "body", "the request has 2 seeds; leave n out"),
         ({"seeds": []}, "seeds", "at least 1"),
         ({"seeds": [1] * 41}, "seeds", "at most 40"),
         ({"seeds": [1, -1]}, "seeds[1]", "greater"),
         ({"seeds": 7}, "seeds", "list"),
-        ({"latents": [ROW], "n": 2}, "body", "1 rows of latents"),
+        ({"latents": [ROW], "n": 2}, "body", "the request has 1 row of latents; leave n out"),
         ({"N": 4}, "N", "the fields are model, n, seed, seeds, latents, truncation, format"),
         ({"": 4}, "body", "Unknown field"),
         ({"x" * 1000: 4}, "x" * 64, "Unknown field"),
@@ -181,7 +181,7 @@ ROW = [0.0] * LATENT_SIZE
         (4, "body", "JSON object"),
     ],
 )
-def test_invalid_fields(client: httpx.Client, problem: Problem, body: object, field: str, says: str) -> None:
+def test_rejects_invalid_fields(client: httpx.Client, problem: Problem, body: object, field: str, says: str) -> None:
     response = client.post("/v1/sample", content=json.dumps(body), headers={"Content-Type": "application/json"})
     errors = problem(response, 422)["errors"]
     assert errors[0]["field"] == field
@@ -190,12 +190,12 @@ def test_invalid_fields(client: httpx.Client, problem: Problem, body: object, fi
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
 @pytest.mark.parametrize("body", ['{"truncation": %s}', '{"latents": [[0, 0, 0, 0, 0, %s]]}'])
-def test_no_number_that_is_none(client: httpx.Client, problem: Problem, body: str, number: str) -> None:
+def test_rejects_numbers_that_are_not_finite(client: httpx.Client, problem: Problem, body: str, number: str) -> None:
     response = client.post("/v1/sample", content=body % number, headers={"Content-Type": "application/json"})
     problem(response, 422)
 
 
-def test_every_wrong_field_is_named(client: httpx.Client, problem: Problem) -> None:
+def test_lists_every_invalid_field(client: httpx.Client, problem: Problem) -> None:
     errors = problem(client.post("/v1/sample", json={"n": 0, "seed": -1, "size": 3}), 422)["errors"]
     assert [error["field"] for error in errors] == ["n", "seed", "size"]
 
@@ -203,9 +203,9 @@ def test_every_wrong_field_is_named(client: httpx.Client, problem: Problem) -> N
 @pytest.mark.parametrize(
     "body", [b"{", b"n=4", b"{'n': 4}", b"\xff\xfe", b"\0", b"[" * 100_000, b'{"n": 4}}', b'{"model": "\\ud800"}', b" "]
 )
-def test_what_is_no_json(client: httpx.Client, problem: Problem, body: bytes) -> None:
+def test_rejects_invalid_json(client: httpx.Client, problem: Problem, body: bytes) -> None:
     response = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
-    problem(response, 400, mentions="not JSON")
+    problem(response, 400, mentions="not valid JSON")
 
 
 @pytest.mark.parametrize(
@@ -217,20 +217,20 @@ def test_what_is_no_json(client: httpx.Client, problem: Problem, body: bytes) ->
         '{"latents": [' + "[]," * 30 + "[]]}",
     ],
 )
-def test_a_million_mistakes_are_answered_at_once(client: httpx.Client, problem: Problem, body: str) -> None:
+def test_rejects_a_million_invalid_values_quickly(client: httpx.Client, problem: Problem, body: str) -> None:
     start = time.monotonic()
     response = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
     assert len(problem(response, 422)["errors"]) <= 10
     assert time.monotonic() - start < 15
 
 
-def test_fields_in_the_url_are_not_silently_ignored(client: httpx.Client, problem: Problem) -> None:
+def test_rejects_query_parameters(client: httpx.Client, problem: Problem) -> None:
     errors = problem(client.post("/v1/sample?n=4&x=1"), 422)["errors"]
     assert [error["field"] for error in errors] == ["n", "x"]
 
 
 @pytest.mark.parametrize("name", ["nope", "painters", "DIGITS", "../digits", "broken", ""])
-def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem, name: str) -> None:
+def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem, name: str) -> None:
     problem(client.post("/v1/sample", json={"model": name}), 404, mentions="the generators are digits")
 
 
@@ -247,12 +247,12 @@ def test_an_unknown_model_lists_the_known(client: httpx.Client, problem: Problem
         "\xff",
     ],
 )
-def test_other_content_types(client: httpx.Client, problem: Problem, content_type: str) -> None:
+def test_rejects_other_content_types(client: httpx.Client, problem: Problem, content_type: str) -> None:
     headers = [(b"content-type", content_type.encode("latin-1"))]
     problem(client.post("/v1/sample", content=b'{"n": 1}', headers=headers), 415)
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;"])
-def test_json_by_other_spellings(client: httpx.Client, content_type: str) -> None:
+def test_accepts_variants_of_the_json_content_type(client: httpx.Client, content_type: str) -> None:
     response = client.post("/v1/sample", content=b'{"n": 1}', headers={"Content-Type": content_type})
     assert response.status_code == 200

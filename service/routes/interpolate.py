@@ -1,0 +1,28 @@
+"""POST /v1/interpolate: the frames from image to image, through the latents between them."""
+
+import numpy as np
+from starlette.responses import Response
+
+from service.engine.handlers.generator import Generator
+from service.engine.latents import first_of_each, interpolate, random_seed
+from service.engine.models import Models
+from service.routes.responses import interpolate_response
+from service.routes.sample import parse_latents
+from service.routes.schemas import InterpolateRequest
+from service.routes.threads import CodecThreads
+
+
+async def respond(request: InterpolateRequest, models: Models, threads: CodecThreads) -> Response:
+    """Make the frames of an interpolate request, from key to key."""
+    generator = models.find(Generator, request.model)
+    size = generator.card.latent_size
+    if request.latents is None:
+        seeds = request.seeds or [random_seed() for _ in range(request.key_count)]
+        keys = first_of_each(seeds, size)
+    else:
+        seeds = []
+        keys = parse_latents(request.latents, size)
+    latents = interpolate(keys, request.steps, loop=request.loop)
+    with generator.reserve(min(len(latents), generator.max_batch)) as reservation:
+        frames = await generator.walk(reservation, latents * np.float32(request.truncation))
+        return await threads.run(interpolate_response, frames, request.format, request.fps, generator, seeds)

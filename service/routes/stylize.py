@@ -1,0 +1,25 @@
+"""POST /v1/stylize: uploaded images, painted in a style or in a blend of styles."""
+
+from starlette.responses import Response
+
+from service.engine.blends import parse_blend
+from service.engine.handlers.stylizer import Stylizer
+from service.engine.models import Models
+from service.routes.responses import stylize_response
+from service.routes.schemas import StylizeRequest
+from service.routes.threads import CodecThreads
+
+
+async def respond(request: StylizeRequest, models: Models, threads: CodecThreads) -> Response:
+    """Paint the images of a stylize request.
+
+    The queue is asked before anything is decoded, by the sizes in the uploads' headers.
+    """
+    stylizer = models.find(Stylizer, request.model)
+    weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
+    headers = await threads.read_headers(request.image, request.max_side)
+    with stylizer.reserve([(header.height, header.width) for header in headers]) as reservation:
+        photos = await threads.decode(request.image, headers, request.max_side, stylizer.card.name)
+        painted = await stylizer.stylize(reservation, photos, weights, request.strength, request.keep_color)
+        names = [upload.name for upload in request.image]
+        return await threads.run(stylize_response, painted, names, request.format, stylizer)
