@@ -134,7 +134,7 @@ def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
     """A worker that never came to serve is not started again: its message and its exit code are the service's."""
     keys = tmp_path / "keys"
     keys.write_text("# none\n")
-    with pytest.raises(AssertionError, match="holds no key"), running(tmp_path, tmp_path / "log", api_keys_file=keys):
+    with pytest.raises(AssertionError, match="contains no key"), running(tmp_path, tmp_path / "log", api_keys_file=keys):
         pass
 
 
