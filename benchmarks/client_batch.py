@@ -1,11 +1,11 @@
-"""A folder of photos by the client: how near it keeps the service to its own rate, and in how much memory.
+"""Measures `stylize_many` on a folder of photos: its rate compared with that of plain callers, and its memory.
 
     python -m benchmarks.client_batch [--photos 500] [--rounds 3] [--table docs/benchmarks.md]
 
-In every round, one after the other on one server, forth and in the next round back: sixteen and thirty-two callers that always
-send the same photo, and come again when they are told to (what the service bears: whichever is more), and `stylize_many` of a
-folder, in a process of its own. Its client is the one that was just installed, alone in an environment, and not the checkout's.
-Beside it, what this installation takes, by the pip that comes with Python and by the newest.
+Each round runs three loads on one server, in alternating order: 16 callers and 32 callers that always send the same photo and
+obey Retry-After, and `stylize_many` on a folder in its own process. The larger rate of the callers is the capacity of the
+service. The client is a fresh installation in its own environment, not the checkout. The size and time of this installation
+are measured with the pip of this Python and with the newest pip.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ print(report.made / report.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_
 
 
 class Installation(NamedTuple):
-    """One that was measured."""
+    """A measured installation: version of pip, bytes and seconds."""
 
     pip: str
     size: int
@@ -57,13 +57,16 @@ class Installation(NamedTuple):
 
 
 def main(
-    photos: Annotated[int, typer.Option(min=1, help="In the folder.")] = 500,
-    rounds: Annotated[int, typer.Option(min=1, help="Of which the median counts.")] = 3,
-    seconds: Annotated[float, typer.Option(min=1, help="Of the callers, in each round.")] = 20,
+    photos: Annotated[int, typer.Option(min=1, help="Photos in the folder.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of the callers in each round.")] = 20,
     installations: Annotated[
-        int, typer.Option(min=0, help="By each pip; they need a package index. With 0, the client is this environment's.")
+        int,
+        typer.Option(
+            min=0, help="Installations with each pip; they need a package index. 0 uses the client of this environment."
+        ),
     ] = 3,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Measure the client on a folder of photos."""
     lines = [measured_on(CONTESTANTS["ganvas"].version), "", "| | median | lowest | highest |", "| --- | ---: | ---: | ---: |"]
@@ -84,7 +87,7 @@ def main(
 
 
 def _rates(python: str, alone: bool, photos: int, rounds: int, seconds: float) -> list[str]:
-    """Rows of the table: pictures a second of the callers and of the client, and the client's memory."""
+    """Rows of the table: images per second of the callers and of the client, and memory of the client."""
     ganvas, workload = CONTESTANTS["ganvas"], WORKLOADS["stylize"]
     borne: dict[int, list[float]] = {callers: [] for callers in _CALLERS}
     kept: list[float] = []
@@ -102,7 +105,7 @@ def _rates(python: str, alone: bool, photos: int, rounds: int, seconds: float) -
                     borne[callers].append(asyncio.run(load).rate())
                     continue
                 arguments = [server.url, str(folder), str(Path(place, f"painted-{i}")), "alone" * alone]
-                # Isolated: neither the checkout nor PYTHONPATH is where it looks for packages.
+                # -I ignores the checkout and PYTHONPATH.
                 command = [python, *(["-I"] * alone), "-c", _BATCH, *arguments]
                 where = place if alone else ROOT
                 said = subprocess.run(command, cwd=where, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
@@ -110,9 +113,9 @@ def _rates(python: str, alone: bool, photos: int, rounds: int, seconds: float) -
                 memory.append(int(said[1]) / 2**20)
     most = [max(rates) for rates in zip(*borne.values(), strict=True)]
     return [
-        *(_row(f"{callers} callers, pictures/s", rates) for callers, rates in borne.items()),
-        _row(f"`stylize_many` of {photos} photos, pictures/s", kept),
-        _row("of the callers' rate, the larger of each round", [k / m for k, m in zip(kept, most, strict=True)]),
+        *(_row(f"{callers} callers, images/s", rates) for callers, rates in borne.items()),
+        _row(f"`stylize_many` of {photos} photos, images/s", kept),
+        _row("ratio to the larger rate of the callers in each round", [k / m for k, m in zip(kept, most, strict=True)]),
         _row("memory of the client, MiB", memory, "{:.0f}"),
     ]
 
@@ -123,7 +126,7 @@ def _row(title: str, values: Sequence[float], shown: str = "{:.2f}") -> str:
 
 
 def _installation(place: Path, upgraded: bool) -> Installation:
-    """The client alone, in a new environment, by the pip that comes with Python or by the newest."""
+    """Install only the client into a new environment, with the pip of this Python or with the newest pip."""
     subprocess.run([sys.executable, "-m", "venv", *(["--upgrade-deps"] if upgraded else []), str(place)], check=True)
     pip = [str(place / "bin" / "python"), "-m", "pip"]
     version = subprocess.run([*pip, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]

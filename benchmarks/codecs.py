@@ -1,9 +1,9 @@
-"""What decoding and encoding a picture costs in the libraries that could do it.
+"""Compares the time that image libraries need to decode and encode an image.
 
     python -m benchmarks.codecs [--library pillow --library cv2] [--table docs/benchmarks.md]
 
-A photo of 512 x 512 as the service reads and writes it (JPEG of quality 92 with full colour, PNG, WebP), and a sample of
-64 x 64. Processor time, so that a busy machine does not matter.
+The images are a photo of 512 x 512 pixels as the service reads and writes it (JPEG with quality 92 and full colour, PNG,
+WebP) and a sample of 64 x 64 pixels. The benchmark measures processor time, so other processes do not matter.
 """
 
 import io
@@ -41,12 +41,12 @@ LIBRARIES = {
 
 
 def main(
-    library: Annotated[list[str], typer.Option(help="Repeatable.")] = list(LIBRARIES),  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    library: Annotated[list[str], typer.Option(help="May be repeated.")] = list(LIBRARIES),  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Time the codecs."""
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder))
+        write_images(Path(folder))
         found = {LIBRARIES[name].title: _times(name, folder) for name in library}
     steps = list(next(iter(found.values())))
     versions = ", ".join(f"{LIBRARIES[name].title} {LIBRARIES[name].version()}" for name in library)
@@ -61,14 +61,14 @@ def main(
         replace_section(table, SECTION, text)
 
 
-def write_pictures(folder: Path) -> None:
-    """What every library reads and writes."""
+def write_images(folder: Path) -> None:
+    """Write the images that all libraries read and write."""
     with Image.open(io.BytesIO(photo())) as opened:
-        picture = opened.convert("RGB")
-    np.save(folder / "photo.npy", np.array(picture))
-    np.save(folder / "small.npy", np.array(picture.resize((64, 64))))
+        image = opened.convert("RGB")
+    np.save(folder / "photo.npy", np.array(image))
+    np.save(folder / "small.npy", np.array(image.resize((64, 64))))
     for name in ("jpeg", "png", "webp"):
-        picture.save(folder / f"photo.{name}", name)
+        image.save(folder / f"photo.{name}", name)
 
 
 def _times(name: str, folder: str) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""How a benchmark becomes a command."""
+"""Turns a benchmark into a command."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from training.errors import TrainingError
 
 
 def run_command(benchmark: Callable[..., None]) -> None:
-    """Run a benchmark by the command line: its parameters are the options, its docstring is the help."""
+    """Run a benchmark from the command line. Its parameters are the options and its docstring is the help."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(benchmark)
     try:

@@ -1,11 +1,11 @@
-"""What share of a device's arithmetic the exported models reach, by rows of a batch and by size of a picture.
+"""Compares the arithmetic speed of the exported models with the ceiling of a device, by batch size and image size.
 
     python -m benchmarks.device --device cpu|cuda [--seconds 1] [--rounds 5] [--table docs/benchmarks.md]
 
-One batch at a time, from arrays to arrays, by the service's own sessions. The ceiling is what onnxruntime makes of a product
-of two float32 matrices that lie on the device already, in the same round; of several sizes the quickest counts. A GPU with
-tensor cores multiplies float32 in TF32 there, as it does in the models. Of a model, the work of its convolutions and matrix
-products is counted (`benchmarks/work.py`). On a GPU, each model is measured once more with float16 inside.
+The sessions of the service run one batch at a time, from arrays to arrays. The ceiling is the speed of onnxruntime for a
+product of two float32 matrices on the device, measured in the same round with the fastest of several sizes. GPUs with tensor
+cores use TF32 for it, as they do for the models. The work of a model is that of its convolutions and matrix products
+(`benchmarks/work.py`). On a GPU, each model is also measured with float16 inside.
 """
 
 import functools
@@ -38,19 +38,19 @@ from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, LoadedMode
 from service.settings import ROOT
 
 Named = Literal["cpu", "cuda"]
-_LARGEST_S = 0.05  # a product that takes longer is large enough
+_LARGEST_S = 0.05  # larger products are not tried
 
 
 def main(
-    device: Annotated[Named, typer.Option(help="Where to run: there, or not at all.")] = "cpu",
-    seconds: Annotated[float, typer.Option(min=0.01, help="Of each turn.")] = 1,
+    device: Annotated[Named, typer.Option(help="Device to measure; there is no fallback.")] = "cpu",
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each turn.")] = 1,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    batch: Annotated[list[int], typer.Option(min=1, help="Rows for the generator. Repeatable.")] = [1, 2, 4, 8, 16, 32, 64],  # noqa: B006
-    size: Annotated[list[int], typer.Option(min=64, help="Side for the stylizer. Repeatable.")] = [256, 512, 1024, 2048],  # noqa: B006
-    threads: Annotated[int, typer.Option(min=1, help="On the CPU.")] = cpu_count() or 1,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section of this device is replaced.")] = None,
+    batch: Annotated[list[int], typer.Option(min=1, help="Batch size of the generator.")] = [1, 2, 4, 8, 16, 32, 64],  # noqa: B006
+    size: Annotated[list[int], typer.Option(min=64, help="Side of a stylized image.")] = [256, 512, 1024, 2048],  # noqa: B006
+    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU.")] = cpu_count() or 1,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this device is replaced.")] = None,
 ) -> None:
-    """Measure the shipped models on a device, beside its ceiling."""
+    """Compare the shipped models with the ceiling of a device."""
     graphs = {name: onnx.load(ROOT / "exported" / f"{name}.onnx") for name in (GENERATOR, STYLIZER)}
     try:
         models = {name: {"": load_model(ROOT / "exported" / f"{name}.onnx", device, threads)} for name in graphs}
@@ -62,7 +62,7 @@ def main(
         raise typer.BadParameter(str(error)) from None
     where = measured_on() if device == "cpu" else f"{gpu()}; {measured_on()}"
     runs: dict[str, Callable[[], int]] = {}
-    work: dict[str, float] = {}  # of one picture
+    work: dict[str, float] = {}  # for one image
     for name, rows, side in [(GENERATOR, rows, 0) for rows in batch] + [(STYLIZER, 1, side) for side in size]:
         for precision, model in models[name].items():
             inputs = feeds(model.card, rows, side)
@@ -76,14 +76,14 @@ def main(
         for _ in range(rounds):
             tops.append(ceiling.gigaflops(seconds))
             for name, run in runs.items():
-                run()  # algorithms are chosen and memory is made by shape
+                run()  # onnxruntime chooses algorithms and allocates memory for each shape
                 rates[name].append(rate(run, 1, seconds))
                 progress.advance(task)
     lines = [
         f"{where} {rounds} rounds of {seconds:g} s each; medians.",
-        f"The ceiling, a product of {ceiling.side} x {ceiling.side}: {statistics.median(tops):,.0f} GFLOP/s.",
+        f"Ceiling, for a product of {ceiling.side} x {ceiling.side} matrices: {statistics.median(tops):,.0f} GFLOP/s.",
         "",
-        "| | GFLOP a picture | pictures/s | GFLOP/s | of the ceiling |",
+        "| | GFLOP per image | images/s | GFLOP/s | ratio to the ceiling |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, made in rates.items():
@@ -105,22 +105,22 @@ def with_halves(path: Path, device: Named, threads: int) -> LoadedModel:
 
 
 def section(device: Named) -> str:
-    """Of the page, for a device: GPUs do not replace what a CPU did."""
+    """Name of the section of a device in the page."""
     return f"device-{device}"
 
 
 def gpu() -> str:
-    """What the first GPU is called, and its driver's version."""
+    """Name and driver version of the first GPU."""
     query = ["nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     name, _, driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().partition(", ")
     return f"{name}, driver {driver}"
 
 
 class Ceiling:
-    """How much a device multiplies at most, by onnxruntime in float32.
+    """The fastest float32 matrix product of onnxruntime on a device.
 
     Attributes:
-        side: of the square matrices whose product was the quickest for its size.
+        side: of the square matrices with the highest speed.
     """
 
     def __init__(self, device: Named, threads: int) -> None:
@@ -129,7 +129,7 @@ class Ceiling:
         providers = [CPU] if device == "cpu" else [(CUDA, CUDA_OPTIONS), CPU]
         self._session = ort.InferenceSession(_product().SerializeToString(), options, providers=providers)
         if (used := DEVICES[self._session.get_providers()[0]]) != device:
-            raise DeviceError(f"The product of matrices ran on {used}, not on {device}.")
+            raise DeviceError(f"The matrix product ran on {used}, not on {device}.")
         self._device = device
         found: dict[int, float] = {}
         for side in (256, 512, 1024, 2048, 4096, 8192):
@@ -140,13 +140,13 @@ class Ceiling:
         self.side = max(found, key=lambda side: found[side])
 
     def gigaflops(self, seconds: float) -> float:
-        """GFLOP a second, of the best run of so many seconds: whatever disturbs one is no part of the ceiling."""
+        """GFLOP per second of the best run within a time. Disturbed runs do not lower the ceiling."""
         once = min(self._times(self.side, 1))
         best = min(self._times(self.side, max(int(seconds / once), 1)))
         return 2 * self.side**3 / best / 1e9
 
     def _times(self, side: int, runs: int) -> list[float]:
-        """Seconds of each run, after one that does not count."""
+        """Seconds of each run, after a warm-up run."""
         random = np.random.default_rng(0)
         binding = self._session.io_binding()
         for name in ("a", "b"):
@@ -163,7 +163,7 @@ class Ceiling:
 
 
 def _product() -> onnx.ModelProto:
-    """A graph of one product of matrices."""
+    """A graph with one matrix product."""
     square = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "n"]) for name in ("a", "b", "product")]
     graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["product"])], "product", square[:2], square[2:])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

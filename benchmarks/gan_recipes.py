@@ -1,10 +1,10 @@
-"""What does each part of the default GAN recipe bring? Trains one run with each recipe on the same pictures, and compares them.
+"""Trains one run with each GAN recipe on the same images and compares them, to show the effect of each part.
 
     python -m benchmarks.gan_recipes --data FOLDER_OR_ZIP --out runs/recipes [--size 64] [--width 48] [--images 60000]
                                      [--features vgg --weights FILE] [--vgg FILE] [--only NAME ...] [--table FILE]
 
-Writes a Markdown table and OUT/recipes.png, the same eight latents as each recipe paints them. A run that is finished is not
-trained again, one that was broken off goes on.
+Writes a Markdown table and OUT/recipes.png, which shows the images of each recipe for the same 8 latents. A finished run is
+not trained again. An interrupted run resumes.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.command import run_command
-from benchmarks.recipe_results import Outcome, markdown, write_picture
+from benchmarks.recipe_results import Outcome, markdown, write_image
 from ganvas.files import write_whole
 from training.cli.options import Vgg
 from training.config import Features, load_config, resolve
@@ -45,13 +45,13 @@ _CLASSIC: Changes = _PLAIN | {
     "objective": "bce", "discriminator_norm": True, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
 }  # fmt: skip
 
-# Huang et al. 2024 (R3GAN): pairs of pictures, penalties on both kinds.
+# Huang et al. 2024 (R3GAN): pairs of images, penalties on real and fake ones.
 _RELATIVISTIC: Changes = _PIXELS | {"ema_decay": 0.0, "augment": ()}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: what it is called in the table, and what it changes of the default config."""
+    """Its title in the table, and its changes to the default config."""
 
     title: str
     changes: Changes
@@ -70,59 +70,59 @@ RECIPES = {
         "the same with dcgan-residual (the default)", {"feature_layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
     ),
 }
-"""Name -> recipe. The default augments where pictures are few."""
+"""Name -> recipe. The default augments if there are few images."""
 
 DEFAULT = "default"
 
-_LEAST_PICTURES = 16
+_LEAST_IMAGES = 16
 
 
 def gan_recipes(
-    data: Annotated[Path, typer.Option(help="Folder or zip of pictures.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the runs, one a recipe.", show_default=False)],
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 64,
-    width: Annotated[int, typer.Option(help="Of both networks.")] = 48,
-    images: Annotated[int, typer.Option(help="Real pictures shown in each run, repeats counted.")] = 60_000,
-    evaluations: Annotated[int, typer.Option(min=1, help="In each run, evenly spread.")] = 10,
-    features: Annotated[Features, typer.Option(help="Network that metrics are measured in.")] = "inception",
+    data: Annotated[Path, typer.Option(help="Folder or zip of images.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the runs, one per recipe.", show_default=False)],
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.")] = 64,
+    width: Annotated[int, typer.Option(help="Width of both networks.")] = 48,
+    images: Annotated[int, typer.Option(help="Real images shown in each run, with repeats.")] = 60_000,
+    evaluations: Annotated[int, typer.Option(min=1, help="Evaluations per run, evenly spread.")] = 10,
+    features: Annotated[Features, typer.Option(help="Network whose features the metrics use.")] = "inception",
     weights: Annotated[
-        Path | None, typer.Option(help="Local file of its weights; left out, they are downloaded.", show_default=False)
+        Path | None, typer.Option(help="Local file with its weights. By default they are downloaded.", show_default=False)
     ] = None,
     vgg: Vgg = None,
-    only: Annotated[list[str], typer.Option(help=f"Of {', '.join(RECIPES)}. Repeatable; all where none is named.")] = [],  # noqa: B006
+    only: Annotated[list[str], typer.Option(help=f"One of {', '.join(RECIPES)}. May be repeated. Default: all.")] = [],  # noqa: B006
     set_: Annotated[
-        list[str], typer.Option("--set", help="Change a value of every recipe that has none of its own: key=value. Repeatable.")
+        list[str], typer.Option("--set", help="Set key=value for all recipes that do not set it. May be repeated.")
     ] = [],  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="File to write the table to as well.", show_default=False)] = None,
-    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")] = "auto",
+    table: Annotated[Path | None, typer.Option(help="File for the table.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1, ...")] = "auto",
 ) -> None:
-    """Train a GAN with each recipe on the same pictures, and compare them."""
+    """Train a GAN with each recipe on the same images and compare them."""
     if unknown := [name for name in only if name not in RECIPES]:
         raise ConfigError(f"There is no recipe {', '.join(unknown)}. Known: {', '.join(RECIPES)}.")
     where = find_device(device)
     common = load_config("dcgan", GanConfig, set_).model_dump(exclude_unset=True)
     common |= {"image_size": size, "width": width, "images": images, "features": features}
     configs = {name: recipe_config(name, common, evaluations) for name in RECIPES if not only or name in only}
-    pictures = open_image_folder(data)
-    require_count(pictures, _LEAST_PICTURES)
-    require_size(pictures, size, "--size")
+    folder = open_image_folder(data)
+    require_count(folder, _LEAST_IMAGES)
+    require_size(folder, size, "--size")
     network = build_features(features, weights)
-    configs = {name: resolve_gan(config, len(pictures.names), pictures.grey, where) for name, config in configs.items()}
+    configs = {name: resolve_gan(config, len(folder.names), folder.grey, where) for name, config in configs.items()}
     first = next(iter(configs.values()))
-    squares, _ = load_images(pictures, size, channels_of(first))
+    squares, _ = load_images(folder, size, channels_of(first))
     fabric = launch(where, precision_of(first))
 
     outcomes = []
     for name, config in configs.items():
         typer.echo(f"{name}: {RECIPES[name].title}")
-        plan = GanPlan(config=config, data=data.resolve().name, pictures=len(squares), fingerprint=pictures.fingerprint)
+        plan = GanPlan(config=config, data=data.resolve().name, pictures=len(squares), fingerprint=folder.fingerprint)
         judge = VggFeatures(config.feature_layers, vgg) if config.feature_layers else None
         outcomes.append(train(name, out / name, plan, squares, fabric, network, judge))
     text = markdown(outcomes, DEFAULT)
     typer.echo(f"\n{text}")
     if table is not None:
         write_whole(table, lambda partial: partial.write_text(text))
-    write_picture(out / "recipes.png", outcomes, where)
+    write_image(out / "recipes.png", outcomes, where)
     typer.echo(f"See {out / 'recipes.png'}.")
 
 
@@ -130,9 +130,9 @@ def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> 
     """The config of a recipe.
 
     Args:
-        name: of `RECIPES`.
-        common: values of every recipe that has none of its own.
-        evaluations: in the run.
+        name: key of `RECIPES`.
+        common: values for all recipes that do not set them.
+        evaluations: number in the run.
 
     Raises:
         ConfigError: a value that is not allowed.
@@ -145,29 +145,29 @@ def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> 
 def train(
     name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabric, network: FeatureNetwork, vgg: VggFeatures | None
 ) -> Outcome:
-    """Train one recipe, or go on where it was broken off, or find it finished.
+    """Train one recipe. An interrupted run resumes, and a finished one is not trained again.
 
     Args:
         name: of `RECIPES`.
         folder: of the run.
         plan: what it is to do.
-        squares: uint8 [N, c, size, size], the real pictures.
+        squares: uint8 [N, c, size, size], the real images.
         fabric: launched.
         network: what the metrics are measured in.
         vgg: with the layers that a recipe's second discriminator judges, where it has one.
 
     Raises:
-        RunError: the folder holds a run of other settings or pictures.
+        RunError: the folder contains a run with other settings or images.
     """
     run = Run.open(folder) if folder.exists() else Run.create(folder, plan)
     if run.plan != plan:
-        raise RunError(f"{folder} was trained with other settings or pictures. Name another --out, or remove that folder.")
+        raise RunError(f"{folder} was trained with other settings or images. Choose another --out or delete this folder.")
     failure = ""
     checkpoint = run.load_checkpoint()
     if checkpoint is None or checkpoint["step"] < plan.config.steps:
         try:
             train_gan(run, squares, fabric, network, vgg=vgg)
-        except RunError as error:  # a recipe that fails is a result as well
+        except RunError as error:  # a failed recipe is also a result
             failure = first_line(error)
     stats = read_stats(folder / "stats.jsonl", plan.config.images_a_step)
     return Outcome(name, RECIPES[name].title, run, stats, failure)

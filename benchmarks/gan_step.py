@@ -1,10 +1,10 @@
-"""How fast is a GAN's training step, against the plain float32 recipe of the same networks, and what brings how much?
+"""Compares the speed of a GAN training step with a plain float32 step of the same networks, ingredient by ingredient.
 
     python -m benchmarks.gan_step --config toon-heads [--set key=value] [--device auto] [--seconds 30] [--json FILE]
 
-All contestants train in turn, a slice each, round after round, so that whatever else the machine does meets all of them. A
-slice is `--slice` seconds of ordinary steps and one step with penalties, weighed as often as each comes. A speed is the median
-over the rounds; a ratio is taken within each round, and given with the smallest and the largest.
+All variants train in turn, one slice per round, so other load on the machine affects all of them. A slice contains `--slice`
+seconds of ordinary steps and one step with penalties, weighted by how often each occurs. Speeds are medians over the rounds.
+Ratios are taken within each round and shown with the smallest and the largest.
 """
 
 import json
@@ -36,17 +36,17 @@ PLAIN, OURS = "plain", "ours"
 
 Step = Callable[[int], object]
 
-_SYNTHETIC = 512  # pictures, of noise: a step takes as long whatever they show
+_SYNTHETIC = 512  # images of noise; the content does not change the time of a step
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one contestant trains.
+    """Speed of one variant.
 
     Attributes:
-        name: of the contestant.
-        images_per_second: real pictures, the median over the rounds.
-        ratio: how many times as fast as the plain recipe, the median of the rounds' ratios.
+        name: of the variant.
+        images_per_second: real images, median over the rounds.
+        ratio: speed divided by that of the plain recipe, median over the rounds.
         lowest: smallest ratio of a round.
         highest: largest ratio of a round.
     """
@@ -59,17 +59,17 @@ class Speed:
 
 
 def gan_step(
-    config: Annotated[str, typer.Option(help="A config of training/configs/ by name, or a TOML file.")] = "toon-heads",
-    set_: Annotated[list[str], typer.Option("--set", help="Change a value of the config: key=value. Repeatable.")] = [],  # noqa: B006
-    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")] = "auto",
-    seconds: Annotated[float, typer.Option(min=0.0, help="To measure each contestant.")] = 30.0,
-    slice_: Annotated[float, typer.Option("--slice", min=0.0, help="Seconds a turn.")] = 5.0,
-    ablation: Annotated[bool, typer.Option(help="Measure the ingredients as well, alone and in turn.")] = True,
-    json_: Annotated[Path | None, typer.Option("--json", help="File to write the numbers to.", show_default=False)] = None,
+    config: Annotated[str, typer.Option(help="Name of a config in training/configs/, or a TOML file.")] = "toon-heads",
+    set_: Annotated[list[str], typer.Option("--set", help="Change a value of the config: key=value. May be repeated.")] = [],  # noqa: B006
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1, ...")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0.0, help="Seconds to measure each variant.")] = 30.0,
+    slice_: Annotated[float, typer.Option("--slice", min=0.0, help="Seconds per turn.")] = 5.0,
+    ablation: Annotated[bool, typer.Option(help="Also measure the ingredients, alone and added one by one.")] = True,
+    json_: Annotated[Path | None, typer.Option("--json", help="File for the numbers.", show_default=False)] = None,
 ) -> None:
     """Compare the speed of a GAN's training step with that of the plain float32 recipe."""
     where = find_device(device)
-    # As many pictures as a config takes to be many: it then augments only if it says so.
+    # With this many images, a config augments only if it says so.
     settings = resolve_gan(load_config(config, GanConfig, set_), FEW_PICTURES, False, where)
     steps = contestants(settings, where, ablation)
     rounds = max(1, round(seconds / slice_)) if slice_ else 1
@@ -88,15 +88,15 @@ def gan_step(
 
 
 def contestants(config: GanConfig, device: torch.device, ablation: bool = True) -> dict[str, Step]:
-    """The training steps to compare, by name: the plain recipe, ours, and with `ablation` what lies between.
+    """The training steps to compare, by name: the plain recipe, ours, and with `ablation` the steps between them.
 
     Args:
-        config: resolved.
-        device: where to train.
-        ablation: take in each ingredient alone, and ("...") all from the first to each.
+        config: resolved config.
+        device: device to train on.
+        ablation: add each ingredient alone, and (as "...") all ingredients up to each.
 
     Raises:
-        ConfigError: the config asks for what the plain recipe does not know.
+        ConfigError: the plain recipe does not support a setting of the config.
     """
     shape = (_SYNTHETIC, channels_of(config), config.image_size, config.image_size)
     squares = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(config.seed))
@@ -114,17 +114,17 @@ def contestants(config: GanConfig, device: torch.device, ablation: bool = True) 
 def race(
     steps: Mapping[str, Step], config: GanConfig, device: torch.device, rounds: int, slice_seconds: float
 ) -> dict[str, list[float]]:
-    """Let each train in turn, round after round.
+    """Let each variant train in turn.
 
     Args:
-        steps: by name.
-        config: theirs.
-        device: theirs.
-        rounds: how often each has its turn, after a warm-up.
-        slice_seconds: how long a turn is; a step is not cut off.
+        steps: training steps by name.
+        config: of the steps.
+        device: of the steps.
+        rounds: number of turns of each, after a warm-up.
+        slice_seconds: minimum length of a turn; steps are not cut off.
 
     Returns:
-        Real pictures/s of each round, by name.
+        Real images per second of each round, by name.
     """
     every = config.penalty_every if config.r1 or config.r2 else 0
 
@@ -152,7 +152,7 @@ def race(
 
 
 def compare(found: Mapping[str, list[float]]) -> list[Speed]:
-    """Medians, and ratios to the plain recipe, of the pictures/s of each round by name."""
+    """Medians, and ratios to the plain recipe, from the images per second of each round."""
     speeds = []
     for name, rounds in found.items():
         ratios = [one / plain for one, plain in zip(rounds, found[PLAIN], strict=True)]
@@ -161,12 +161,12 @@ def compare(found: Mapping[str, list[float]]) -> list[Speed]:
 
 
 def _ordinary(number: int, every: int) -> int:
-    """The number of a step without penalties: the n-th that `every` does not divide."""
+    """The n-th step number that `every` does not divide: a step without penalties."""
     return number + (number - 1) // (every - 1) if every > 1 else number
 
 
 def _wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
+    """Wait until the device has finished."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
@@ -182,7 +182,7 @@ def _table(title: str, speeds: list[Speed]) -> Table:
     table = Table(title=title, title_justify="left", caption_justify="left")
     table.caption = "\n".join(f"{name}: {words}" for name, words in INGREDIENTS.items())
     table.add_column("step")
-    for heading in ("pictures/s", "times as fast", "smallest", "largest"):
+    for heading in ("images/s", "speedup", "smallest", "largest"):
         table.add_column(heading, justify="right")
     for speed in speeds:
         numbers = (speed.ratio, speed.lowest, speed.highest)

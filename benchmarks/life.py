@@ -1,10 +1,10 @@
-"""Ending under load: is any accepted request lost? And killed: how soon does it serve again?
+"""Stops the service under load and kills its worker. Is a request lost, and how soon does it serve again?
 
     python -m benchmarks.life [--terms 50] [--kills 5] [--table docs/benchmarks.md]
 
-Callers sample and restyle without pause, each on a connection that it keeps. In their midst the service gets SIGTERM: every
-request that was sent must be answered, with its pictures, 429 or 503; only connecting may fail, once the service is gone.
-Then the worker is killed: a caller keeps trying, and the time until it gets its pictures is taken.
+Callers sample and stylize continuously on open connections. Then the service receives SIGTERM. Each sent request must be
+answered with images, 429 or 503. Only new connections may fail, after the service has exited. Then the worker is killed, and
+the benchmark measures the time until a request is answered with images again.
 """
 
 import asyncio
@@ -37,26 +37,26 @@ _PAUSE_S = 0.05  # after a 429 or a 503
 
 
 def main(
-    terms: Annotated[int, typer.Option(min=0, help="How often it is ended under load.")] = 50,
-    kills: Annotated[int, typer.Option(min=0, help="How often its worker is killed.")] = 5,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    terms: Annotated[int, typer.Option(min=0, help="Number of stops under load.")] = 50,
+    kills: Annotated[int, typer.Option(min=0, help="Number of kills of the worker.")] = 5,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
-    """End the service under load, and kill its worker."""
+    """Stop the service under load and kill its worker."""
     lines = [measured_on(), ""]
     if terms:
-        answers: Counter[str] = Counter()
+        responses: Counter[str] = Counter()
         seconds = []
-        for seed in track(range(terms), "Ending it"):
+        for seed in track(range(terms), "Stopping it"):
             with service_process() as service:
-                told, taken = asyncio.run(end_under_load(service, requests(), seed))
-            answers += told
+                counts, taken = asyncio.run(end_under_load(service, requests(), seed))
+            responses += counts
             seconds.append(taken)
-        told_of = ", ".join(f"{count:,} {name}" for name, count in sorted(answers.items()))
-        lines.append(f"SIGTERM under load, {terms} times: {told_of}. It was gone after {max(seconds):.1f} s at most.")
+        summary = ", ".join(f"{count:,} {name}" for name, count in sorted(responses.items()))
+        lines.append(f"SIGTERM under load, {terms} times: {summary}. It exited within {max(seconds):.1f} s.")
     if kills:
         with service_process() as service:
             again = [asyncio.run(serve_again_s(service, requests()[0])) for _ in track(range(kills), "Killing it")]
-        lines.append(f"SIGKILL of the worker, {kills} times: it served again after {max(again):.1f} s at most.")
+        lines.append(f"SIGKILL of the worker, {kills} times: it served again within {max(again):.1f} s.")
     text = "\n".join(lines)
     Console().print(text)
     if table:
@@ -64,31 +64,31 @@ def main(
 
 
 def requests() -> list[Request]:
-    """What callers send, with the shipped models."""
+    """The requests of the callers, for the shipped models."""
     return [WORKLOADS["sample-1"].json(), WORKLOADS["sample-16"].json(), CONTESTANTS["ganvas"].request(WORKLOADS["stylize"])]
 
 
 async def end_under_load(service: ServiceProcess, sent: list[Request], seed: int = 0) -> tuple[Counter[str], float]:
-    """Send SIGTERM amid requests: how many were answered, refused with 429 or 503, or lost; and the seconds until it was gone.
+    """Send SIGTERM under load. Returns how many requests were answered, refused or lost, and the seconds until the exit.
 
     Raises:
-        RuntimeError: it ended with another exit code than 0, or answered something else.
+        RuntimeError: the exit code was not 0, or a response had another status.
     """
-    answers: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
     chance = random.Random(seed)
     async with asyncio.TaskGroup() as callers:
         for _ in range(CALLERS):
-            callers.create_task(_call_until_gone(service.url, sent, answers, chance))
+            callers.create_task(_call_until_gone(service.url, sent, responses, chance))
         await asyncio.sleep(1 + chance.random())
         begun = time.monotonic()
         code = await asyncio.to_thread(service.stop)
         taken = time.monotonic() - begun
     if code:
-        raise RuntimeError(f"It ended with exit code {code}:\n{service.log.read_text()[-2000:]}")
-    return answers, taken
+        raise RuntimeError(f"The service exited with code {code}:\n{service.log.read_text()[-2000:]}")
+    return responses, taken
 
 
-async def _call_until_gone(url: str, sent: list[Request], answers: Counter[str], chance: random.Random) -> None:
+async def _call_until_gone(url: str, sent: list[Request], responses: Counter[str], chance: random.Random) -> None:
     async with aiohttp.ClientSession() as session:
         while True:
             request = chance.choice(sent)
@@ -96,23 +96,23 @@ async def _call_until_gone(url: str, sent: list[Request], answers: Counter[str],
                 async with session.post(url + request.path, data=request.body, headers=request.headers) as response:
                     await response.read()
                     status = response.status
-            except aiohttp.ClientConnectorError:  # nobody listens any more: nothing was sent
+            except aiohttp.ClientConnectorError:  # the service has exited, so nothing was sent
                 return
             except aiohttp.ClientError:
-                answers["lost"] += 1
+                responses["lost"] += 1
                 continue
             if status not in (200, 429, 503):
-                raise RuntimeError(f"It answered {status}.")
-            answers["answered" if status == 200 else f"refused with {status}"] += 1
+                raise RuntimeError(f"The service answered with {status}.")
+            responses["answered" if status == 200 else f"refused with {status}"] += 1
             if status != 200:
                 await asyncio.sleep(_PAUSE_S)
 
 
 async def serve_again_s(service: ServiceProcess, request: Request) -> float:
-    """Kill the worker; the seconds until a request is answered with pictures.
+    """Kill the worker and return the seconds until a request is answered with images.
 
     Raises:
-        RuntimeError: none was, in a minute.
+        RuntimeError: no request was answered within a minute.
     """
     os.kill(service.worker(), signal.SIGKILL)
     begun = time.monotonic()
@@ -124,7 +124,7 @@ async def serve_again_s(service: ServiceProcess, request: Request) -> float:
                     if response.status == 200:
                         return time.monotonic() - begun
             await asyncio.sleep(0.02)
-    raise RuntimeError("It did not serve again.")
+    raise RuntimeError("The service did not serve again within a minute.")
 
 
 if __name__ == "__main__":

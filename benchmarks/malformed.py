@@ -1,6 +1,6 @@
-"""Requests with something wrong: made from the OpenAPI document's fields, and by hand where a document cannot think of it.
+"""Makes malformed requests from the fields of the OpenAPI document and from handwritten cases.
 
-Everything is bytes on a connection. Chance decides, by a seed, so that a request that did harm can be made again.
+Requests are bytes on a connection. A seed decides which ones, so a harmful request can be made again.
 """
 
 import functools
@@ -39,12 +39,12 @@ VALUES: tuple[Any, ...] = (
 
 @dataclass(frozen=True)
 class Malformed:
-    """A request, or what is none.
+    """A malformed request.
 
     Attributes:
-        data: what is sent.
-        kind: in a few words, for the report.
-        whole: whether an answer is due; else the caller hangs up, or the server may wait for more.
+        data: bytes to send.
+        kind: description for the report.
+        whole: whether a response is due. Otherwise the server may wait for more, and the client closes the connection.
     """
 
     data: bytes
@@ -53,11 +53,11 @@ class Malformed:
 
 
 class Maker:
-    """Makes one request after the other.
+    """Makes malformed requests.
 
     Args:
-        document: the service's OpenAPI document.
-        seed: of chance.
+        document: OpenAPI document of the service.
+        seed: of the random choices.
     """
 
     def __init__(self, document: Mapping[str, Any], seed: int) -> None:
@@ -72,7 +72,7 @@ class Maker:
         )  # fmt: skip
 
     def next(self) -> Malformed:
-        """One of any kind."""
+        """Make a request of a random kind."""
         return self.chance.choice(self._kinds)()
 
     def _json(self) -> Malformed:
@@ -92,7 +92,7 @@ class Maker:
     def _form(self) -> Malformed:
         path = self._path_of("multipart/form-data")
         names = [*self._bodies[path][1], "unknown"]
-        parts = [part("image", small_picture("png"), "a.png")] if self.chance.random() < 0.7 else []
+        parts = [part("image", small_image("png"), "a.png")] if self.chance.random() < 0.7 else []
         for name in self.chance.choices(names, k=self.chance.randint(1, 4)):
             value = self.chance.choice(VALUES)
             text = value if isinstance(value, str) else json.dumps(value)
@@ -104,35 +104,35 @@ class Maker:
         files = [self._file() for _ in range(self.chance.choice((1, 1, 1, 2, 20)))]
         parts = [part("image", file, name) for file in files]
         parts.append(part("style", b"starry-night"))
-        return post_form(self._path_of("multipart/form-data"), parts, "broken pictures")
+        return post_form(self._path_of("multipart/form-data"), parts, "broken images")
 
     def _file(self) -> bytes:
-        picture = bytearray(small_picture(self.chance.choice(("png", "jpeg", "webp"))))
+        image = bytearray(small_image(self.chance.choice(("png", "jpeg", "webp"))))
         others = (
             b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"BM" + b"\0" * 60, b"II*\0" + b"\xff" * 60, b"",
-            self.chance.randbytes(self.chance.randint(0, 5000)), b"GIF89a" + bytes(picture),
+            self.chance.randbytes(self.chance.randint(0, 5000)), b"GIF89a" + bytes(image),
         )  # fmt: skip
         match self.chance.randrange(7):
             case 0:
-                return bytes(picture[: self.chance.randrange(len(picture))])
+                return bytes(image[: self.chance.randrange(len(image))])
             case 1:
                 for _ in range(self.chance.randint(1, 20)):
-                    picture[self.chance.randrange(len(picture))] = self.chance.randrange(256)
-                return bytes(picture)
+                    image[self.chance.randrange(len(image))] = self.chance.randrange(256)
+                return bytes(image)
             case 2:
                 return png_of(self.chance.choice((2**31 - 1, 100_000, 65_535, 0)), self.chance.choice((2**31 - 1, 100_000, 0)))
             case 3:  # several formats at once
-                return bytes(picture) + b"PK\x03\x04" + b"<script>alert(1)</script>" + small_picture("webp")
+                return bytes(image) + b"PK\x03\x04" + b"<script>alert(1)</script>" + small_image("webp")
             case 4:
-                return with_chunk(small_picture("png"), b"eXIf", self.chance.randbytes(200))
+                return with_chunk(small_image("png"), b"eXIf", self.chance.randbytes(200))
             case 5:
-                return with_chunk(small_picture("png"), b"iCCP", b"x\0\0" + zlib.compress(self.chance.randbytes(300)))
+                return with_chunk(small_image("png"), b"iCCP", b"x\0\0" + zlib.compress(self.chance.randbytes(300)))
             case _:
                 return self.chance.choice(others)
 
     def _broken_form(self) -> Malformed:
         path = self._path_of("multipart/form-data")
-        good = part("image", small_picture("png"), "a.png")
+        good = part("image", small_image("png"), "a.png")
         end = b"--" + BOUNDARY
         url = end + b'\r\nContent-Disposition: form-data; name="image"\r\n\r\nhttp://127.0.0.1:1/a.png\r\n' + end + b"--\r\n"
         body = self.chance.choice((
@@ -148,12 +148,12 @@ class Maker:
 
     def _typed(self) -> Malformed:
         path = self.chance.choice([*self._bodies, "/v1/models", "/"])
-        body = self.chance.choice((b"", b"{}", small_picture("png"), self.chance.randbytes(500)))
+        body = self.chance.choice((b"", b"{}", small_image("png"), self.chance.randbytes(500)))
         return post(path, self.chance.choice(TYPES), body, "wrong content types")
 
     def _cut_off(self) -> Malformed:
         sent = self.next()
-        return Malformed(sent.data[: max(1, self.chance.randrange(len(sent.data)))], "cut off amid the request", whole=False)
+        return Malformed(sent.data[: max(1, self.chance.randrange(len(sent.data)))], "incomplete requests", whole=False)
 
     def _no_http(self) -> Malformed:
         start = b"POST /v1/sample HTTP/1.1\r\nHost: x\r\n"
@@ -165,53 +165,53 @@ class Maker:
             start + b"X: " + b"a" * 200_000 + b"\r\n\r\n", b"GET /livez HTTP/9.9\r\n\r\n", start + b"X: \x00\x01\r\n\r\n",
             b"GET " + b"/a" * 100_000 + b" HTTP/1.1\r\n\r\n",
         ))  # fmt: skip
-        return Malformed(data, "no HTTP", whole=False)
+        return Malformed(data, "not HTTP", whole=False)
 
     def _path_of(self, content_type: str) -> str:
         return self.chance.choice([path for path, (taken, _) in self._bodies.items() if taken == content_type])
 
 
 def part(name: str, data: bytes, filename: str | None = None) -> bytes:
-    """One part of a form."""
+    """One part of a multipart form."""
     file = b"" if filename is None else b'; filename="' + filename.encode() + b'"'
     head = b'Content-Disposition: form-data; name="' + name.encode() + b'"' + file
     return b"--" + BOUNDARY + b"\r\n" + head + b"\r\n\r\n" + data + b"\r\n"
 
 
 def post_form(path: str, parts: Sequence[bytes], kind: str) -> Malformed:
-    """A form of such parts."""
+    """A POST request with a multipart form."""
     body = b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
     return post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, kind)
 
 
 def post(path: str, content_type: str, body: bytes, kind: str) -> Malformed:
-    """A body of some type."""
+    """A POST request with a body."""
     return request("POST", path, {"Content-Type": content_type}, body, kind)
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes, kind: str) -> Malformed:
-    """A request on a connection of its own, as bytes."""
+    """A request as bytes, for one connection."""
     lines = {"Host": "fuzz", "Connection": "close", "Content-Length": str(len(body)), **headers}
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items()) + "\r\n"
     return Malformed(head.encode("latin-1") + body, kind)
 
 
 @functools.cache
-def small_picture(image_format: str) -> bytes:
-    """A picture that is right."""
+def small_image(image_format: str) -> bytes:
+    """A valid image."""
     file = io.BytesIO()
     Image.radial_gradient("L").resize((40, 30)).convert("RGB").save(file, image_format)
     return file.getvalue()
 
 
 def png_of(width: int, height: int) -> bytes:
-    """A PNG that announces a size and holds next to nothing."""
+    """A PNG whose header states a size but which contains almost no data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0")) + _chunk(b"IEND", b"")
 
 
 def with_chunk(png: bytes, kind: bytes, data: bytes) -> bytes:
-    """A PNG with another chunk after its header."""
+    """A PNG with an additional chunk after its header."""
     return png[:33] + _chunk(kind, data) + png[33:]
 
 

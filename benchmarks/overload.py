@@ -1,10 +1,10 @@
-"""Twice the load that the service can bear: are accepted requests still quick, the rest refused at once, memory bounded?
+"""Sends twice the load that the service can carry. Are accepted requests fast, refusals immediate and memory bounded?
 
     python -m benchmarks.overload [--seconds 20] [--workload sample-16 --workload stylize] [--table docs/benchmarks.md]
 
-Measured one after the other on one server: a single caller (unloaded), 16 callers that come again when they are told to (what
-it bears), requests at twice that rate whether or not answered, and a single caller again, a second after. Once with the
-default of GANVAS_MAX_QUEUE_S, and once with the unloaded p99 in its place.
+One server gets four loads in turn: a single caller (unloaded); 16 callers that obey Retry-After (its capacity); requests at
+twice that rate, whether or not earlier ones are answered; and one second later a single caller again. All of this runs with
+the default of GANVAS_MAX_QUEUE_S, and again with the unloaded p99 as its value.
 """
 
 import asyncio
@@ -22,26 +22,26 @@ from rich.markdown import Markdown
 from benchmarks.command import run_command
 from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS
-from benchmarks.serving.load import Answers, closed_loop, open_loop
+from benchmarks.serving.load import Responses, closed_loop, open_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
 from benchmarks.tables import replace_section
 from service.settings import Settings
 
 SECTION = "overload"
-_TIMES = 2.0  # what it bears
+_TIMES = 2.0  # the capacity
 _COLUMNS = (
-    "GANVAS_MAX_QUEUE_S", "p99 unloaded, ms", "bears, requests/s", "accepted at twice that", "their p99, ms",
-    "three times unloaded and the wait, ms", "p99 of 429, ms", "p99 a second after, ms", "memory before, MiB", "most, MiB",
+    "GANVAS_MAX_QUEUE_S", "p99 unloaded, ms", "capacity, requests/s", "accepted at twice that", "their p99, ms",
+    "limit: 3 x unloaded + wait, ms", "p99 of 429, ms", "p99 1 s later, ms", "memory before, MiB", "peak, MiB",
 )  # fmt: skip
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=1, help="Of the overload; the other parts take half of it.")] = 20,
-    workload: Annotated[list[str], typer.Option(help="Repeatable.")] = ["sample-16", "stylize"],  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of overload. The other loads take half of it.")] = 20,
+    workload: Annotated[list[str], typer.Option(help="May be repeated.")] = ["sample-16", "stylize"],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Overload the service."""
-    how = f"{seconds:g} s of overload a row, the other parts half of it."
+    how = f"{seconds:g} s of overload per row; the other loads take half of it."
     lines = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}", ""]
     lines += [f"| | {' | '.join(_COLUMNS)} |", "| --- |" + " ---: |" * len(_COLUMNS)]
     for name in workload:
@@ -57,7 +57,7 @@ def main(
 
 
 def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float, list[str]]:
-    """Overload one server that lets nobody wait longer than `queue_s`: the unloaded p99 in seconds, and the row."""
+    """Overload one server with GANVAS_MAX_QUEUE_S set to `queue_s`. Returns the unloaded p99 in seconds and the row."""
     ganvas = CONTESTANTS["ganvas"]
     request = ganvas.request(workload)
     with ganvas.serving(workload, os.cpu_count() or 1, max_queue_s=queue_s) as server:
@@ -71,7 +71,7 @@ def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float
         after = asyncio.run(closed_loop(server.url, request, seconds / 2, 1))
     strange = {status: len(times) for status, times in flood.times.items() if status not in (200, 429)}
     if strange:
-        raise RuntimeError(f"Neither accepted nor refused: {strange}.")
+        raise RuntimeError(f"Some requests were neither accepted nor refused with 429: {strange}.")
     sent = sum(map(len, flood.times.values()))
     unloaded = alone.percentile(99)
     cells = [f"{queue_s:g}", _ms(alone), f"{borne.rate():.1f}", f"{flood.count()} of {sent}", _ms(flood)]
@@ -80,12 +80,12 @@ def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float
     return unloaded, cells
 
 
-def _ms(answers: Answers, status: int = 200) -> str:
-    return f"{1000 * answers.percentile(99, status):,.0f}"
+def _ms(responses: Responses, status: int = 200) -> str:
+    return f"{1000 * responses.percentile(99, status):,.0f}"
 
 
 class _Peak:
-    """The most that a measure says while the block runs."""
+    """Maximum of a measure while the block runs."""
 
     def __init__(self, measure: Callable[[], int], every_s: float = 0.2) -> None:
         self.most = 0

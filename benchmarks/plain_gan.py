@@ -1,8 +1,9 @@
-"""A GAN's training step as textbooks and tutorials write it, and the ingredients that make ours faster, one switch each.
+"""A GAN training step as in textbooks, with one switch for each ingredient that makes ours faster.
 
-With no ingredient: contiguous float32; two phases, each with fake pictures of its own; in the generator's phase gradients of
-the discriminator's weights are computed and thrown away; Adam as torch builds it; the moving average a loop over the weights.
-Networks, batches, objective and penalties are those of `training.gan.trainer.Adversaries`, from the same seed.
+Without ingredients, the step uses contiguous float32 and two phases with separate fake images. The generator phase computes
+gradients of the discriminator weights and discards them. Adam has its default implementation, and the moving average loops
+over the weights. Networks, batches, objective and penalties are those of `training.gan.trainer.Adversaries`, from the same
+seed.
 """
 
 from collections.abc import Sequence
@@ -23,29 +24,29 @@ from training.gan.setup import build_discriminator, build_generator, draw_latent
 
 Ingredient = Literal["channels_last", "generator once", "both once", "fused updates", "bfloat16"]
 INGREDIENTS: dict[Ingredient, str] = {
-    "channels_last": "weights and pictures lie in memory as height, width, channels",
-    "generator once": "both phases use the fake pictures of one pass",
-    "both once": "both phases use the pictures and the logits of one pass",
-    "fused updates": "Adam and the moving average change all weights by one kernel each",
+    "channels_last": "memory layout of weights and images: height, width, channels",
+    "generator once": "both phases use the fake images of one pass",
+    "both once": "both phases use the images and the logits of one pass",
+    "fused updates": "Adam and the moving average use one kernel for all weights",
     "bfloat16": "convolutions multiply 16-bit numbers",
 }
-"""Name -> what it does."""
+"""Name -> description."""
 
 _DISCRIMINATOR, _GENERATOR = 1, 2  # phases; the first latents of a step are those that Adversaries draws
 _LEFT_ALONE = ("classes", "pack", "instance_noise", "skip_below", "d_steps", "g_steps")
 
 
 class PlainGan:
-    """Two networks and a step that trains both, plainly but for the ingredients.
+    """Two networks and a plain step that trains both, with optional ingredients.
 
     Args:
-        config: resolved.
-        device: where to train.
-        squares: uint8 [N, c, size, size], the real pictures.
-        ingredients: of `INGREDIENTS`, any of them.
+        config: resolved config.
+        device: device to train on.
+        squares: uint8 [N, c, size, size], the real images.
+        ingredients: any keys of `INGREDIENTS`.
 
     Raises:
-        ConfigError: the config asks for what the plain recipe does not know.
+        ConfigError: the plain recipe does not support a setting of the config.
     """
 
     def __init__(
@@ -53,9 +54,7 @@ class PlainGan:
     ) -> None:
         for key in _LEFT_ALONE:
             if getattr(config, key) != (default := GanConfig.model_fields[key].default):
-                raise ConfigError(
-                    f"The plain recipe knows no {key}, so there is nothing to compare with: leave it at {default} for this."
-                )
+                raise ConfigError(f"The plain recipe does not support {key}. Leave it at {default} for this benchmark.")
         self.config, self.device, self.squares, self.ingredients = config, device, squares, frozenset(ingredients)
         self._layout = torch.channels_last if "channels_last" in ingredients else torch.contiguous_format
         torch.manual_seed(config.seed)
@@ -65,18 +64,18 @@ class PlainGan:
         self.g_optimizer = self._optimizer(self.generator, config.learning_rate)
         self.d_optimizer = self._optimizer(self.discriminator, config.d_learning_rate or config.learning_rate)
         self._objective = objective(config.objective, config.label_smoothing)
-        self._rng = torch.Generator().manual_seed(config.seed)  # of flips and augmentations
+        self._rng = torch.Generator().manual_seed(config.seed)  # for flips and augmentations
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One training step, from 1 on; both losses, without penalties."""
+        """Run one training step, counted from 1. Returns both losses without penalties."""
         losses = self._passes_once(step) if "both once" in self.ingredients else self._two_phases(step)
         self._update_average()
         return losses
 
     def _two_phases(self, step: int) -> dict[str, Tensor]:
-        real = self._see(self._real(step))
+        real = self._preprocess(self._real(step))
         fake = self._fake(step, _DISCRIMINATOR)
-        seen = self._see(fake.detach())
+        seen = self._preprocess(fake.detach())
         with self._autocast():
             d_loss = self._objective.discriminator(self.discriminator(real).float(), self.discriminator(seen).float())
         self._step_discriminator(step, d_loss, real, seen)
@@ -84,9 +83,9 @@ class PlainGan:
         if "generator once" not in self.ingredients:
             fake = self._fake(step, _GENERATOR)
         with self._autocast():
-            fake_logits = self.discriminator(self._see(fake)).float()
+            fake_logits = self.discriminator(self._preprocess(fake)).float()
             real_logits = fake_logits.detach()
-            if self.config.objective == "relativistic":  # the others do not look at real pictures here
+            if self.config.objective == "relativistic":  # the other objectives do not need real images here
                 with torch.no_grad():
                     real_logits = self.discriminator(real).float()
         g_loss = self._objective.generator(real_logits, fake_logits)
@@ -97,10 +96,10 @@ class PlainGan:
 
     def _passes_once(self, step: int) -> dict[str, Tensor]:
         """Shen et al. 2021, "Training GANs in One Stage"."""
-        real = self._see(self._real(step))
+        real = self._preprocess(self._real(step))
         fake = self._fake(step, _DISCRIMINATOR)
         shown = fake.detach().requires_grad_()
-        seen = self._see(shown)
+        seen = self._preprocess(shown)
         with self._autocast():
             real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
         d_loss = self._objective.discriminator(real_logits, fake_logits)
@@ -115,9 +114,9 @@ class PlainGan:
     def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor) -> None:
         config = self.config
         if step % config.penalty_every == 0:
-            for weight, pictures in ((config.r1, real), (config.r2, fake)):
+            for weight, images in ((config.r1, real), (config.r2, fake)):
                 if weight:
-                    loss = loss + weight * config.penalty_every * gradient_penalty(self.discriminator, pictures.float())
+                    loss = loss + weight * config.penalty_every * gradient_penalty(self.discriminator, images.float())
         self.d_optimizer.zero_grad()
         loss.backward(inputs=list(self.discriminator.parameters()) if "both once" in self.ingredients else None)
         self.d_optimizer.step()
@@ -147,11 +146,11 @@ class PlainGan:
     def _fake(self, step: int, phase: int) -> Tensor:
         latents = draw_latents(self.config, (step, phase), self.config.batch_size).to(self.device)
         with self._autocast():
-            pictures: Tensor = self.generator(latents)
-        return pictures
+            images: Tensor = self.generator(latents)
+        return images
 
-    def _see(self, pictures: Tensor) -> Tensor:
-        return augment(pictures, self.config.augment or (), self._rng)
+    def _preprocess(self, images: Tensor) -> Tensor:
+        return augment(images, self.config.augment or (), self._rng)
 
     def _autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled="bfloat16" in self.ingredients)

@@ -1,4 +1,4 @@
-"""The service as a process of its own, for benchmarks that end it, kill it or throw things at it."""
+"""Runs the service in its own process, for benchmarks that stop it, kill it or send it malformed requests."""
 
 import contextlib
 import os
@@ -22,8 +22,8 @@ class ServiceProcess:
     """A started service.
 
     Attributes:
-        url: where it is reached.
-        log: its stderr.
+        url: address of the service.
+        log: file with its stderr.
     """
 
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
@@ -33,7 +33,7 @@ class ServiceProcess:
         self.url = self._wait()
 
     def worker(self) -> int:
-        """The process id of the worker."""
+        """Process id of the worker."""
         (worker,) = psutil.Process(self.process.pid).children()
         pid: int = worker.pid
         return pid
@@ -54,10 +54,10 @@ class ServiceProcess:
 
 @contextlib.contextmanager
 def service_process(**settings: object) -> Iterator[ServiceProcess]:
-    """Start the service of this checkout with this interpreter, on a free port; it is gone at the end, however that comes.
+    """Start the service of this checkout with this interpreter on a free port. It is killed at the end of the block.
 
     Args:
-        settings: GANVAS_ variables, in small letters and without the prefix.
+        settings: GANVAS_ variables, in lower case and without the prefix.
     """
     environment = {**os.environ, **{f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}}
     with tempfile.TemporaryDirectory(prefix="ganvas-") as folder:

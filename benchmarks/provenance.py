@@ -1,4 +1,4 @@
-"""What a number depends on beside the code that it measures: the machine, and the versions of what ran."""
+"""The machine and the versions that a measurement depends on."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 
 
 def pinned(*packages: str) -> tuple[str, ...]:
-    """Requirements of the versions that Ganvas itself is pinned to, so that who is measured beside it runs the same.
+    """Requirements with the versions that Ganvas is pinned to, so that other servers are measured with the same versions.
 
     Args:
         packages: names as constraints.txt writes them, extras allowed: `uvicorn[standard]`.
@@ -25,7 +25,7 @@ def pinned(*packages: str) -> tuple[str, ...]:
 
 
 def installed(package: str) -> str:
-    """Its version in this process's environment; of onnxruntime, that of either build."""
+    """Version of a package in the environment of this process. For onnxruntime, either build counts."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -35,17 +35,17 @@ def installed(package: str) -> str:
 
 
 def measured_on(version: Callable[[str], str] = installed) -> str:
-    """The machine and the versions of a service that was measured, for the head of a table.
+    """The machine and the versions of the measured service, for the head of a table.
 
     Args:
-        version: of a package in the environment that the service ran in; this process's own unless told otherwise.
+        version: returns the version of a package in the environment of the service. Default: the environment of this process.
     """
     packages = ", ".join(f"{title} {version(title.lower())}" for title in ("Ganvas", "onnxruntime", "BentoML"))
     return f"{machine()}; {packages}, Python {platform.python_version()}."
 
 
 def machine() -> str:
-    """The machine, in words: its processor's name and how many cores this process may use."""
+    """Name of the processor and number of cores that this process may use."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0))
     return f"{cores} cores ({names[0] if names else platform.processor() or platform.machine()})"

@@ -1,4 +1,4 @@
-"""What came of the runs of `benchmarks.gan_recipes`: a Markdown table, and a picture of samples."""
+"""The results of `benchmarks.gan_recipes`: a Markdown table and an image of samples."""
 
 import re
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from training.run import GanPlan, Run
 
 _METRICS = ("frechet", "density", "coverage")
 _SAMPLES = 8
-_LABEL = 16  # pixels, the height of the letters
+_LABEL = 16  # height of the letters in pixels
 _SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
-_ADVICE = "Try "  # a remedy begins so; the table tells findings
+_ADVICE = "Try "  # advice starts with this; the table shows only findings
 
 
 class Curve(NamedTuple):
-    """The evaluations of a run in the order they were made: images seen, seconds of training, and metrics, float [m] each."""
+    """The evaluations of a run in order: images seen, seconds of training and metrics, each float [m]."""
 
     images: npt.NDArray[np.float64]
     seconds: npt.NDArray[np.float64]
@@ -36,14 +36,14 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """One recipe's run.
+    """The run of one recipe.
 
     Attributes:
         name: of the recipe.
         title: in the table.
-        run: its folder and plan.
-        stats: its statistics.
-        failure: why it broke off; empty where it did not.
+        run: folder and plan.
+        stats: statistics.
+        failure: why the run failed; empty if it did not.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def clock(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Images seen and seconds of training by then, float [m], from 0 on; evaluations do not count as training."""
+        """Images seen and seconds of training, float [m] each, starting at 0. Evaluations do not count as training."""
         images, rates = self.stats.series("images_per_second")
         seconds = np.cumsum(np.diff(images, prepend=0.0) / rates)
         return np.concatenate([[0.0], images]), np.concatenate([[0.0], seconds])
@@ -68,12 +68,12 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """Of training, in all."""
+        """Total seconds of training."""
         return float(self.clock[1][-1])
 
     @property
     def findings(self) -> str:
-        """What the watch, or the run itself, said: each kind once, in its first words, and when it was first."""
+        """Findings of the watch and of the run: each kind once, with the number of images at its first occurrence."""
         kinds: dict[str, str] = {}
         for event in self.stats.events:
             for sentence in _SENTENCE.split(event.words):
@@ -84,17 +84,17 @@ class Outcome:
 
 
 def markdown(outcomes: Sequence[Outcome], reference: str) -> str:
-    """The table, with its line of explanation.
+    """Render the table and its explanation.
 
     Args:
-        outcomes: one a recipe.
-        reference: the recipe whose time of training the others are compared at; the quickest where it is not among them.
+        outcomes: one per recipe.
+        reference: the recipe whose training time is used to compare. If it is missing, the fastest one is used.
     """
     seconds = next((one.seconds for one in outcomes if one.name == reference), min(one.seconds for one in outcomes))
     config = outcomes[0].run.plan.config
     head = f"Frechet, density, coverage at {config.images:,} images", f"the same after {_minutes(seconds)} of training"
     lines = [
-        f"| recipe | {head[0]} | {head[1]} | pictures/s | what the watch said |",
+        f"| recipe | {head[0]} | {head[1]} | images/s | findings of the watch |",
         "| --- | --- | --- | --- | --- |",
     ]
     early = False
@@ -111,17 +111,17 @@ def markdown(outcomes: Sequence[Outcome], reference: str) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"{_conditions(outcomes[0])} Frechet: lower is better; density and coverage: higher is."]
     if early:
-        lines.append("\\* was finished before that time; these are its last numbers.")
+        lines.append("\\* finished earlier; these are its last numbers.")
     return "\n".join(lines) + "\n"
 
 
-def write_picture(path: Path, outcomes: Sequence[Outcome], device: torch.device) -> None:
-    """A row a recipe: its name, and the same eight latents as it paints them at the end.
+def write_image(path: Path, outcomes: Sequence[Outcome], device: torch.device) -> None:
+    """Write a PNG with one row per recipe: its name and its images for the same 8 latents at the end.
 
     Args:
         path: PNG to write.
-        outcomes: one a recipe.
-        device: where to compute.
+        outcomes: one per recipe.
+        device: device to compute on.
     """
     strips = []
     for one in outcomes:
@@ -144,7 +144,7 @@ def write_picture(path: Path, outcomes: Sequence[Outcome], device: torch.device)
 
 
 def _metrics(places: npt.NDArray[np.float64], metrics: dict[str, npt.NDArray[np.float64]], where: float) -> str:
-    """Metrics between two evaluations, on the straight line; before the first and after the last, as they were there."""
+    """Metrics at a place between two evaluations, interpolated linearly and constant outside."""
     frechet, density, coverage = (float(np.interp(where, places, metrics[name])) for name in _METRICS)
     return f"{frechet:,.1f}, {density:.2f}, {coverage:.2f}"
 
@@ -152,7 +152,7 @@ def _metrics(places: npt.NDArray[np.float64], metrics: dict[str, npt.NDArray[np.
 def _conditions(one: Outcome) -> str:
     plan = one.run.plan
     return (
-        f"{plan.data}: {plan.pictures:,} pictures, {plan.config.image_size}x{plan.config.image_size}, width "
+        f"{plan.data}: {plan.pictures:,} images, {plan.config.image_size}x{plan.config.image_size}, width "
         f"{plan.config.width}, batches of {plan.config.batch_size}, seed {plan.config.seed}; measured in "
         f"{plan.config.features} features."
     )

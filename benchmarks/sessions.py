@@ -1,11 +1,11 @@
-"""How a session is best set on the CPU: lanes, threads, spinning and the arena, beside what the service chooses by itself.
+"""Compares settings of onnxruntime sessions on the CPU with the choice of the service.
 
     python -m benchmarks.sessions [--seconds 3] [--rounds 5] [--lanes 1 --lanes 2] [--threads 1] [--table docs/benchmarks.md]
 
-Lanes are callers that run batch after batch on one session, all at a time, as the service does under load; threads are what
-the session has for a batch. Spinning threads wait for their next piece of work in a loop, others sleep until they are woken.
-The arena keeps memory for the next batch. Every variant has its turn in every round, and is compared with the service's own
-choice in that round, which is among the variants once more: how far its second row is from 1.00 is what chance does.
+Lanes are callers that run batches on one session at the same time, as the service does under load. Threads are those of the
+session for one batch. Spinning threads wait for work in a loop; other threads sleep. The arena keeps memory for the next
+batch. Each variant runs once per round and is compared with the choice of the service in that round. That choice is also
+among the variants: the distance of its second row from 1.00 is noise.
 """
 
 import itertools
@@ -42,7 +42,7 @@ _THREADS = sorted({1, max(_CORES // MAX_PARALLEL_BATCHES, 1), _CORES})
 
 @dataclass(frozen=True)
 class Variant:
-    """How a session is set, and how many run it at a time."""
+    """Settings of a session, and the number of callers."""
 
     lanes: int
     threads: int
@@ -50,7 +50,7 @@ class Variant:
     arena: bool
 
     def open(self, data: bytes) -> ort.InferenceSession:
-        """A session of a model's file; what is not compared is as in the service."""
+        """Open a model file. All other settings are those of the service."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.add_session_config_entry(_SPINNING, str(int(self.spinning)))
@@ -60,17 +60,17 @@ class Variant:
         return ort.InferenceSession(data, options, providers=[CPU])
 
     def cells(self) -> str:
-        """Its part of a row."""
+        """The cells of its row."""
         return f"{self.lanes} | {self.threads} | {_word(self.spinning)} | {_word(self.arena)}"
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=0.01, help="Of each turn.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each turn.")] = 3,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    lanes: Annotated[list[int], typer.Option(min=1, help="Callers at a time. Repeatable.")] = _LANES,
-    threads: Annotated[list[int], typer.Option(min=1, help="Of a session. Repeatable.")] = _THREADS,
-    size: Annotated[int, typer.Option(min=64, help="Side of the picture that is styled, in pixels.")] = 512,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    lanes: Annotated[list[int], typer.Option(min=1, help="Callers at the same time. May be repeated.")] = _LANES,
+    threads: Annotated[list[int], typer.Option(min=1, help="Threads of a session. May be repeated.")] = _THREADS,
+    size: Annotated[int, typer.Option(min=64, help="Side of the stylized image in pixels.")] = 512,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Compare settings of sessions."""
     titles = {GENERATOR: f"{GENERATOR}, n = {ROWS}", STYLIZER: f"{STYLIZER}, {size} x {size}"}
@@ -83,15 +83,15 @@ def main(
             path = ROOT / "exported" / f"{name}.onnx"
             model = load_model(path, "cpu", _CORES)
             own, inputs, data = chosen(model), feeds(model.card, ROWS if name == GENERATOR else 1, size), path.read_bytes()
-            for variant in (None, *compared):  # None: the service's own, with its own sessions
+            for variant in (None, *compared):  # None: the choice of the service, with its own sessions
                 run = _of_service(model, inputs) if variant is None else _of_session(variant.open(data), inputs)
-                run()  # the first makes its memory
+                run()  # the first run allocates memory
                 turn = rate(run, own.lanes if variant is None else variant.lanes, seconds)
                 rates.setdefault((name, variant), []).append(turn)
                 progress.advance(task)
-    names = " | ".join(f"{title}, pictures/s | of the service" for title in titles.values())
+    names = " | ".join(f"{title}, images/s | ratio to the service" for title in titles.values())
     lines = [
-        f"{measured_on()} {rounds} rounds of {seconds:g} s each; medians, and in brackets the lowest and the highest round.",
+        f"{measured_on()} {rounds} rounds of {seconds:g} s each; medians, with the lowest and highest round in brackets.",
         "",
         f"| | lanes | threads | spinning | arena | {names} |",
         "| --- | ---: | ---: | --- | --- |" + " ---: | ---: |" * len(titles),
@@ -107,16 +107,16 @@ def main(
 
 
 def variants(lanes: Sequence[int], threads: Sequence[int]) -> list[Variant]:
-    """Every combination."""
+    """All combinations."""
     return [Variant(*one) for one in itertools.product(lanes, threads, (True, False), (True, False))]
 
 
 def chosen(model: LoadedModel) -> Variant:
-    """What the service chose for a model under load, as the session itself tells it."""
+    """Settings that the service chose for a model under load, read from its session."""
     options = (model.parallel_session or model.session).get_session_options()
     try:
         spinning = options.get_session_config_entry(_SPINNING) == "1"
-    except RuntimeError:  # nobody chose: onnxruntime's threads spin by default
+    except RuntimeError:  # the option is not set; threads of onnxruntime spin by default
         spinning = True
     return Variant(model.parallel_batches, options.intra_op_num_threads, spinning, options.enable_cpu_mem_arena)
 
@@ -127,12 +127,12 @@ def feeds(card: Card, rows: int, size: int) -> Feeds:
 
 
 def rate(run: Callable[[], int], lanes: int, seconds: float) -> float:
-    """Pictures a second of so many callers at a time.
+    """Images per second of several callers at the same time.
 
     Args:
-        run: makes one batch and says how many pictures it holds.
-        lanes: threads that call it, each as soon as its last call returned.
-        seconds: after which no call is begun.
+        run: makes one batch and returns its number of images.
+        lanes: number of threads that call it in a loop.
+        seconds: after this time, no new call starts.
     """
     begin = time.perf_counter()
 

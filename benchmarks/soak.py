@@ -1,9 +1,10 @@
-"""Mixed load for a long time: does memory stay flat, and does every request get its answer?
+"""Sends mixed load for a long time. Does memory stay flat, and is each request answered?
 
     python -m benchmarks.soak --minutes 30 [--table docs/benchmarks.md]
 
-Four callers sample 1 and 16 pictures, restyle photos of changing sizes, and ask for what is refused. Memory is read every five
-seconds; that of the last fifth of the time is compared with that of the second one: in the first, caches and pools fill.
+Four callers sample 1 and 16 images, stylize photos of different sizes and send invalid requests. Memory is read every 5
+seconds. The mean of the last fifth of the time is compared with that of the second fifth. During the first fifth, caches and
+pools fill.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from rich.progress import Progress
 from benchmarks.command import run_command
 from benchmarks.provenance import measured_on
 from benchmarks.serving.contestants import CONTESTANTS, Server
-from benchmarks.serving.load import Answers, Request, closed_loop
+from benchmarks.serving.load import Request, Responses, closed_loop
 from benchmarks.serving.workloads import WORKLOADS, photo
 from benchmarks.tables import replace_section
 
@@ -35,17 +36,17 @@ _SLICE_S = 2.0
 
 def main(
     minutes: Annotated[float, typer.Option(min=0.5)] = 30,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
-    """Keep the service busy and watch its memory."""
+    """Load the service and watch its memory."""
     with CONTESTANTS["ganvas"].serving(WORKLOADS["stylize"], os.cpu_count() or 1) as server:
         statuses, memory = asyncio.run(_soak(server, 60 * minutes))
     fifth = len(memory) // 5
     early, late = statistics.mean(memory[fifth : 2 * fifth]), statistics.mean(memory[-fifth:])
-    answers = ", ".join(f"{count:,} with {status}" for status, count in sorted(statuses.items()))
+    responses = ", ".join(f"{count:,} with {status}" for status, count in sorted(statuses.items()))
     text = (
         f"{measured_on(CONTESTANTS['ganvas'].version)}\n\n"
-        f"{minutes:g} minutes of mixed load: {sum(statuses.values()):,} requests, answered {answers}. "
+        f"{minutes:g} minutes of mixed load: {sum(statuses.values()):,} requests, answered {responses}. "
         f"Resident memory {early / 2**20:,.0f} MiB early, {late / 2**20:,.0f} MiB late ({late / early - 1:+.1%})."
     )
     Console().print(text)
@@ -63,8 +64,8 @@ async def _soak(server: Server, seconds: float) -> tuple[dict[int, int], list[in
         async def caller(seed: int) -> None:
             chance = random.Random(seed)
             while time.monotonic() < end:
-                answers: Answers = await closed_loop(server.url, _some_request(chance), _SLICE_S, 1)
-                for status, times in answers.times.items():
+                responses: Responses = await closed_loop(server.url, _some_request(chance), _SLICE_S, 1)
+                for status, times in responses.times.items():
                     statuses[status] = statuses.get(status, 0) + len(times)
 
         async def watch() -> None:
@@ -86,9 +87,9 @@ def _some_request(chance: random.Random) -> Request:
         return WORKLOADS[kind].json()
     request = CONTESTANTS["ganvas"].request(WORKLOADS["stylize"])
     width, height = chance.randrange(64, 640), chance.randrange(64, 640)
-    with Image.open(io.BytesIO(photo())) as picture:
+    with Image.open(io.BytesIO(photo())) as image:
         file = io.BytesIO()
-        picture.resize((width, height)).save(file, "JPEG")
+        image.resize((width, height)).save(file, "JPEG")
     return Request(request.path, request.body.replace(photo(), file.getvalue()), request.headers)
 
 

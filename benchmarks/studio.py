@@ -1,9 +1,9 @@
-"""How soon the studio is there, and how soon it answers a slider, in headless Chromium.
+"""Measures how fast the studio loads and how fast it follows a slider, in headless Chromium.
 
     python -m benchmarks.studio [--rounds 10] [--table docs/benchmarks.md]
 
-Usable: from the page's first request, with nothing cached, until all sixteen pictures of the grid are shown. A slider: from the
-last input event of one drag until the first and until all of the new pictures are shown. The service runs on the same cores.
+Load time: from the first request of the page, without a cache, until all 16 images of the grid are shown. Slider: from the
+last input event of a drag until the first and until all new images are shown. The service runs on the same cores.
 """
 
 import shutil
@@ -41,9 +41,9 @@ async ([name, value]) => {
     const frame = () => new Promise(requestAnimationFrame);
     let since = 0;
     for (let i = 1; i <= 5; i++) {
-        await frame();  // as often as a browser tells of a hand that moves
+        await frame();  // a browser sends one event per frame
         input.value = i < 5 ? start + (value - start) * i / 5 : value;
-        since = performance.now();  // before the page's own work on it
+        since = performance.now();  // before the page handles the event
         input.dispatchEvent(new Event("input", {bubbles: true}));
     }
     while (!tiles.some(isShown)) await frame();
@@ -56,13 +56,13 @@ async ([name, value]) => {
 
 def main(
     rounds: Annotated[int, typer.Option(min=1)] = 10,
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Time the studio with the digits model."""
     loads, drags = [], []
     with service_process() as service, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
-        for turn in track(range(rounds), "Looking", transient=True):
+        for turn in track(range(rounds), "Measuring", transient=True):
             page, taken = _open(browser, f"{service.url}/?generator=digits&seed={100 * turn}")
             loads.append(taken)
             drags.append(page.evaluate(_DRAG, ["#truncation", 0.6]))
@@ -74,9 +74,9 @@ def main(
     lines = [f"{measured_on()} Chromium {chromium}.", ""]
     lines += [f"| | median of {rounds}, ms | slowest, ms |", "| --- | ---: | ---: |"]
     for title, times in (
-        ("usable, all sixteen pictures shown", loads),
-        ("a slider: the first new picture", first),
-        ("a slider: all sixteen", every),
+        ("load time, until all 16 images are shown", loads),
+        ("slider, until the first new image is shown", first),
+        ("slider, until all 16 are shown", every),
     ):
         lines.append(f"| {title} | {statistics.median(times):,.0f} | {max(times):,.0f} |")
     text = "\n".join(lines)
@@ -86,7 +86,7 @@ def main(
 
 
 def _open(browser: Browser, url: str) -> tuple[Page, float]:
-    """The page in a browser that has nothing cached, and the milliseconds until it is usable."""
+    """Open the page in a browser without a cache. Returns the page and the load time in milliseconds."""
     page = browser.new_context(viewport=_WINDOW).new_page()
     page.goto(url, wait_until="commit")
     taken: float = page.evaluate(_FILLED)

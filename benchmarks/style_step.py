@@ -1,9 +1,10 @@
-"""How fast is a training step of a style network, with features in float32 and, where the hardware has it, in bfloat16?
+"""Compares the time of a training step of a style network with VGG-16 features in float32 and in bfloat16.
 
     python -m benchmarks.style_step --config painters [--set key=value] [--vgg FILE] [--device auto] [--rounds 5]
 
-A step is one of `python -m training style` on noise: paint, look through VGG-16, go back, move the weights. Both precisions
-take turns, so that a slow moment of the machine meets each; times are medians, and the ratio is taken within each round.
+A step is that of `python -m training style`, on noise: forward pass, VGG-16, backward pass, update. Both precisions take
+turns, so a slow moment of the machine affects both. Times are medians. Ratios are taken within each round. bfloat16 runs only
+if the hardware supports it.
 """
 
 import statistics
@@ -31,18 +32,18 @@ _STYLES = 8
 
 
 def main(
-    config: Annotated[str, typer.Option(help="A style config, as training takes it.")] = "style",
-    set_: Annotated[list[str], typer.Option("--set", help="Change a value of it: key=value. Repeatable.")] = [],  # noqa: B006
-    vgg: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
+    config: Annotated[str, typer.Option(help="A style config: a name or a TOML file.")] = "style",
+    set_: Annotated[list[str], typer.Option("--set", help="Change a value of the config: key=value. May be repeated.")] = [],  # noqa: B006
+    vgg: Annotated[Path | None, typer.Option(help="Weights of VGG-16. By default torchvision downloads them.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that each has.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each precision.")] = 5,
 ) -> None:
     """Compare training steps."""
     settings, where = load_config(config, StyleConfig, set_), find_device(device)
     precisions = dict.fromkeys(("float32", best_precision(where)))
     steps = {precision: _step(settings, vgg, where, precision) for precision in precisions}
     times: dict[Precision, list[float]] = {precision: [] for precision in precisions}
-    for turn in track(range(rounds + 1), "Training", transient=True):  # the first is to warm up
+    for turn in track(range(rounds + 1), "Training", transient=True):  # the first turn is a warm-up
         for precision, step in steps.items():
             start = time.perf_counter()
             step()
@@ -50,7 +51,7 @@ def main(
                 times[precision].append(time.perf_counter() - start)
     size = settings.crop_size
     table = Table(title=f"{settings.batch_size} crops of {size} x {size} pixels on {where}")
-    for heading in ("", "ms", "crops/s", "times as fast"):
+    for heading in ("", "ms", "crops/s", "speedup"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for precision, taken in times.items():
         median = statistics.median(taken)
@@ -72,7 +73,7 @@ def _step(config: StyleConfig, vgg: Path | None, device: torch.device, precision
     def step() -> None:
         loss = losses_of(network, objective, photos, chosen).total.mean()
         optimizers.step(loss)
-        loss.item()  # a GPU has only now done it
+        loss.item()  # waits until a GPU has finished
 
     return step
 

@@ -1,11 +1,11 @@
-"""How well does each style network paint after the same training, and what does int8 cost it?
+"""Compares the quality of style networks after the same training, in float32 and in int8.
 
     python -m benchmarks.stylizer_quality --styles PAINTINGS --content PHOTOS --unseen PHOTOS [--weights FILE] [--steps 300]
                                           [--out runs/variants] [--only VARIANT ...] [--file FILE.onnx ...] [--table FILE]
 
-Trains the variants of `benchmarks.stylizers` with the same steps on the same paintings and photos, and tells each one's
-objective on photos that it never saw, in float32 and with its convolutions in int8. With --file, exported stylizers instead.
-A run that is finished is not trained again, one that was broken off goes on.
+Trains the variants of `benchmarks.stylizers` for the same number of steps on the same paintings and photos. Then measures the
+objective of each on unseen photos, in float32 and with convolutions in int8. With --file, measures exported stylizers
+instead. A finished run is not trained again. An interrupted run resumes.
 """
 
 import re
@@ -37,7 +37,7 @@ from training.vgg import VggFeatures
 
 
 class Row(NamedTuple):
-    """Mean weighted losses of a network, and of the same in int8."""
+    """Mean weighted losses of a network, and its objective in int8."""
 
     content: float
     style: float
@@ -48,19 +48,21 @@ class Row(NamedTuple):
 def main(
     styles: Annotated[Path, typer.Option(help="Folder of paintings.")],
     content: Annotated[Path, typer.Option(help="Folder of photos to train on.")],
-    unseen: Annotated[Path, typer.Option(help="Folder of other photos to judge on.")],
-    weights: Annotated[Path | None, typer.Option(help="VGG-16's features; torchvision's where left out.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 300,
-    size: Annotated[int, typer.Option(min=64, help="Longer side in pixels of what is judged.")] = 256,
+    unseen: Annotated[Path, typer.Option(help="Folder of other photos to measure on.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights of VGG-16. By default torchvision downloads them.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each training.")] = 300,
+    size: Annotated[int, typer.Option(min=64, help="Longer side of the measured images in pixels.")] = 256,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/variants"),
-    only: Annotated[list[str], typer.Option(help="Only this variant. Repeatable.")] = [],  # noqa: B006
-    file: Annotated[list[Path], typer.Option(help="An exported stylizer, in place of the variants. Repeatable.")] = [],  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    only: Annotated[list[str], typer.Option(help="Measure only this variant. May be repeated.")] = [],  # noqa: B006
+    file: Annotated[
+        list[Path], typer.Option(help="An exported stylizer to measure instead of the variants. May be repeated.")
+    ] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
 ) -> None:
-    """Compare how style networks paint."""
+    """Compare the quality of style networks."""
     out.mkdir(parents=True, exist_ok=True)
     judge = Judge(styles, content, unseen, weights, size)
-    lines = ["| network | content | style | objective | int8's objective |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = ["| network | content | style | objective | objective in int8 |", "| --- | ---: | ---: | ---: | ---: |"]
     for name in [*map(str, file)] or only or list(VARIANTS):
         exported = Path(name) if file else _trained(name, VARIANTS[name], judge, steps, out)
         row = judge.judge(exported, out)
@@ -70,13 +72,13 @@ def main(
         )
         text = "\n".join(lines) + "\n"
         if table:
-            write_whole(table, lambda path, text=text: path.write_text(text))  # type: ignore[misc]  # as far as it has come
+            write_whole(table, lambda path, text=text: path.write_text(text))  # type: ignore[misc]  # the rows so far
     Console().print(Markdown(text))
 
 
 @dataclass(frozen=True)
 class Judge:
-    """The pictures that all networks are trained and judged on, and the size of those judged."""
+    """The images that all networks are trained and measured on, and the measured size in pixels."""
 
     styles: Path
     content: Path
@@ -85,7 +87,7 @@ class Judge:
     size: int
 
     def judge(self, exported: Path, out: Path) -> Row:
-        """Measure an exported stylizer, and write and measure it in int8."""
+        """Measure an exported stylizer, convert it to int8 and measure it again."""
         int8 = out / f"{exported.stem}-int8.onnx"
         int8_stylizer(exported, int8, open_image_folder(self.content))
         plain, small = (self._losses(load_painter(path, torch.device("cpu"))) for path in (exported, int8))
@@ -99,7 +101,7 @@ class Judge:
 
 
 def _trained(name: str, changes: Mapping[str, Any], judge: Judge, steps: int, out: Path) -> Path:
-    """Train a variant, and export it."""
+    """Train a variant and export it."""
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     values = {**changes, "steps": steps, "checkpoint_every": 50, "batch_size": 2, "crop_size": 128}
     command: list[str | Path] = [sys.executable, "-m", "training", "style", "--out", out / stem, "--auto-resume"]

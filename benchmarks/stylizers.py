@@ -1,9 +1,9 @@
-"""What does a style network cost? Parameters, work and time of variants, untrained, beside any other exported stylizer.
+"""Measures parameters, work and time of untrained style networks, and the time of exported stylizers.
 
     python -m benchmarks.stylizers [--size 512] [--threads 2] [--rounds 10] [--beside FILE.onnx ...] [--int8] [--table FILE]
 
---beside takes files with one picture among their inputs, float [1, 3, h, w] or uint8 [n, h, w, 3]; all else is filled with
-zeros. The first row is what the last column compares with. All run in turns, so that a slow moment of the machine meets each.
+Files for --beside need one image among their inputs: float [1, 3, h, w] or uint8 [n, h, w, 3]. Other inputs are zeros. The
+last column compares with the first row. All networks take turns, so a slow moment of the machine affects each of them.
 """
 
 import statistics
@@ -55,17 +55,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "stride 2, three halvings": {"kernel": 5, "stride": 2, "halvings": 3},
     "stride 2, separable": {"kernel": 5, "stride": 2, "separable": True},
 }
-"""What differs from the defaults of `StyleConfig`."""
+"""Changes to the defaults of `StyleConfig`."""
 
 
 def main(
-    size: Annotated[int, typer.Option(min=64, help="Side of the picture in pixels.")] = 512,
-    threads: Annotated[int, typer.Option(min=1, help="Of onnxruntime and torch.")] = 2,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that each variant has.")] = 10,
-    only: Annotated[list[str], typer.Option(help="Only this variant. Repeatable.")] = [],  # noqa: B006
-    beside: Annotated[list[Path], typer.Option(help="Another exported stylizer. Repeatable.")] = [],  # noqa: B006
-    int8: Annotated[bool, typer.Option(help="Each variant also with convolutions in int8.")] = False,
-    table: Annotated[Path | None, typer.Option(help="Write the table there.")] = None,
+    size: Annotated[int, typer.Option(min=64, help="Side of the image in pixels.")] = 512,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of onnxruntime and torch.")] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each variant.")] = 10,
+    only: Annotated[list[str], typer.Option(help="Measure only this variant. May be repeated.")] = [],  # noqa: B006
+    beside: Annotated[list[Path], typer.Option(help="Another exported stylizer. May be repeated.")] = [],  # noqa: B006
+    int8: Annotated[bool, typer.Option(help="Also measure each variant with convolutions in int8.")] = False,
+    table: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
 ) -> None:
     """Compare style networks of several shapes."""
     torch.set_num_threads(threads)
@@ -85,7 +85,7 @@ def main(
     times = {name: statistics.median(taken) for name, taken in interleaved(runs, rounds).items()}
     first = times[next(iter(times))]
     lines = [
-        f"One picture of {size} x {size}, onnxruntime, {threads} threads, median of {rounds} interleaved runs.\n",
+        f"One image of {size} x {size}, onnxruntime, {threads} threads, median of {rounds} interleaved runs.\n",
         f"| network | parameters | GFLOP | ms | of {next(iter(times))} |",
         "| --- | ---: | ---: | ---: | ---: |",
         *(
@@ -100,21 +100,21 @@ def main(
 
 
 def gigaflops(network: Stylizer, size: int) -> float:
-    """Multiplications and additions of one picture, in billions; convolutions alone, all else is small."""
+    """Multiplications and additions for one image, in billions. Counts only convolutions; the rest is small."""
     with FlopCounterMode(display=False) as counter:
         _paint(network, size)
     return counter.get_total_flops() / 1e9
 
 
 def _inputs(model: onnx.ModelProto, size: int) -> dict[str, np.ndarray]:
-    """A random picture and zeros, for a model that `to_onnx` made: enough to measure time in int8."""
+    """A random image and zeros for a model from `to_onnx`. This is enough to measure time."""
     shapes = [[dim.dim_value or dim.dim_param for dim in each.type.tensor_type.shape.dim] for each in model.graph.input]
     names = [each.name for each in model.graph.input]
     return {name: _input("tensor(uint8)", shape, size) for name, shape in zip(names, shapes, strict=True)}
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run in each round, all in turns, after one that does not count."""
+    """Seconds of each run in each round. The runs take turns, after a warm-up."""
     for run in runs.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -132,7 +132,7 @@ def _paint(network: Stylizer, size: int) -> None:
 
 
 def _session(model: bytes, size: int, threads: int) -> Callable[[], object]:
-    """One inference of a random picture."""
+    """A function that runs one inference of a random image."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -145,8 +145,8 @@ def _input(kind: str, shape: Sequence[object], size: int) -> np.ndarray:
     rng = np.random.default_rng(0)
     if len(shape) == 4:
         channels_first = shape[1] == 3
-        picture = rng.integers(0, 256, (1, 3, size, size) if channels_first else (1, size, size, 3))
-        return picture.astype(np.uint8 if kind == "tensor(uint8)" else np.float32)
+        image = rng.integers(0, 256, (1, 3, size, size) if channels_first else (1, size, size, 3))
+        return image.astype(np.uint8 if kind == "tensor(uint8)" else np.float32)
     return np.zeros([side if isinstance(side, int) else 1 for side in shape], np.float32)
 
 

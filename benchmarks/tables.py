@@ -1,4 +1,4 @@
-"""The tables that benchmarks write into documents."""
+"""Writes the tables of benchmarks into documents."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import typer
 
 
 def replace_section(page: Path, name: str, text: str) -> None:
-    """Put a text between the marks `<!-- NAME -->` and `<!-- /NAME -->` of a page.
+    """Replace the text between the marks `<!-- NAME -->` and `<!-- /NAME -->` of a page.
 
     Raises:
         typer.BadParameter: the page has no such marks.

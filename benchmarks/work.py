@@ -1,4 +1,4 @@
-"""How much arithmetic an ONNX graph does: the multiplications and additions of its convolutions and matrix products."""
+"""Counts the multiplications and additions of the convolutions and matrix products in an ONNX graph."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -28,18 +28,18 @@ def _gemm(ins: Sequence[Shape], out: Shape, attributes: Mapping[str, int]) -> in
 PRODUCTS: dict[str, Callable[[Sequence[Shape], Shape, Mapping[str, int]], int]] = {
     "Conv": _conv, "ConvTranspose": _conv_transpose, "MatMul": _matmul, "Gemm": _gemm,
 }  # fmt: skip
-"""Multiplications of a node, by its inputs' shapes, its output's and its attributes; each has an addition beside it."""
+"""Multiplications of a node, from the shapes of its inputs and output and its attributes. Each comes with one addition."""
 
 
 def gigaflop(model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]]) -> float:
-    """Multiplications and additions of one run, in billions.
+    """Count multiplications and additions of one run, in billions.
 
     Args:
-        model: left as it is.
+        model: is not changed.
         inputs: the shape of each input of the graph.
 
     Raises:
-        ValueError: a shape that counts cannot be inferred, or a node holds a graph of its own.
+        ValueError: a necessary shape cannot be inferred, or a node contains a graph.
     """
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
@@ -47,7 +47,7 @@ def gigaflop(model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]]) -> flo
         if tensor.name in inputs:
             for dim, size in zip(tensor.type.tensor_type.shape.dim, inputs[tensor.name], strict=True):
                 dim.dim_value = size
-    for tensor in fixed.graph.output:  # whose names of dimensions would contradict the numbers
+    for tensor in fixed.graph.output:  # their dimension names would contradict the numbers
         tensor.type.tensor_type.ClearField("shape")
     del fixed.graph.value_info[:]
     graph = shape_inference.infer_shapes(fixed, data_prop=True).graph
@@ -59,7 +59,7 @@ def gigaflop(model: onnx.ModelProto, inputs: Mapping[str, Sequence[int]]) -> flo
     total = 0
     for node in graph.node:
         if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for attribute in node.attribute):
-            raise ValueError(f"{node.op_type} {node.name!r} holds a graph of its own, whose work is not counted.")
+            raise ValueError(f"{node.op_type} {node.name!r} contains a graph, which cannot be counted.")
         if node.op_type in PRODUCTS:
             unknown = [name for name in (*node.input[:2], node.output[0]) if name not in shapes]
             if unknown:

@@ -1,10 +1,11 @@
-"""Pictures a second of this service, of the bare model in a loop, and of what a user would pick instead.
+"""Compares the images per second of this service, of the bare model in a loop, and of other servers.
 
     python -m benchmarks.serving [--seconds 8] [--rounds 5] [--only ganvas --only starlette] [--table docs/benchmarks.md]
 
-All share the machine's cores with the load, run one after the other in each round, each in an environment of its own under
-.bench/, with the same exported model, onnxruntime and as many threads. Ratios are taken within a round, so that a slow
-moment of the machine meets both sides. The mean rows of a batch are what the service's own metrics say.
+All servers share the cores of the machine with the load. They run one after the other in each round, each in its own
+environment under .bench/, with the same exported model, the same onnxruntime and the same number of threads. Ratios are taken
+within a round, so a slow moment of the machine affects both sides. The mean rows per batch come from the metrics of the
+service.
 """
 
 import asyncio
@@ -32,13 +33,13 @@ SECTION = "serving"
 
 
 class Round(NamedTuple):
-    """One contestant's turn.
+    """One measurement of one server.
 
     Attributes:
-        bare: pictures a second of the bare loop just before it.
-        rate: pictures a second of the contestant.
+        bare: images per second of the bare loop just before.
+        rate: images per second of the server.
         tail: p99 in seconds.
-        rows: of its batches on average, None where it does not tell.
+        rows: mean rows per batch; None if the server does not report them.
     """
 
     bare: float
@@ -48,18 +49,18 @@ class Round(NamedTuple):
 
 
 Rounds = dict[tuple[str, str], list[Round]]
-"""(workload, contestant) -> what came of each round."""
+"""Workload and server -> the rounds."""
 
 
 def main(
-    seconds: Annotated[float, typer.Option(min=1, help="Of each measurement.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each measurement.")] = 8,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Of each model's session.")] = os.cpu_count() or 1,
-    only: Annotated[list[str], typer.Option(help="Only this one. Repeatable.")] = [],  # noqa: B006
-    workload: Annotated[list[str], typer.Option(help="Only this workload. Repeatable.")] = [],  # noqa: B006
-    table: Annotated[Path | None, typer.Option(help="Markdown file whose section is replaced.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each session.")] = os.cpu_count() or 1,
+    only: Annotated[list[str], typer.Option(help="Measure only this server. May be repeated.")] = [],  # noqa: B006
+    workload: Annotated[list[str], typer.Option(help="Measure only this workload. May be repeated.")] = [],  # noqa: B006
+    table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
-    """Measure the service beside its peers."""
+    """Compare the service with other servers."""
     contestants = [CONTESTANTS[_known(name, CONTESTANTS)] for name in only or CONTESTANTS]
     workloads = [WORKLOADS[_known(name, WORKLOADS)] for name in workload or WORKLOADS]
     for contestant in contestants:
@@ -73,10 +74,10 @@ def main(
                     if one.name not in contestant.skips:
                         found[one.name, contestant.name].append(_measure(contestant, one, threads, seconds))
                     progress.advance(task)
-    how = f"{CONNECTIONS} connections on the same cores; {rounds} rounds of {seconds:g} s, {threads} threads a session."
+    how = f"{CONNECTIONS} connections on the same cores; {rounds} rounds of {seconds:g} s, {threads} threads per session."
     peers = ", ".join(f"{one.title} {one.version()}" for one in contestants if one.script)
     head = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}"]
-    head += [f"The peers, with the same onnxruntime: {peers}."] if peers else []
+    head += [f"Other servers, with the same onnxruntime: {peers}."] if peers else []
     text = "\n".join([*head, *tables(found, contestants, workloads)])
     Console().print(Markdown(text))
     if table:
@@ -92,30 +93,32 @@ def _known(name: str, known: dict[str, Contestant] | dict[str, Workload]) -> str
 def _measure(contestant: Contestant, workload: Workload, threads: int, seconds: float) -> Round:
     request = contestant.request(workload)
     bare = bare_loop(workload, threads, seconds)
-    # Its peers refuse nobody: all wait for as long as it takes.
+    # The other servers refuse no request, so this service should not either.
     with contestant.serving(workload, threads, max_queue_s=60) as server:
         asyncio.run(closed_loop(server.url, request, _WARM_S, CONNECTIONS))
         before = server.batches(workload.model)
-        answers = asyncio.run(closed_loop(server.url, request, seconds, CONNECTIONS))
+        responses = asyncio.run(closed_loop(server.url, request, seconds, CONNECTIONS))
         after = server.batches(workload.model)
-    if answers.count() < sum(map(len, answers.times.values())):
-        raise RuntimeError(f"{contestant.title} failed: { ({status: len(times) for status, times in answers.times.items()}) }")
+    if responses.count() < sum(map(len, responses.times.values())):
+        raise RuntimeError(
+            f"{contestant.title} failed: { ({status: len(times) for status, times in responses.times.items()}) }"
+        )
     rows = (after[0] - before[0]) / (after[1] - before[1]) if before and after else None
-    return Round(bare, answers.rate() * workload.pictures, answers.percentile(99), rows)
+    return Round(bare, responses.rate() * workload.images, responses.percentile(99), rows)
 
 
 def tables(found: Rounds, contestants: list[Contestant], workloads: list[Workload]) -> list[str]:
-    """A table for each workload, as lines of Markdown."""
+    """One Markdown table per workload, as lines."""
     lines = [
-        "A ratio compares with the bare loop just before it; medians, and in brackets the lowest and the highest round.",
+        "Each ratio compares with the bare loop just before; medians, with the lowest and highest round in brackets.",
         "",
     ]
     for workload in workloads:
         bare = [each.bare for one in contestants for each in found.get((workload.name, one.name), [])]
         lines += [
-            f"**{workload.title}** ({workload.model}); the bare loop makes {statistics.median(bare):,.0f} pictures/s.",
+            f"**{workload.title}** ({workload.model}); the bare loop makes {statistics.median(bare):,.0f} images/s.",
             "",
-            "| | pictures/s | of the bare loop | p99, ms | mean rows of a batch |",
+            "| | images/s | ratio to the bare loop | p99, ms | mean rows per batch |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         for one in contestants:
@@ -123,8 +126,8 @@ def tables(found: Rounds, contestants: list[Contestant], workloads: list[Workloa
                 ratios = [each.rate / each.bare for each in turns]
                 rate, tail = statistics.median(each.rate for each in turns), statistics.median(each.tail for each in turns)
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-                told = [each.rows for each in turns if each.rows is not None]
-                rows = f"{statistics.median(told):.1f}" if told else ""
+                reported = [each.rows for each in turns if each.rows is not None]
+                rows = f"{statistics.median(reported):.1f}" if reported else ""
                 lines.append(f"| {one.title} | {rate:,.0f} | {spread} | {1000 * tail:,.0f} | {rows} |")
         lines.append("")
     return lines

@@ -1,4 +1,4 @@
-"""Who is measured, each in an environment of its own: this service, and what a user would pick instead."""
+"""The servers to compare, each in its own environment: this service and alternatives."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ from service.settings import ROOT
 
 ENVIRONMENTS = ROOT / ".bench"
 PEERS = Path(__file__).parent / "peers"
-_MODEL_PACKAGES = pinned("onnxruntime", "numpy", "pillow")  # the bare loop's and Ganvas's own
-_START_S = 300  # Ray takes its time
+_MODEL_PACKAGES = pinned("onnxruntime", "numpy", "pillow")  # the packages of the bare loop and of Ganvas
+_START_S = 300  # Ray starts slowly
 _STOP_S = 20
 
 
@@ -35,12 +35,12 @@ class Contestant:
     """A server under measurement.
 
     Attributes:
-        name: on the command line, and of its environment.
+        name: on the command line, and name of its environment.
         title: in the table.
-        packages: what pip installs for it.
-        script: of `peers/`; None: this service.
-        reads: how it takes a photo.
-        skips: workloads that it has no answer for.
+        packages: arguments of pip install.
+        script: file in `peers/`; None for this service.
+        reads: makes the request with a photo.
+        skips: workloads that the server does not support.
     """
 
     name: str
@@ -52,11 +52,11 @@ class Contestant:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def request(self, workload: Workload) -> Request:
-        """What to send it."""
+        """The request of a workload for this server."""
         return self.reads(workload) if workload.name == "stylize" else workload.json()
 
     def python(self) -> Path:
-        """The interpreter of its environment, which is made where it is missing."""
+        """Path of the interpreter in its environment, which is made if it is missing."""
         folder = ENVIRONMENTS / self.name
         stamp = folder / ".installed"
         pins = CONSTRAINTS.read_text() if "--constraint" in self.packages else ""
@@ -70,7 +70,7 @@ class Contestant:
         return folder / "bin" / "python"
 
     def version(self, package: str = "") -> str:
-        """Of a package in its environment, the one that it is named after unless told otherwise."""
+        """Version of a package in its environment. Default: its main package."""
         package = package or re.split("[[=]", self.packages[0])[0]
         code = f"import importlib.metadata as m; print(m.version({package!r}))"
         found = subprocess.run([str(self.python()), "-c", code], capture_output=True, text=True, check=True)
@@ -78,7 +78,7 @@ class Contestant:
 
     @contextlib.contextmanager
     def serving(self, workload: Workload, threads: int, **settings: object) -> Iterator["Server"]:
-        """Start it, wait until it answers this workload, and stop it at the end."""
+        """Start it, wait until it answers the workload, and stop it at the end of the block."""
         port = _free_port()
         python, model = str(self.python()), ROOT / "exported" / f"{workload.model}.onnx"
         environment = {**os.environ, **self.variables}
@@ -100,14 +100,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Server:
-    """A running contestant."""
+    """A running server."""
 
     contestant: Contestant
     pid: int
     url: str
 
     def memory(self) -> int:
-        """Bytes resident of all its processes."""
+        """Resident memory of all its processes in bytes."""
         process = psutil.Process(self.pid)
         total = 0
         for one in (process, *process.children(recursive=True)):
@@ -116,28 +116,30 @@ class Server:
         return total
 
     def batches(self, model: str) -> tuple[float, float] | None:
-        """Rows and batches of a model so far, as the metrics count them; None: its metrics are not ours."""
+        """Rows and batches of a model so far, from the metrics. None if the server is not this service."""
         if self.contestant.script is not None:
             return None
-        with urllib.request.urlopen(f"{self.url}/metrics") as answer:  # noqa: S310  # our own
-            families = text_string_to_metric_families(answer.read().decode())
+        with urllib.request.urlopen(f"{self.url}/metrics") as response:  # noqa: S310  # our own server
+            families = text_string_to_metric_families(response.read().decode())
             counted = {
                 sample.name: sample.value for one in families for sample in one.samples if sample.labels == {"model": model}
             }
         return counted["ganvas_batch_rows_sum"], counted["ganvas_batch_rows_count"]
 
     def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it answers with 200.
+        """Wait until it responses with 200.
 
         Raises:
-            RuntimeError: it ended, or did not answer in time.
+            RuntimeError: it exited, or did not answer in time.
         """
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and process.poll() is None:
             if asyncio.run(closed_loop(self.url, request, 0.1, 1)).count():
                 return
             time.sleep(0.3)
-        raise RuntimeError(f"{self.contestant.title} did not answer in {_START_S} s, or ended (exit code {process.poll()}).")
+        raise RuntimeError(
+            f"{self.contestant.title} did not answer within {_START_S} s, or exited (exit code {process.poll()})."
+        )
 
 
 CONTESTANTS = {
@@ -165,7 +167,7 @@ CONTESTANTS = {
 
 
 def bare_loop(workload: Workload, threads: int, seconds: float) -> float:
-    """Pictures a second of the model in a loop, without a server."""
+    """Images per second of the model in a loop, without a server."""
     python = CONTESTANTS["ganvas"].python()
     model = ROOT / "exported" / f"{workload.model}.onnx"
     command = [str(python), str(PEERS / "bare.py"), str(model), workload.name, str(threads), str(seconds)]
@@ -179,7 +181,7 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End it and everything that it started."""
+    """Stop it and all processes that it started."""
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Load on a server, and what came of it: as fast as it answers (closed loop), or at a fixed rate (open loop)."""
+"""Sends load to a server: as fast as it responses (closed loop) or at a fixed rate (open loop)."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ _LIMIT = aiohttp.ClientTimeout(total=120)
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request, sent again and again."""
+    """One HTTP request that is sent repeatedly."""
 
     path: str
     body: bytes
@@ -22,49 +22,49 @@ class Request:
 
 
 @dataclass
-class Answers:
-    """What came back: the time of each answer in seconds, by status. -1 is a connection that broke."""
+class Responses:
+    """The time of each response in seconds, by status. Status -1 is a broken connection."""
 
     seconds: float = 0.0
     times: dict[int, list[float]] = field(default_factory=dict)
 
     def add(self, status: int, taken: float) -> None:
-        """Count one answer."""
+        """Count one response."""
         self.times.setdefault(status, []).append(taken)
 
     def count(self, status: int = 200) -> int:
-        """Answers with this status."""
+        """Number of responses with a status."""
         return len(self.times.get(status, []))
 
     def rate(self) -> float:
-        """Good answers a second."""
+        """Responses with status 200 per second."""
         return self.count() / self.seconds
 
     def percentile(self, q: float, status: int = 200) -> float:
-        """Seconds under which `q` of 100 answers with this status came; NaN without any."""
+        """The q-th percentile, in seconds, of the responses with a status. NaN if there are none."""
         times = self.times.get(status)
         return float(np.percentile(times, q)) if times else float("nan")
 
 
-async def closed_loop(url: str, request: Request, seconds: float, connections: int) -> Answers:
-    """So many connections, each sending its next request once the last is answered, and waiting after a 429 as it is told."""
-    answers = Answers()
+async def closed_loop(url: str, request: Request, seconds: float, connections: int) -> Responses:
+    """Send requests on several connections. Each sends the next one after a response, and after a 429 waits for Retry-After."""
+    responses = Responses()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_LIMIT) as session:
         begin = time.perf_counter()
 
         async def caller() -> None:
             while time.perf_counter() < begin + seconds:
-                if after := await _send(session, url, request, answers):
+                if after := await _send(session, url, request, responses):
                     await asyncio.sleep(after)
 
         await asyncio.gather(*(caller() for _ in range(connections)))
-        answers.seconds = time.perf_counter() - begin
-    return answers
+        responses.seconds = time.perf_counter() - begin
+    return responses
 
 
-async def open_loop(url: str, request: Request, seconds: float, rate: float) -> Answers:
-    """Requests at even distances, whether or not the ones before are answered: as independent callers send them."""
-    answers = Answers()
+async def open_loop(url: str, request: Request, seconds: float, rate: float) -> Responses:
+    """Send requests at a fixed rate, as independent callers do, whether or not earlier ones are answered."""
+    responses = Responses()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_LIMIT) as session:
         begin = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -73,13 +73,13 @@ async def open_loop(url: str, request: Request, seconds: float, rate: float) -> 
                 if due > begin + seconds:
                     break
                 await asyncio.sleep(max(due - time.perf_counter(), 0))
-                group.create_task(_send(session, url, request, answers))
-        answers.seconds = time.perf_counter() - begin
-    return answers
+                group.create_task(_send(session, url, request, responses))
+        responses.seconds = time.perf_counter() - begin
+    return responses
 
 
-async def _send(session: aiohttp.ClientSession, url: str, request: Request, answers: Answers) -> float:
-    """Count what came, and return the seconds after which to send again."""
+async def _send(session: aiohttp.ClientSession, url: str, request: Request, responses: Responses) -> float:
+    """Count the response and return the seconds to wait before the next request."""
     since, after = time.perf_counter(), 0.0
     try:
         async with session.post(url + request.path, data=request.body, headers=request.headers) as response:
@@ -88,5 +88,5 @@ async def _send(session: aiohttp.ClientSession, url: str, request: Request, answ
             after = float(response.headers.get("Retry-After", 0))
     except aiohttp.ClientError:
         status = -1
-    answers.add(status, time.perf_counter() - since)
+    responses.add(status, time.perf_counter() - since)
     return after

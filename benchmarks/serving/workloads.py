@@ -1,4 +1,4 @@
-"""What is measured: two ways to sample, one to restyle."""
+"""The workloads: two that sample and one that stylizes."""
 
 import io
 import json
@@ -20,20 +20,20 @@ class Workload:
     Attributes:
         name: on the command line of a server.
         title: in the table.
-        model: exported model's name.
-        pictures: made by one request.
-        image_format: of the answer.
+        model: name of the exported model.
+        images: number that one request makes.
+        image_format: of the response.
     """
 
     name: str
     title: str
     model: str
-    pictures: int
+    images: int
     image_format: str
 
     def json(self) -> Request:
-        """A sample request as Ganvas and the peers take it."""
-        fields = {"model": self.model, "n": self.pictures, "seed": 7, "format": self.image_format}
+        """A sample request, as Ganvas and the other servers read it."""
+        fields = {"model": self.model, "n": self.images, "seed": 7, "format": self.image_format}
         return Request("/v1/sample", json.dumps(fields).encode(), {"Content-Type": "application/json"})
 
     def multipart(self, field: str, path: str = "/v1/stylize", **fields: str) -> Request:
@@ -60,10 +60,10 @@ WORKLOADS = {
 
 
 def photo() -> bytes:
-    """The documentation's photo as a JPEG of 512 x 512."""
-    with Image.open(PHOTO) as picture:
-        side = min(picture.size)
-        square = picture.crop((0, 0, side, side)).resize((512, 512))
+    """The photo of the documentation as a JPEG of 512 x 512 pixels."""
+    with Image.open(PHOTO) as image:
+        side = min(image.size)
+        square = image.crop((0, 0, side, side)).resize((512, 512))
     file = io.BytesIO()
     square.save(file, "JPEG", quality=90)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The models on a device beside its ceiling, run small on the CPU."""
+"""Runs the device benchmark with small sizes on the CPU."""
 
 import subprocess
 import sys
@@ -15,12 +15,12 @@ from service.engine.sessions import CUDA, load_model
 from service.settings import ROOT
 
 
-def test_the_table(tmp_path: Path) -> None:
+def test_table_rows_are_consistent(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- device-cuda -->\nof a GPU\n<!-- /device-cuda -->\n<!-- device-cpu -->\n<!-- /device-cpu -->\n")
+    page.write_text("<!-- device-cuda -->\nGPU results\n<!-- /device-cuda -->\n<!-- device-cpu -->\n<!-- /device-cpu -->\n")
     main(device="cpu", seconds=0.01, rounds=1, batch=[1, 4], size=[64, 128], threads=1, table=page)
     gpu, _, written = page.read_text().partition(f"<!-- {section('cpu')} -->\n")
-    assert gpu.splitlines()[1] == "of a GPU"
+    assert gpu.splitlines()[1] == "GPU results"
     _, where, ceiling, _, _, _, *rows, _, _ = written.splitlines()
     assert where == f"{measured_on()} 1 rounds of 0.01 s each; medians."
     top = float(ceiling.rpartition(": ")[2].removesuffix(" GFLOP/s.").replace(",", ""))
@@ -32,15 +32,15 @@ def test_the_table(tmp_path: Path) -> None:
     assert float(cells[3][1]) == pytest.approx(4 * float(cells[2][1]), rel=0.2)
 
 
-def test_the_ceiling_is_positive_and_of_a_size_that_was_tried() -> None:
+def test_ceiling_is_positive_and_from_a_tried_size() -> None:
     ceiling = Ceiling("cpu", 1)
     assert ceiling.side in (256, 512, 1024, 2048, 4096, 8192)
     assert ceiling.gigaflops(0.001) > 0
 
 
-# In int8, what is rounded otherwise is off by a whole step: float16 moves the painters by about as much as int8 did.
+# The painters use int8, where a different rounding moves a value by a whole step. So float16 changes them more.
 @pytest.mark.parametrize(("name", "rows", "size", "mean", "most"), [("toon-heads", 3, 0, 0.2, 8), ("painters", 1, 96, 4, 32)])
-def test_with_float16_inside_pictures_differ_by_rounding(name: str, rows: int, size: int, mean: float, most: int) -> None:
+def test_float16_changes_images_only_by_rounding(name: str, rows: int, size: int, mean: float, most: int) -> None:
     path = ROOT / "exported" / f"{name}.onnx"
     whole, halved = load_model(path, "cpu", 1), with_halves(path, "cpu", 1)
     inputs = feeds(whole.card, rows, size)
@@ -49,7 +49,7 @@ def test_with_float16_inside_pictures_differ_by_rounding(name: str, rows: int, s
     assert difference.max() <= most
 
 
-def test_a_device_that_is_not_there_is_no_silent_cpu() -> None:
+def test_missing_device_does_not_fall_back_to_cpu() -> None:
     import onnxruntime as ort
 
     if CUDA in ort.get_available_providers():
@@ -58,6 +58,6 @@ def test_a_device_that_is_not_there_is_no_silent_cpu() -> None:
         main(device="cuda")
 
 
-def test_it_runs_without_torch() -> None:  # as in .venv-gpu
+def test_runs_without_torch() -> None:  # .venv-gpu has no torch
     code = "import sys, benchmarks.device; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

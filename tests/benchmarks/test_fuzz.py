@@ -1,4 +1,4 @@
-"""A few hundred of the malformed requests that `python -m benchmarks.fuzz` sends by the thousand."""
+"""Sends a few hundred of the malformed requests of `python -m benchmarks.fuzz`."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ DOCUMENT = {
 }
 
 
-def test_the_same_seed_makes_the_same_requests_of_every_kind() -> None:
+def test_same_seed_makes_the_same_requests() -> None:
     first, again = Maker(DOCUMENT, 3), Maker(DOCUMENT, 3)
     made = [first.next() for _ in range(400)]
     assert made == [again.next() for _ in range(400)]
@@ -36,7 +36,7 @@ def test_the_same_seed_makes_the_same_requests_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_malformed_requests_do_no_harm(seed: int, tmp_path: Path) -> None:
+def test_service_survives_malformed_requests(seed: int, tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "models" / "digits.onnx", generator_card())
     save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card())
     with running(tmp_path / "models", tmp_path / "log") as service:
@@ -48,7 +48,7 @@ def test_malformed_requests_do_no_harm(seed: int, tmp_path: Path) -> None:
         assert "Traceback" not in service.stderr()
 
 
-def test_good_requests_are_of_every_kind_that_is_served() -> None:
+def test_good_requests_cover_all_served_kinds() -> None:
     generator, stylizer = generator_card().model_dump(), stylizer_card().model_dump()
     both = [good.data.split(b" ")[1] for good in good_requests([stylizer, generator, generator_card("heads").model_dump()])]
     assert both == [b"/v1/sample", b"/v1/stylize"]
@@ -58,14 +58,14 @@ def test_good_requests_are_of_every_kind_that_is_served() -> None:
         good_requests([])
 
 
-def test_a_good_request_that_fails_is_harm(tmp_path: Path) -> None:
+def test_failed_good_request_is_reported(tmp_path: Path) -> None:
     save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card())
-    with running(tmp_path / "models", tmp_path / "log", max_pixels=256) as service, pytest.raises(HarmError) as told:
-        fuzz(service.url, 10, 1)  # the good picture is larger than that
-    assert "413 to a good request to stylize" in str(told.value)
+    with running(tmp_path / "models", tmp_path / "log", max_pixels=256) as service, pytest.raises(HarmError) as caught:
+        fuzz(service.url, 10, 1)  # the good image is larger
+    assert "413 to a good request to stylize" in str(caught.value)
 
 
-def test_the_section_names_the_machine(tmp_path: Path) -> None:
+def test_section_names_the_machine(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- fuzz -->\n<!-- /fuzz -->\n")
     main(requests=20, seed=1, url=None, table=page)

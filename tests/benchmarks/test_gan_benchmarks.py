@@ -1,4 +1,4 @@
-"""The GAN benchmarks, run whole but tiny; and that both training steps they compare do the same."""
+"""Runs the GAN benchmarks with tiny networks, and checks that the compared training steps are equivalent."""
 
 import json
 import math
@@ -39,23 +39,23 @@ def squares() -> torch.Tensor:
 
 @pytest.mark.parametrize("objective", ["bce", "hinge", "relativistic"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_the_plain_step_lowers_the_same_losses(objective: str, shared: bool, squares: torch.Tensor) -> None:
+def test_plain_step_computes_the_same_losses(objective: str, shared: bool, squares: torch.Tensor) -> None:
     config = tiny(objective=objective, shared_pass=shared, precision="float32", ema_decay=0.0)
     ours = Adversaries(config, launch(CPU, "float32"), squares)
     plain = PlainGan(config, CPU, squares, ["both once"] if shared else ["generator once"])
-    for step in (1, 2):  # the second with penalties
+    for step in (1, 2):  # step 2 has penalties
         expected, found = ours.step(step), plain.step(step)
         torch.testing.assert_close(found["d_loss"], expected["d_loss"], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found["g_loss"], expected["g_loss"], rtol=1e-4, atol=1e-5)
     for a, b in ((ours.generator, plain.generator), (ours.discriminator, plain.discriminator)):
         for one, other in zip(a.parameters(), b.parameters(), strict=True):
-            assert (one - other).abs().max() < 4e-4  # no more than a step apart, where a gradient is nearly 0
+            assert (one - other).abs().max() < 4e-4  # at most one step apart, at gradients near 0
             assert (one - other).abs().mean() < 2e-5
     for mean, weight in zip(plain.average.parameters(), plain.generator.parameters(), strict=True):
         assert torch.equal(mean, weight)  # ema_decay 0
 
 
-def test_without_ingredients_each_phase_has_fake_pictures_of_its_own(squares: torch.Tensor) -> None:
+def test_plain_phases_use_separate_fake_images(squares: torch.Tensor) -> None:
     config = tiny(precision="float32")
     plain, once = PlainGan(config, CPU, squares), PlainGan(config, CPU, squares, ["generator once"])
     first, other = plain.step(1), once.step(1)
@@ -63,7 +63,7 @@ def test_without_ingredients_each_phase_has_fake_pictures_of_its_own(squares: to
     assert first["g_loss"] != other["g_loss"]
 
 
-def test_every_ingredient_keeps_the_mathematics(squares: torch.Tensor) -> None:
+def test_ingredients_do_not_change_the_loss(squares: torch.Tensor) -> None:
     config = tiny(precision="float32")
     plain = PlainGan(config, CPU, squares).step(1)["d_loss"]
     for ingredient in INGREDIENTS:
@@ -71,17 +71,17 @@ def test_every_ingredient_keeps_the_mathematics(squares: torch.Tensor) -> None:
         torch.testing.assert_close(found, plain, rtol=0.02 if ingredient == "bfloat16" else 1e-5, atol=1e-5)
 
 
-def test_what_the_plain_recipe_does_not_know_is_refused(squares: torch.Tensor) -> None:
-    with pytest.raises(ConfigError, match="knows no pack, so there is nothing to compare with: leave it at 1"):
+def test_rejects_unsupported_settings(squares: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match=r"does not support pack\. Leave it at 1"):
         PlainGan(tiny(pack=2), CPU, squares)
 
 
-def test_a_slice_weighs_steps_with_penalties_as_often_as_they_come() -> None:
+def test_slice_weights_steps_with_penalties() -> None:
     assert [_ordinary(number, 4) for number in range(1, 8)] == [1, 2, 3, 5, 6, 7, 9]
     assert [_ordinary(number, 0) for number in range(1, 4)] == [1, 2, 3]
     seen: list[int] = []
     race({PLAIN: seen.append}, tiny(r1=1.0, r2=0.0, penalty_every=4), CPU, rounds=2, slice_seconds=0.0)
-    assert seen == [1, 4, 1, 8, 1, 12]  # an ordinary step and one with penalties: warm-up, then each round
+    assert seen == [1, 4, 1, 8, 1, 12]  # an ordinary step and one with penalties, in the warm-up and in each round
     seen.clear()
     race({PLAIN: seen.append}, tiny(r1=0.0, r2=0.0), CPU, rounds=1, slice_seconds=0.0)
     assert seen == [1, 1]
@@ -93,7 +93,7 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert (ours.images_per_second, ours.ratio, ours.lowest, ours.highest) == (20.0, 1.5, 1.0, 2.0)
 
 
-def test_the_speeds_of_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measures_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changes = [f"{key}={value}" for key, value in TINY.items()]
     gan_step("toon-heads", changes, "cpu", seconds=0.02, slice_=0.01, ablation=True, json_=tmp_path / "speeds.json")
     speeds = json.loads((tmp_path / "speeds.json").read_text())["speeds"]
@@ -131,7 +131,7 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Path, vgg_weights: Path, tmp_path: Path) -> None:
+def test_compares_recipes_and_skips_finished_runs(pictures: Path, vgg_weights: Path, tmp_path: Path) -> None:
     out, chosen = tmp_path / "recipes", ["classic", DEFAULT]
     table = rows(compare_recipes(pictures, out, chosen, vgg=vgg_weights))
     assert [row[0] for row in table] == [RECIPES[name].title for name in chosen]
@@ -146,18 +146,18 @@ def test_the_recipes_are_compared_and_a_finished_run_is_left_alone(pictures: Pat
     files = [out / name / "checkpoint.pt" for name in chosen]
     made, stats = [file.stat().st_mtime_ns for file in files], out / "classic" / "stats.jsonl"
     measured = [row["frechet"] for row in read_stats(stats, 16).evaluations]
-    files[0].unlink()  # as if it had been killed before its first
+    files[0].unlink()  # as if the run had been killed before its first checkpoint
     compare_recipes(pictures, out, chosen, vgg=vgg_weights)
     assert [row["frechet"] for row in read_stats(stats, 16).evaluations] == measured
     again = [file.stat().st_mtime_ns for file in files]
     assert again[0] > made[0]
     assert again[1] == made[1]
 
-    with pytest.raises(RunError, match=r"was trained with other settings or pictures\. Name another --out"):
+    with pytest.raises(RunError, match=r"was trained with other settings or images\. Choose another --out"):
         compare_recipes(pictures, out, ["classic"], images=64)
 
 
-def test_every_recipe_trains(squares: torch.Tensor, vgg_weights: Path) -> None:
+def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
     for name in RECIPES:
         config = resolve_gan(recipe_config(name, {**TINY, "images": 80, "precision": "float32"}, 1), 10_000, False, CPU)
         vgg = VggFeatures(config.feature_layers, vgg_weights) if config.feature_layers else None
@@ -169,7 +169,7 @@ def test_every_recipe_trains(squares: torch.Tensor, vgg_weights: Path) -> None:
         assert not any(map(torch.equal, before, adversaries.generator.parameters())), name
 
 
-def test_an_unknown_recipe_is_named(pictures: Path, tmp_path: Path) -> None:
+def test_rejects_unknown_recipe(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no recipe clasic\. Known: classic, ttur, "):
         compare_recipes(pictures, tmp_path / "recipes", ["clasic"])
 
@@ -200,7 +200,7 @@ def outcome(folder: Path, name: str, rate: float, frechets: list[float], events:
     return Outcome(name, name.title(), Run.create(folder / name, plan), Stats(tuple(rows), events))
 
 
-def test_equal_images_and_equal_time(tmp_path: Path) -> None:
+def test_table_compares_at_equal_images_and_equal_time(tmp_path: Path) -> None:
     alike = "The samples are nearly all alike: diversity 0.10, where real pictures have 1."
     events = (
         Event(10, 100, f"{alike} The discriminator has won: it tells real from fake. Try another --set: pack=2."),
@@ -212,18 +212,18 @@ def test_equal_images_and_equal_time(tmp_path: Path) -> None:
     assert slow.curve.seconds.tolist() == [50, 100, 150]
     table = markdown([slow, default, fast], "default")
     assert "at 300 images | the same after 75 seconds of training" in table
-    assert "heads.zip: 40 pictures, 64x64, width 64, batches of 10, seed 0; measured in pixels features." in table
+    assert "heads.zip: 40 images, 64x64, width 64, batches of 10, seed 0; measured in pixels features." in table
     won = "The samples are nearly all alike (first at 100 images). The discriminator has won (first at 100 images)."
     assert rows(table) == [
         ["Slow", "40.0, 0.50, 0.25", "75.0, 0.50, 0.25", "2", won],
         ["Default", "30.0, 0.50, 0.25", "30.0, 0.50, 0.25", "4", "nothing"],
         ["Fast", "55.0, 0.50, 0.25", "55.0, 0.50, 0.25 *", "10", "nothing"],
     ]
-    assert "was finished before that time" in table
-    assert "after 30 seconds" in markdown([slow, fast], "default")  # the quickest where there is no default
+    assert "finished earlier" in table
+    assert "after 30 seconds" in markdown([slow, fast], "default")  # the fastest recipe, if there is no default
 
 
-def test_truncated_samples_come_together() -> None:
+def test_truncation_0_makes_equal_samples() -> None:
     digits = Path("exported/digits.onnx")
     whole, none = sample(digits, 2), sample(digits, 2, truncation=0)
     assert (whole[0] != whole[1]).any()

@@ -1,4 +1,4 @@
-"""The benchmark of a style network's training step, run small."""
+"""Runs the benchmark of the training step of a style network with small sizes."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks.style_step import main
 from training.devices import best_precision, find_device
 
 
-def test_the_table(vgg_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_contains_all_precisions(vgg_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["width=4", "residual_blocks=1", "crop_size=64", "batch_size=2"]
     main(config="painters", set_=small, vgg=vgg_weights, device="cpu", rounds=1)
     shown = capsys.readouterr().out

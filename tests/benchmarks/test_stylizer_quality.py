@@ -1,4 +1,4 @@
-"""The comparison of how style networks paint, run small: two steps of one variant, and its file in int8."""
+"""Runs the comparison of style networks with 2 steps of one variant, and its file in int8."""
 
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from training.errors import ConfigError
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> dict[str, Any]:
-    """Paintings, photos to train on, and others."""
+    """Paintings, photos to train on, and unseen photos."""
     folders = {name: tmp_path / name for name in ("styles", "content", "unseen")}
     for seed, (name, folder) in enumerate(folders.items()):
         folder.mkdir()
@@ -27,24 +27,24 @@ def number(cell: str) -> float:
     return float(cell.replace(",", ""))
 
 
-def test_the_table(pictures: dict[str, Any], vgg_weights: Path, tmp_path: Path) -> None:
+def test_table_compares_float32_and_int8(pictures: dict[str, Any], vgg_weights: Path, tmp_path: Path) -> None:
     table, out = tmp_path / "table.md", tmp_path / "out"
     judge = partial(main, **pictures, weights=vgg_weights, size=64, out=out, table=table)
     judge(steps=2, only=["stride 2, separable"])
     head, _, row = table.read_text().splitlines()
-    assert head == "| network | content | style | objective | int8's objective |"
+    assert head == "| network | content | style | objective | objective in int8 |"
     name, content, style, objective, int8 = row.strip("| ").split(" | ")
     assert name == "stride 2, separable"
     whole = number(objective)
     assert 0 < number(content) + number(style) <= whole + 1
     small, rise = int8.rstrip("%)").split(" (")
-    rounded = 100 * (1 + number(small) / whole) / 2 / whole  # both are whole numbers in the table
+    rounded = 100 * (1 + number(small) / whole) / 2 / whole  # the table rounds both numbers
     assert float(rise) == pytest.approx(100 * (number(small) / whole - 1), abs=0.1 + rounded)
     judge(file=[out / "stride-2-separable.onnx"])
-    assert table.read_text().splitlines()[2].split("|")[2:] == row.split("|")[2:]  # the file is what was trained
+    assert table.read_text().splitlines()[2].split("|")[2:] == row.split("|")[2:]  # the file contains the trained network
 
 
-def test_a_generator_is_refused(pictures: dict[str, Any], tmp_path: Path) -> None:
+def test_rejects_a_generator(pictures: dict[str, Any], tmp_path: Path) -> None:
     generator = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     with pytest.raises(ConfigError, match=r"digits\.onnx is a generator"):
         partial(main, **pictures)(out=tmp_path / "out", file=[generator])

@@ -1,4 +1,4 @@
-"""The benchmark of style networks, run small."""
+"""Runs the benchmark of style networks with small sizes."""
 
 import re
 from pathlib import Path
@@ -13,27 +13,27 @@ from training.style.loop import build_stylizer
 PAINTERS = Path(__file__).parents[2] / "exported" / "painters.onnx"
 
 
-def test_every_variant_is_a_network() -> None:
+def test_all_variants_can_be_built() -> None:
     for changes in VARIANTS.values():
         build_stylizer(StyleConfig.model_validate(changes), 2)
 
 
-def test_the_work_grows_with_the_picture_and_is_counted_right() -> None:
+def test_work_is_counted_and_grows_with_the_image() -> None:
     network = build_stylizer(StyleConfig(width=4, residual_blocks=0, halvings=1, kernel=3), 2)
-    # at h x w, twice the products: 3 -> 4 channels, at a quarter 4 -> 8 by 3 x 3 and 8 -> 16 by 3 x 3, 4 -> 3
+    # twice the products: at h x w 3 -> 4 and 4 -> 3 channels, at a quarter of the pixels 4 -> 8 and 8 -> 16, all 3 x 3
     by_hand = 2 * 9 * (64 * 64 * (3 * 4 + 4 * 3) + 32 * 32 * (4 * 8 + 8 * 16)) / 1e9
-    assert gigaflops(network, 64) == pytest.approx(by_hand, rel=0.02)  # and the products of styles and scales
+    assert gigaflops(network, 64) == pytest.approx(by_hand, rel=0.02)  # the products of styles and scales are small
     assert gigaflops(network, 128) == pytest.approx(4 * by_hand, rel=0.02)
 
 
-def test_all_have_their_turn() -> None:
+def test_runs_take_turns() -> None:
     turns: list[str] = []
     times = interleaved({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, 2)
     assert turns == ["a", "b"] * 3
     assert {name: len(taken) for name, taken in times.items()} == {"a": 2, "b": 2}
 
 
-def test_the_table(tmp_path: Path) -> None:
+def test_table_contains_variants_and_int8(tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     main(size=64, threads=1, rounds=1, only=["quarter width", "stride 2"], int8=True, beside=[PAINTERS], table=table)
     *_, head, _, beside, quarter, quarter_int8, stride, stride_int8 = table.read_text().splitlines()
@@ -45,6 +45,6 @@ def test_the_table(tmp_path: Path) -> None:
         assert re.fullmatch(rf"\| {name} \|  \|  \| \d+ \| \d+\.\d\d \|", row)
 
 
-def test_an_unknown_variant() -> None:
+def test_rejects_unknown_variant() -> None:
     with pytest.raises(typer.BadParameter, match=r"There is no variant 'cubist'\. Known: Johnson et al\. 2016, "):
         main(only=["cubist"])

@@ -1,4 +1,4 @@
-"""The work of a graph, counted by hand beside it."""
+"""Compares the counted work of graphs with counts by hand."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def value(name: str, shape: list) -> onnx.ValueInfoProto:
 
 
 def graph(op: str, ins: list, weight: list[int], rank: int, **attributes: Any) -> onnx.ModelProto:
-    """One node, and another after it, so that the node's output is nowhere written down."""
+    """A graph with a node and a second node after it, so that shape inference must find the shape between them."""
     nodes = [helper.make_node(op, ["x", "w"], ["y"], **attributes), helper.make_node("Relu", ["y"], ["z"])]
     count = 1
     for side in weight:
@@ -26,13 +26,13 @@ def graph(op: str, ins: list, weight: list[int], rank: int, **attributes: Any) -
 
 
 COUNTED = {
-    # 8 x 8 at stride 2: 4 x 4 of 6 channels, each from 3 x 3 of 2: half of the four, for there are two groups
+    # 8 x 8 at stride 2 gives 4 x 4 places of 6 channels. Each needs 3 x 3 places of 2 channels: half of 4, with two groups
     "Conv": (
         graph("Conv", ["n", 4, "h", "w"], [6, 2, 3, 3], 4, group=2, strides=[2, 2], pads=[1, 1, 1, 1]),
         [5, 4, 8, 8],
         5 * 4 * 4 * 6 * 2 * 9,
     ),
-    # each of 8 x 8 places of 4 channels goes into 3 x 3 places of 6
+    # each of 8 x 8 places of 4 channels contributes to 3 x 3 places of 6 channels
     "ConvTranspose": (
         graph("ConvTranspose", ["n", 4, "h", "w"], [4, 6, 3, 3], 4, strides=[2, 2]),
         [5, 4, 8, 8],
@@ -44,24 +44,24 @@ COUNTED = {
 
 
 @pytest.mark.parametrize("op", PRODUCTS)
-def test_products_are_counted(op: str) -> None:
+def test_counts_products_of_each_operator(op: str) -> None:
     model, shape, products = COUNTED[op]
     before = model.SerializeToString()
     assert gigaflop(model, {"x": shape}) == pytest.approx(2 * products / 1e9)
     assert model.SerializeToString() == before
 
 
-def test_what_cannot_be_known_is_said() -> None:
+def test_rejects_graphs_that_cannot_be_counted() -> None:
     model, _, _ = COUNTED["Conv"]
     with pytest.raises(ValueError, match="The shape of 'x' at Conv '' cannot be inferred"):
         gigaflop(model, {})
     loop = helper.make_node("If", ["x"], ["z"], then_branch=helper.make_graph([], "then", [], []), name="choice")
     made = helper.make_graph([loop], "test", [helper.make_tensor_value_info("x", TensorProto.BOOL, [])], [value("z", [1])])
-    with pytest.raises(ValueError, match="If 'choice' holds a graph of its own"):
+    with pytest.raises(ValueError, match="If 'choice' contains a graph"):
         gigaflop(helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)]), {})
 
 
-def test_shipped_models_can_be_counted() -> None:
+def test_counts_the_shipped_models() -> None:
     heads, painters = (onnx.load(ROOT / "exported" / f"{name}.onnx") for name in ("toon-heads", "painters"))
     one, many = (gigaflop(heads, {"latents": [n, 100]}) for n in (1, 16))
     assert many == pytest.approx(16 * one)

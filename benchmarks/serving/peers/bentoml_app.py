@@ -1,4 +1,4 @@
-"""A plain BentoML API, as its first pages show it: python bentoml_app.py MODEL WORKLOAD THREADS PORT."""
+"""A plain BentoML API, as in its tutorial: python bentoml_app.py MODEL WORKLOAD THREADS PORT."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 @bentoml.service(traffic={"timeout": 60}, logging={"access": {"enabled": False}})
-class Pictures:
+class Images:
     def __init__(self) -> None:
         self.model = Model(os.environ["PEER_MODEL"], int(os.environ["PEER_THREADS"]))
 
@@ -27,5 +27,5 @@ class Pictures:
 if __name__ == "__main__":
     os.environ |= {"PEER_MODEL": sys.argv[1], "PEER_THREADS": sys.argv[3], "BENTOML_DO_NOT_TRACK": "True"}
     os.chdir(Path(__file__).parent)
-    command = ["bentoml", "serve", "bentoml_app:Pictures", "--port", sys.argv[4], "--host", "127.0.0.1"]
+    command = ["bentoml", "serve", "bentoml_app:Images", "--port", sys.argv[4], "--host", "127.0.0.1"]
     os.execv(Path(sys.executable).with_name("bentoml"), command)  # noqa: S606

@@ -1,7 +1,7 @@
-"""One library's time for each step that the service takes a picture through: `python codec.py LIBRARY FOLDER`.
+"""Times the steps of one image library: `python codec.py LIBRARY FOLDER`.
 
-FOLDER holds photo.npy, small.npy and the photo as jpeg, png and webp. Prints milliseconds of processor time as JSON; null where
-the library has no such step.
+FOLDER contains photo.npy, small.npy and the photo as jpeg, png and webp. Prints milliseconds of processor time as JSON, or
+null if the library does not support a step.
 """
 
 import io
@@ -84,7 +84,7 @@ def pyvips():
 
 
 def milliseconds(work, *args):
-    """The median, after two calls that do not count."""
+    """The median, after two warm-up calls."""
     taken = []
     for _ in range(ROUNDS + 2):
         begun = time.process_time()

@@ -1,4 +1,4 @@
-"""LitServe with its own batching: python litserve_app.py MODEL WORKLOAD THREADS PORT."""
+"""LitServe with its batching: python litserve_app.py MODEL WORKLOAD THREADS PORT."""
 
 import sys
 
@@ -21,7 +21,7 @@ class Sample(litserve.LitAPI):
     def predict(self, inputs: list) -> list:
         made = self.model.sample(np.concatenate([latents for latents, _ in inputs]))
         ends = np.cumsum([len(latents) for latents, _ in inputs])[:-1]
-        return [(pictures, kind) for pictures, (_, kind) in zip(np.split(made, ends), inputs, strict=True)]
+        return [(images, kind) for images, (_, kind) in zip(np.split(made, ends), inputs, strict=True)]
 
     def unbatch(self, output: list) -> list:
         return output
@@ -35,7 +35,7 @@ class Stylize(Sample):
         return decode(request["image"].file.read())
 
     def predict(self, inputs: list) -> list:
-        return [(picture[None], "jpeg") for picture in self.model.stylize(np.concatenate(inputs))]
+        return [(image[None], "jpeg") for image in self.model.stylize(np.concatenate(inputs))]
 
 
 if __name__ == "__main__":

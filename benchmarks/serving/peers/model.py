@@ -1,4 +1,4 @@
-"""The exported model and the codecs, as every peer uses them. Runs in the peer's own environment: no import of Ganvas."""
+"""The exported model and the codecs for all other servers. Runs in their environments, without Ganvas."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 class Model:
-    """An exported model behind one call a batch."""
+    """An exported model; one call runs one batch."""
 
     def __init__(self, path: str, threads: int) -> None:
         options = onnxruntime.SessionOptions()
@@ -19,7 +19,7 @@ class Model:
         self.width = (shapes.get("latents") or shapes["styles"])[1]
 
     def latents(self, fields: dict) -> np.ndarray:
-        """Float32 [n, d] of a request's n and seed."""
+        """Float32 [n, d] from n and seed of a request."""
         return np.random.default_rng(fields["seed"]).standard_normal((fields["n"], self.width), dtype=np.float32)
 
     def sample(self, latents: np.ndarray) -> np.ndarray:
@@ -40,11 +40,11 @@ def decode(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[None]
 
 
-def encode(pictures: np.ndarray, image_format: str) -> bytes:
-    """Npy: all of them; png, jpeg: the first."""
+def encode(images: np.ndarray, image_format: str) -> bytes:
+    """Encode all images as npy, or the first one as png or jpeg."""
     file = io.BytesIO()
     if image_format == "npy":
-        np.save(file, pictures)
+        np.save(file, images)
     else:
-        Image.fromarray(pictures[0]).save(file, image_format)
+        Image.fromarray(images[0]).save(file, image_format)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Ray Serve with its own batching: python ray_app.py MODEL WORKLOAD THREADS PORT."""
+"""Ray Serve with its batching: python ray_app.py MODEL WORKLOAD THREADS PORT."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ STYLING = sys.argv[2] == "stylize"
 
 
 @serve.deployment(max_ongoing_requests=64)
-class Pictures:
+class Images:
     def __init__(self, path: str, threads: int, styling: bool) -> None:
         self.model, self.styling = Model(path, threads), styling
 
@@ -33,6 +33,6 @@ class Pictures:
 if __name__ == "__main__":
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[4])})
-    serve.run(Pictures.bind(sys.argv[1], int(sys.argv[3]), STYLING), route_prefix="/")
+    serve.run(Images.bind(sys.argv[1], int(sys.argv[3]), STYLING), route_prefix="/")
     while True:
         time.sleep(60)

@@ -1,4 +1,4 @@
-"""Starlette and a thread pool, no batching: python starlette_app.py MODEL WORKLOAD THREADS PORT."""
+"""Starlette with a thread pool and without batching: python starlette_app.py MODEL WORKLOAD THREADS PORT."""
 
 import sys
 

