@@ -1,1 +1,1 @@
-"""Pictures by the million, without HTTP: Ray Data shares them out to workers that each run the engine (extra `bulk`)."""
+"""Restyling of millions of images without HTTP: Ray Data distributes them to workers that run the engine (extra `bulk`)."""

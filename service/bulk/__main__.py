@@ -1,10 +1,10 @@
-"""Restyle millions of pictures without HTTP, on one machine or on a Ray cluster.
+"""Restyle millions of images without HTTP, on one machine or on a Ray cluster.
 
-    python -m service.bulk --pictures photos --out painted --model painters --style starry-night
+    python -m service.bulk --images photos --out painted --model painters --style starry-night
 
-Every picture is written whole or not at all; then its line goes into OUT/manifest.jsonl. The same command after a stop, however
-abrupt, goes on where the manifest ends. Settings are the service's environment variables; see `service/settings.py`. Workers
-join a Ray cluster where RAY_ADDRESS names one; elsewhere they run on this machine.
+Each image is written whole or not at all; then its line is appended to OUT/manifest.jsonl. To resume after any interruption,
+run the same command again. Settings are the service's environment variables; see `service/settings.py`. If RAY_ADDRESS is set,
+the workers run on that Ray cluster; otherwise on this machine.
 """
 
 import argparse
@@ -12,39 +12,41 @@ import importlib.util
 import sys
 
 from ganvas import api
+from ganvas.signals import Terminated, sigterm_interrupts
 from service.bulk.storage import absolute
-from service.bulk.task import BulkError, Task, begun, versioned
+from service.bulk.task import BulkError, Task, open_task, versioned
 from service.bulk.worker import check
 from service.engine.errors import RequestError
 from service.settings import settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, do what the manifest does not list yet, and return the exit code."""
+    """Parse the command line, restyle what the manifest does not list yet, and return the exit code."""
     options = _parser().parse_args(arguments)
     if importlib.util.find_spec("ray") is None:
         return _fail("Ray is not installed; install the extra `bulk` as docs/container.md says under Millions of images")
-    from service.bulk.cluster import Terminated, interrupt_at_sigterm, run
+    from service.bulk.cluster import run
 
-    interrupt_at_sigterm()
     try:
-        task = versioned(_task(options))
-        check(task)
-        with begun(task, options.manifest, retry_failed=options.retry_failed) as job:
-            failed = run(job, workers=options.workers, cores=options.cores) if job.left else 0
+        with sigterm_interrupts():
+            task = versioned(_task(options))
+            check(task)
+            with open_task(task, options.manifest, retry_failed=options.retry_failed) as opened:
+                failed = run(opened, workers=options.workers, cores=options.cores) if opened.remaining else 0
     except (BulkError, RequestError) as error:
         return _fail(str(error))
     except KeyboardInterrupt as stop:
-        sys.stderr.write("ganvas: stopped; the same command goes on where it was\n")
-        return 143 if isinstance(stop, Terminated) else 130
+        sys.stderr.write("ganvas: stopped; run the same command again to resume\n")
+        return stop.exit_code if isinstance(stop, Terminated) else 130
     if failed:
-        sys.stderr.write(f"ganvas: {failed} pictures could not be restyled; {job.manifest.path} says why\n")
+        counted = "1 image" if failed == 1 else f"{failed} images"
+        sys.stderr.write(f"ganvas: {counted} could not be restyled; {opened.manifest.path} has the reasons\n")
     return 0
 
 
 def _task(options: argparse.Namespace) -> Task:
     return Task(
-        pictures=absolute(options.pictures),
+        images=absolute(options.images),
         out=absolute(options.out),
         model=str(settings().models_folder / f"{options.model}.onnx"),
         style=options.style,
@@ -59,30 +61,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m service.bulk", description="Restyle a folder of any size with an exported style network."
     )
-    parser.add_argument("--pictures", required=True, help="folder, or what fsspec can list, as s3://bucket/photos")
-    parser.add_argument("--out", required=True, help="folder or URL to write to; the names are those of the pictures")
-    parser.add_argument("--model", required=True, help="a stylizer's name, from the folder that GANVAS_MODELS names")
-    parser.add_argument("--style", help="a style or a blend, as in /v1/stylize; may be left out where there is only one")
+    parser.add_argument("--images", required=True, help="folder, or a URL that fsspec supports, such as s3://bucket/photos")
+    parser.add_argument("--out", required=True, help="folder or URL to write to; file names are kept")
+    parser.add_argument("--model", required=True, help="name of a stylizer in the folder GANVAS_MODELS")
+    parser.add_argument("--style", help="a style or a blend, as in /v1/stylize; optional if the model has only one")
     parser.add_argument(
-        "--strength", type=_share, default=api.STRENGTH.default, help="0 gives the picture back, 1 is the whole style"
+        "--strength", type=_share, default=api.STRENGTH.default, help="0 returns the image unchanged, 1 applies the full style"
     )
-    parser.add_argument("--keep-color", type=_share, default=api.KEEP_COLOR.default, help="1 keeps the picture's own colours")
+    parser.add_argument("--keep-color", type=_share, default=api.KEEP_COLOR.default, help="1 keeps the colours of the image")
     parser.add_argument(
         "--max-side",
         type=_count,
         default=settings().default_side,
-        help="larger pictures are shrunk to it (default: %(default)s)",
+        help="longest side in pixels; larger images are shrunk (default: %(default)s)",
     )
     parser.add_argument(
         "--format",
         choices=api.IMAGE_FORMATS,
         default=api.DEFAULT_STYLIZE_FORMAT,
-        help="of what is written (default: %(default)s)",
+        help="format of the written files (default: %(default)s)",
     )
-    parser.add_argument("--manifest", help="file of what is done (default: OUT/manifest.jsonl; needed where OUT is a URL)")
-    parser.add_argument("--retry-failed", action="store_true", help="try the pictures again that could not be restyled")
-    parser.add_argument("--workers", type=_count, help="processes with the model (default: one a GPU; on CPUs, all cores)")
-    parser.add_argument("--cores", type=_count, default=1, help="cores of each worker (default: %(default)s)")
+    parser.add_argument("--manifest", help="path of the manifest (default: OUT/manifest.jsonl; required if OUT is a URL)")
+    parser.add_argument("--retry-failed", action="store_true", help="try failed images again")
+    parser.add_argument(
+        "--workers", type=_count, help="number of workers (default: one for each GPU, or as many as the cores allow)"
+    )
+    parser.add_argument("--cores", type=_count, default=1, help="CPU cores of each worker (default: %(default)s)")
     return parser
 
 
@@ -92,13 +96,13 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"it is a number from 0 to 1, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
     return share
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"it is a number from 1 up, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)
 
 

@@ -1,9 +1,8 @@
-"""The pictures of a job, shared out to workers by Ray Data."""
+"""Ray Data distributes the images of a task to workers."""
 
 import logging
 import math
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,36 +10,24 @@ import ray
 import ray.data
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ganvas.signals import raise_on_sigterm
 from service.bulk.manifest import is_failure
 from service.bulk.sharing import block_size, device_of_workers
-from service.bulk.task import BulkError, Job, Task
+from service.bulk.task import BulkError, OpenTask, Task
 from service.bulk.worker import Worker
 from service.settings import ROOT, Device, settings
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM has come: the process is to end, as with Ctrl-C."""
-
-
-def interrupt_at_sigterm() -> None:
-    """Let SIGTERM end the process. The kernel drops a signal without a handler for process 1, which this is in a container."""
-
-    def terminate(number: int, frame: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
-
-
-def run(job: Job, *, workers: int | None, cores: int) -> int:
-    """Restyle what is left of a job.
+def run(opened: OpenTask, *, workers: int | None, cores: int) -> int:
+    """Restyle the remaining images of a task.
 
     Args:
-        job: what is left; the caller holds it.
-        workers: how many; None: one a GPU where the device is one, else as many as there are cores for.
+        opened: the task; the caller keeps it open.
+        workers: how many; None: one for each GPU, or as many as the cores allow if there is no GPU.
         cores: of each worker.
 
     Returns:
-        How many of them could not be restyled.
+        The number of images that could not be restyled.
 
     Raises:
         BulkError: the device does not work, or a worker failed.
@@ -53,9 +40,11 @@ def run(job: Job, *, workers: int | None, cores: int) -> int:
         count = workers or (gpus if gpus else max(1, int(ray.cluster_resources()["CPU"]) // cores))
         failed = 0
         columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with job.manifest.appending() as manifest, Progress(*columns) as progress:
-            bar = progress.add_task("", total=len(job.manifest.done) + len(job.left), completed=len(job.manifest.done))
-            for line in _lines(job.task, job.left, device, count, cores, bool(gpus)):
+        with opened.manifest.appending() as manifest, Progress(*columns) as progress:
+            bar = progress.add_task(
+                "", total=len(opened.manifest.done) + len(opened.remaining), completed=len(opened.manifest.done)
+            )
+            for line in _lines(opened.task, opened.remaining, device, count, cores, bool(gpus)):
                 manifest.add(line)
                 failed += is_failure(line)
                 progress.advance(bar)
@@ -68,14 +57,14 @@ def run(job: Job, *, workers: int | None, cores: int) -> int:
 
 def _start(workers: int | None, cores: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "RAY_ADDRESS" in os.environ:  # a cluster, whose machines run this same image
+    if "RAY_ADDRESS" in os.environ:  # a cluster whose machines run this same code
         ours = {name: value for name, value in os.environ.items() if name.startswith("GANVAS_")}
         options: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **ours}}}
     else:
         options = {"num_cpus": max(os.cpu_count() or 1, (workers or 1) * cores), "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    interrupt_at_sigterm()  # Ray has put its own handler there, which ends with code 15
-    ray.data.DataContext.get_current().enable_progress_bars = False  # there is one of our own
+    raise_on_sigterm()  # Ray installed its own handler, which exits with code 15
+    ray.data.DataContext.get_current().enable_progress_bars = False  # `run` shows its own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
@@ -84,10 +73,10 @@ def _gpus() -> int:
 
 
 def _lines(task: Task, names: Sequence[str], device: Device, workers: int, cores: int, gpu: bool) -> Iterator[str]:
-    """What the manifest is to say, as the workers get done."""
+    """Lines for the manifest, in the order in which the workers finish."""
     block = block_size(len(names), workers)
-    pictures = ray.data.from_items([{"picture": name} for name in names], override_num_blocks=math.ceil(len(names) / block))
-    done = pictures.map_batches(
+    images = ray.data.from_items([{"image": name} for name in names], override_num_blocks=math.ceil(len(names) / block))
+    done = images.map_batches(
         Worker,
         fn_constructor_args=(task, device, cores),
         batch_size=block,

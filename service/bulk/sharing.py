@@ -1,36 +1,36 @@
-"""How a job is shared out: how many pictures a worker takes at a time, and on which device. Knows nothing of Ray."""
+"""How a task is distributed: how many images a worker takes at a time, and on which device. Knows nothing of Ray."""
 
 import math
 
 from service.bulk.task import BulkError
 from service.settings import Device
 
-BLOCK = 64  # pictures that a worker takes at a time: what at most is done again after a stop ...
-BLOCKS_PER_WORKER = 4  # ... fewer of a small job, so that every worker has some, and none waits long for the last one ...
-BLOCKS = 10_000  # ... and more of one so large that Ray would be busy with the blocks alone
+BLOCK = 64  # images that a worker takes at a time: the most that is repeated after a stop ...
+BLOCKS_PER_WORKER = 4  # ... smaller blocks for a small task, so that every worker has some and none waits long at the end ...
+MAX_BLOCKS = 10_000  # ... and larger blocks for a huge task, because Ray manages each block
 
 
-def block_size(pictures: int, workers: int) -> int:
-    """How many of a job's pictures a worker takes at a time."""
-    share = math.ceil(pictures / (BLOCKS_PER_WORKER * workers))
-    return max(1, min(BLOCK, share), math.ceil(pictures / BLOCKS))
+def block_size(images: int, workers: int) -> int:
+    """How many images a worker takes at a time."""
+    share = math.ceil(images / (BLOCKS_PER_WORKER * workers))
+    return max(1, min(BLOCK, share), math.ceil(images / MAX_BLOCKS))
 
 
 def device_of_workers(wanted: Device, gpus: int) -> Device:
-    """Where the workers' sessions run.
+    """Choose the device of the workers' sessions.
 
     Args:
-        wanted: what the settings say.
-        gpus: how many there are.
+        wanted: from the settings.
+        gpus: how many GPUs Ray found.
 
     Returns:
-        A GPU by name where there is one: a worker that has one to itself and runs on the CPU must fail, not be slow.
+        "cpu", or a GPU device by name: a worker that owns a GPU must fail rather than run slowly on the CPU.
 
     Raises:
-        BulkError: a GPU is wanted and there is none.
+        BulkError: the settings ask for a GPU, and Ray found none.
     """
     if wanted == "cpu" or (wanted == "auto" and not gpus):
         return "cpu"
     if not gpus:
-        raise BulkError(f"GANVAS_DEVICE={wanted}, but Ray finds no GPU; look at nvidia-smi, or set GANVAS_DEVICE=cpu")
+        raise BulkError(f"GANVAS_DEVICE={wanted}, but Ray finds no GPU; check nvidia-smi, or set GANVAS_DEVICE=cpu")
     return "cuda" if wanted == "auto" else wanted

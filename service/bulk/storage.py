@@ -1,4 +1,4 @@
-"""Files of a folder or of an object store, through fsspec: listed, read, and written whole or not at all."""
+"""Files of a folder or an object store, through fsspec. They are written whole or not at all."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from ganvas.files import write_whole
 
 
 def absolute(url: str) -> str:
-    """A folder by its whole path, since workers begin elsewhere; a URL as it is."""
+    """The absolute path of a folder, because workers have other working directories. A URL stays as it is."""
     return url if "://" in url else str(Path(url).resolve())
 
 
 def find(url: str) -> list[str]:
-    """Every file below a folder or URL, sorted, by its path from there; hidden ones are left out.
+    """List every file below a folder or URL by its relative path, sorted. Hidden files are left out.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the folder cannot be listed.
         ValueError: fsspec does not know the protocol.
-        ImportError: fsspec knows it, but the package that speaks it is not installed.
+        ImportError: the package for the protocol is not installed.
     """
     filesystem, root = fsspec.core.url_to_fs(url)
     start = len(root.rstrip("/")) + 1
@@ -27,7 +27,7 @@ def find(url: str) -> list[str]:
 
 
 class Storage:
-    """A folder or URL that is read from or written to, from several threads."""
+    """A folder or URL to read from or write to, from several threads."""
 
     def __init__(self, url: str) -> None:
         self._filesystem, self._root = fsspec.core.url_to_fs(url)
@@ -35,12 +35,12 @@ class Storage:
         self._local = "file" in self._filesystem.protocol
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         data: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all. An object store does so by itself."""
+        """Write a file whole or not at all, as object stores do by themselves."""
         if self._local:
             path = Path(self._root, name)
             path.parent.mkdir(parents=True, exist_ok=True)

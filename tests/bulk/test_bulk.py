@@ -24,7 +24,7 @@ from PIL import Image
 from service.settings import ROOT
 from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
 
-LIMIT_S = 900  # generous: the machine may be busy with a training
+LIMIT_S = 900  # generous: the machine may be busy
 MANY = 10_000
 
 pytestmark = pytest.mark.bulk
@@ -39,17 +39,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Started:
-    """A started job, and what it says on stderr."""
+    """A running task and its stderr."""
 
     def __init__(self, process: subprocess.Popen[bytes], stderr: Path) -> None:
-        self.process, self._stderr = process, stderr
+        self.process, self._path = process, stderr
 
-    def said(self) -> str:
-        return self._stderr.read_text()
+    def stderr(self) -> str:
+        return self._path.read_text()
 
     def wait(self) -> tuple[int, str]:
-        """Its exit code, and what it said."""
-        return self.process.wait(LIMIT_S), self.said()
+        """Wait for the exit code; returns it and stderr."""
+        return self.process.wait(LIMIT_S), self.stderr()
 
 
 def start(models: Path, *arguments: object) -> Started:
@@ -59,18 +59,18 @@ def start(models: Path, *arguments: object) -> Started:
             [sys.executable, "-m", "service.bulk", *map(str, arguments)], cwd=ROOT,
             env={**inherited, "GANVAS_MODELS": str(models), "GANVAS_DEVICE": "cpu"},
             stdout=subprocess.DEVNULL, stderr=stderr,
-            start_new_session=True,  # Ray ends what is left of a driver's process group
+            start_new_session=True,  # Ray kills the process group of a driver
         )  # fmt: skip
     return Started(process, Path(stderr.name))
 
 
 def call(models: Path, *arguments: object) -> tuple[int, str]:
-    """Run it to its end: the exit code, and what it said on stderr."""
+    """Run a task to its end; returns the exit code and stderr."""
     return start(models, *arguments).wait()
 
 
 def draw(folder: Path, count: int) -> dict[str, np.ndarray]:
-    """Small pictures in several folders, each of a colour and a size of its own kind."""
+    """Write small images of many colours and sizes into several folders."""
     drawn = {}
     for index in range(count):
         pixels = np.zeros((16 + index % 3, 16 + index % 5, 3), np.uint8)
@@ -87,20 +87,20 @@ def entries(manifest: Path) -> list[dict]:
     return [json.loads(line) for line in manifest.read_text().splitlines()]
 
 
-def wait_for_lines(manifest: Path, count: int, job: Started) -> None:
+def wait_for_lines(manifest: Path, count: int, task: Started) -> None:
     deadline = time.monotonic() + LIMIT_S
     while not manifest.exists() or manifest.read_bytes().count(b"\n") < count:
-        assert job.process.poll() is None, job.said()
+        assert task.process.poll() is None, task.stderr()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_ten_thousand_pictures_on_two_workers_killed_and_resumed(models: Path, tmp_path: Path) -> None:
+def test_ten_thousand_images_survive_two_kills(models: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     drawn = draw(photos, MANY)
-    (photos / "0" / "broken.png").write_bytes(b"no picture")
-    (photos / "notes.txt").write_text("no picture either")
-    command = ["--pictures", photos, "--out", out, "--model", "painters", "--style", "night:3,wave:1", "--format", "png"]
+    (photos / "0" / "broken.png").write_bytes(b"not an image")
+    (photos / "notes.txt").write_text("not an image either")
+    command = ["--images", photos, "--out", out, "--model", "painters", "--style", "night:3,wave:1", "--format", "png"]
     command += ["--keep-color", "0.5", "--workers", "2"]
     manifest = out / "manifest.jsonl"
 
@@ -111,36 +111,36 @@ def test_ten_thousand_pictures_on_two_workers_killed_and_resumed(models: Path, t
     before = manifest.read_bytes().count(b"\n")
     assert MANY // 10 <= before < MANY
     with manifest.open("a") as stream:
-        stream.write('{"picture": "0/00')  # as a kill in the midst of a write leaves it
+        stream.write('{"image": "0/00')  # as a kill during a write leaves it
 
-    going_on = start(models, *command)
-    wait_for_lines(manifest, before + MANY // 10, going_on)
-    workers = [child for child in psutil.Process(going_on.process.pid).children(recursive=True) if "MapWorker" in child.name()]
+    resumed = start(models, *command)
+    wait_for_lines(manifest, before + MANY // 10, resumed)
+    workers = [child for child in psutil.Process(resumed.process.pid).children(recursive=True) if "MapWorker" in child.name()]
     assert workers
     workers[0].kill()  # Ray starts another in its place
-    code, said = going_on.wait()
-    assert code == 0, said
-    assert "1 pictures could not be restyled" in said
+    code, stderr = resumed.wait()
+    assert code == 0, stderr
+    assert "1 image could not be restyled" in stderr
 
     listed = entries(manifest)
-    assert Counter(entry["picture"] for entry in listed) == dict.fromkeys([*drawn, "0/broken.png"], 1)
-    assert [entry["picture"] for entry in listed if "error" in entry] == ["0/broken.png"]
+    assert Counter(entry["image"] for entry in listed) == dict.fromkeys([*drawn, "0/broken.png"], 1)
+    assert [entry["image"] for entry in listed if "error" in entry] == ["0/broken.png"]
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert files == {*drawn, "manifest.jsonl", "bulk.json", ".bulk.lock"}  # whole pictures alone, nothing half done
+    assert files == {*drawn, "manifest.jsonl", "bulk.json", ".bulk.lock"}  # only whole images
     weights = np.array([0.75, 0.25, 0])
     for entry in listed:
         if "error" not in entry:
             path = out / entry["written"]
-            picture = np.asarray(Image.open(path))
-            expected = styled(drawn[entry["picture"]], weights, 1, 0.5)
-            assert np.abs(picture.astype(int) - expected).max() <= 1
-            assert (entry["height"], entry["width"], entry["bytes"]) == (*picture.shape[:2], path.stat().st_size)
+            image = np.asarray(Image.open(path))
+            expected = styled(drawn[entry["image"]], weights, 1, 0.5)
+            assert np.abs(image.astype(int) - expected).max() <= 1
+            assert (entry["height"], entry["width"], entry["bytes"]) == (*image.shape[:2], path.stat().st_size)
 
     stamp = manifest.stat().st_mtime_ns
-    assert call(models, *command)[0] == 0  # nothing is left to do
+    assert call(models, *command)[0] == 0  # nothing remains
     assert manifest.stat().st_mtime_ns == stamp
 
-    # A picture that was broken and is mended.
+    # An image that was broken and is repaired.
     Image.new("RGB", (20, 20)).save(photos / "0" / "broken.png")
     assert call(models, *command, "--retry-failed")[0] == 0
     assert not any("error" in entry for entry in entries(manifest))
@@ -160,54 +160,54 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_pictures_of_a_url_and_a_stop(models: Path, tmp_path: Path) -> None:
+def test_images_of_a_url_stopped_by_sigterm_and_resumed(models: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     drawn = draw(photos, 1000)
     with serving(photos) as url:
-        command = ["--pictures", url, "--out", out, "--model", "painters", "--style", "wave", "--workers", "1"]
+        command = ["--images", url, "--out", out, "--model", "painters", "--style", "wave", "--workers", "1"]
         stopped = start(models, *command)
         wait_for_lines(out / "manifest.jsonl", 1, stopped)
         stopped.process.send_signal(signal.SIGTERM)
-        code, said = stopped.wait()
-        assert code == 143, said
-        assert "goes on where it was" in said
-        code, said = call(models, *command)
-        assert code == 0, said
-    assert Counter(entry["picture"] for entry in entries(out / "manifest.jsonl")) == dict.fromkeys(drawn, 1)
+        code, stderr = stopped.wait()
+        assert code == 143, stderr
+        assert "run the same command again to resume" in stderr
+        code, stderr = call(models, *command)
+        assert code == 0, stderr
+    assert Counter(entry["image"] for entry in entries(out / "manifest.jsonl")) == dict.fromkeys(drawn, 1)
     assert {entry["written"] for entry in entries(out / "manifest.jsonl")} == {f"{name}.jpg" for name in drawn}
-    with Image.open(io.BytesIO((out / "0" / "00000.png.jpg").read_bytes())) as picture:
-        assert picture.format == "JPEG"
+    with Image.open(io.BytesIO((out / "0" / "00000.png.jpg").read_bytes())) as image:
+        assert image.format == "JPEG"
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (["--model", "nobody"], "nobody.onnx cannot be read"),
-        (["--model", "digits"], "bulk is for stylizers"),
+        (["--model", "digits"], "only stylizers are supported"),
         (["--style", "rembrandt"], "this model's styles are night, wave, scream"),
-        (["--pictures", "/nowhere"], "/nowhere holds no picture"),
-        (["--pictures", "carrier-pigeon://photos"], "carrier-pigeon://photos cannot be listed"),
+        (["--images", "/nowhere"], "/nowhere holds no image"),
+        (["--images", "carrier-pigeon://photos"], "carrier-pigeon://photos cannot be listed"),
         (["--out", "memory://out"], "name a local file for it with --manifest"),
     ],
 )
-def test_what_cannot_be_done_is_said(change: list[str], says: str, models: Path, tmp_path: Path) -> None:
+def test_impossible_tasks_are_explained(change: list[str], says: str, models: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos", 3)
-    command = ["--pictures", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave", *change]
-    code, said = call(models, *command)
+    command = ["--images", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave", *change]
+    code, stderr = call(models, *command)
     assert code == 1
-    assert says in said
-    assert "Traceback" not in said
+    assert says in stderr
+    assert "Traceback" not in stderr
 
 
-def test_another_job_does_not_go_on_with_this_one(models: Path, tmp_path: Path) -> None:
+def test_folder_of_another_task_is_refused(models: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos", 3)
-    command = ["--pictures", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave"]
-    code, said = call(models, *command)
-    assert code == 0, said
-    code, said = call(models, *command, "--style", "night", "--format", "png")
+    command = ["--images", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave"]
+    code, stderr = call(models, *command)
+    assert code == 0, stderr
+    code, stderr = call(models, *command, "--style", "night", "--format", "png")
     assert code == 1
-    assert "began with another style, format" in said
+    assert "began with another style, format" in stderr
     Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "0" / "00000.png.jpg")
-    code, said = call(models, *command)
+    code, stderr = call(models, *command)
     assert code == 1
-    assert "would both be written to 0/00000.png.jpg" in said
+    assert "would both be written to 0/00000.png.jpg" in stderr

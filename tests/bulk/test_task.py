@@ -1,4 +1,4 @@
-"""What a job has left to do, and that one process at a time is at it; without Ray."""
+"""Which images of a task remain, and that one process at a time works on it; without Ray."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.bulk.manifest import line_of
-from service.bulk.task import BulkError, Task, begun, versioned
+from service.bulk.task import BulkError, Task, open_task, versioned
 from service.settings import ROOT
 
 NAMES = ("a.png", "b.png", "c.png")
@@ -17,7 +17,7 @@ NAMES = ("a.png", "b.png", "c.png")
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
-    """To restyle three pictures, which nobody opens here."""
+    """A task of three images, which are never opened here."""
     (tmp_path / "model.onnx").write_bytes(b"a model")
     (tmp_path / "photos").mkdir()
     for name in NAMES:
@@ -25,44 +25,44 @@ def task(tmp_path: Path) -> Task:
     fields = {"style": None, "strength": 1, "keep_color": 0, "max_side": 64, "format": "png"}
     places = {name: str(tmp_path / name) for name in ("out", "model.onnx")}
     return versioned(
-        Task.model_validate({"pictures": f"{tmp_path}/photos", "out": places["out"], "model": places["model.onnx"], **fields})
+        Task.model_validate({"images": f"{tmp_path}/photos", "out": places["out"], "model": places["model.onnx"], **fields})
     )
 
 
 def done(name: str) -> str:
-    return line_of({"picture": name, "written": name})
+    return line_of({"image": name, "written": name})
 
 
 def failed(name: str) -> str:
-    return line_of({"picture": name, "error": "it is broken"})
+    return line_of({"image": name, "error": "the image is broken"})
 
 
 def listed(task: Task) -> list[str]:
-    return [json.loads(line)["picture"] for line in Path(task.out, "manifest.jsonl").read_text().splitlines()]
+    return [json.loads(line)["image"] for line in Path(task.out, "manifest.jsonl").read_text().splitlines()]
 
 
-def test_it_goes_on_where_the_manifest_ends(task: Task) -> None:
-    with begun(task) as job:
-        assert job.left == [*NAMES]
-        with job.manifest.appending() as manifest:
+def test_task_resumes_where_the_manifest_ends(task: Task) -> None:
+    with open_task(task) as opened:
+        assert opened.remaining == [*NAMES]
+        with opened.manifest.appending() as manifest:
             manifest.add(failed("a.png"))
             manifest.add(done("b.png"))
-    with begun(task) as job:
-        assert job.left == ["c.png"]
-    with begun(task, retry_failed=True) as job:
-        assert job.left == ["a.png", "c.png"]
+    with open_task(task) as opened:
+        assert opened.remaining == ["c.png"]
+    with open_task(task, retry_failed=True) as opened:
+        assert opened.remaining == ["a.png", "c.png"]
     assert listed(task) == ["b.png"]
 
 
 @pytest.fixture
 def running(task: Task) -> Iterator[subprocess.Popen[str]]:
-    """Another process at the job: it adds a picture to the manifest for every line that it is sent."""
+    """Another process that works on the task: it appends each line that it is sent to the manifest."""
     program = """
 import sys
-from service.bulk.task import Task, begun
+from service.bulk.task import Task, open_task
 
-with begun(Task.model_validate_json(sys.argv[1])) as job, job.manifest.appending() as manifest:
-    print("begun", flush=True)
+with open_task(Task.model_validate_json(sys.argv[1])) as opened, opened.manifest.appending() as manifest:
+    print("open", flush=True)
     for line in sys.stdin:
         manifest.add(line.strip())
         print("added", flush=True)
@@ -70,7 +70,7 @@ with begun(Task.model_validate_json(sys.argv[1])) as job, job.manifest.appending
     command = [sys.executable, "-c", program, task.model_dump_json()]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stdout.readline() == "begun\n"
+        assert process.stdout.readline() == "open\n"
         yield process
         process.kill()
 
@@ -83,35 +83,35 @@ def say(process: subprocess.Popen[str], line: str) -> None:
     assert process.stdout.readline() == "added\n"
 
 
-def test_a_second_process_touches_nothing(task: Task, running: subprocess.Popen[str]) -> None:
-    """`--retry-failed` beside a running job would put another file in the place of the one that is appended to."""
+def test_second_process_is_refused_and_changes_nothing(task: Task, running: subprocess.Popen[str]) -> None:
+    """`--retry-failed` would replace the file that the running task appends to."""
     say(running, failed("a.png"))
-    with pytest.raises(BulkError, match=r"another process is writing .*manifest\.jsonl"), begun(task, retry_failed=True):
-        pytest.fail("two processes are at one job")
+    with pytest.raises(BulkError, match=r"another process is writing .*manifest\.jsonl"), open_task(task, retry_failed=True):
+        pytest.fail("two processes work on one task")
     say(running, done("b.png"))
     assert listed(task) == ["a.png", "b.png"]
 
 
-def test_a_process_that_dies_lets_go(task: Task, running: subprocess.Popen[str]) -> None:
+def test_lock_of_a_dead_process_is_released(task: Task, running: subprocess.Popen[str]) -> None:
     say(running, done("a.png"))
     running.kill()
     running.wait()
-    with begun(task) as job:
-        assert job.left == ["b.png", "c.png"]
+    with open_task(task) as opened:
+        assert opened.remaining == ["b.png", "c.png"]
 
 
-def test_what_cannot_begin_leaves_nothing_behind(task: Task, tmp_path: Path) -> None:
+def test_task_without_images_leaves_nothing_behind(task: Task, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with (
-        pytest.raises(BulkError, match="holds no picture"),
-        begun(task.model_copy(update={"pictures": str(tmp_path / "empty")})),
+        pytest.raises(BulkError, match="holds no image"),
+        open_task(task.model_copy(update={"images": str(tmp_path / "empty")})),
     ):
         pytest.fail("there is nothing to do")
     assert not Path(task.out).exists()
 
 
-def test_another_job_is_refused(task: Task) -> None:
-    with begun(task):
+def test_folder_of_another_task_is_refused(task: Task) -> None:
+    with open_task(task):
         pass
-    with pytest.raises(BulkError, match="began with another style"), begun(task.model_copy(update={"style": "night"})):
-        pytest.fail("that is another job")
+    with pytest.raises(BulkError, match="began with another style"), open_task(task.model_copy(update={"style": "night"})):
+        pytest.fail("this is another task")

@@ -1,15 +1,14 @@
 """How a command of the command line ends when something goes wrong: in words, never in a traceback."""
 
 import logging
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
 import typer
 
+from ganvas.signals import Terminated, sigterm_interrupts
 from training.errors import TrainingError
 
 P = ParamSpec("P")
@@ -22,7 +21,7 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
         try:
-            with _sigterm_interrupts():
+            with sigterm_interrupts():
                 command(*args, **kwargs)
         except TrainingError as error:
             typer.secho(f"Error: {error}", fg="red", err=True)
@@ -46,24 +45,6 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stop:
             typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
-            raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
+            raise typer.Exit(stop.exit_code if isinstance(stop, Terminated) else 130) from None
 
     return wrapped
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM has come: the process is to end, as with Ctrl-C."""
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end the command. The kernel drops a signal without a handler for process 1, which this is in a container."""
-
-    def terminate(number: int, frame: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,33 @@
+"""SIGTERM as an exception, so that commands stop as they do on Ctrl-C."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: the process must end, as on Ctrl-C."""
+
+    exit_code = 143
+
+
+def raise_on_sigterm() -> "signal._HANDLER":
+    """Raise `Terminated` in the main thread at SIGTERM. Returns the handler that was installed before.
+
+    Without a handler, the kernel ignores SIGTERM for process 1, which a command in a container is.
+    """
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    return signal.signal(signal.SIGTERM, terminate)
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Raise `Terminated` at SIGTERM until the block ends."""
+    before = raise_on_sigterm()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
