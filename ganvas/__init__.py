@@ -1,12 +1,12 @@
-"""Ganvas: from a folder of images to pictures over HTTP.
+"""Ganvas: from a folder of images to a service that makes images.
 
     import ganvas
 
     with ganvas.Client("http://localhost:3000") as client:
         client.stylize("photo.jpg", style="starry-night").save("painted.jpg")
 
-What `ganvas.sdk` lists is here too, loaded when it is first used: the service and training import `ganvas.card` alone, and
-are not made to load a client with it.
+The names of `ganvas.sdk` are available here and load when they are first used. So the service and training, which import only
+modules such as `ganvas.card`, do not load a client.
 """
 
 from importlib import import_module
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    if name[:1].isupper():  # as all of them are, and no module is
+    if name[:1].isupper():  # as all names of the SDK do, and no module
         sdk = import_module("ganvas.sdk")
         if name in sdk.__all__:
             return getattr(sdk, name)

@@ -1,16 +1,16 @@
-"""The command line, `ganvas` or `python -m ganvas`: see ganvas/cli/."""
+"""The command line: `ganvas` or `python -m ganvas`. See ganvas/cli/."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line, if what it needs beyond the library is installed."""
+    """Run the command line, or say what to install if its dependencies are missing."""
     try:
         from ganvas.cli.app import app
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):
             raise
-        sys.exit('ganvas: the command line needs typer and rich: pip install "ganvas[cli]"')
+        sys.exit('The command line needs typer and rich. Run: pip install "ganvas[cli]"')
     app(prog_name="ganvas")
 
 

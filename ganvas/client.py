@@ -7,7 +7,7 @@
     async with AsyncClient() as client:
         painted = await client.stylize("photo.jpg", style="starry-night")
 
-What a method takes, gives and raises is written once, in `ganvas.calls` and `ganvas.batches`; here is how it is sent.
+`ganvas.calls` and `ganvas.batches` define what each method takes, returns and raises. This module sends it.
 """
 
 import functools
@@ -38,7 +38,7 @@ CONNECT_S = 10.0
 
 
 class _Service:
-    """Where the service is and how it is asked: what both clients have in common."""
+    """What both clients share: the service's address, the headers and the timeouts."""
 
     def __init__(self, url: str | None, api_key: str | None, timeout: float) -> None:
         self.url = _checked(url or os.environ.get("GANVAS_URL") or DEFAULT_URL)
@@ -51,7 +51,7 @@ class _Service:
         }
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any], *, retries: bool) -> httpx.Request:
-        """Make a call a request."""
+        """Build the HTTP request of a call."""
         headers = {REQUEST_ID_HEADER: uuid.uuid4().hex}
         if call.content:
             headers |= {"Content-Type": call.content_type, "Content-Length": str(len(call.content))}
@@ -61,38 +61,38 @@ class _Service:
 
     @staticmethod
     def read(call: Call[T], response: httpx.Response) -> T:
-        """Read an answer whose body has come."""
-        # httpx's stream and response hold each other, so a photo and its picture would stay until the next collection.
+        """Read a response whose body is loaded."""
+        # httpx's stream and response refer to each other, so photo and image would stay in memory until the next collection.
         response.stream = httpx.ByteStream(b"")
         return call.read(response)
 
     def no_response(self, error: httpx.TransportError, request: httpx.Request) -> NoResponseError:
-        """Say in words that nobody answered."""
+        """Build the error for a request without a response."""
         if isinstance(error, httpx.TimeoutException):
-            said = f"{self.url} took too long ({type(error).__name__}); `timeout` is how long it may"
+            message = f"{self.url} did not respond in time ({type(error).__name__}). Increase `timeout`, or retry later."
         else:
-            said = f"no answer from {self.url}: {str(error) or type(error).__name__}; does the service run there?"
-        return NoResponseError(said, request_id=request.headers[REQUEST_ID_HEADER])
+            message = f"{self.url} did not respond: {str(error) or type(error).__name__}. Check that the service runs there."
+        return NoResponseError(message, request_id=request.headers[REQUEST_ID_HEADER])
 
 
 def _checked(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        raise ValueError(f"the service's URL must be like {DEFAULT_URL}, not {text!r}: {error}") from None
+        raise ValueError(f"The URL of the service must be like {DEFAULT_URL}, not {text!r}: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"the service's URL must be like {DEFAULT_URL}, not {text!r}")
+        raise ValueError(f"The URL of the service must be like {DEFAULT_URL}, not {text!r}")
     return url
 
 
 def _like(source: Callable[..., object], method: Callable[..., object], *, leading: int = 0) -> None:
-    """Give a method the name, docstring and signature of what it calls, but for the first `leading` arguments."""
+    """Give a method the name, docstring and signature of the function it calls, without the first `leading` arguments."""
     functools.update_wrapper(method, source)
     signature = inspect.signature(source)
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [this, *list(signature.parameters.values())[leading:]]
-    (answer,) = get_args(signature.return_annotation) or (signature.return_annotation,)  # a Call[T] gives a T
-    method.__signature__ = signature.replace(parameters=parameters, return_annotation=answer)  # type: ignore[attr-defined]
+    (returned,) = get_args(signature.return_annotation) or (signature.return_annotation,)  # a Call[T] returns a T
+    method.__signature__ = signature.replace(parameters=parameters, return_annotation=returned)  # type: ignore[attr-defined]
 
 
 def _call(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
@@ -105,7 +105,7 @@ def _call(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
 
 def _batch(run: Batch[P, T]) -> "Callable[Concatenate[Client, P], T]":
     def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        # A portal rather than anyio.run: it works where a loop runs already, as in a notebook, and Ctrl-C ends it.
+        # A portal, not anyio.run: it also works if a loop is running already, as in a notebook, and Ctrl-C ends it.
         with anyio.from_thread.start_blocking_portal() as portal:
             return portal.call(functools.partial(run, self._threads(), *args, **kwargs))
 
@@ -115,7 +115,7 @@ def _batch(run: Batch[P, T]) -> "Callable[Concatenate[Client, P], T]":
 
 def _async_call(build: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
     async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        # In a thread, since a photo may be read and a picture be encoded.
+        # In a thread, because this may read a photo from disk or encode an image.
         return await self._send(await anyio.to_thread.run_sync(functools.partial(build, *args, **kwargs)))
 
     _like(build, method)
@@ -131,20 +131,20 @@ def _async_batch(run: Batch[P, T]) -> "Callable[Concatenate[AsyncClient, P], Cor
 
 
 class Client:
-    """Calls a Ganvas service and waits for its answers. Threads may share it; close it, or use it in `with`.
+    """A synchronous client of a Ganvas service. Threads may share it. Close it, or use it in `with`.
 
     Args:
-        url: of the service. Left out, GANVAS_URL of the environment, or else http://localhost:3000.
-        api_key: sent as `Authorization: Bearer KEY`. Left out, GANVAS_API_KEY of the environment, if that is set.
-        timeout: seconds that the service may be silent; its own limit is 60 unless it is configured otherwise.
-        retries: how often a call is sent again after a lost connection, 429, 502, 503 or 504.
-        transport: any transport of httpx in place of the network's; the retries go around it.
+        url: of the service. The default is the environment variable GANVAS_URL, or else http://localhost:3000.
+        api_key: sent as `Authorization: Bearer KEY`. The default is the environment variable GANVAS_API_KEY, if it is set.
+        timeout: seconds to wait for data from the service, whose own time limit is 60 s by default.
+        retries: number of times that a call is sent again after a lost connection, 429, 502, 503 or 504.
+        transport: an httpx transport to use instead of the network's. Retries apply to it as well.
 
     Raises:
-        ValueError: a URL that is none.
+        ValueError: the URL is not valid.
 
-    Every method raises a ProblemError where the service refuses or fails, NoResponseError where it cannot be reached, and
-    UnexpectedResponseError where something else answers.
+    Every method raises ProblemError if the service refuses the request or fails, NoResponseError if it cannot be reached, and
+    UnexpectedResponseError if something else responds.
     """
 
     def __init__(
@@ -187,19 +187,19 @@ class Client:
         return self._service.read(call, response)
 
     def _threads(self) -> batches.Send:
-        """This client for a batch, which is asynchronous: each call in a thread."""
+        """Send calls for a batch, which is asynchronous: each call runs in a thread."""
         limiter: list[anyio.CapacityLimiter] = []
 
-        async def link(call: Call[Any], *, retries: bool) -> Any:
-            if not limiter:  # made in the loop that uses it
+        async def send(call: Call[Any], *, retries: bool) -> Any:
+            if not limiter:  # created in the event loop that uses it
                 limiter.append(anyio.CapacityLimiter(float("inf")))
             return await anyio.to_thread.run_sync(self._send, call, retries, limiter=limiter[0], abandon_on_cancel=True)
 
-        return link
+        return send
 
 
 class AsyncClient:
-    """`Client` for asyncio: the same arguments, methods and errors; methods are awaited, `async with` closes it."""
+    """`Client` for asyncio, with the same arguments, methods and errors. Await its methods, and use it in `async with`."""
 
     def __init__(
         self,

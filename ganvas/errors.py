@@ -1,23 +1,24 @@
 """What can go wrong between a caller and the service.
 
-    GanvasError                       every error of this package
-    ├── NoResponseError                 nobody answered: connection refused or lost, or too slow; retries are used up
-    ├── UnexpectedResponseError         somebody answered, but not a Ganvas service of a version that this client knows
-    └── ProblemError                  the service's problem document (RFC 9457), or a bare error status
+    GanvasError                        every error of this package
+    ├── NoResponseError                no response: the connection failed or was lost, or the request timed out
+    ├── UnexpectedResponseError        the response is not from a Ganvas service of a version that this client knows
+    └── ProblemError                   the service's problem document (RFC 9457), or an error status without one
         ├── MalformedError        400  the request cannot be read
-        ├── UnauthorizedError     401  no API key, or one that is not known
+        ├── UnauthorizedError     401  the API key is missing or unknown
         ├── NotFoundError         404  no such route, model or style; `detail` lists the known ones
-        ├── NotAllowedError       405  the route exists, the method does not
-        ├── TooLargeError         413  body or pixels over the limit
-        ├── UnsupportedError      415  not a picture that the service reads
-        ├── InvalidError          422  a field's value is not allowed: `errors` says which and why
-        ├── QueueFullError        429  come back after `retry_after` seconds; retries are used up
-        ├── HeadTooLargeError     431  the request's headers are over the service's limit
-        ├── InternalError         500  the service failed; its log says why, look there for `request_id`
-        ├── UnavailableError      503  starting, shutting down, or without a model
-        └── TimedOutError         504  not done within the service's own time limit
+        ├── NotAllowedError       405  the route does not accept this method
+        ├── TooLargeError         413  the body or an image is over the limit
+        ├── UnsupportedError      415  the image is not of a format that the service reads
+        ├── InvalidError          422  the value of a field is not allowed; `errors` lists each field with the reason
+        ├── QueueFullError        429  the queue is full; retry after `retry_after` seconds
+        ├── HeadTooLargeError     431  the request's headers are over the limit
+        ├── InternalError         500  the service failed; search its log for `request_id`
+        ├── UnavailableError      503  the service is starting or shutting down, or has no model
+        └── TimedOutError         504  the request exceeded the service's time limit
 
-A file that cannot be read is the usual OSError; an argument that is no picture, TypeError or ValueError.
+The client raises NoResponseError, QueueFullError, UnavailableError and TimedOutError after its retries are used up. A file that
+cannot be read raises OSError, and an argument that is not an image raises TypeError or ValueError.
 """
 
 import http
@@ -30,10 +31,10 @@ from ganvas.api import REQUEST_ID_HEADER
 
 
 class GanvasError(Exception):
-    """Every error of this package; its message says what was wrong and, where that is known, what to do.
+    """Base of all errors of this package. The message says what went wrong and, if known, what to do.
 
     Attributes:
-        request_id: what to look for in the service's log and a gateway's, if they saw the request; None of what is no request.
+        request_id: identifies the request in the logs of the service and of gateways. None if the error is not about a request.
     """
 
     def __init__(self, *args: object, request_id: str | None = None) -> None:
@@ -50,32 +51,32 @@ class GanvasError(Exception):
 
 
 class NoResponseError(GanvasError):
-    """Nobody answered: the connection was refused or lost, or it took too long."""
+    """No response: the connection was refused or lost, or the request timed out."""
 
 
 class UnexpectedResponseError(GanvasError):
-    """An answer that this client cannot read: another service at this URL, or a newer one than the client."""
+    """The client cannot read the response: another service runs at this URL, or the service is newer than the client."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field of a request: its name as in the API (`latents[0][3]`), and what is allowed."""
+    """One wrong field of a request: its name in the API (`latents[0][3]`), and what is allowed."""
 
     field: str
     detail: str
 
 
 class ProblemError(GanvasError):
-    """The service refused or failed. Errors with a class of their own are raised as that.
+    """The service refused the request or failed. A status with its own class is raised as that class.
 
     Attributes:
         status: the HTTP status.
         title: the kind of problem, in two words.
-        detail: what was wrong, what is allowed, what to do.
-        type: the problem's URN, such as `urn:ganvas:not-found`; `about:blank` where the answer named none.
-        errors: one a wrong field; empty but for 422.
+        detail: what went wrong, what is allowed, what to do.
+        type: the problem's URN, such as `urn:ganvas:not-found`; `about:blank` if the response names none.
+        errors: one entry per wrong field of a 422; otherwise empty.
         retry_after: seconds that the service asks to wait, or None.
-        request_id: what to look for in the service's log.
+        request_id: identifies the request in the service's log.
     """
 
     statuses: ClassVar[tuple[int, ...]] = ()
@@ -112,43 +113,43 @@ class MalformedError(ProblemError):
 
 
 class UnauthorizedError(ProblemError):
-    """The service wants an API key: pass `api_key`, or set GANVAS_API_KEY."""
+    """The service requires a valid API key: pass `api_key`, or set GANVAS_API_KEY."""
 
     statuses = (401, 403)
 
 
 class NotFoundError(ProblemError):
-    """No such route, model or style; the detail lists the known ones."""
+    """No such route, model or style. The detail lists the known ones."""
 
     statuses = (404,)
 
 
 class NotAllowedError(ProblemError):
-    """The route does not know this method."""
+    """The route does not accept this method."""
 
     statuses = (405,)
 
 
 class TooLargeError(ProblemError):
-    """The body or a picture is over the service's limit."""
+    """The body or an image is over the service's limit."""
 
     statuses = (413,)
 
 
 class UnsupportedError(ProblemError):
-    """Not a picture of a format that the service reads."""
+    """The image is not of a format that the service reads, or is broken."""
 
     statuses = (415,)
 
 
 class InvalidError(ProblemError):
-    """A field's value is not allowed; `errors` holds one entry a wrong field."""
+    """The value of a field is not allowed. `errors` holds one entry per wrong field."""
 
     statuses = (422,)
 
 
 class QueueFullError(ProblemError):
-    """The model has as much waiting for it as it may have."""
+    """The queue of the model is full. Retry after `retry_after` seconds."""
 
     statuses = (429,)
 
@@ -160,19 +161,19 @@ class HeadTooLargeError(ProblemError):
 
 
 class InternalError(ProblemError):
-    """The service failed; its log says why."""
+    """The service failed. Its log says why."""
 
     statuses = (500,)
 
 
 class UnavailableError(ProblemError):
-    """Nothing can be served now: the service starts, shuts down or has no model, or the gateway cannot reach it."""
+    """The service is starting or shutting down, has no model, or cannot be reached by its gateway."""
 
     statuses = (502, 503)
 
 
 class TimedOutError(ProblemError):
-    """Not done within the service's time limit."""
+    """The request exceeded the service's time limit."""
 
     statuses = (504,)
 
@@ -181,7 +182,7 @@ BY_STATUS: dict[int, type[ProblemError]] = {status: cls for cls in ProblemError.
 
 
 def problem_of(response: httpx.Response) -> ProblemError:
-    """Read an error's answer, body loaded, whoever wrote it: the service, or a gateway before it that knows no problems."""
+    """Read an error response, with its body loaded, of the service or of a gateway that sends no problem documents."""
     status = response.status_code
     document = _document(response)
     title = document.get("title") or _phrase(status)
@@ -199,7 +200,7 @@ def problem_of(response: httpx.Response) -> ProblemError:
 
 
 def request_id_of(response: httpx.Response) -> str | None:
-    """The service's name for a request, or the one that it was sent with."""
+    """The request id that the service returned, or else the one that was sent."""
     named: str | None = response.headers.get(REQUEST_ID_HEADER) or response.request.headers.get(REQUEST_ID_HEADER)
     return named
 
@@ -222,7 +223,7 @@ def _phrase(status: int) -> str:
 
 
 def _plain(response: httpx.Response) -> str:
-    """What a gateway said, if it is short and plain text."""
+    """A plain-text body, as gateways send it, cut to 500 characters."""
     is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
     return response.text.strip()[:500] if is_plain else ""
 

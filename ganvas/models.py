@@ -1,4 +1,4 @@
-"""What the service has to choose from: its models with their cards."""
+"""The models that the service offers, with their cards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ C = TypeVar("C", GeneratorCard, StylizerCard)
 
 
 class Model(BaseModel):
-    """A served model: what it says of itself, and which version of its file is served.
+    """A served model: its card, and which version of its file is served.
 
     Attributes:
-        version: the start of the file's SHA-256; pictures of one version and seed are the same.
-        card: a GeneratorCard or a StylizerCard. In a list of models a style's thumbnail is left out.
+        version: the start of the file's SHA-256. The same version and seed give the same images.
+        card: a GeneratorCard or a StylizerCard. A list of models leaves out the thumbnails of styles.
     """
 
-    model_config = ConfigDict(frozen=True)  # what a newer service adds is passed over
+    model_config = ConfigDict(frozen=True)  # fields that a newer service adds are ignored
 
     version: str
     card: AnyCard
 
     @property
     def name(self) -> str:
-        """The card's."""
+        """The name in the card."""
         return self.card.name
 
 
 class Refused(BaseModel):
-    """A file among the models that the service does not serve, and why."""
+    """A file in the models folder that the service refuses to serve, and why."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class Refused(BaseModel):
 
 
 class Listing(BaseModel):
-    """The answer of GET /v1/models."""
+    """The response of GET /v1/models."""
 
     models: tuple[Model, ...]
     refused: tuple[Refused, ...] = ()
@@ -48,7 +48,7 @@ class Listing(BaseModel):
 
 @dataclass(frozen=True)
 class Models(Sequence[Model]):
-    """The served models, and beside them the files that were refused."""
+    """The served models, and the files that were refused."""
 
     served: tuple[Model, ...]
     refused: tuple[Refused, ...] = ()
@@ -71,14 +71,16 @@ class Models(Sequence[Model]):
         return [model.card for model in self.served if isinstance(model.card, kind)]
 
     def find(self, name: str | None, kind: type[C]) -> tuple[C, str]:
-        """The card and the version of the model of this name, or of the only one of its kind where no name is given.
+        """The card and version of the model with this name, or of the only model of its kind if no name is given.
 
         Raises:
-            ValueError: there is none, or none was named where there are several.
+            ValueError: there is no such model, or none is named and several are served.
         """
         fitting = [model for model in self.served if isinstance(model.card, kind) and name in (None, model.name)]
         if len(fitting) == 1 and isinstance(fitting[0].card, kind):
             return fitting[0].card, fitting[0].version
         word = kind.model_fields["kind"].default
-        known = ", ".join(card.name for card in self.cards(kind)) or "none is served"
-        raise ValueError(f"say which {word}: {known}" if name is None else f"there is no {word} {name!r}: {known}")
+        known = ", ".join(card.name for card in self.cards(kind)) or "none"
+        if name is None:
+            raise ValueError(f"Name a {word}. The service has: {known}")
+        raise ValueError(f"There is no {word} {name!r}. The service has: {known}")

@@ -1,4 +1,4 @@
-"""What a caller of the service uses. `import ganvas` has all of it: `ganvas.Client`."""
+"""The public names of the SDK. `import ganvas` offers all of them, such as `ganvas.Client`."""
 
 from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.batches.report import BatchReport, Failure

@@ -1,4 +1,4 @@
-"""A contact sheet: one photo in every style, each with its name under it."""
+"""A contact sheet of one photo in every style, each with a caption."""
 
 import asyncio
 import io
@@ -18,7 +18,7 @@ CAPTION = 22  # pixels below an image
 TEXT = 14  # height of the letters in pixels
 
 
-async def paint_every_style(
+async def stylize_in_every_style(
     client: AsyncClient,
     photo: ImageSource,
     model: str | None,
@@ -27,27 +27,27 @@ async def paint_every_style(
     max_side: int,
     image_format: ImageFormat,
 ) -> tuple[bytes, list[str]]:
-    """Paint a photo in each style of a stylizer.
+    """Stylize a photo in each style of a stylizer.
 
     Returns:
-        The sheet as a file, first the photo itself, and the styles' names.
+        The sheet as a file, starting with the photo itself, and the names of the styles.
 
     Raises:
-        ValueError: no such stylizer, or none named where there are several.
-        GanvasError: the service refuses or fails.
+        ValueError: there is no such stylizer, or none is named and several are served.
+        GanvasError: the service refuses a request or fails.
     """
     card, _ = (await client.models()).find(model, StylizerCard)
     data = upload_of(photo).data
     names = [style.name for style in card.styles]
 
-    async def paint(caption: str, style: str, strength: float) -> tuple[str, Image.Image]:
-        painted = await client.stylize(
+    async def stylize(caption: str, style: str, strength: float) -> tuple[str, Image.Image]:
+        stylized = await client.stylize(
             data, style=style, model=card.name, strength=strength, keep_color=keep_color, max_side=max_side, format="png"
         )
-        return caption, painted.image
+        return caption, stylized.image
 
-    # Strength 0 is the photo, turned and shrunk as its pictures are.
-    tiles = await asyncio.gather(paint("photo", names[0], 0), *(paint(name, name, strength) for name in names))
+    # Strength 0 returns the photo, turned and shrunk like the others.
+    tiles = await asyncio.gather(stylize("photo", names[0], 0), *(stylize(name, name, strength) for name in names))
     return _file(captioned_sheet(tiles), image_format), names
 
 

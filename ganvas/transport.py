@@ -1,4 +1,4 @@
-"""How requests leave: retries with jittered back-off around any transport, and the proxy that the environment names."""
+"""Retries with jittered back-off around any transport, and the proxy that the environment names."""
 
 import random
 import urllib.request
@@ -8,38 +8,37 @@ import httpx
 from httpx_retries import Retry, RetryTransport
 
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3)
-"""A connection that has idled for 3 s is not used again: the service closes it after 5, and may do so just then."""
+"""A connection that was idle for 3 s is not used again: the service closes idle connections after 5 s."""
 
 STATUSES = (429, 502, 503, 504)
 LOST = (httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError)
-"""No connection, or one that broke. A request that was read too slowly is not sent again: it would be slow again."""
+"""The connection failed or broke. A request that timed out while it was read is not sent again: it would be slow again."""
 
-
-LONGEST_BACKOFF_S = 30
-LONGEST_WAIT_S = 75
-"""What a Retry-After is followed to: the service asks for 60 s at most, and the jitter adds a quarter."""
+MAX_BACKOFF_S = 30
+MAX_WAIT_S = 75
+"""The longest wait after a Retry-After: the service asks for at most 60 s, and the jitter adds up to a quarter."""
 
 
 class JitteredRetry(Retry):
-    """httpx-retries' policy, whose wait after a Retry-After is jittered too: never shorter, and not the same for all.
+    """The policy of httpx-retries, with jitter added to a Retry-After: never shorter, and different for each client.
 
-    A Retry-After is followed for longer than the policy would wait by itself.
+    A Retry-After may be longer than the policy's own back-off.
     """
 
     def backoff_strategy(self) -> float:
-        """The wait where nobody said how long."""
-        return min(super().backoff_strategy(), LONGEST_BACKOFF_S)
+        """The wait in seconds without a Retry-After."""
+        return min(super().backoff_strategy(), MAX_BACKOFF_S)
 
     def parse_retry_after(self, retry_after: str) -> float:
-        """The header's seconds, and up to a quarter more."""
-        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311  no secret
+        """The seconds of the header, and up to a quarter more."""
+        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311  not a secret
 
 
 PIECE = 256 * 1024
 
 
 class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body in pieces that are few for a small photo, and bounded for a large one: each is copied several times on its way."""
+    """A body in pieces of bounded size, because each piece is copied several times before it is sent."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -54,13 +53,13 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 ONCE = Retry(total=0)
-"""The policy of a single request, as its extension `retry`, that is not to be sent again."""
+"""The policy of a request that is sent only once; goes into its extension `retry`."""
 
 
 def retrying(transport: httpx.BaseTransport, retries: int) -> RetryTransport:
-    """Wrap a transport: what fails in passing is sent again, `retries` times at most.
+    """Wrap a transport so that temporary failures are retried, at most `retries` times.
 
-    Waits are drawn from 0 to 0.5, 1, 2, ... 30 seconds, or follow Retry-After, up to 75 seconds. An answer that breaks off
+    The waits are random, up to 0.5, 1, 2, ... 30 seconds, or follow Retry-After, up to 75 seconds. A response that breaks off
     while it is read counts as a lost connection.
     """
     return RetryTransport(transport, _policy(retries, _read))
@@ -82,11 +81,11 @@ def proxy_for(url: httpx.URL) -> str | None:
 def _policy(retries: int, read: Callable[[httpx.Response], Awaitable[None] | None]) -> Retry:
     return JitteredRetry(
         total=retries,
-        allowed_methods=("GET", "POST"),  # the service keeps nothing, so nothing is done twice
+        allowed_methods=("GET", "POST"),  # the service stores nothing, so a request can be repeated safely
         status_forcelist=STATUSES,
         retry_on_exceptions=LOST,
         backoff_factor=0.25,
-        max_backoff_wait=LONGEST_WAIT_S,
+        max_backoff_wait=MAX_WAIT_S,
         validate_response=read,
     )
 

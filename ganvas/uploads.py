@@ -1,4 +1,4 @@
-"""Images in: whatever a caller holds a picture in, as the bytes of a file."""
+"""Images in: turns a caller's image, of any accepted type, into the bytes of a file."""
 
 import io
 import os
@@ -9,24 +9,24 @@ from PIL import Image, ImageOps
 
 
 class ArrayLike(Protocol):
-    """What numpy's arrays have, and those of other libraries that keep to its protocol."""
+    """Arrays of numpy, and of other libraries that follow its array interface."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """Shape, type and memory; see numpy's manual."""
+        """Shape, type and memory, as numpy's manual defines them."""
 
 
 class Readable(Protocol):
-    """A file, opened for reading bytes."""
+    """A file that is open for reading bytes."""
 
     def read(self) -> bytes:
-        """All that is left of it."""
+        """The rest of the file."""
 
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | ArrayLike
-"""A picture: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w], [h, w, 1 or 3 or 4]."""
+"""An image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w], [h, w, 1 or 3 or 4]."""
 
-WRITABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # PIL's modes that a PNG of eight bits holds
+WRITABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # PIL's modes that an 8-bit PNG can hold
 ALLOWED = "a path, bytes, an open binary file, a PIL image, or an array uint8 [h, w] or [h, w, 1, 3 or 4]"
 
 
@@ -38,41 +38,41 @@ class Upload(NamedTuple):
 
 
 def upload_of(image: ImageSource) -> Upload:
-    """Turn a picture into a file. Files are sent as they are; PIL images and arrays as PNG, which loses nothing.
+    """Turn an image into a file. Files are sent unchanged; PIL images and arrays as PNG, without loss.
 
     Raises:
         OSError: the path cannot be read.
-        TypeError: none of the kinds that are allowed.
-        ValueError: an array of another shape, or no bytes at all.
+        TypeError: not of a type that is accepted.
+        ValueError: an array of another shape, or an empty file.
     """
     upload = _upload_of(image)
     if not upload.data:
-        raise ValueError(f"{upload.name} is empty: there is no picture in it")
+        raise ValueError(f"{upload.name} is empty. Choose a file that holds an image.")
     return upload
 
 
 def _upload_of(image: ImageSource) -> Upload:
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        # Linux takes any bytes for a name, a form only text.
+        # Linux accepts any bytes as a name, a form only text.
         return Upload(path.name.encode("utf-8", "replace").decode(), path.read_bytes())
     if isinstance(image, bytes | bytearray | memoryview):
         return Upload("image", bytes(image))
     if isinstance(image, Image.Image):
-        # PIL leaves the camera's note of which side is up beside the pixels, and a PNG would lose it.
+        # PIL keeps the EXIF orientation beside the pixels, and this PNG would lose it.
         return Upload(_name(getattr(image, "filename", "")), _png(ImageOps.exif_transpose(image)))
     if hasattr(image, "__array_interface__"):
         return Upload("array", _png(_from_array(image)))
     if hasattr(image, "read"):
         data = image.read()
         if not isinstance(data, bytes | bytearray):
-            raise TypeError("the file is open for reading text; open it with mode 'rb'")
+            raise TypeError("The file is open in text mode. Open it with mode 'rb'.")
         return Upload(_name(getattr(image, "name", "")), bytes(data))
-    raise TypeError(f"a picture is {ALLOWED}, not {type(image).__name__}")
+    raise TypeError(f"An image must be {ALLOWED}, not {type(image).__name__}")
 
 
 def _name(name: object) -> str:
-    """A file's own name, where it has one: descriptors are named by a number, PIL images often by nothing."""
+    """The name of a file, or `image` if it has none: file descriptors have numbers, and PIL images often no name."""
     return (isinstance(name, str) and Path(name).name) or "image"
 
 
@@ -88,5 +88,5 @@ def _from_array(array: Any) -> Image.Image:
     interface = array.__array_interface__
     shape, kind = tuple(interface["shape"]), interface["typestr"]
     if kind != "|u1" or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))) or 0 in shape:
-        raise ValueError(f"an array must be uint8 [h, w] or [h, w, 1, 3 or 4], not {list(shape)} of type {kind}")
+        raise ValueError(f"An array must be uint8 [h, w] or [h, w, 1, 3 or 4], not {list(shape)} of type {kind}")
     return Image.fromarray(array[:, :, 0] if shape[2:] == (1,) else array)

@@ -1,4 +1,4 @@
-"""How a command ends: an exit code, and words or JSON for what went wrong; never a traceback."""
+"""Errors of the commands: a message or JSON, and an exit code; never a traceback."""
 
 import contextlib
 import json
@@ -21,14 +21,14 @@ REFUSED = 3
 NOT_SERVED = 4
 DISK_FAILED = 5
 STOPPED = 130
-PIPE_CLOSED = 141  # as the shell says of a program that SIGPIPE ended
+PIPE_CLOSED = 141  # the shell's code for a program that SIGPIPE ended
 
 WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, BlockingIOError)
-"""Errors of a path that was given, or of a folder that another batch writes into; others are the disk's own."""
+"""Errors of a path that the user gave, or of a folder that another batch writes into. Other OSErrors are the disk's own."""
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn errors into a message on stderr, or with --json into `{"error": ...}` on stdout, and an exit code."""
+    """Report errors of a command on stderr, or with --json as `{"error": ...}` on stdout, and set the exit code."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -37,40 +37,40 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
         except GanvasError as error:
             _end(str(error), _document(error), code_of(error), as_json=bool(kwargs.get("as_json")))
         except BrokenPipeError:
-            # Whoever read has what it wanted, as `head` does. Python would fail once more when it flushes stdout at its end.
+            # The reader, such as `head`, has closed the pipe. Python would fail again when it flushes stdout at exit.
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(PIPE_CLOSED) from None
         except (OSError, ValueError) as error:
             message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
             is_usage = isinstance(error, (ValueError, *WRONG_PATH))
-            document: dict[str, object] = {"title": "Used wrongly" if is_usage else "Disk failed", "detail": message}
+            document: dict[str, object] = {"title": "Wrong usage" if is_usage else "Disk failed", "detail": message}
             _end(message, document, USAGE if is_usage else DISK_FAILED, as_json=bool(kwargs.get("as_json")))
         except KeyboardInterrupt:
-            typer.secho("Stopped. A batch goes on from here when it is started again.", fg="yellow", err=True)
+            typer.secho("Stopped. The same command continues a batch.", fg="yellow", err=True)
             raise typer.Exit(STOPPED) from None
 
     return wrapped
 
 
 class Stdout(Console):
-    """Rich's stdout, which leaves a closed pipe to `report_errors`; by itself it would end the command with 1."""
+    """Rich's stdout, which leaves a closed pipe to `report_errors`. Rich alone would exit with code 1."""
 
     def on_broken_pipe(self) -> None:
-        """Raise the BrokenPipeError that this is called for."""
+        """Raise BrokenPipeError instead of exiting."""
         raise BrokenPipeError
 
 
 def code_of(error: GanvasError) -> int:
-    """3 for what another request would mend, 4 for what another time might."""
+    """Exit code 3 if the request must change, 4 if the same request may succeed later."""
     is_refusal = isinstance(error, ProblemError) and error.status < 500 and not isinstance(error, QueueFullError)
     return REFUSED if is_refusal else NOT_SERVED
 
 
 def print_json(document: object) -> None:
-    """Write one JSON object on stdout."""
+    """Print one JSON object on stdout."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    sys.stdout.flush()  # here, where a closed pipe is caught
+    sys.stdout.flush()  # inside `report_errors`, which handles a closed pipe
 
 
 def _document(error: GanvasError) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`ganvas sample` and `ganvas interpolate`: pictures that nobody made before."""
+"""`ganvas sample` and `ganvas interpolate`: images of a generator."""
 
 from typing import Annotated
 
@@ -9,19 +9,19 @@ from ganvas.api import AnimationFormat, SampleFormat
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import report_errors
 from ganvas.cli.options import GeneratorName, Json, MaxConcurrency, Progress, Truncation, Url
-from ganvas.cli.output import format_of, is_folder, put, tell
+from ganvas.cli.output import format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
 
-FILE_FORMAT_HELP = "Where the file's name does not say it."
+FILE_FORMAT_HELP = "Needed if the file's suffix does not name the format."
 
 
 @report_errors
 def sample(
-    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = api.DEFAULT_N,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = api.DEFAULT_N,
     model: GeneratorName = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed gives the same pictures.", show_default="random; 0 for a folder")
+        int | None, typer.Option(min=0, help="The same seed gives the same images.", show_default="random; 0 for a folder")
     ] = None,
     truncation: Truncation = api.TRUNCATION.default,
     out: Annotated[
@@ -29,8 +29,8 @@ def sample(
         typer.Option(
             "--out",
             "-o",
-            help="A file (.png, .jpg, .webp: a contact sheet of several; .zip; .npy), - for stdout, or a folder, which gets a "
-            "PNG a picture, of as many as you like.",
+            help="A file (.png, .jpg and .webp hold several images as a contact sheet; .zip; .npy), - for stdout, or a folder "
+            "for one PNG per image.",
             show_default="MODEL-SEED.png",
         ),
     ] = None,
@@ -40,20 +40,20 @@ def sample(
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Make pictures from a seed."""
+    """Make images from a seed."""
     if out is None or not is_folder(out):
         chosen = format_of(out, format, api.SAMPLE_FORMATS, api.DEFAULT_SAMPLE_FORMAT)
         with Client(url) as client:
-            put(client.sample(n, model=model, seed=seed, truncation=truncation, format=chosen), out, as_json=as_json)
+            write_result(client.sample(n, model=model, seed=seed, truncation=truncation, format=chosen), out, as_json=as_json)
         return
     if format not in (None, "png"):
-        raise ValueError(f"a folder gets a PNG a picture, not {format}")
+        raise ValueError(f"A folder receives one PNG per image, not {format}. Leave out --format, or name a file.")
 
     async def make(client: AsyncClient) -> None:
         report = await client.sample_many(
             n, out, model=model, seed=seed or 0, truncation=truncation, max_concurrency=max_concurrency, progress=progress
         )
-        tell(report, as_json=as_json)
+        report_batch(report, as_json=as_json)
 
     with_client(url, make)
 
@@ -68,22 +68,25 @@ def interpolate(
         int, typer.Option(min=api.STEPS.minimum, max=api.STEPS.maximum, help="Frames from one key to the next.")
     ] = api.STEPS.default,
     truncation: Truncation = api.TRUNCATION.default,
-    loop: Annotated[bool, typer.Option(help="Whether it goes back to the first key.")] = True,
+    loop: Annotated[bool, typer.Option(help="Return to the first key at the end.")] = True,
     fps: Annotated[float, typer.Option(min=api.FPS.minimum, max=api.FPS.maximum, help="Frames per second.")] = api.FPS.default,
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", "-o", help="A file (.webp, .gif; .zip, .npy: each frame), or - for stdout.", show_default="of the service"
+            "--out",
+            "-o",
+            help="A file (.webp or .gif; .zip and .npy hold single frames), or - for stdout.",
+            show_default="named by the service",
         ),
     ] = None,
     format: Annotated[AnimationFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Walk from picture to picture through the latents between them."""
+    """Make a walk from image to image through the latents between them."""
     chosen = format_of(out, format, api.ANIMATION_FORMATS, api.DEFAULT_ANIMATION_FORMAT)
     with Client(url) as client:
         frames = client.interpolate(
             seeds or None, model=model, steps=steps, truncation=truncation, loop=loop, fps=fps, format=chosen
         )
-        put(frames, out, as_json=as_json)
+        write_result(frames, out, as_json=as_json)

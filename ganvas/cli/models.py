@@ -1,4 +1,4 @@
-"""`ganvas models`: what there is to choose from."""
+"""`ganvas models`: the models that the service offers."""
 
 from typing import Annotated
 
@@ -14,11 +14,11 @@ from ganvas.models import Model, Models
 
 @report_errors
 def models(
-    name: Annotated[str | None, typer.Argument(help="One of them, with its whole card.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="Show this model with its whole card.", show_default=False)] = None,
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """List the models, or show one."""
+    """List the models, or show one of them."""
     with Client(url) as client:
         if name is not None:
             _show(client.model(name), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what the shell completes them with."""
+"""Options that several commands share, and their shell completion."""
 
 import os
 from typing import Annotated
@@ -12,7 +12,7 @@ from ganvas.errors import GanvasError
 
 
 def _listed(context: typer.Context, kind: type[GeneratorCard | StylizerCard]) -> list[GeneratorCard | StylizerCard]:
-    """The service's models of a kind, for the shell's completion; none where it does not answer at once."""
+    """The service's models of a kind, for shell completion. Empty if the service does not respond within a second."""
     url = context.params.get("url") or os.environ.get("GANVAS_URL") or DEFAULT_URL
     try:
         with Client(url, timeout=1, retries=0) as client:
@@ -37,21 +37,26 @@ def _styles(context: typer.Context) -> list[tuple[str, str]]:
     ]
 
 
-Url = Annotated[str, typer.Option("--url", envvar="GANVAS_URL", help="Where the service is.")]
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object on stdout: what was made, or the error.")]
+Url = Annotated[str, typer.Option("--url", envvar="GANVAS_URL", help="Address of the service.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: the result, or the error.")]
 Progress = Annotated[
-    bool | None, typer.Option("--progress/--no-progress", help="Of a batch; left out: in a terminal.", show_default=False)
+    bool | None,
+    typer.Option(
+        "--progress/--no-progress", help="Show the progress of a batch. By default, in a terminal only.", show_default=False
+    ),
 ]
-MaxConcurrency = Annotated[int, typer.Option("--max-concurrency", min=1, help="Of a batch: requests under way, at most.")]
+MaxConcurrency = Annotated[int, typer.Option("--max-concurrency", min=1, help="Limit of the requests in flight of a batch.")]
 GeneratorName = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="A generator, where several are served.", autocompletion=_generators, show_default=False
+        "--model", "-m", help="A generator. Needed if several are served.", autocompletion=_generators, show_default=False
     ),
 ]
 StylizerName = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A stylizer, where several are served.", autocompletion=_stylizers, show_default=False),
+    typer.Option(
+        "--model", "-m", help="A stylizer. Needed if several are served.", autocompletion=_stylizers, show_default=False
+    ),
 ]
 StyleName = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Where a command's pictures go: a file, stdout, or a folder."""
+"""Output of the commands: images to a file, stdout or a folder, and reports of batches."""
 
 import sys
 from collections.abc import Iterable
@@ -16,19 +16,19 @@ F = TypeVar("F", bound=str)
 
 STDOUT = "-"
 
-FAILURES_SHOWN = 20
+MAX_FAILURES_SHOWN = 20
 
 
 def is_folder(out: str | None) -> bool:
-    """Whether `--out` names a folder: one that is there, or a path that ends in a slash."""
+    """Whether `--out` names a folder: an existing one, or a path that ends in a slash."""
     return out is not None and (out.endswith(("/", "\\")) or Path(out).is_dir())
 
 
 def format_of(out: str | None, given: F | None, formats: Iterable[F], default: F) -> F:
-    """The format to ask for: the one given, or what the file's suffix says.
+    """The format to request: the one given, or else that of the file's suffix.
 
     Raises:
-        ValueError: the suffix is none of a format that there is.
+        ValueError: the suffix belongs to no format of the command.
     """
     if given is not None:
         return given
@@ -37,41 +37,41 @@ def format_of(out: str | None, given: F | None, formats: Iterable[F], default: F
     suffixes = formats_by_suffix(formats)
     suffix = Path(out).suffix.lower()
     if suffix not in suffixes:
-        raise ValueError(f"{out} does not end in {', '.join(suffixes)}; name it so, or give --format")
+        raise ValueError(f"{out} does not end in {', '.join(suffixes)}. Rename the file, or add --format.")
     return suffixes[suffix]
 
 
-def put(pictures: ImageResult, out: str | None, *, as_json: bool) -> None:
-    """Write pictures to a file, by default under the name that the service gave, or to stdout; and say so.
+def write_result(result: ImageResult, out: str | None, *, as_json: bool) -> None:
+    """Write images to a file, by default under the name that the service suggests, or to stdout, and print what was written.
 
     Raises:
-        ValueError: stdout is a terminal, or is wanted for JSON.
+        ValueError: stdout is a terminal, or is used for JSON.
         OSError: the file cannot be written.
     """
     if out == STDOUT:
         if as_json or sys.stdout.isatty():
-            raise ValueError("stdout is for one thing: pictures into a pipe or a file, or --json; name a file with --out")
-        sys.stdout.buffer.write(pictures.content)
+            raise ValueError("Images cannot be written to a terminal or beside --json. Name a file with --out.")
+        sys.stdout.buffer.write(result.content)
         sys.stdout.buffer.flush()
         return
-    path = pictures.save(out or pictures.filename)
+    path = result.save(out or result.filename)
     if as_json:
         print_json(
             {
                 "file": str(path),
-                "model": pictures.model,
-                "version": pictures.version,
-                "seeds": list(pictures.seeds),
-                "request_id": pictures.request_id,
+                "model": result.model,
+                "version": result.version,
+                "seeds": list(result.seeds),
+                "request_id": result.request_id,
             }
         )
         return
-    seeds = f", seed {', '.join(map(str, pictures.seeds))}" if pictures.seeds else ""
-    typer.echo(f"Wrote {path} ({pictures.model}@{pictures.version}{seeds}).")
+    seeds = f", seed {', '.join(map(str, result.seeds))}" if result.seeds else ""
+    typer.echo(f"Wrote {path} ({result.model}@{result.version}{seeds}).")
 
 
-def tell(report: BatchReport, *, as_json: bool) -> None:
-    """Say what a batch did, and end with 1 if some pictures failed."""
+def report_batch(report: BatchReport, *, as_json: bool) -> None:
+    """Print what a batch did, and exit with code 1 if some images failed."""
     if as_json:
         print_json(
             {
@@ -83,10 +83,10 @@ def tell(report: BatchReport, *, as_json: bool) -> None:
             }
         )
     else:
-        for failure in report.failures[:FAILURES_SHOWN]:
+        for failure in report.failures[:MAX_FAILURES_SHOWN]:
             typer.secho(str(failure), fg="red", err=True)
-        if len(report.failures) > FAILURES_SHOWN:
-            typer.secho(f"and {len(report.failures) - FAILURES_SHOWN} more", fg="red", err=True)
+        if len(report.failures) > MAX_FAILURES_SHOWN:
+            typer.secho(f"and {len(report.failures) - MAX_FAILURES_SHOWN} more", fg="red", err=True)
         typer.echo(f"{report}; see {report.manifest}")
     if not report.ok:
         raise typer.Exit(SOME_FAILED)

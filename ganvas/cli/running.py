@@ -1,4 +1,4 @@
-"""Asynchronous work of a command: batches, and many pictures at once."""
+"""Asynchronous work of a command: batches, and several requests at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def with_client(url: str, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
-    """Give the work a client; Ctrl-C ends both at once."""
+    """Run `work` with a client. Ctrl-C cancels it and closes the client."""
 
     async def run() -> T:
         async with AsyncClient(url) as client:

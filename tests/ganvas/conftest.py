@@ -1,4 +1,4 @@
-"""The real service for the client's tests, and a gateway that answers as it is told: what no service does on demand."""
+"""The real service for the client's tests, and a gateway whose responses a test sets, for what no service does on demand."""
 
 import asyncio
 import contextlib
@@ -64,9 +64,9 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
         async def run() -> Any:
             async with ganvas.AsyncClient(url, **(options or {})) as client:
-                answer = getattr(client, method)(*args, **kwargs)
-                assert inspect.isawaitable(answer)
-                return await answer
+                awaitable = getattr(client, method)(*args, **kwargs)
+                assert inspect.isawaitable(awaitable)
+                return await awaitable
 
         return asyncio.run(run())
 
@@ -80,7 +80,7 @@ def photo(width: int = 50, height: int = 30, shade: int = 0) -> np.ndarray:
 
 
 def draw_photos(folder: Path, count: int, side: int = 24) -> list[Path]:
-    """Write as many tiny photos, each another, into a folder of their own."""
+    """Write `count` tiny photos, each different, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"photo-{i:04d}.png" for i in range(count)]
     for i, path in enumerate(paths):
@@ -90,18 +90,18 @@ def draw_photos(folder: Path, count: int, side: int = 24) -> list[Path]:
 
 @dataclass
 class Gateway:
-    """A server on a real port whose next answers are set by the test; when they are used up, it answers 404."""
+    """A server on a real port. The test sets its next responses; when they are used up, it responds with 404."""
 
     url: str
-    answers: deque[tuple[int, dict[str, str], bytes]] = field(default_factory=deque)
+    responses: deque[tuple[int, dict[str, str], bytes]] = field(default_factory=deque)
     seen: list[dict[str, str]] = field(default_factory=list)
 
     def will(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.answers.append((status, {name.replace("_", "-"): value for name, value in headers.items()}, body))
+        self.responses.append((status, {name.replace("_", "-"): value for name, value in headers.items()}, body))
 
 
 HANG_UP = 0
-"""In place of a status: close the connection without an answer."""
+"""In place of a status: close the connection without a response."""
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def gateway() -> Iterator[Gateway]:
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            told.seen.append(dict(self.headers))
-            status, headers, body = told.answers.popleft() if told.answers else (404, {}, b"")
+            gateway_state.seen.append(dict(self.headers))
+            status, headers, body = gateway_state.responses.popleft() if gateway_state.responses else (404, {}, b"")
             if status == HANG_UP:
                 self.close_connection = True
                 return
@@ -122,7 +122,7 @@ def gateway() -> Iterator[Gateway]:
             self.end_headers()
             with contextlib.suppress(OSError):
                 self.wfile.write(body)
-            # A length that was not kept to: the client waits for the rest until the connection ends.
+            # If the body is shorter than stated, the client waits for the rest until the connection closes.
             self.close_connection = int(headers.get("Content-Length", len(body))) != len(body)
 
         do_GET = do_POST = answer  # noqa: N815  http.server's names
@@ -131,9 +131,9 @@ def gateway() -> Iterator[Gateway]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        told = Gateway(f"http://127.0.0.1:{server.server_port}")
+        gateway_state = Gateway(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield told
+        yield gateway_state
         server.shutdown()
         thread.join()

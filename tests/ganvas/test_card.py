@@ -24,7 +24,7 @@ STYLIZER = StylizerCard(**COMMON, size_multiple=4, min_side=16, styles=STYLES)
 
 
 @pytest.mark.parametrize("card", [GENERATOR, STYLIZER], ids=lambda card: card.kind)
-def test_a_card_comes_back_as_it_was(card: GeneratorCard | StylizerCard) -> None:
+def test_card_survives_dump_and_parse(card: GeneratorCard | StylizerCard) -> None:
     assert parse_card(dump_card(card)) == card
     assert json.loads(dump_card(card))["schema_version"] == 1
 
@@ -44,21 +44,21 @@ def test_a_card_comes_back_as_it_was(card: GeneratorCard | StylizerCard) -> None
         ({"summary": ""}, "summary"),
     ],
 )
-def test_what_is_no_card_is_refused_by_name(change: dict[str, object], message: str) -> None:
+def test_rejects_invalid_card_and_names_the_field(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         parse_card(json.dumps(json.loads(dump_card(GENERATOR)) | change))
 
 
-def test_no_json_is_no_card() -> None:
+def test_rejects_invalid_json() -> None:
     with pytest.raises(ValidationError):
         parse_card("half a ca")
 
 
-def test_two_styles_of_one_name_are_refused() -> None:
+def test_rejects_two_styles_with_one_name() -> None:
     with pytest.raises(ValidationError, match="two styles share a name"):
         STYLIZER.model_validate(STYLIZER.model_dump() | {"styles": (STYLES[0], STYLES[0])})
 
 
-def test_a_card_cannot_be_changed() -> None:
+def test_card_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         GENERATOR.title = "Other"

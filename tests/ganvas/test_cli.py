@@ -22,12 +22,12 @@ from tests.ganvas.conftest import Gateway, draw_photos, photo
 from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled
 from tests.service.running import Running
 
-TypeIn = Callable[..., Result]
+Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def type_in(service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TypeIn:
-    """Type `ganvas ...` in an empty folder that holds photo.png; check the exit code."""
+def invoke(service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run `ganvas ...` in a folder that holds only photo.png, and check the exit code."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GANVAS_URL", service.url)
     monkeypatch.setenv("COLUMNS", "200")
@@ -47,104 +47,104 @@ def size_of(path: str) -> tuple[int, int]:
         return image.size
 
 
-def test_models(type_in: TypeIn) -> None:
-    listed = type_in("models").output
+def test_models_lists_models_and_shows_one(invoke: Invoke) -> None:
+    listed = invoke("models").output
     assert all(word in listed for word in ("digits", "generator", "painters", "night: Night, Anon", "Not served: broken.onnx"))
-    document = json.loads(type_in("models", "--json").stdout)
+    document = json.loads(invoke("models", "--json").stdout)
     assert [model["card"]["name"] for model in document["models"]] == ["digits", "painters"]
     assert document["refused"][0]["file"] == "broken.onnx"
-    assert "latents of 6" in type_in("models", "digits").output
-    assert json.loads(type_in("models", "digits", "--json").stdout)["card"]["latent_size"] == LATENT_SIZE
+    assert "latents of 6" in invoke("models", "digits").output
+    assert json.loads(invoke("models", "digits", "--json").stdout)["card"]["latent_size"] == LATENT_SIZE
 
 
-def test_sample_into_a_file_named_by_its_seed(type_in: TypeIn) -> None:
-    assert "Wrote digits-7.png (digits@" in type_in("sample", "--seed", "7").stdout
+def test_sample_names_the_file_by_its_seed(invoke: Invoke) -> None:
+    assert "Wrote digits-7.png (digits@" in invoke("sample", "--seed", "7").stdout
     np.testing.assert_array_equal(
         np.asarray(Image.open("digits-7.png")), generated(latents_of_seed(7, 1, LATENT_SIZE))[0, :, :, 0]
     )
-    said = json.loads(type_in("sample", "--json").stdout)
+    said = json.loads(invoke("sample", "--json").stdout)
     assert said["file"] == f"digits-{said['seeds'][0]}.png"
     assert Path(said["file"]).exists()
     assert (said["model"], len(said["request_id"])) == ("digits", 32)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP"), ("a.png", "PNG")])
-def test_the_files_name_says_the_format(type_in: TypeIn, name: str, kind: str) -> None:
-    type_in("sample", "-n", "4", "-o", name)
+def test_suffix_chooses_the_format(invoke: Invoke, name: str, kind: str) -> None:
+    invoke("sample", "-n", "4", "-o", name)
     with Image.open(name) as sheet:
         assert sheet.format == kind
         assert sheet.size == (18, 18)
 
 
-def test_sample_as_an_array_and_to_stdout(type_in: TypeIn) -> None:
-    type_in("sample", "-n", "3", "--seed", "7", "--truncation", "0.5", "-o", "three.npy")
+def test_sample_writes_array_to_file_and_stdout(invoke: Invoke) -> None:
+    invoke("sample", "-n", "3", "--seed", "7", "--truncation", "0.5", "-o", "three.npy")
     expected = generated(latents_of_seed(7, 3, LATENT_SIZE) * np.float32(0.5))
     np.testing.assert_array_equal(np.load("three.npy"), expected)
-    piped = type_in("sample", "-n", "3", "--seed", "7", "--truncation", "0.5", "--format", "npy", "-o", "-")
+    piped = invoke("sample", "-n", "3", "--seed", "7", "--truncation", "0.5", "--format", "npy", "-o", "-")
     np.testing.assert_array_equal(np.load(io.BytesIO(piped.stdout_bytes)), expected)
 
 
-def test_sample_into_a_folder(type_in: TypeIn) -> None:
-    assert "50 made" in type_in("sample", "-n", "50", "-o", "many/").stdout
+def test_sample_fills_a_folder(invoke: Invoke) -> None:
+    assert "50 made" in invoke("sample", "-n", "50", "-o", "many/").stdout
     assert len(list(Path("many").glob("digits-*.png"))) == 50
-    again = json.loads(type_in("sample", "-n", "50", "-o", "many", "--json").stdout)
+    again = json.loads(invoke("sample", "-n", "50", "-o", "many", "--json").stdout)
     assert (again["made"], again["skipped"], again["failed"]) == (0, 50, [])
-    type_in("sample", "-n", "5", "-o", "many", "--format", "jpeg", code=2)
+    invoke("sample", "-n", "5", "-o", "many", "--format", "jpeg", code=2)
 
 
-def test_interpolate(type_in: TypeIn) -> None:
-    said = type_in("interpolate", "3", "7", "--steps", "4", "-o", "walk.gif").stdout
+def test_interpolate_writes_animation_and_frames(invoke: Invoke) -> None:
+    said = invoke("interpolate", "3", "7", "--steps", "4", "-o", "walk.gif").stdout
     assert "Wrote walk.gif" in said
     assert "seed 3, 7" in said
     with Image.open("walk.gif") as walk:
         assert walk.n_frames == 8  # type: ignore[attr-defined]
-    type_in("interpolate", "3", "7", "--steps", "4", "--no-loop", "-o", "walk.npy")
+    invoke("interpolate", "3", "7", "--steps", "4", "--no-loop", "-o", "walk.npy")
     assert np.load("walk.npy").shape == (5, 8, 8, 1)
-    assert json.loads(type_in("interpolate", "--steps", "2", "--json").stdout)["file"].endswith(".webp")
+    assert json.loads(invoke("interpolate", "--steps", "2", "--json").stdout)["file"].endswith(".webp")
 
 
-def test_stylize_one_photo(type_in: TypeIn) -> None:
-    type_in("stylize", "photo.png", "-s", "night", "--strength", "0.5", "--keep-color", "0.25", "-o", "painted.png")
+def test_stylize_writes_one_photo(invoke: Invoke) -> None:
+    invoke("stylize", "photo.png", "-s", "night", "--strength", "0.5", "--keep-color", "0.25", "-o", "stylized.png")
     expected = styled(photo(), np.array([1, 0, 0], np.float32), 0.5, 0.25)
-    np.testing.assert_array_equal(np.asarray(Image.open("painted.png")), expected)
-    assert "Wrote photo-painters.jpg" in type_in("stylize", "photo.png", "-s", "night", "--max-side", "25").stdout
+    np.testing.assert_array_equal(np.asarray(Image.open("stylized.png")), expected)
+    assert "Wrote photo-painters.jpg" in invoke("stylize", "photo.png", "-s", "night", "--max-side", "25").stdout
     assert size_of("photo-painters.jpg") == (25, 15)
 
 
-def test_stylize_in_a_pipe(type_in: TypeIn) -> None:
+def test_stylize_reads_stdin_and_writes_stdout(invoke: Invoke) -> None:
     data = Path("photo.png").read_bytes()
-    piped = type_in("stylize", "-", "-s", "night", "--format", "png", stdin=data).stdout_bytes
+    piped = invoke("stylize", "-", "-s", "night", "--format", "png", stdin=data).stdout_bytes
     expected = styled(photo(), np.array([1, 0, 0], np.float32), 1, 0)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(piped))), expected)
-    type_in("stylize", "-", "-s", "night", "-o", "from-stdin.webp", stdin=data)
+    invoke("stylize", "-", "-s", "night", "-o", "from-stdin.webp", stdin=data)
     assert size_of("from-stdin.webp") == (50, 30)
-    type_in("stylize", "-", "photo.png", "-s", "night", code=2, stdin=data)
-    type_in("stylize", "-", "-s", "night", "--json", code=2, stdin=data)
+    invoke("stylize", "-", "photo.png", "-s", "night", code=2, stdin=data)
+    invoke("stylize", "-", "-s", "night", "--json", code=2, stdin=data)
 
 
-def test_stylize_folders_files_and_patterns(type_in: TypeIn) -> None:
+def test_stylize_takes_folders_files_and_patterns(invoke: Invoke) -> None:
     draw_photos(Path("in"), 5)
-    assert "5 made" in type_in("stylize", "in", "-s", "night", "-o", "out").stdout
-    assert "1 made" in type_in("stylize", "in/*-0000.png", "in/*-0001.png", "photo.png", "-s", "night", "-o", "out").stdout
+    assert "5 made" in invoke("stylize", "in", "-s", "night", "-o", "out").stdout
+    assert "1 made" in invoke("stylize", "in/*-0000.png", "in/*-0001.png", "photo.png", "-s", "night", "-o", "out").stdout
     assert len(list(Path("out").glob("*.jpg"))) == 6
-    assert "1 made" in type_in("stylize", "photo.png", "-s", "wave", "-o", "out/").stdout
-    assert "folder" in type_in("stylize", "in", "-s", "night", code=2).output
-    assert "nowhere" in type_in("stylize", "nowhere", "-s", "night", "-o", "out", code=2).output
+    assert "1 made" in invoke("stylize", "photo.png", "-s", "wave", "-o", "out/").stdout
+    assert "folder" in invoke("stylize", "in", "-s", "night", code=2).output
+    assert "nowhere" in invoke("stylize", "nowhere", "-s", "night", "-o", "out", code=2).output
 
 
-def test_some_that_fail_are_named_and_counted(type_in: TypeIn) -> None:
+def test_failed_photos_are_named_and_counted(invoke: Invoke) -> None:
     for path in draw_photos(Path("in"), 30)[:25]:
-        path.write_bytes(b"no picture")
-    said = type_in("stylize", "in", "-s", "night", "-o", "out", code=1)
+        path.write_bytes(b"not an image")
+    said = invoke("stylize", "in", "-s", "night", "-o", "out", code=1)
     assert "5 made" in said.stdout
     assert "and 5 more" in said.stderr
     assert "is not a JPEG, PNG or WebP image" in said.stderr
-    document = json.loads(type_in("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
+    document = json.loads(invoke("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
     assert (document["made"], document["skipped"], len(document["failed"])) == (0, 5, 25)
 
 
-def test_a_sheet_of_every_style(type_in: TypeIn) -> None:
-    said = type_in("sheet", "photo.png", "-o", "sheet.png", "--max-side", "48").stdout
+def test_sheet_shows_every_style(invoke: Invoke) -> None:
+    said = invoke("sheet", "photo.png", "-o", "sheet.png", "--max-side", "48").stdout
     assert said == "Wrote sheet.png: the photo, night, wave, scream.\n"
     sheet = np.asarray(Image.open("sheet.png"))
     shrunk = (29, 48)  # of 30 x 50
@@ -155,9 +155,9 @@ def test_a_sheet_of_every_style(type_in: TypeIn) -> None:
         assert np.abs(tile - (255 - tiles[0] + offset).clip(0, 255)).max() <= 1
     captions = [sheet[y + shrunk[0] : y + shrunk[0] + 22, x : x + shrunk[1]] for y, x in corners]
     assert all(caption.min() < 128 for caption in captions)  # ink
-    from_stdin = type_in("sheet", "-", "--json", "-o", "s.jpg", "--max-side", "48", stdin=Path("photo.png").read_bytes())
+    from_stdin = invoke("sheet", "-", "--json", "-o", "s.jpg", "--max-side", "48", stdin=Path("photo.png").read_bytes())
     assert json.loads(from_stdin.stdout) == {"file": "s.jpg", "styles": list(STYLE_OFFSETS)}
-    type_in("sheet", "photo.png", "-m", "digits", code=2)
+    invoke("sheet", "photo.png", "-m", "digits", code=2)
 
 
 @pytest.mark.parametrize(
@@ -174,51 +174,51 @@ def test_a_sheet_of_every_style(type_in: TypeIn) -> None:
         (["sheet", "nowhere.png"], 2, "nowhere.png"),
     ],
 )
-def test_exit_codes_and_words(type_in: TypeIn, arguments: list[str], code: int, words: str) -> None:
-    result = type_in(*arguments, code=code)
+def test_errors_have_exit_code_and_message(invoke: Invoke, arguments: list[str], code: int, words: str) -> None:
+    result = invoke(*arguments, code=code)
     assert words in result.stderr
     assert result.stdout == ""
 
 
-def test_errors_as_json(type_in: TypeIn) -> None:
-    error = json.loads(type_in("sample", "-n", "41", "--json", code=3).stdout)["error"]
+def test_json_reports_errors(invoke: Invoke) -> None:
+    error = json.loads(invoke("sample", "-n", "41", "--json", code=3).stdout)["error"]
     assert (error["status"], error["type"], error["errors"][0]["field"]) == (422, "urn:ganvas:invalid-request", "n")
     assert len(error["request_id"]) == 32
-    wrong = type_in("sample", "-n", "0", "--json", code=2)  # noticed before --json is
+    wrong = invoke("sample", "-n", "0", "--json", code=2)  # found before --json is parsed
     assert (wrong.stdout, "-n" in wrong.stderr) == ("", True)
-    assert "folder" in json.loads(type_in("stylize", "*.png", "-s", "night", "--json", code=2).stdout)["error"]["detail"]
+    assert "folder" in json.loads(invoke("stylize", "*.png", "-s", "night", "--json", code=2).stdout)["error"]["detail"]
 
 
-def test_a_service_that_fails_or_is_not_there(type_in: TypeIn, gateway: Gateway) -> None:
+def test_exit_code_of_failing_or_missing_service(invoke: Invoke, gateway: Gateway) -> None:
     gateway.will(500)
-    type_in("models", "--url", gateway.url, code=4)
+    invoke("models", "--url", gateway.url, code=4)
     gateway.will(401)
-    type_in("models", "--url", gateway.url, code=3)
+    invoke("models", "--url", gateway.url, code=3)
     gateway.will(200, b"hello", Content_Type="text/plain")
-    type_in("models", "--url", gateway.url, code=4)
-    error = json.loads(type_in("models", "--url", "http://127.0.0.1:1", "--json", code=4).stdout)["error"]
+    invoke("models", "--url", gateway.url, code=4)
+    error = json.loads(invoke("models", "--url", "http://127.0.0.1:1", "--json", code=4).stdout)["error"]
     assert error["title"] == "NoResponse"
     assert len(error["request_id"]) == 32
     assert "[request" not in error["detail"]
 
 
-def program(service: Running, *arguments: str) -> tuple[list[str], dict[str, str]]:
+def command_of(service: Running, *arguments: str) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "ganvas", *arguments], {**os.environ, "GANVAS_URL": service.url, "COLUMNS": "200"}
 
 
-def test_a_pipe_of_the_shell(service: Running, tmp_path: Path) -> None:
-    command, environment = program(service, "sample", "--seed", "7", "-o", "-")
+def test_commands_can_be_piped(service: Running, tmp_path: Path) -> None:
+    command, environment = command_of(service, "sample", "--seed", "7", "-o", "-")
     sampled = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     assert sampled.stderr == b""
-    command, environment = program(service, "stylize", "-", "-s", "night", "--strength", "0", "--format", "png")
-    painted = subprocess.run(command, cwd=ROOT, env=environment, input=sampled.stdout, capture_output=True, check=True)
-    same = np.asarray(Image.open(io.BytesIO(painted.stdout)).convert("L"))
+    command, environment = command_of(service, "stylize", "-", "-s", "night", "--strength", "0", "--format", "png")
+    stylized = subprocess.run(command, cwd=ROOT, env=environment, input=sampled.stdout, capture_output=True, check=True)
+    same = np.asarray(Image.open(io.BytesIO(stylized.stdout)).convert("L"))
     np.testing.assert_array_equal(same, generated(latents_of_seed(7, 1, LATENT_SIZE))[0, :, :, 0])
 
 
-def test_a_disk_that_takes_no_more(service: Running, tmp_path: Path) -> None:
+def test_full_disk_has_its_own_exit_code(service: Running, tmp_path: Path) -> None:
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); from ganvas.__main__ import main; main()"
-    _, environment = program(service)
+    _, environment = command_of(service)
     command = [sys.executable, "-c", code, "sample", "-n", "9", "-o", str(tmp_path / "a.npy")]
     process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (process.returncode, process.stderr) == (5, "Error: [Errno 27] File too large\n")
@@ -228,8 +228,8 @@ def test_a_disk_that_takes_no_more(service: Running, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("models", "--json"), ("models",), ("sample", "-o", "-")])
-def test_a_reader_that_has_enough(service: Running, arguments: tuple[str, ...]) -> None:
-    command, environment = program(service, *arguments)
+def test_closed_pipe_ends_quietly(service: Running, arguments: tuple[str, ...]) -> None:
+    command, environment = command_of(service, *arguments)
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -238,9 +238,9 @@ def test_a_reader_that_has_enough(service: Running, arguments: tuple[str, ...]) 
     assert process.returncode == 141
 
 
-def test_ctrl_c_ends_a_batch_at_once_and_it_goes_on_later(service: Running, tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_batch_that_can_continue(service: Running, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 300)
-    command, environment = program(service, "stylize", str(tmp_path / "in"), "-s", "night", "-o", str(tmp_path / "out"))
+    command, environment = command_of(service, "stylize", str(tmp_path / "in"), "-s", "night", "-o", str(tmp_path / "out"))
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while len(list(tmp_path.glob("out/*.jpg"))) < 30:
@@ -250,20 +250,20 @@ def test_ctrl_c_ends_a_batch_at_once_and_it_goes_on_later(service: Running, tmp_
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 130
-    assert said == "Stopped. A batch goes on from here when it is started again.\n"
+    assert said == "Stopped. The same command continues a batch.\n"
     done = len((tmp_path / "out/manifest.jsonl").read_text().splitlines())
     command.append("--json")
     again = json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout)
     assert (again["made"], again["skipped"]) == (300 - done, done)
 
 
-def test_the_shell_completes_models_and_styles(service: Running) -> None:
+def test_shell_completes_models_and_styles(service: Running) -> None:
     for words, expected in (
         ("ganvas stylize a.jpg --style ", ["night", "wave", "scream"]),
         ("ganvas sample --model ", ["digits"]),
         ("ganvas she", ["sheet"]),
     ):
-        command, environment = program(service)
+        command, environment = command_of(service)
         environment |= {"_GANVAS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
         completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert all(f'"{word}"' in completed.stdout for word in expected), (completed.stdout, completed.stderr)
@@ -271,13 +271,13 @@ def test_the_shell_completes_models_and_styles(service: Running) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_can_be_installed(service: Running, shell: str, tmp_path: Path) -> None:
-    command, environment = program(service, "--show-completion", shell)
+    command, environment = command_of(service, "--show-completion", shell)
     shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert "GANVAS_COMPLETE" in shown.stdout
 
 
-def test_without_its_libraries_it_says_what_to_install() -> None:
+def test_missing_libraries_are_named() -> None:
     code = "import sys; sys.modules['typer'] = None; from ganvas.__main__ import main; main()"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 1
-    assert process.stderr == 'ganvas: the command line needs typer and rich: pip install "ganvas[cli]"\n'
+    assert process.stderr == 'The command line needs typer and rich. Run: pip install "ganvas[cli]"\n'

@@ -1,4 +1,4 @@
-"""Both clients against the real service: what they ask is what is made, whatever a photo comes in."""
+"""Both clients against the real service: every method, every format, every type of image."""
 
 import inspect
 import io
@@ -25,48 +25,48 @@ from tests.service.running import Running
 NIGHT = np.array([1, 0, 0], np.float32)
 
 
-def test_samples_as_images_and_as_an_array(service: Running, ask: Ask) -> None:
-    pictures = ask(service.url, "sample", 3, model="digits", seed=7, truncation=0.5)
+def test_sample_returns_images_and_an_array(service: Running, ask: Ask) -> None:
+    result = ask(service.url, "sample", 3, model="digits", seed=7, truncation=0.5)
     expected = generated(latents_of_seed(7, 3, LATENT_SIZE) * np.float32(0.5))
-    np.testing.assert_array_equal(pictures.array, expected)
-    assert [image.mode for image in pictures] == ["L", "L", "L"]
-    np.testing.assert_array_equal(np.stack([np.asarray(image) for image in pictures.images]), expected[..., 0])
-    assert (pictures.seed, pictures.seeds, pictures.model) == (7, (7,), "digits")
-    assert pictures.version == ask(service.url, "model", "digits").version
+    np.testing.assert_array_equal(result.array, expected)
+    assert [image.mode for image in result] == ["L", "L", "L"]
+    np.testing.assert_array_equal(np.stack([np.asarray(image) for image in result.images]), expected[..., 0])
+    assert (result.seed, result.seeds, result.model) == (7, (7,), "digits")
+    assert result.version == ask(service.url, "model", "digits").version
 
 
-def test_samples_of_a_seed_each(service: Running, ask: Ask) -> None:
-    pictures = ask(service.url, "sample", seeds=np.array([7, 9]), truncation=0.5)
+def test_sample_takes_a_seed_per_image(service: Running, ask: Ask) -> None:
+    result = ask(service.url, "sample", seeds=np.array([7, 9]), truncation=0.5)
     latents = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in (7, 9)])
-    np.testing.assert_array_equal(pictures.array, generated(latents * np.float32(0.5)))
-    assert pictures.seeds == (7, 9)
+    np.testing.assert_array_equal(result.array, generated(latents * np.float32(0.5)))
+    assert result.seeds == (7, 9)
 
 
 @pytest.mark.parametrize("as_array", [True, False])
-def test_samples_of_latents(service: Running, ask: Ask, as_array: bool) -> None:
+def test_sample_takes_latents(service: Running, ask: Ask, as_array: bool) -> None:
     latents = np.random.default_rng(0).normal(size=(2, LATENT_SIZE)).astype(np.float32)
-    pictures = ask(service.url, "sample", latents=latents if as_array else latents.tolist())
-    np.testing.assert_array_equal(pictures.array, generated(latents))
-    assert pictures.seed is None
-    assert pictures.seeds == ()
+    result = ask(service.url, "sample", latents=latents if as_array else latents.tolist())
+    np.testing.assert_array_equal(result.array, generated(latents))
+    assert result.seed is None
+    assert result.seeds == ()
 
 
 @pytest.mark.parametrize("image_format", ["png", "zip", "npy", "webp", "jpeg"])
-def test_every_format_of_samples(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
-    pictures = client.sample(4, seed=1, format=image_format)
+def test_sample_in_every_format(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
+    result = client.sample(4, seed=1, format=image_format)
     is_sheet = image_format in ("png", "webp", "jpeg")
-    assert len(pictures) == (1 if is_sheet else 4)
+    assert len(result) == (1 if is_sheet else 4)
     if not is_sheet:
-        np.testing.assert_array_equal(pictures.array, generated(latents_of_seed(1, 4, LATENT_SIZE)))
-    saved = pictures.save(tmp_path / pictures.filename)
-    assert saved.read_bytes() == pictures.content
+        np.testing.assert_array_equal(result.array, generated(latents_of_seed(1, 4, LATENT_SIZE)))
+    saved = result.save(tmp_path / result.filename)
+    assert saved.read_bytes() == result.content
     assert list(tmp_path.iterdir()) == [saved]
-    assert pictures[:1][0].size == pictures[0].size
-    assert "digits" in repr(pictures)
+    assert result[:1][0].size == result[0].size
+    assert "digits" in repr(result)
 
 
 @pytest.mark.parametrize("loop", [True, False])
-def test_a_walk(service: Running, ask: Ask, loop: bool) -> None:
+def test_interpolate_passes_through_its_keys(service: Running, ask: Ask, loop: bool) -> None:
     walk = ask(service.url, "interpolate", [3, 7, 11], steps=4, loop=loop, truncation=0.5, format="npy")
     assert len(walk) == (12 if loop else 9)
     assert (walk.seeds, walk.seed, walk.model) == ((3, 7, 11), 3, "digits")
@@ -75,7 +75,7 @@ def test_a_walk(service: Running, ask: Ask, loop: bool) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["webp", "gif", "zip"])
-def test_a_walk_between_latents_in_every_format(
+def test_interpolate_latents_in_every_format(
     client: ganvas.Client, image_format: ganvas.AnimationFormat, tmp_path: Path
 ) -> None:
     latents = np.eye(2, LATENT_SIZE) * 4
@@ -88,14 +88,14 @@ def test_a_walk_between_latents_in_every_format(
         np.testing.assert_array_equal(walk.array[0], generated(latents[:1].astype(np.float32))[0])
 
 
-def test_a_walk_between_two_random_pictures_can_be_made_again(client: ganvas.Client) -> None:
+def test_random_walk_can_be_repeated_from_its_seeds(client: ganvas.Client) -> None:
     first = client.interpolate(steps=2)
     assert len(first.seeds) == 2
     assert client.interpolate(first.seeds, steps=2).content == first.content
 
 
 @pytest.mark.parametrize("kind", ["str", "path", "bytes", "bytearray", "memoryview", "file", "BytesIO", "PIL", "array"])
-def test_a_photo_in_whatever_it_comes(service: Running, ask: Ask, kind: str, tmp_path: Path) -> None:
+def test_stylize_accepts_every_type_of_source(service: Running, ask: Ask, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "lake.png"
     Image.fromarray(photo()).save(path)
     data = path.read_bytes()
@@ -111,11 +111,11 @@ def test_a_photo_in_whatever_it_comes(service: Running, ask: Ask, kind: str, tmp
             "PIL": opened,
             "array": photo(),
         }[kind]
-        painted = ask(service.url, "stylize", source, style="night", strength=0.5, keep_color=0.25, format="png")
-    np.testing.assert_array_equal(np.asarray(painted.image), styled(photo(), NIGHT, 0.5, 0.25))
-    assert painted.array.shape == (1, 30, 50, 3)
+        stylized = ask(service.url, "stylize", source, style="night", strength=0.5, keep_color=0.25, format="png")
+    np.testing.assert_array_equal(np.asarray(stylized.image), styled(photo(), NIGHT, 0.5, 0.25))
+    assert stylized.array.shape == (1, 30, 50, 3)
     assert (
-        painted.filename
+        stylized.filename
         == {"bytes": "image", "bytearray": "image", "memoryview": "image", "BytesIO": "image"}.get(
             kind, "array" if kind == "array" else "lake"
         )
@@ -133,19 +133,19 @@ def test_a_photo_in_whatever_it_comes(service: Running, ask: Ask, kind: str, tmp
     ],
     ids=["grey", "grey [h, w, 1]", "a view with strides", "RGBA"],
 )
-def test_arrays_of_every_shape(client: ganvas.Client, array: np.ndarray, rgb: np.ndarray) -> None:
+def test_stylize_accepts_arrays_of_every_shape(client: ganvas.Client, array: np.ndarray, rgb: np.ndarray) -> None:
     untouched = client.stylize(array, style="night", strength=0, format="png")
     np.testing.assert_array_equal(np.asarray(untouched.image), rgb)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "HSV", "I;16", "F"])
-def test_pil_images_of_every_mode(client: ganvas.Client, mode: str) -> None:
+def test_stylize_accepts_pil_images_of_every_mode(client: ganvas.Client, mode: str) -> None:
     image = Image.fromarray(photo())
     image = image.convert("L").convert(mode) if mode in ("I;16", "F") else image.convert(mode)
     assert client.stylize(image, style="night").image.size == (50, 30)
 
 
-def test_a_pil_image_is_turned_as_its_camera_says(client: ganvas.Client, tmp_path: Path) -> None:
+def test_pil_image_is_turned_by_its_exif_orientation(client: ganvas.Client, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right
     Image.fromarray(photo()).save(tmp_path / "turned.png", exif=exif)
@@ -159,7 +159,7 @@ def test_a_pil_image_is_turned_as_its_camera_says(client: ganvas.Client, tmp_pat
 @pytest.mark.parametrize(
     ("image", "error", "words"),
     [
-        (3, TypeError, "a picture is a path, bytes"),
+        (3, TypeError, "An image must be a path, bytes"),
         (None, TypeError, "not NoneType"),
         (io.StringIO("text"), TypeError, "mode 'rb'"),
         (b"", ValueError, "empty"),
@@ -169,7 +169,7 @@ def test_a_pil_image_is_turned_as_its_camera_says(client: ganvas.Client, tmp_pat
         ("no such photo.jpg", FileNotFoundError, "no such photo"),
     ],
 )
-def test_what_is_no_photo_is_refused_before_anything_is_sent(
+def test_rejects_other_types_before_sending_anything(
     gateway: Gateway, ask: Ask, image: object, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -177,14 +177,14 @@ def test_what_is_no_photo_is_refused_before_anything_is_sent(
     assert gateway.seen == []
 
 
-def test_a_blend_and_a_shrunk_photo(service: Running, ask: Ask) -> None:
+def test_stylize_blends_styles_and_shrinks_photos(service: Running, ask: Ask) -> None:
     blend = ask(service.url, "stylize", photo(), model="painters", style="night:3,wave:1", format="png")
     expected = styled(photo(), np.array([0.75, 0.25, 0], np.float32), 1, 0)
     assert np.abs(blend.array[0].astype(int) - expected).max() <= 1
     assert ask(service.url, "stylize", photo(), style="night", max_side=25).image.size == (25, 15)
 
 
-def test_models_and_their_cards(service: Running, ask: Ask) -> None:
+def test_models_have_their_cards(service: Running, ask: Ask) -> None:
     models = ask(service.url, "models")
     assert [model.name for model in models] == ["digits", "painters"]
     assert len(models) == 2
@@ -198,13 +198,11 @@ def test_models_and_their_cards(service: Running, ask: Ask) -> None:
     assert not models[1].card.styles[0].thumbnail
     assert painters.version == models[1].version
     assert models.find(None, StylizerCard)[0].name == "painters"
-    with pytest.raises(ValueError, match="no stylizer 'digits': painters"):
+    with pytest.raises(ValueError, match=r"no stylizer 'digits'\. The service has: painters"):
         models.find("digits", StylizerCard)
 
 
-def test_where_the_service_is_and_the_key_come_from_the_environment(
-    gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANVAS_URL", f"{gateway.url}/behind/a/path/")
     monkeypatch.setenv("GANVAS_API_KEY", "secret")
     gateway.will(200, b'{"models": [], "refused": [], "and": "more"}', Content_Type="application/json")
@@ -215,7 +213,7 @@ def test_where_the_service_is_and_the_key_come_from_the_environment(
     assert gateway.seen[1]["Authorization"] == "Bearer another"
 
 
-def test_without_a_key_none_is_sent(gateway: Gateway, ask: Ask) -> None:
+def test_sends_no_key_without_one(gateway: Gateway, ask: Ask) -> None:
     gateway.will(200, b'{"models": []}', Content_Type="application/json")
     ask(gateway.url, "models")
     assert "Authorization" not in gateway.seen[0]
@@ -223,19 +221,19 @@ def test_without_a_key_none_is_sent(gateway: Gateway, ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("url", ["localhost:3000", "ftp://localhost", "http://", "nonsense", "http://[::1", "http://a:b"])
-def test_a_url_that_is_none(ask: Ask, url: str) -> None:
+def test_rejects_invalid_url(ask: Ask, url: str) -> None:
     with pytest.raises(ValueError, match="must be like http://localhost:3000"):
         ask(url, "models")
 
 
-def test_the_proxy_of_the_environment_is_asked(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_the_proxy_of_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", gateway.url)
     gateway.will(200, b'{"models": []}', Content_Type="application/json")
     assert list(ask("http://ganvas.invalid", "models")) == []
     assert gateway.seen[0]["Host"] == "ganvas.invalid"
 
 
-def test_any_transport_of_httpx(service: Running) -> None:
+def test_accepts_any_httpx_transport(service: Running) -> None:
     asked = []
 
     class Watching(httpx.HTTPTransport):
@@ -248,7 +246,7 @@ def test_any_transport_of_httpx(service: Running) -> None:
     assert asked == ["/v1/sample"]
 
 
-def test_the_methods_of_both_clients_are_those_of_the_core() -> None:
+def test_both_clients_have_the_same_methods() -> None:
     for name in ("models", "model", "sample", "interpolate", "stylize", "sample_many", "stylize_many"):
         sync, asynchronous = getattr(ganvas.Client, name), getattr(ganvas.AsyncClient, name)
         assert sync.__doc__ == asynchronous.__doc__
@@ -259,13 +257,13 @@ def test_the_methods_of_both_clients_are_those_of_the_core() -> None:
     assert inspect.signature(ganvas.Client.sample).return_annotation is ganvas.ImageResult
 
 
-def test_types_reach_the_caller(client: ganvas.Client) -> None:
-    """mypy checks the line below: the methods are typed though they are written once."""
+def test_methods_are_typed(client: ganvas.Client) -> None:
+    """mypy checks the line below."""
     assert_type(client.sample(1), ganvas.ImageResult)
     assert (ROOT / "ganvas" / "py.typed").exists()
 
 
-def test_everything_exported_is_there() -> None:
+def test_sdk_exports_are_sorted_and_complete() -> None:
     from ganvas import sdk
 
     assert sdk.__all__ == sorted(sdk.__all__)
@@ -292,7 +290,7 @@ with ganvas.Client(sys.argv[1]) as client:
 """
 
 
-def test_it_works_without_numpy_and_without_the_command_lines_libraries(service: Running, tmp_path: Path) -> None:
+def test_works_without_numpy_and_without_the_command_line_extra(service: Running, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(photo()).save(tmp_path / "in" / "a.png")
     arguments = [service.url, str(tmp_path / "in"), str(tmp_path / "out")]

@@ -1,4 +1,4 @@
-"""docs/client.md and the client in README.md, as they stand: Python in one go, commands, tables held against the code."""
+"""docs/client.md and the client part of README.md: the Python and the commands run, and the tables match the code."""
 
 import re
 import shlex
@@ -36,7 +36,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a reader types: beside the docs, whose photos are there, but small."""
+    """A reader's working folder: it holds the photos of the docs, shrunk."""
     folder = tmp_path_factory.mktemp("reader")
     (folder / "docs" / "images").mkdir(parents=True)
     for path in sorted((ROOT / "docs" / "images").glob("*.jpg")):
@@ -45,22 +45,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_its_python(
+def test_python_of_the_page_runs(
     shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("GANVAS_URL", shipped.url)
     code = "\n".join(blocks(PAGE, "python"))
     exec(compile(code.replace("http://localhost:3000", shipped.url), "docs/client.md", "exec"), {})
-    said = capsys.readouterr().out
-    assert "There is no style 'rembrandt'" in said
+    printed = capsys.readouterr().out
+    assert "There is no style 'rembrandt'" in printed
     for name in ("digit.png", "walk.webp", "painted.jpg", "starry-night.jpg", "painted/photo.jpg", "digits/digits-7-000.png"):
         assert (folder / name).is_file(), name
     assert len(list(folder.glob("digits/*.png"))) == 1000
-    assert re.search(r"\d made \(.*/s\), 0 skipped, 0 failed", said)
+    assert re.search(r"\d made \(.*/s\), 0 skipped, 0 failed", printed)
 
 
-def test_the_readmes_python(shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_of_the_readme_runs(shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "readme").mkdir()
     (folder / "readme" / "docs").symlink_to(folder / "docs")
     monkeypatch.chdir(folder / "readme")
@@ -73,7 +73,7 @@ def test_the_readmes_python(shipped: Running, folder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_its_commands(line: str, shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_run(line: str, shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANVAS_URL", shipped.url)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     typed = line.replace("ganvas", f"{shlex.quote(sys.executable)} -m ganvas", 1)
@@ -83,11 +83,11 @@ def test_its_commands(line: str, shipped: Running, folder: Path, monkeypatch: py
     assert written is None or (folder / written[1]).exists()
 
 
-def test_every_command_is_shown() -> None:
+def test_shows_every_command() -> None:
     assert {line.split()[1] for line in COMMANDS} == {"models", "sample", "interpolate", "stylize", "sheet"}
 
 
-def test_every_error_is_in_the_table() -> None:
+def test_table_lists_every_error() -> None:
     from ganvas import sdk
 
     named = set(re.findall(r"^\| `(\w+Error)`", PAGE, re.MULTILINE))

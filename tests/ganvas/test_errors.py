@@ -1,4 +1,4 @@
-"""Every error: the service's own where it makes them on demand, and a gateway's."""
+"""Every error, of the service if it raises the error on demand, otherwise of a gateway."""
 
 import json
 import pickle
@@ -21,11 +21,11 @@ ONCE = {"retries": 0}
 
 
 @pytest.mark.parametrize("problem", Problem.__subclasses__(), ids=lambda problem: problem.__name__)
-def test_every_problem_of_the_service_has_its_error(problem: type[Problem]) -> None:
+def test_every_problem_has_its_error(problem: type[Problem]) -> None:
     assert errors.BY_STATUS[problem.status] is getattr(ganvas, f"{problem.__name__}Error")
 
 
-def test_not_found_lists_what_there_is(service: Running, ask: Ask) -> None:
+def test_not_found_lists_the_known_names(service: Running, ask: Ask) -> None:
     with pytest.raises(
         ganvas.NotFoundError, match=r"Not found \(404\): .*digits, painters.*\[request [0-9a-f]{32}\]"
     ) as caught:
@@ -48,7 +48,7 @@ def test_invalid_names_the_field(service: Running, ask: Ask) -> None:
         ask(service.url, "sample", latents=[[1, 2]])
 
 
-def test_a_picture_that_is_none_or_too_large(service: Running, ask: Ask) -> None:
+def test_rejects_unreadable_and_too_large_images(service: Running, ask: Ask) -> None:
     with pytest.raises(ganvas.UnsupportedError, match="not a JPEG, PNG or WebP"):
         ask(service.url, "stylize", b"GIF89a and so on", style="night")
     with pytest.raises(ganvas.TooLargeError, match="1000 x 1001 pixels"):
@@ -59,7 +59,7 @@ def test_a_picture_that_is_none_or_too_large(service: Running, ask: Ask) -> None
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service without a stylizer, with a generator that makes two pictures of three, and one that needs a second or two."""
+    """A service without a stylizer, with one generator that loses an image of three, and one that needs 1.5 s."""
     folder = tmp_path_factory.mktemp("faulty")
     save(generator_model(broken="rows"), folder / "models" / "broken.onnx", generator_card("broken"))
     save(slow_generator_model(1.5), folder / "models" / "slow.onnx", generator_card("slow"))
@@ -67,32 +67,32 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield service
 
 
-def test_a_service_without_such_a_model(faulty: Running, ask: Ask, tmp_path: Path) -> None:
+def test_service_without_such_a_model(faulty: Running, ask: Ask, tmp_path: Path) -> None:
     with pytest.raises(ganvas.UnavailableError, match="No stylizer is served"):
         ask(faulty.url, "stylize", photo(), options=ONCE)
-    with pytest.raises(ValueError, match="say which generator: broken, slow"):
+    with pytest.raises(ValueError, match=r"Name a generator\. The service has: broken, slow"):
         ask(faulty.url, "sample_many", 3, tmp_path / "out")
     Image.fromarray(photo()).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="say which stylizer: none is served"):
+    with pytest.raises(ValueError, match=r"Name a stylizer\. The service has: none"):
         ask(faulty.url, "stylize_many", tmp_path / "a.png", tmp_path / "out")
 
 
-def test_a_service_that_fails(faulty: Running, ask: Ask) -> None:
+def test_failing_service_raises_internal_error(faulty: Running, ask: Ask) -> None:
     with pytest.raises(ganvas.InternalError, match=r"log.*\[request "):
         ask(faulty.url, "sample", 3, model="broken")
 
 
-def test_a_service_that_is_too_slow(faulty: Running, ask: Ask) -> None:
+def test_slow_service_times_out(faulty: Running, ask: Ask) -> None:
     with pytest.raises(ganvas.TimedOutError, match="longer than"):
         ask(faulty.url, "sample", model="slow", options=ONCE)
-    with pytest.raises(ganvas.NoResponseError, match="took too long"):
+    with pytest.raises(ganvas.NoResponseError, match="did not respond in time"):
         ask(faulty.url, "sample", model="slow", options={**ONCE, "timeout": 0.05})
 
 
-def test_nobody_there(ask: Ask) -> None:
+def test_missing_service_raises_no_response_error(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(ganvas.NoResponseError, match="does the service run there"):
+    with pytest.raises(ganvas.NoResponseError, match="Check that the service runs there"):
         ask(url, "models", options=ONCE)
     with pytest.raises(ganvas.NoResponseError):
         ask("http://no.such.host.invalid", "models", options=ONCE)
@@ -107,7 +107,7 @@ def test_nobody_there(ask: Ask) -> None:
     ("content_type", "body"),
     [("text/html", b"<h1>Nope</h1>"), ("application/problem+json", b"half a"), ("application/json", b"[1, 2]"), ("", b"")],
 )
-def test_a_gateway_that_knows_no_problem_documents(
+def test_gateway_without_problem_documents(
     gateway: Gateway, ask: Ask, status: int, error: type[ganvas.ProblemError], content_type: str, body: bytes
 ) -> None:
     gateway.will(status, body, Content_Type=content_type)
@@ -118,14 +118,14 @@ def test_a_gateway_that_knows_no_problem_documents(
     assert caught.value.type == "about:blank"
 
 
-def test_plain_words_and_the_services_request_id(gateway: Gateway, ask: Ask) -> None:
+def test_plain_text_and_request_id_of_a_gateway(gateway: Gateway, ask: Ask) -> None:
     gateway.will(400, b"no upstream\n", Content_Type="text/plain", X_Request_ID="seven")
     with pytest.raises(ganvas.MalformedError) as caught:
         ask(gateway.url, "models")
     assert str(caught.value) == "Bad Request (400): no upstream [request seven]"
 
 
-def test_a_key_that_is_not_known(gateway: Gateway, ask: Ask) -> None:
+def test_unknown_key_is_refused(gateway: Gateway, ask: Ask) -> None:
     document = {"type": "urn:ganvas:unauthorized", "title": "Unauthorized", "status": 401, "detail": "Send a key"}
     gateway.will(401, json.dumps(document).encode(), Content_Type="application/problem+json")
     with pytest.raises(ganvas.UnauthorizedError, match="Send a key"):
@@ -157,28 +157,28 @@ def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, co
         ("image/png", b"\x89PNG"),
     ],
 )
-def test_a_broken_picture(gateway: Gateway, ask: Ask, content_type: str, body: bytes) -> None:
+def test_broken_image_raises_when_it_is_read(gateway: Gateway, ask: Ask, content_type: str, body: bytes) -> None:
     gateway.will(200, body, Content_Type=content_type, Ganvas_Model="digits@1")
-    pictures = ask(gateway.url, "sample")
+    result = ask(gateway.url, "sample")
     with pytest.raises(ganvas.UnexpectedResponseError, match="cannot be read") as caught:
-        _ = pictures.images
+        _ = result.images
     assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
 
 
-def test_a_connection_that_breaks_is_named(gateway: Gateway, ask: Ask) -> None:
+def test_broken_connection_names_the_url(gateway: Gateway, ask: Ask) -> None:
     gateway.will(HANG_UP)
-    with pytest.raises(ganvas.NoResponseError, match=r"no answer from http://127.*\[request ") as caught:
+    with pytest.raises(ganvas.NoResponseError, match=r"http://127.* did not respond.*\[request ") as caught:
         ask(gateway.url, "models", options=ONCE)
     assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
 
 
-def test_they_survive_the_way_to_another_process() -> None:
+def test_errors_can_be_pickled() -> None:
     problem = ganvas.QueueFullError(429, "Full", "Come back", retry_after=7, request_id="seven")
     for error in (problem, ganvas.NoResponseError("nobody", request_id="seven"), ganvas.NoResponseError("nobody")):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
-def test_they_are_all_one_family() -> None:
+def test_all_errors_share_one_base() -> None:
     family: list[type] = [ganvas.NoResponseError, ganvas.UnexpectedResponseError, *errors.BY_STATUS.values()]
     assert all(issubclass(error, ganvas.GanvasError) for error in family)

@@ -1,4 +1,4 @@
-"""What fails in passing is sent again, and nothing else."""
+"""Temporary failures are retried, and nothing else."""
 
 import time
 
@@ -13,21 +13,21 @@ from tests.ganvas.conftest import HANG_UP, Ask, Gateway
 LISTING = b'{"models": []}'
 
 
-def good(gateway: Gateway) -> None:
+def answer_with_listing(gateway: Gateway) -> None:
     gateway.will(200, LISTING, Content_Type="application/json")
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504, HANG_UP])
-def test_it_is_sent_again(gateway: Gateway, ask: Ask, status: int) -> None:
+def test_retries_temporary_failures(gateway: Gateway, ask: Ask, status: int) -> None:
     gateway.will(status, Retry_After="0")
     gateway.will(status, Retry_After="0")
-    good(gateway)
+    answer_with_listing(gateway)
     assert list(ask(gateway.url, "models")) == []
     assert len(gateway.seen) == 3
-    assert len({seen["X-Request-ID"] for seen in gateway.seen}) == 1  # one request in the service's log, tried three times
+    assert len({seen["X-Request-ID"] for seen in gateway.seen}) == 1  # one request id for all three tries
 
 
-def test_a_body_is_sent_again_whole(gateway: Gateway, ask: Ask) -> None:
+def test_retry_sends_the_whole_body(gateway: Gateway, ask: Ask) -> None:
     gateway.will(503)
     gateway.will(200, b"\x89PNG", Content_Type="image/png", Ganvas_Model="painters@1")
     ask(gateway.url, "stylize", b"a photo" * 100_000, style="night")
@@ -37,22 +37,22 @@ def test_a_body_is_sent_again_whole(gateway: Gateway, ask: Ask) -> None:
     assert int(lengths[0]) > 700_000
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(gateway: Gateway, ask: Ask) -> None:
+def test_retries_response_that_breaks_off(gateway: Gateway, ask: Ask) -> None:
     gateway.will(200, LISTING[:5], Content_Type="application/json", Content_Length=str(len(LISTING)))
-    good(gateway)
+    answer_with_listing(gateway)
     assert list(ask(gateway.url, "models")) == []
     assert len(gateway.seen) == 2
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 415, 422, 500])
-def test_it_is_not_sent_again(gateway: Gateway, ask: Ask, status: int) -> None:
+def test_does_not_retry_other_errors(gateway: Gateway, ask: Ask, status: int) -> None:
     gateway.will(status)
     with pytest.raises(ganvas.ProblemError):
         ask(gateway.url, "models")
     assert len(gateway.seen) == 1
 
 
-def test_it_gives_up_in_the_end(gateway: Gateway, ask: Ask) -> None:
+def test_gives_up_after_the_last_retry(gateway: Gateway, ask: Ask) -> None:
     for _ in range(9):
         gateway.will(429, Retry_After="0")
     with pytest.raises(ganvas.QueueFullError) as caught:
@@ -61,30 +61,30 @@ def test_it_gives_up_in_the_end(gateway: Gateway, ask: Ask) -> None:
     assert len(gateway.seen) == 3
 
 
-def test_it_waits_as_long_as_it_is_told(gateway: Gateway, ask: Ask) -> None:
+def test_waits_for_retry_after(gateway: Gateway, ask: Ask) -> None:
     gateway.will(429, Retry_After="1")
-    good(gateway)
+    answer_with_listing(gateway)
     started = time.monotonic()
     ask(gateway.url, "models")
     assert time.monotonic() - started >= 1
 
 
-def test_a_long_wait_is_waited_whole() -> None:
-    """As the transport reckons it: nobody wants to wait for it here."""
+def test_follows_long_retry_after() -> None:
+    """Checks the computed wait, without waiting."""
     policy = retrying(httpx.HTTPTransport(), 4).retry
-    told = [policy._calculate_sleep({"Retry-After": str(MAX_RETRY_AFTER_S)}) for _ in range(50)]
-    assert all(MAX_RETRY_AFTER_S <= seconds <= 1.25 * MAX_RETRY_AFTER_S for seconds in told)
-    assert len(set(told)) > 1
+    waits = [policy._calculate_sleep({"Retry-After": str(MAX_RETRY_AFTER_S)}) for _ in range(50)]
+    assert all(MAX_RETRY_AFTER_S <= seconds <= 1.25 * MAX_RETRY_AFTER_S for seconds in waits)
+    assert len(set(waits)) > 1
     assert policy._calculate_sleep({"Retry-After": "86400"}) == 75
 
 
 def test_waits_grow_and_differ() -> None:
     policy = retrying(httpx.HTTPTransport(), 9).retry
-    told = {policy.parse_retry_after("2") for _ in range(50)}
-    assert all(2 <= seconds <= 2.5 for seconds in told)
-    assert len(told) > 1
+    waits = {policy.parse_retry_after("2") for _ in range(50)}
+    assert all(2 <= seconds <= 2.5 for seconds in waits)
+    assert len(waits) > 1
     for attempt, longest in enumerate([0.5, 1, 2, 4, 8, 16, 30, 30]):
         policy = policy.increment()
-        waits = [policy.backoff_strategy() for _ in range(200)]
-        assert longest / 2 < max(waits) <= longest, attempt
-        assert min(waits) < longest / 2
+        backoffs = [policy.backoff_strategy() for _ in range(200)]
+        assert longest / 2 < max(backoffs) <= longest, attempt
+        assert min(backoffs) < longest / 2

@@ -1,4 +1,4 @@
-"""The wheel: what an installation of the client brings, and what it needs."""
+"""The wheel of the client: its content and its dependencies."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if "No matching distribution found for hatchling" in built.stderr:
-        pytest.skip("no package index to be had, of which the build takes hatchling")
+        pytest.skip("no package index is available, from which the build takes hatchling")
     assert built.returncode == 0, built.stderr
     (file,) = folder.iterdir()
     with zipfile.ZipFile(file) as opened:
@@ -37,23 +37,23 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return message_from_bytes(read(wheel, "METADATA"))
 
 
-def test_it_needs_nothing_of_the_service(metadata: Message) -> None:
+def test_needs_nothing_of_the_service(metadata: Message) -> None:
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {re.split(r"[^\w-]", line)[0] for line in needed}
     assert names == {"anyio", "filelock", "httpx", "httpx-retries", "pillow", "pydantic", "sniffio"}
 
 
-def test_the_command_line_is_an_extra(metadata: Message) -> None:
+def test_command_line_is_an_extra(metadata: Message) -> None:
     extras = [line for line in metadata.get_all("Requires-Dist", []) if re.search(r"extra == ['\"]cli['\"]", line)]
     assert {re.split(r"[^\w-]", line)[0] for line in extras} == {"rich", "typer"}
 
 
-def test_it_is_typed_and_has_its_command(wheel: zipfile.ZipFile) -> None:
+def test_is_typed_and_installs_its_command(wheel: zipfile.ZipFile) -> None:
     assert "ganvas/py.typed" in wheel.namelist()
     assert read(wheel, "entry_points.txt").decode().split() == ["[console_scripts]", "ganvas", "=", "ganvas.__main__:main"]
 
 
-def test_it_holds_the_client_alone(wheel: zipfile.ZipFile) -> None:
+def test_holds_the_client_alone(wheel: zipfile.ZipFile) -> None:
     tops = {path.partition("/")[0] for path in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"ganvas"}
     ours = {path.relative_to(ROOT).as_posix() for path in Path(ROOT, "ganvas").rglob("*.py")}
