@@ -19,7 +19,6 @@ from torch import Tensor
 from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_image
 from ganvas.files import write_whole
-from training.cli.options import Vgg
 from training.config import Features, load_config, resolve
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
@@ -28,10 +27,11 @@ from training.errors import ConfigError, RunError, first_line
 from training.gan.augment import AUGMENTATIONS
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import train_gan
+from training.gan.plan import GanPlan
 from training.gan.report.stats import read_stats
 from training.gan.setup import channels_of, precision_of, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
-from training.run import GanPlan, Run
+from training.run import Run
 from training.vgg import VggFeatures
 
 Changes = dict[str, object]
@@ -88,7 +88,7 @@ def gan_recipes(
     weights: Annotated[
         Path | None, typer.Option(help="Local file with its weights. By default they are downloaded.", show_default=False)
     ] = None,
-    vgg: Vgg = None,
+    vgg: Annotated[Path | None, typer.Option(help="VGG-16 weights. Default: torchvision downloads them.")] = None,
     only: Annotated[list[str], typer.Option(help=f"One of {', '.join(RECIPES)}. May be repeated. Default: all.")] = [],  # noqa: B006
     set_: Annotated[
         list[str], typer.Option("--set", help="Set key=value for all recipes that do not set it. May be repeated.")
@@ -115,7 +115,7 @@ def gan_recipes(
     outcomes = []
     for name, config in configs.items():
         typer.echo(f"{name}: {RECIPES[name].title}")
-        plan = GanPlan(config=config, data=data.resolve().name, pictures=len(squares), fingerprint=folder.fingerprint)
+        plan = GanPlan(config=config, data=data.resolve().name, images=len(squares), fingerprint=folder.fingerprint)
         judge = VggFeatures(config.feature_layers, vgg) if config.feature_layers else None
         outcomes.append(train(name, out / name, plan, squares, fabric, network, judge))
     text = markdown(outcomes, DEFAULT)
@@ -159,7 +159,7 @@ def train(
     Raises:
         RunError: the folder contains a run with other settings or images.
     """
-    run = Run.open(folder) if folder.exists() else Run.create(folder, plan)
+    run = Run.open(folder, GanPlan) if folder.exists() else Run.create(folder, plan)
     if run.plan != plan:
         raise RunError(f"{folder} was trained with other settings or images. Choose another --out or delete this folder.")
     failure = ""

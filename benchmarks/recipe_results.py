@@ -14,10 +14,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from ganvas.files import write_whole
 from training.gan.evaluator import draw_samples
+from training.gan.plan import GanPlan
 from training.gan.report.stats import Stats
 from training.gan.setup import build_generator
 from training.images import grid
-from training.run import GanPlan, Run
+from training.run import Run
 
 _METRICS = ("frechet", "density", "coverage")
 _SAMPLES = 8
@@ -152,7 +153,7 @@ def _metrics(places: npt.NDArray[np.float64], metrics: dict[str, npt.NDArray[np.
 def _conditions(one: Outcome) -> str:
     plan = one.run.plan
     return (
-        f"{plan.data}: {plan.pictures:,} images, {plan.config.image_size}x{plan.config.image_size}, width "
+        f"{plan.data}: {plan.images:,} images, {plan.config.image_size}x{plan.config.image_size}, width "
         f"{plan.config.width}, batches of {plan.config.batch_size}, seed {plan.config.seed}; measured in "
         f"{plan.config.features} features."
     )

@@ -23,7 +23,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from ganvas.card import METADATA_KEY, OUTPUT, GeneratorCard, parse_card
+from ganvas.card import LATENTS, METADATA_KEY, OUTPUT, GeneratorCard, parse_card
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder
 
@@ -46,7 +46,7 @@ def sample(model: Path, count: int, seed: int = 0, truncation: float = 1) -> Byt
     if not isinstance(card, GeneratorCard):
         raise typer.BadParameter(f"{model} is not a generator.")
     latents = np.random.default_rng(seed).standard_normal((count, card.latent_size), dtype=np.float32) * np.float32(truncation)
-    rows = (session.run([OUTPUT], {"latents": batch})[0] for batch in np.split(latents, range(_BATCH, count, _BATCH)))
+    rows = (session.run([OUTPUT], {LATENTS: batch})[0] for batch in np.split(latents, range(_BATCH, count, _BATCH)))
     return np.concatenate(list(rows))
 
 

@@ -23,7 +23,8 @@ from benchmarks.command import run_command
 from training.config import load_config
 from training.devices import Precision, best_precision, find_device
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer, losses_of
+from training.style.loop import losses_of
+from training.style.network import build_stylizer
 from training.style.objective import Objective, features_for
 from training.style.optimizers import StyleOptimizers
 from training.vgg import VggFeatures

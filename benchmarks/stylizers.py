@@ -24,12 +24,12 @@ from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.command import run_command
+from ganvas.card import Style, StylizerCard
 from ganvas.files import write_whole
-from training.export import stylizer_trials, to_onnx
-from training.graphs import StylizerGraph
+from training.export import to_onnx
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer
-from training.style.network import Stylizer
+from training.style.export import StylizerGraph
+from training.style.network import Stylizer, build_stylizer
 from training.style.quantize import quantized
 
 _STYLES = 8
@@ -76,7 +76,7 @@ def main(
     for name in track(only or list(VARIANTS), "Exporting", transient=True):
         network = build_stylizer(StyleConfig.model_validate(VARIANTS[name]), _STYLES).eval()
         costs[name] = (f"{sum(p.numel() for p in network.parameters()):,}", f"{gigaflops(network, size):.1f}")
-        model = to_onnx(StylizerGraph(network).eval(), stylizer_trials(network)[-1])
+        model = to_onnx(StylizerGraph(network).eval(), _card(network))
         runs[name] = _session(model.SerializeToString(), size, threads)
         if int8:
             runs[f"{name}, int8"] = _session(quantized(model, [_inputs(model, size)]).SerializeToString(), size, threads)
@@ -97,6 +97,23 @@ def main(
     Console().print(Markdown(text))
     if table:
         write_whole(table, lambda path: path.write_text(text))
+
+
+def _card(network: Stylizer) -> StylizerCard:
+    """The tensors of a network that no run trained."""
+    style = {"title": "none", "artist": "none", "licence": "none"}
+    return StylizerCard(
+        name="variant",
+        title="none",
+        summary="none",
+        architecture="none",
+        licence="none",
+        training_data=(),
+        training_config={},
+        size_multiple=network.size_multiple,
+        min_side=network.min_side,
+        styles=tuple(Style.model_validate(style | {"name": f"style-{k}"}) for k in range(network.styles)),
+    )
 
 
 def gigaflops(network: Stylizer, size: int) -> float:

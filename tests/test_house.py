@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
 # The modules that callers, the service and training share.
-SHARED = {"ganvas.api", "ganvas.card", "ganvas.contact_sheet", "ganvas.files", "ganvas.images", "ganvas.signals"}
+SHARED = {"ganvas.api", "ganvas.card", "ganvas.contact_sheet", "ganvas.files", "ganvas.images", "ganvas.signals", "ganvas.tensors"}
 MAY_IMPORT = {
     "ganvas": set(),
     "service": SHARED,
@@ -51,6 +51,27 @@ def test_packages_import_only_allowed_modules(package: str) -> None:
 def test_engine_imports_neither_http_nor_routes(path: Path) -> None:
     outside = [name for name in imports(path) if name.startswith(("service.http", "service.routes"))]
     assert not outside, f"{path.relative_to(ROOT)} imports {outside}"
+
+
+SLICES = ("training.gan", "training.style")
+
+
+@pytest.mark.parametrize("slice_", SLICES)
+def test_slices_never_import_one_another(slice_: str) -> None:
+    """Not directly; nor may a module that both share, such as training.plots, import a slice."""
+    shared = [path for path in (ROOT / "training").glob("*.py") if path.name not in {"kinds.py", "__main__.py"}]
+    others = tuple(f"{other}." for other in SLICES if other != slice_)
+    for path in [*(ROOT / slice_.replace(".", "/")).rglob("*.py"), *(ROOT / "training" / "data").rglob("*.py"), *shared]:
+        wrong = [name for name in imports(path) if f"{name}.".startswith(others)]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "benchmarks"])
+def test_only_a_command_line_imports_cli_modules(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        if path.parent.name != "cli" and path.name != "__main__.py":
+            wrong = [name for name in imports(path) if ".cli." in f"{name}."]
+            assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
 def test_init_modules_only_document_and_re_export() -> None:

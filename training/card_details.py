@@ -25,11 +25,13 @@ Every key is optional. The card says "not stated" or "unknown" for a missing lic
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganvas.card import Metric, Text, TrainingData
 from training.errors import ConfigError, first_line
+from training.run import Plan
 
 NOT_STATED = "not stated"
 
@@ -80,3 +82,25 @@ def read_card_details(path: Path | None) -> CardDetails:
 def title_of(name: str) -> str:
     """A title made from a name: `starry-night` -> `Starry Night`."""
     return name.replace("-", " ").title()
+
+
+def card_fields(name: str, plan: Plan, details: CardDetails, step: int, summary: str) -> dict[str, Any]:
+    """The fields that the cards of all kinds share.
+
+    Args:
+        name: of the model.
+        plan: of the run.
+        details: what the run cannot know.
+        step: of the exported checkpoint.
+        summary: if the details have none.
+    """
+    unstated = TrainingData(title=f"{plan.images:,} images ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
+    return {
+        "name": name,
+        "title": details.title or title_of(name),
+        "summary": details.summary or summary,
+        "licence": details.licence,
+        "training_data": details.training_data or (unstated,),
+        "training_config": {"trained_steps": step, **plan.config.model_dump(mode="json")},
+        "metrics": details.metrics,
+    }

@@ -1,212 +1,60 @@
-"""Draws statistics: of a GAN run, losses and metrics over the real pictures seen; of a painting, losses over its iterations.
+"""What all plots share: colours, axes and rendering.
 
-The colours are those of Okabe and Ito, "Color Universal Design", which colour-blind people tell apart; markers differ as well.
-Figures are made without pyplot, which would keep them in a global state.
+The colours are those of Okabe and Ito, "Color Universal Design", which colour-blind people can tell apart. Lines also
+differ in their markers. Figures are made without pyplot, which would keep them in a global state.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import EngFormatter
 from PIL import Image
 
-from training.gan.report.stats import Stats
-from training.metrics.fidelity import METRICS
-
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_INK, _PALE = "#444444", "#E4E4E4"
-_WIDTH, _DPI = 900, 100  # pixels, and a hundred to the inch in which matplotlib measures
-_MOST_NUMBERS = 12  # events; more lines than that leave no place for numbers
-_SHARES = {"density": (PURPLE, "D"), "coverage": (BLUE, "o"), "precision": (GREEN, "s"), "recall": (ORANGE, "^")}
+INK, PALE = "#444444", "#E4E4E4"
+_WIDTH, _DPI = 900, 100  # pixels, and pixels an inch: matplotlib measures in inches
 
 
-def plot_losses(stats: Stats) -> Image.Image:
-    """Both losses as reported (faint) and as a running mean; below, how often the discriminator is right.
-
-    Returns:
-        RGB, 900 pixels wide; with words in place of lines where nothing was reported yet.
-    """
-    with_accuracy = len(stats.series("d_accuracy")[0]) > 0
-    figure, axes = _figure("Losses", "they should go up and down", heights=[290, 80] if with_accuracy else [290])
-    shown = []
-    for key, colour, label in (("d_loss", BLUE, "discriminator"), ("g_loss", ORANGE, "generator")):
-        images, values = stats.series(key)
-        if len(values):
-            shown += [values, _running_line(axes[0], images, values, colour, label)]
-    if shown:
-        _limit(axes[0], np.concatenate(shown))
-        _legend(axes[0], 2)
-    else:
-        _nothing(axes[0], "No losses reported yet")
-    if with_accuracy:
-        _running_line(axes[1], *stats.series("d_accuracy"), GREEN, "")
-        axes[1].axhline(0.5, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        axes[1].set(ylim=(0, 1.02), yticks=[0, 0.5, 1])
-        _title(axes[1], "Discriminator right", "how often; at 0.5 it only guesses")
-    _events(axes, stats)
-    return _draw(figure, axes)
-
-
-def plot_metrics(stats: Stats) -> Image.Image:
-    """The Frechet distance with its best value marked; below, density, coverage, precision and recall.
-
-    Returns:
-        RGB, 900 pixels wide; with words in place of lines where nothing was evaluated yet.
-    """
-    figure, axes = _figure("Frechet distance", "lower is better", heights=[210, 210])
-    _frechet(axes[0], stats)
-    highest = 1.2
-    for key, (colour, marker) in _SHARES.items():
-        images, values = stats.series(key)
-        if len(values):
-            axes[1].plot(
-                images, values, color=colour, marker=marker, markersize=4.5, linewidth=1.6, label=METRICS[key][0].lower()
-            )
-            highest = max(highest, values.max() * 1.05)  # a density may be any number
-    _title(axes[1], "Quality and variety", "higher is better")
-    axes[1].axhline(1, color=_INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes[1].set_ylim(0, highest)
-    if axes[1].get_legend_handles_labels()[0]:
-        _legend(axes[1], len(_SHARES))
-    else:
-        _nothing(axes[1], "Not measured yet")
-    _events(axes, stats)
-    return _draw(figure, axes)
-
-
-def plot_painting(history: Mapping[str, npt.ArrayLike]) -> Image.Image:
-    """The losses of one painting over its iterations.
-
-    Args:
-        history: name -> float [m], a value an iteration.
-
-    Returns:
-        RGB, 900 pixels wide.
-    """
-    figure, axes = _figure("Losses", "weighted, as the picture lowers their sum", heights=[290], along="iterations")
-    for (name, values), colour in zip(history.items(), (BLUE, ORANGE, GREEN, PURPLE), strict=False):
-        values = np.asarray(values, np.float64)
-        axes[0].plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=2, label=name)
-    axes[0].set_yscale("log", nonpositive="mask")
-    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0].yaxis.set_minor_locator(NullLocator())
-    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
-    _legend(axes[0], len(history))
-    return _draw(figure, axes, 1)
-
-
-def running_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
-    """The mean of the values around each, float [m] -> float [m]; fewer of them at both ends.
-
-    Args:
-        values: float [m].
-        window: values in a mean, odd.
-    """
-    sums = np.concatenate([[0], np.cumsum(values)])
-    index = np.arange(len(values))
-    low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
-
-
-def _running_line(
-    axes: Axes, images: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str
-) -> npt.NDArray[np.float64]:
-    window = max(1, len(values) // 40) | 1
-    mean = running_mean(running_mean(values, window), window)  # twice: a single one is jagged
-    axes.plot(images, values, color=colour, alpha=0.25, linewidth=0.8)
-    axes.plot(images, mean, color=colour, linewidth=2, label=label)
-    if len(values) == 1:  # a line of one point cannot be seen
-        axes.plot(images, values, color=colour, marker="o")
-    return mean
-
-
-def _frechet(axes: Axes, stats: Stats) -> None:
-    images, values = stats.series("frechet")
-    images, values = images[values > 0], values[values > 0]  # a log axis has no 0
-    if not len(values):
-        _nothing(axes, "Not measured yet")
-        return
-    axes.plot(images, values, color=BLUE, marker="o", markersize=4.5, linewidth=1.6)
-    best = values.argmin()
-    axes.plot(images[best], values[best], "o", markersize=11, markerfacecolor="none", markeredgecolor=_INK, markeredgewidth=1.4)
-    axes.annotate(
-        f"best {_number(values[best])}", (images[best], values[best]), (0, -11), textcoords="offset points",
-        ha="center", va="top", color=_INK, fontsize=10, fontweight="bold",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-    )  # fmt: skip
-    low, high = values.min(), values.max()
-    margin = max(high / low, 1.2) ** 0.1
-    axes.set_yscale("log")
-    axes.set_ylim(low / margin**3, high * margin)  # below the lowest, place for its label
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _events(axes: list[Axes], stats: Stats) -> None:
-    """A line through all axes at each event, numbered from the first on as in the page's list."""
-    for number, event in enumerate(stats.events, 1):
-        for each in axes:
-            each.axvline(event.images, color=_INK, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-        if len(stats.events) <= _MOST_NUMBERS:
-            axes[-1].annotate(
-                str(number), (event.images, 0), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points",
-                color=_INK, fontsize=8,
-            )  # fmt: skip
-
-
-def _figure(title: str, hint: str, heights: list[int], along: str = "real pictures seen") -> tuple[Figure, list[Axes]]:
-    """Axes one above the other, of these heights in pixels."""
+def figure_with_axes(title: str, hint: str, heights: list[int], along: str = "real pictures seen") -> tuple[Figure, list[Axes]]:
+    """Axes one above the other. Heights are in pixels; `along` names the shared horizontal axis."""
     pixels = sum(heights) + 60 * len(heights) + 30
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)  # inches
     figure = Figure((_WIDTH / _DPI, pixels / _DPI), _DPI, facecolor="white", layout=layout)
     axes = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
     for each in axes:
         each.spines[["top", "right", "left"]].set_visible(False)
-        each.spines["bottom"].set_color(_PALE)
-        each.grid(axis="y", color=_PALE, linewidth=0.8)
+        each.spines["bottom"].set_color(PALE)
+        each.grid(axis="y", color=PALE, linewidth=0.8)
         each.set_axisbelow(True)
-        each.tick_params(colors=_INK, length=0, labelsize=10)
-    _title(axes[0], title, hint)
-    axes[-1].set_xlabel(along, color=_INK, fontsize=10)
+        each.tick_params(colors=INK, length=0, labelsize=10)
+    add_title(axes[0], title, hint)
+    axes[-1].set_xlabel(along, color=INK, fontsize=10)
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     return figure, axes
 
 
-def _title(axes: Axes, title: str, hint: str) -> None:
+def add_title(axes: Axes, title: str, hint: str) -> None:
+    """Put a title in bold above the axes, and a hint beside it."""
     words = axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color="black", pad=10)
-    axes.annotate(hint, (1, 0), (9, 0), xycoords=words, textcoords="offset points", va="bottom", color=_INK, fontsize=10)
+    axes.annotate(hint, (1, 0), (9, 0), xycoords=words, textcoords="offset points", va="bottom", color=INK, fontsize=10)
 
 
-def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False, fontsize=10, labelcolor=_INK,
+def add_legend(axes: Axes, columns: int) -> None:
+    """Put a legend above the right end of the axes."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=columns, frameon=False, fontsize=10, labelcolor=INK,
                 borderaxespad=0.2, handlelength=1.6)  # fmt: skip
 
 
-def _limit(axes: Axes, values: npt.NDArray[np.float64]) -> None:
-    """Show all but the few most extreme values: one spike must not flatten the rest."""
-    low, high = np.percentile(values, [0.5, 99.5])
-    margin = 0.06 * (high - low) or 0.5
-    axes.set_ylim(low - margin, high + margin)
-
-
-def _nothing(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=_INK, fontsize=11)
-    axes.yaxis.set_major_locator(FixedLocator([]))
-
-
-def _draw(figure: Figure, axes: list[Axes], shortest: float = 1000) -> Image.Image:
-    """Render, with an axis from 0 to at least `shortest`."""
+def render(figure: Figure, axes: list[Axes], shortest: float = 1000) -> Image.Image:
+    """Render a figure, RGB, 900 pixels wide. The horizontal axis runs from 0 to at least `shortest`."""
     axes[-1].set_xlim(0, max(axes[-1].get_xlim()[1], shortest))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def short_number(value: float) -> str:
+    """Three digits; a large number without decimals."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -1,14 +1,14 @@
-"""A run folder: all that one training leaves behind, and all that it takes to resume or export it.
+"""A run folder: everything that one training writes, and everything that resuming or exporting it needs.
 
-runs/NAME/run.json          kind, resolved config, what the data was; written first
-          checkpoint.pt     weights, optimizers, step; written whole or not at all
-          best.pt           the same, as it was when a GAN's Frechet distance was lowest
-          stats.jsonl       a line a report: step, images, losses, pictures/s; metrics; events in words
+runs/NAME/run.json          the plan: kind, resolved config, data; written first
+          checkpoint.pt     weights, optimizers, step; replaced in one step
+          best.pt           a copy from the step with the lowest Frechet distance, for a GAN
+          stats.jsonl       one line a report: step, images, losses, images/s; metrics; events
           samples/0000500.png
-          tensorboard/      the same for `tensorboard --logdir runs`
-          report.html       all of it on one page, for a GAN; see training/report/
-          evaluation.json   what `python -m training evaluate` measured last
-          .lock             held while a process trains it
+          tensorboard/      the statistics and samples for `tensorboard --logdir runs`
+          report.html       everything on one page, for a GAN; see training/gan/report/
+          evaluation.json   the last result of `python -m training evaluate`
+          .lock             held while a process trains the run
 """
 
 import json
@@ -16,84 +16,86 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import filelock
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ganvas.card import Name
 from ganvas.files import write_whole
 from training.errors import NotFiniteError, RunError, first_line
-from training.gan.config import GanConfig
-from training.style.config import StyleConfig
+
+SCHEMA_VERSION = 2
+"""Of run.json. Raise it when runs begun before can no longer be resumed or exported."""
 
 LAST, BEST = "checkpoint.pt", "best.pt"
 
+Checkpoint = dict[str, Any]
+"""`step`, and the state of each part of the training by name."""
+
 
 class Stateful(Protocol):
-    """A network, an optimizer, a schedule: all that a checkpoint holds."""
+    """Part of a checkpoint: a network, an optimizer, a schedule."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What to save."""
+        """The state to save."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
-        """Take it back."""
+        """Restore a saved state."""
         ...
 
 
-class _Plan(BaseModel):
+class Plan(BaseModel):
+    """What a run set out to do. Each kind of model has a subclass.
+
+    Attributes:
+        schema_version: of run.json.
+        kind: name of the `training.kind.Kind`.
+        config: the resolved config, of the class that the kind names.
+        data: name of the folder or zip of training images.
+        images: how many training images there are.
+        fingerprint: identifies the images; see `training.data.image_folder`.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    schema_version: Literal[2] = 2
+    kind: str
+    config: BaseModel
+    data: str
+    images: int
+    fingerprint: str = ""
 
-class GanPlan(_Plan):
-    """What a GAN run set out to do."""
-
-    kind: Literal["gan"] = "gan"
-    config: GanConfig
-    data: str  # name of the folder or zip
-    pictures: int
-    fingerprint: str = ""  # of the pictures; see training.data.image_folder
-
-
-class StylePlan(_Plan):
-    """What a style run set out to do."""
-
-    kind: Literal["style"] = "style"
-    config: StyleConfig
-    styles: dict[Name, str] = Field(min_length=1)  # style name -> thumbnail, a base64 JPEG; in the order of the network's rows
-    kept: int = 0  # how many of them, the first, come from the run that this one extends, and stay as they are
-    baseline: float | None = None  # mean style loss of unpainted photos, to which styles are balanced
-    data: str  # name of the content folder or zip
-    pictures: int
-    fingerprint: str = ""  # of the photos
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        raise NotImplementedError
 
 
-Plan = Annotated[GanPlan | StylePlan, Field(discriminator="kind")]
-SomePlan = TypeVar("SomePlan", GanPlan, StylePlan, covariant=True)
-_PLANS: TypeAdapter[GanPlan | StylePlan] = TypeAdapter(Plan)
+SomePlan = TypeVar("SomePlan", bound=Plan, covariant=True)
+AnyPlan = TypeVar("AnyPlan", bound=Plan)
 
 
 class Run(Generic[SomePlan]):
-    """A run folder that exists. `Run.create` makes one, `Run.open` finds one.
+    """A run folder that exists. `Run.create` makes one, `Run.open` reads one.
 
     Attributes:
         folder: the run folder.
-        plan: what the run set out to do, as resolved when it began.
+        plan: what the run set out to do, resolved when it began.
     """
 
     def __init__(self, folder: Path, plan: SomePlan) -> None:
         self.folder = folder
         self.plan: SomePlan = plan
 
-    @classmethod
-    def create(cls, folder: Path, plan: SomePlan) -> "Run[SomePlan]":
+    @staticmethod
+    def create(folder: Path, plan: AnyPlan) -> "Run[AnyPlan]":
         """Make the folder and write the plan.
 
         Raises:
-            RunError: the folder exists already, or cannot be made.
+            RunError: the folder exists already or cannot be made.
         """
         require_new_folder(folder)
         try:
@@ -105,30 +107,34 @@ class Run(Generic[SomePlan]):
                 whole.rename(folder)
         except OSError as error:
             raise RunError(f"{folder} cannot be made: {error.strerror}. Name another folder with --out.") from error
-        return cls(folder, plan)
+        return Run(folder, plan)
 
-    @classmethod
-    def open(cls, folder: Path) -> "Run[GanPlan] | Run[StylePlan]":
+    @staticmethod
+    def open(folder: Path, plan: type[AnyPlan]) -> "Run[AnyPlan]":
         """Read the plan of an existing run.
 
+        Args:
+            folder: the run folder.
+            plan: the class of the plan; `training.kinds.open_run` finds it if the kind is not known.
+
         Raises:
-            RunError: there is no run in this folder, or not one that this version can read.
+            RunError: the folder holds no run, a run of another kind, or a run that this version cannot read.
         """
-        plan = folder / "run.json"
-        if not plan.is_file():
-            raise RunError(f"{folder} holds no training run (no run.json). Name a folder that --out made.")
+        kind, expected = read_kind(folder), plan.model_fields["kind"].default
+        if kind != expected:
+            raise RunError(f"{folder} holds a {kind} run, not a {expected} run. Resume it with: python -m training {kind}.")
+        path = folder / "run.json"
         try:
-            found = _PLANS.validate_json(plan.read_bytes())
+            return Run(folder, plan.model_validate_json(path.read_bytes()))
         except ValidationError as error:
-            raise RunError(f"{plan} cannot be read: {error.errors()[0]['msg']}.") from error
-        return Run[GanPlan](folder, found) if isinstance(found, GanPlan) else Run[StylePlan](folder, found)
+            raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}.") from error
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training this run at the same time; a process that dies lets go.
+        """Keep other processes from training this run. The lock ends with the process.
 
         Raises:
-            RunError: another one holds it.
+            RunError: another process holds the lock.
         """
         lock = filelock.FileLock(self.folder / ".lock", blocking=False)
         try:
@@ -141,33 +147,33 @@ class Run(Generic[SomePlan]):
             lock.release()
 
     def save_checkpoint(self, step: int, parts: Mapping[str, Stateful], name: str = LAST) -> None:
-        """Write a checkpoint: the steps done, and the state of networks, optimizers and schedules by name.
+        """Write a checkpoint.
 
         Args:
             step: steps done.
-            parts: by name.
-            name: `LAST`, or `BEST` for the one to go back to and to export.
+            parts: networks, optimizers and schedules by name.
+            name: `LAST`, or `BEST` for the checkpoint to roll back to and to export.
 
         Raises:
-            NotFiniteError: a number in it is not finite; the old checkpoint stays.
+            NotFiniteError: a number is not finite. The old checkpoint stays.
         """
         state = {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
         if not _finite(state):
             raise NotFiniteError(
-                f"A weight became NaN or infinite by step {step}. {self.folder / name} is as it was "
-                "before; train anew with a lower rate (--set learning_rate=...)."
+                f"A weight became NaN or infinite by step {step}. {self.folder / name} was not replaced. Start a new run "
+                "with a lower rate (--set learning_rate=...)."
             )
         write_whole(self.folder / name, lambda path: torch.save(state, path))
 
     def restore(self, parts: Mapping[str, Stateful], name: str = LAST) -> int:
-        """Put a checkpoint into its parts and forget the statistics after it.
+        """Load a checkpoint into its parts and delete the statistics after its step.
 
         Args:
             parts: by name, as they were saved.
             name: `LAST` or `BEST`.
 
         Returns:
-            The steps done; 0 where there is no checkpoint yet, and the parts stay as they are.
+            The steps done. If there is no checkpoint yet, 0, and the parts do not change.
 
         Raises:
             RunError: the checkpoint is broken.
@@ -182,21 +188,21 @@ class Run(Generic[SomePlan]):
         return step
 
     def fit(self, part: Stateful, checkpoint: Mapping[str, Any], name: str) -> None:
-        """Put one part of a checkpoint in its place.
+        """Load one part of a checkpoint.
 
         Raises:
-            RunError: the checkpoint lacks it, or it is of another shape than run.json says.
+            RunError: the checkpoint does not hold the part, or the part does not fit run.json.
         """
         try:
             part.load_state_dict(checkpoint[name])
         except Exception as error:
             raise RunError(
                 f"The checkpoint in {self.folder} does not fit run.json beside it ({name}: {first_line(error)}). "
-                "One of the two was changed or comes from another version; train anew."
+                "One of the two was changed or comes from another version. Begin a new run."
             ) from error
 
-    def load_checkpoint(self, name: str = LAST) -> dict[str, Any] | None:
-        """A checkpoint, `LAST` or `BEST`, on the CPU; None where there is none yet.
+    def load_checkpoint(self, name: str = LAST) -> Checkpoint | None:
+        """Read a checkpoint, `LAST` or `BEST`, onto the CPU; None if it does not exist.
 
         Raises:
             RunError: the file is broken.
@@ -205,17 +211,28 @@ class Run(Generic[SomePlan]):
         if not path.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise RunError(f"{path} cannot be read: {first_line(error)}.") from error
         if not isinstance(state, dict) or not isinstance(state.get("step"), int):
-            raise RunError(f"{path} is no checkpoint of a training run.")
+            raise RunError(f"{path} is not a checkpoint of a training run.")
         return state
 
-    def save_sample(self, step: int, picture: Image.Image) -> Path:
-        """Write one sample picture and return its path."""
+    def checkpoint_to_export(self) -> Checkpoint:
+        """Read the best checkpoint or, if the run keeps none, the last.
+
+        Raises:
+            RunError: there is no checkpoint, or it cannot be read.
+        """
+        checkpoint = self.load_checkpoint(BEST) or self.load_checkpoint()
+        if checkpoint is None:
+            raise RunError(f"{self.folder} has no checkpoint yet. Train it with --resume until it has one.")
+        return checkpoint
+
+    def save_sample(self, step: int, image: Image.Image) -> Path:
+        """Write one sample image and return its path."""
         path = self.folder / "samples" / f"{step:07d}.png"
-        write_whole(path, lambda partial: picture.save(partial, format="PNG"))
+        write_whole(path, lambda partial: image.save(partial, format="PNG"))
         return path
 
     def log(self, step: int, **stats: float | str) -> None:
@@ -225,7 +242,7 @@ class Run(Generic[SomePlan]):
             stream.write(json.dumps({"step": step, **values}) + "\n")
 
     def _forget_after(self, step: int) -> None:
-        """Drop the lines of stats.jsonl after a step: a resumed run is about to write them again."""
+        """Delete the lines of stats.jsonl after a step: a resumed run writes them again."""
         path = self.folder / "stats.jsonl"
         if path.is_file():
             kept = [line for line in path.read_text(errors="replace").splitlines(keepends=True) if _step(line) <= step]
@@ -236,10 +253,37 @@ def require_new_folder(folder: Path) -> None:
     """Refuse an output folder that exists.
 
     Raises:
-        RunError: says how to resume it.
+        RunError: the folder exists.
     """
     if folder.exists():
-        raise RunError(f"{folder} exists already. Name another folder with --out, or go on with it by --resume.")
+        raise RunError(f"{folder} exists already. Name another folder with --out, or continue the run with --resume.")
+
+
+def read_kind(folder: Path) -> str:
+    """Read the kind of a run.
+
+    Raises:
+        RunError: the folder holds no run, or a run of another schema version.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise RunError(f"{folder} holds no training run (no run.json). Name a folder that --out made.")
+    try:
+        header = _Header.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}.") from error
+    if header.schema_version < SCHEMA_VERSION:
+        raise RunError(f"{folder} was begun by an older version of Ganvas and cannot be read. Begin a new run.")
+    if header.schema_version > SCHEMA_VERSION:
+        raise RunError(f"{folder} was begun by a newer version of Ganvas. Update Ganvas, or begin a new run.")
+    return header.kind
+
+
+class _Header(BaseModel):
+    """What run.json holds for every schema version; it has said its version since version 2."""
+
+    schema_version: int = 1
+    kind: str
 
 
 def _finite(state: object) -> bool:

@@ -105,7 +105,7 @@ def _load(network: nn.Module, path: Path | None, option: str) -> None:
 
 def _read(path: Path, option: str) -> dict[str, object]:
     if not path.is_file():
-        raise WeightsError(f"{path} is no file. {option} takes a .safetensors or .pth file of VGG-16 weights.")
+        raise WeightsError(f"{path} is not a file. {option} takes a .safetensors or .pth file of VGG-16 weights.")
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))

@@ -18,10 +18,11 @@ from training.config import resolve
 from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
 from training.gan.config import FEATURE_LAYERS, GanConfig
+from training.gan.plan import GanPlan
 from training.gan.report.stats import Event, Stats, read_stats
 from training.gan.setup import resolve_gan
 from training.gan.trainer import Adversaries
-from training.run import GanPlan, Run
+from training.run import Run
 from training.vgg import VggFeatures
 
 CPU = torch.device("cpu")
@@ -196,7 +197,7 @@ def outcome(folder: Path, name: str, rate: float, frechets: list[float], events:
     for turn, frechet in enumerate(frechets, 1):
         place = {"step": 10.0 * turn, "images": 100.0 * turn}
         rows += [place | {"images_per_second": rate}, place | {"frechet": frechet, "density": 0.5, "coverage": 0.25}]
-    plan = GanPlan(config=GanConfig(channels=3, images=300, batch_size=10, features="pixels"), data="heads.zip", pictures=40)
+    plan = GanPlan(config=GanConfig(channels=3, images=300, batch_size=10, features="pixels"), data="heads.zip", images=40)
     return Outcome(name, name.title(), Run.create(folder / name, plan), Stats(tuple(rows), events))
 
 

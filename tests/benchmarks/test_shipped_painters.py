@@ -11,7 +11,7 @@ from benchmarks.shipped_painters import main
 from ganvas.card import StylizerCard
 from service.settings import ROOT
 from tests.training.conftest import draw
-from training.table import read_card
+from training.onnx_file import read_card
 
 PAINTERS = ROOT / "exported" / "painters.onnx"
 

@@ -8,7 +8,7 @@ import typer
 
 from benchmarks.stylizers import VARIANTS, gigaflops, interleaved, main
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer
+from training.style.network import build_stylizer
 
 PAINTERS = Path(__file__).parents[2] / "exported" / "painters.onnx"
 

@@ -10,10 +10,12 @@ from PIL import Image
 from torch.optim.swa_utils import AveragedModel
 
 from training.gan.config import GanConfig
+from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
-from training.run import GanPlan, Run, StylePlan
+from training.run import Run
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer
+from training.style.network import build_stylizer
+from training.style.plan import StylePlan
 
 MakeImages = Callable[..., Path]
 STYLES = {"night": "", "wave": "", "scream": ""}
@@ -61,7 +63,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def gan_run(tmp_path: Path) -> Path:
     """A run folder of a generator that never trained."""
     config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
-    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", pictures=99))
+    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
     run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})
     return run.folder
@@ -71,7 +73,7 @@ def gan_run(tmp_path: Path) -> Path:
 def style_run(tmp_path: Path) -> Path:
     """A run folder of a style network that never trained."""
     config = StyleConfig(width=4, residual_blocks=1)
-    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", pictures=40))
+    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", images=40))
     torch.manual_seed(0)
     network = build_stylizer(config, len(STYLES))
     with torch.no_grad():

@@ -15,7 +15,7 @@ import torch
 
 from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
-from training.table import read_card
+from training.onnx_file import read_card
 
 TINY_GAN = [
     "--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48", "--features", "pixels",
@@ -36,7 +36,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
     assert result.exit_code == 0, result.output
-    assert "1 pictures cannot be read and are left out:\n  broken.jpg: not a JPEG, PNG or WebP image" in result.output
+    assert "1 file cannot be read and is left out:\n  broken.jpg: not a JPEG, PNG or WebP image" in result.output
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
     report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
@@ -50,7 +50,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
 
 def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
     options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--set", "feature_from=0", "--vgg", vgg_weights]
-    assert "is no file. --vgg takes" in refused(
+    assert "is not a file. --vgg takes" in refused(
         "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
     )
     result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
@@ -74,7 +74,7 @@ def test_a_style_network_from_folder_to_file(photos: Path, make_images: MakeImag
     assert call("style", "--styles", paintings, "--content", photos, *resume).exit_code == 0
     assert "was trained on 000, 001" in refused("style", "--styles", photos, "--content", photos, *resume)
     others = make_images("others", 5, size=(90, 70))
-    assert "was trained on other pictures" in refused("style", "--styles", paintings, "--content", others, *resume)
+    assert "was trained on other images" in refused("style", "--styles", paintings, "--content", others, *resume)
     assert "holds a style run" in refused("gan", "--data", photos, "--out", run, "--resume")
 
 
@@ -103,7 +103,7 @@ def test_resume_wants_the_same_pictures(photos: Path, make_images: MakeImages, t
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     others = make_images("others", 20, size=(70, 70))
-    assert "was trained on other pictures" in refused("gan", "--data", others, "--out", run, "--resume")
+    assert "was trained on other images" in refused("gan", "--data", others, "--out", run, "--resume")
 
 
 def test_a_painting_is_added_and_the_old_styles_stay(
@@ -118,14 +118,14 @@ def test_a_painting_is_added_and_the_old_styles_stay(
     assert call("style", "--styles", paintings, *data, "--out", old, *TINY_STYLE, *muon).exit_code == 0
     extend = ["style", "--styles", new, *data, "--out", out, "--extend", old]
     assert "has the style 000 already" in refused(*extend, "--styles", paintings)
-    assert "width is 8, but 4 in the trained network, which keeps its width, " in refused(*extend, "--set", "width=8")
+    assert "width is 8, but 4 in the trained network. The values of width, " in refused(*extend, "--set", "width=8")
     assert "Leave --config out" in refused(*extend, "--config", "style-cpu")
     assert "Give one of the two" in refused(*extend, "--from", old)
     assert not out.exists()
 
     result = call(*extend, "--set", "steps=3", "--set", "checkpoint_every=1")
     assert result.exit_code == 0, result.output
-    assert "Training 1 styles (night)" in result.output
+    assert "Training 1 style (night)" in result.output
     plan = json.loads((out / "run.json").read_text())
     assert (list(plan["styles"]), plan["kept"]) == (["000", "001", "night"], 2)
     assert plan["baseline"] == json.loads((old / "run.json").read_text())["baseline"]
@@ -256,8 +256,8 @@ def test_without_weights_a_run_is_watched_and_judged_in_pixels(
     options = TINY_GAN[: TINY_GAN.index("--features")]
     result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
     assert result.exit_code == 0, result.output
-    assert "The run is watched in pixels instead." in result.output
-    assert "Pixels alone are judged instead" in result.output
+    assert "The metrics are measured in pixels instead." in result.output
+    assert "Training continues without the feature discriminator" in result.output
     assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["feature_layers"] == []
     asked = refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, "--features", "inception")
     assert "--features pixels" in asked

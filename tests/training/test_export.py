@@ -6,25 +6,27 @@ import onnxruntime
 import pytest
 import torch
 
-from ganvas.card import METADATA_KEY, GeneratorCard, StylizerCard, parse_card
+from ganvas.card import LATENTS, METADATA_KEY, GeneratorCard, StylizerCard, parse_card
 from training.card_details import CardDetails, StyleDetails, read_card_details
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
 from training.gan.config import GanConfig
+from training.gan.export import GeneratorGraph
+from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
-from training.graphs import GeneratorGraph, StylizerGraph
-from training.run import GanPlan, Run
+from training.run import Run
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer
+from training.style.export import StylizerGraph
+from training.style.network import build_stylizer
 
 
 def session_of(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def test_a_generator(gan_run: Path, tmp_path: Path) -> None:
+def test_exports_a_generator(gan_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "exported" / "tiny-digits.onnx"
-    card = export_run(gan_run, out, CardDetails())
+    card = export_run(gan_run, out, CardDetails()).card
     session = session_of(out)
     assert parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY]) == card
     assert isinstance(card, GeneratorCard)
@@ -37,9 +39,9 @@ def test_a_generator(gan_run: Path, tmp_path: Path) -> None:
     assert np.abs(alone[0].astype(int) - pictures[3]).max() <= 1
 
 
-def test_a_stylizer(style_run: Path, tmp_path: Path) -> None:
+def test_exports_a_stylizer(style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "painters.onnx"
-    card = export_run(style_run, out, CardDetails())
+    card = export_run(style_run, out, CardDetails()).card
     assert isinstance(card, StylizerCard)
     assert [style.name for style in card.styles] == ["night", "wave", "scream"]
     session = session_of(out)
@@ -64,7 +66,7 @@ def test_a_stylizer(style_run: Path, tmp_path: Path) -> None:
     assert np.abs(coloured[whole] @ luma - full[whole] @ luma).max() <= 1
 
 
-def test_nothing_of_the_exporting_machine_stays(gan_run: Path, tmp_path: Path) -> None:
+def test_file_holds_nothing_of_the_exporting_machine(gan_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
     export_run(gan_run, out, CardDetails())
     content = out.read_bytes()
@@ -73,19 +75,19 @@ def test_nothing_of_the_exporting_machine_stays(gan_run: Path, tmp_path: Path) -
     assert {entry.key for entry in onnx.load(out).metadata_props} == {METADATA_KEY}
 
 
-def test_the_card_says_what_about_says(style_run: Path, tmp_path: Path) -> None:
-    path = tmp_path / "about.toml"
+def test_card_contains_the_card_details(style_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "details.toml"
     path.write_text(
         'title = "Three"\nlicence = "CC0"\n[[training_data]]\ntitle = "mine"\nsource = "home"\nlicence = "CC0"\n'
         '[styles.night]\ntitle = "The Night"\nartist = "Me"\nyear = 2020\n'
     )
-    card = export_run(style_run, tmp_path / "three.onnx", read_card_details(path))
+    card = export_run(style_run, tmp_path / "three.onnx", read_card_details(path)).card
     assert isinstance(card, StylizerCard)
     assert (card.title, card.licence, card.training_data[0].title) == ("Three", "CC0", "mine")
     assert (card.styles[0].title, card.styles[0].artist, card.styles[0].year) == ("The Night", "Me", 2020)
     assert (card.styles[1].title, card.styles[1].artist, card.styles[1].year) == ("Wave", "unknown", None)
     path.write_text('[styles.knight]\ntitle = "Typo"\n')
-    with pytest.raises(ExportError, match="speaks of the style knight; this run has night, wave, scream"):
+    with pytest.raises(ExportError, match=r"describes the style knight\. This run has night, wave, scream"):
         export_run(style_run, tmp_path / "three.onnx", read_card_details(path))
 
 
@@ -100,56 +102,56 @@ def test_the_card_says_what_about_says(style_run: Path, tmp_path: Path) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_an_about_that_is_none(tmp_path: Path, text: str | None, message: str) -> None:
-    path = tmp_path / "about.toml"
+def test_rejects_invalid_card_details(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "details.toml"
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_card_details(path)
 
 
-def test_a_network_that_differs_is_refused(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
+def test_rejects_a_file_that_differs_from_the_network(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
     export_run(gan_run, out, CardDetails())
     torch.manual_seed(1)
     other = GeneratorGraph(build_generator(GanConfig(image_size=28, channels=1, width=4, latent_size=6))).eval()
     with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
-        compare(other, out.read_bytes(), [{"latents": torch.randn(2, 6)}])
+        compare(other, out.read_bytes(), [{LATENTS: np.random.default_rng(1).standard_normal((2, 6), np.float32)}])
 
 
-def test_a_network_of_nan_is_refused(gan_run: Path, tmp_path: Path) -> None:
+def test_rejects_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
     checkpoint["average"]["module.layers.0.weight"].fill_(float("nan"))
     torch.save(checkpoint, gan_run / "checkpoint.pt")
-    with pytest.raises(ExportError, match="holds numbers that are not finite"):
+    with pytest.raises(ExportError, match="holds NaN or infinite numbers"):
         export_run(gan_run, tmp_path / "tiny.onnx", CardDetails())
     assert not (tmp_path / "tiny.onnx").exists()
 
 
-def test_a_generator_has_no_styles(gan_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="a generator has none"):
+def test_rejects_styles_in_the_details_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="A generator has no styles"):
         export_run(gan_run, tmp_path / "tiny.onnx", CardDetails(styles={"night": StyleDetails()}))
 
 
-def test_names_that_are_none(gan_run: Path, tmp_path: Path) -> None:
-    for name, message in (("tiny.pt", "is no .onnx file"), ("My Cats.onnx", "My Cats is no model name")):
+def test_rejects_invalid_model_names(gan_run: Path, tmp_path: Path) -> None:
+    for name, message in (("tiny.pt", "is not an .onnx file"), ("My Cats.onnx", "My Cats is not a model name")):
         with pytest.raises(ExportError, match=message):
             export_run(gan_run, tmp_path / name, CardDetails())
 
 
-def test_a_run_without_checkpoint(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+def test_rejects_a_run_without_checkpoint(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", images=10))
     with pytest.raises(RunError, match="has no checkpoint yet"):
         export_run(run.folder, tmp_path / "a.onnx", CardDetails())
 
 
-def test_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
+def test_rejects_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="cannot be written"):
         export_run(gan_run, tmp_path / "file" / "a.onnx", CardDetails())
 
 
-def test_strength_is_a_straight_line_between_photo_and_painting(style_run: Path) -> None:
+def test_strength_interpolates_between_photo_and_painting(style_run: Path) -> None:
     graph = StylizerGraph(build_stylizer(StyleConfig(width=4, residual_blocks=1), 3)).eval()
     photo = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
     one, zero, half = torch.ones(1), torch.zeros(1), torch.full((1,), 0.5)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,19 +9,22 @@ import torch
 from ganvas.files import write_whole
 from training.errors import RunError
 from training.gan.config import GanConfig
-from training.run import GanPlan, Run
+from training.gan.plan import GanPlan
+from training.kinds import open_run
+from training.run import SCHEMA_VERSION, Run
+from training.style.plan import StylePlan
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run[GanPlan]:
-    return Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+    return Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", images=10))
 
 
-def test_a_run_is_found_again_as_it_was(run: Run[GanPlan]) -> None:
-    assert Run.open(run.folder).plan == run.plan
+def test_open_returns_the_plan_that_create_wrote(run: Run[GanPlan]) -> None:
+    assert Run.open(run.folder, GanPlan).plan == run.plan
 
 
-def test_a_checkpoint_comes_back(run: Run[GanPlan]) -> None:
+def test_restores_a_checkpoint(run: Run[GanPlan]) -> None:
     assert run.load_checkpoint() is None
     saved, restored = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
     assert run.restore({"network": restored}) == 0
@@ -29,18 +33,38 @@ def test_a_checkpoint_comes_back(run: Run[GanPlan]) -> None:
     assert torch.equal(saved.weight, restored.weight)
 
 
-def test_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
+def test_rejects_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
     (run.folder / "checkpoint.pt").write_bytes(b"half a checkp")
     with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):
         run.load_checkpoint()
     with pytest.raises(RunError, match="holds no training run"):
-        Run.open(tmp_path)
-    (run.folder / "run.json").write_text('{"kind": "poetry"}')
-    with pytest.raises(RunError, match=r"run.json cannot be read"):
-        Run.open(run.folder)
+        Run.open(tmp_path, GanPlan)
+    for text in ("", "[]", '{"schema_version": 2}', '{"schema_version": 2, "kind": "gan"}'):
+        (run.folder / "run.json").write_text(text)
+        with pytest.raises(RunError, match=r"run.json cannot be read"):
+            Run.open(run.folder, GanPlan)
 
 
-def test_a_checkpoint_of_another_network_is_refused(run: Run[GanPlan], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "message"), [(None, "an older version"), (1, "an older version"), (3, "a newer version")])
+def test_rejects_a_run_of_another_schema_version(run: Run[GanPlan], version: int | None, message: str) -> None:
+    plan = json.loads((run.folder / "run.json").read_text())
+    assert plan.pop("schema_version") == SCHEMA_VERSION
+    (run.folder / "run.json").write_text(json.dumps(plan if version is None else plan | {"schema_version": version}))
+    with pytest.raises(RunError, match=f"was begun by {message} of Ganvas.*egin a new run") as error:
+        open_run(run.folder)
+    assert "\n" not in str(error.value)
+
+
+def test_rejects_a_run_of_another_kind(run: Run[GanPlan]) -> None:
+    with pytest.raises(RunError, match="holds a gan run, not a style run"):
+        Run.open(run.folder, StylePlan)
+    text = (run.folder / "run.json").read_text()
+    (run.folder / "run.json").write_text(text.replace('"kind": "gan"', '"kind": "poetry"'))
+    with pytest.raises(RunError, match=r"holds a poetry run, which this version does not know\. Known: gan, style"):
+        open_run(run.folder)
+
+
+def test_rejects_a_checkpoint_of_another_network(run: Run[GanPlan], tmp_path: Path) -> None:
     run.save_checkpoint(7, {"network": torch.nn.Linear(2, 3)})
     with pytest.raises(RunError, match=r"does not fit run.json beside it \(network: "):
         run.restore({"network": torch.nn.Linear(5, 3)})
@@ -51,11 +75,11 @@ def test_a_checkpoint_of_another_network_is_refused(run: Run[GanPlan], tmp_path:
         with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):
             run.load_checkpoint()
     torch.save([1, 2], run.folder / "checkpoint.pt")
-    with pytest.raises(RunError, match="is no checkpoint"):
+    with pytest.raises(RunError, match="is not a checkpoint"):
         run.load_checkpoint()
 
 
-def test_weights_that_are_no_numbers_never_replace_a_checkpoint(run: Run[GanPlan]) -> None:
+def test_nan_weights_never_replace_a_checkpoint(run: Run[GanPlan]) -> None:
     network = torch.nn.Linear(2, 3)
     run.save_checkpoint(1, {"network": network})
     before = (run.folder / "checkpoint.pt").read_bytes()
@@ -65,20 +89,20 @@ def test_weights_that_are_no_numbers_never_replace_a_checkpoint(run: Run[GanPlan
     assert (run.folder / "checkpoint.pt").read_bytes() == before
 
 
-def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_create_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be made"):
-        Run.create(tmp_path / "file" / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", pictures=10))
+        Run.create(tmp_path / "file" / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", images=10))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_existing_folder_is_refused(run: Run[GanPlan]) -> None:
-    with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or go on with it by --resume"):
+def test_rejects_an_existing_folder(run: Run[GanPlan]) -> None:
+    with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or continue the run with --resume"):
         Run.create(run.folder, run.plan)
 
 
-def test_two_processes_never_train_one_run(run: Run[GanPlan]) -> None:
-    open_it = f"from pathlib import Path; from training.run import Run; run = Run.open(Path({str(run.folder)!r}))"
+def test_only_one_process_can_train_a_run(run: Run[GanPlan]) -> None:
+    open_it = f"from pathlib import Path; from training.kinds import open_run; _, run = open_run(Path({str(run.folder)!r}))"
     train = f"{open_it}\nwith run.held(): print('held')"
 
     def other() -> subprocess.CompletedProcess[str]:
@@ -91,7 +115,7 @@ def test_two_processes_never_train_one_run(run: Run[GanPlan]) -> None:
     assert other().stdout == "held\n"
 
 
-def test_stats_after_the_checkpoint_are_forgotten_on_resume(run: Run[GanPlan]) -> None:
+def test_resume_deletes_stats_after_the_checkpoint(run: Run[GanPlan]) -> None:
     for step in (10, 20, 30):
         run.log(step, loss=1.5)
     with (run.folder / "stats.jsonl").open("a") as stream:
@@ -101,7 +125,7 @@ def test_stats_after_the_checkpoint_are_forgotten_on_resume(run: Run[GanPlan]) -
     assert (run.folder / "stats.jsonl").read_text() == '{"step": 10, "loss": 1.5}\n{"step": 20, "loss": 1.5}\n'
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("old")
 

@@ -4,7 +4,8 @@ import pytest
 
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from training.errors import ExportError
-from training.table import BEGIN, END, exported_readme, models_table, read_card, write_tables
+from training.onnx_file import read_card
+from training.table import BEGIN, END, exported_readme, models_table, write_tables
 
 
 @pytest.fixture
@@ -16,21 +17,21 @@ def exported(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_row_a_model_and_no_text_breaks_out_of_it(exported: Path) -> None:
+def test_table_has_one_row_a_model_and_escapes_its_text(exported: Path) -> None:
     rows = models_table(exported).splitlines()
     assert len(rows) == 4
     assert rows[2].startswith("| `digits` | generator | Digits \\| and more. |")
     assert "(`night`, `wave`, `scream`)" in rows[3]
 
 
-def test_the_page_tells_each_card(exported: Path) -> None:
+def test_page_describes_each_card(exported: Path) -> None:
     page = exported_readme(exported)
     card = read_card(exported / "painters.onnx")
     assert card.title in page
     assert all(f"| `{style}` |" in page for style in ("night", "wave", "scream"))
 
 
-def test_both_files_are_written_and_the_rest_of_the_readme_kept(exported: Path, tmp_path: Path) -> None:
+def test_writes_both_files_and_keeps_the_rest_of_the_readme(exported: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
     write_tables(exported, readme)
@@ -38,12 +39,12 @@ def test_both_files_are_written_and_the_rest_of_the_readme_kept(exported: Path, 
     assert (exported / "README.md").read_text() == exported_readme(exported)
 
 
-def test_what_cannot_be_read(exported: Path, tmp_path: Path) -> None:
+def test_rejects_missing_markers_folders_and_broken_models(exported: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("no markers")
     with pytest.raises(ExportError, match=r"README.md needs the lines"):
         write_tables(exported, readme)
-    with pytest.raises(ExportError, match="is no folder"):
+    with pytest.raises(ExportError, match="is not a folder"):
         write_tables(tmp_path / "nowhere", readme)
     (exported / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(ExportError, match=r"broken.onnx is not an ONNX file"):

@@ -23,7 +23,7 @@ def test_only_the_picture_gets_a_gradient(vgg_weights: Path) -> None:
 
 
 def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"is no file. --vgg takes"):
+    with pytest.raises(WeightsError, match=r"is not a file\. --vgg takes"):
         VggFeatures(("relu1_2",), tmp_path / "none.pth")
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no weights")

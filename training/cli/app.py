@@ -3,18 +3,13 @@
 import typer
 
 from training.cli.gan import gan
-from training.cli.models import evaluate_, export, int8, table
-from training.cli.style import paint_, style
+from training.cli.models import evaluate, export, int8, sample, table
+from training.cli.style import paint, style
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train on a folder of pictures, then export one ONNX file that the service serves.",
+    help="Train on a folder of images, then export one ONNX file for the service.",
 )
-app.command()(gan)
-app.command()(style)
-app.command("paint")(paint_)
-app.command("evaluate")(evaluate_)
-app.command()(export)
-app.command()(int8)
-app.command()(table)
+for command in (gan, style, paint, sample, evaluate, export, int8, table):
+    app.command()(command)

@@ -1,4 +1,4 @@
-"""How a command of the command line ends when something goes wrong: in words, never in a traceback."""
+"""Ends a failed command with a message and an exit code instead of a traceback."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn what the user can mend into a message and exit code 2, Ctrl-C into exit code 130, and SIGTERM into 143."""
+    """Turn errors that the user can fix into a message and exit code 2, Ctrl-C into exit code 130, and SIGTERM into 143."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -27,24 +27,24 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
             typer.secho(f"Error: {error}", fg="red", err=True)
             raise typer.Exit(2) from None
         except UnicodeError as error:
-            typer.secho(f"Error: a name or a file that is not UTF-8: {error}.", fg="red", err=True)
+            typer.secho(f"Error: a name or a file is not UTF-8: {error}.", fg="red", err=True)
             raise typer.Exit(2) from None
         except OSError as error:
             typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
             raise typer.Exit(2) from None
         except (MemoryError, RuntimeError) as error:
-            # torch has a class for the GPU's memory, but none for the CPU's
+            # torch has an error class for the GPU's memory but not for the CPU's
             if isinstance(error, RuntimeError) and "memory" not in str(error):
                 raise
             typer.secho(
-                "Error: not enough memory. Lower batch_size, width or the size of the pictures by --set; to evaluate, lower "
+                "Error: out of memory. To train, lower batch_size, width or the image size with --set. To evaluate, lower "
                 "--samples.",
                 fg="red",
                 err=True,
             )
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stop:
-            typer.secho("Stopped. A run goes on from its last checkpoint with --resume.", fg="yellow", err=True)
+            typer.secho("Stopped. Continue a run from its last checkpoint with --resume.", fg="yellow", err=True)
             raise typer.Exit(stop.exit_code if isinstance(stop, Terminated) else 130) from None
 
     return wrapped

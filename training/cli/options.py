@@ -1,119 +1,178 @@
-"""What several commands share: options, and words."""
+"""Options and messages that several commands share."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from training.config import Features, change, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
-from training.run import GanPlan, Run, StylePlan, require_new_folder
+from training.run import Plan, Run, require_new_folder
 
-SomePlan = TypeVar("SomePlan", GanPlan, StylePlan)
+SomePlan = TypeVar("SomePlan", bound=Plan)
 
-Out = Annotated[Path, typer.Option(help="Run folder to make: config, samples, stats and checkpoints.", show_default=False)]
+Out = Annotated[
+    Path, typer.Option(help="Run folder to make; it gets config, samples, stats and checkpoints.", show_default=False)
+]
 Config = Annotated[str | None, typer.Option(help="A config of training/configs/ by name, or a TOML file.", show_default=False)]
 Set = Annotated[
     list[str],
-    typer.Option("--set", help="Change a value of the config: --set key=value; keys as in training/config.py. Repeatable."),
+    typer.Option("--set", help="Change one value of the config: --set key=value. Keys: docs/training.md. Repeatable."),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with the run in --out from its last checkpoint, by its own config.")
+    bool, typer.Option("--resume", help="Continue the run in --out from its last checkpoint, with its own config.")
 ]
 AutoResume = Annotated[
     bool,
-    typer.Option(
-        "--auto-resume",
-        help="Begin the run, or go on with it where --out holds it already: the same command, however often it is started.",
-    ),
+    typer.Option("--auto-resume", help="Resume the run if --out already contains one, and start a new run otherwise."),
 ]
-ChooseFeatures = Annotated[
-    Features | None, typer.Option(help="Network that metrics are measured in; inception where none is named.")
+ChooseFeatures = Annotated[Features | None, typer.Option(help="Network that the metrics are measured in. Default: inception.")]
+Weights = Annotated[Path | None, typer.Option(help="Local file of the feature network's weights. Default: download them.")]
+Vgg = Annotated[
+    Path | None, typer.Option(help="VGG-16 weights, a .safetensors or .pth file. Default: torchvision downloads them.")
 ]
-Weights = Annotated[
-    Path | None, typer.Option(help="Local file of the feature network's weights; left out, they are downloaded.")
-]
-Vgg = Annotated[Path | None, typer.Option(help="VGG-16 weights, .safetensors or .pth; left out, torchvision downloads them.")]
-Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1, ...")]
 
 
-def run_to_resume(out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str]) -> Run[SomePlan]:
-    """The run of `--resume`, which goes by its own config.
+def run_to_resume(out: Path, plan: type[SomePlan], config: str | None, changes: Sequence[str]) -> Run[SomePlan]:
+    """The run of `--resume`, which keeps its own config.
 
     Raises:
-        ConfigError: a config is named as well.
-        RunError: there is no run, or one of the other kind.
+        ConfigError: the command line names a config as well.
+        RunError: there is no run, or a run of another kind.
     """
     if config or changes:
-        raise ConfigError("--resume goes on with the run's own config. Leave --config and --set out, or begin anew.")
-    run = Run.open(out)
-    if not isinstance(run.plan, kind):
-        raise RunError(f"{out} holds a {run.plan.kind} run. Resume it with: python -m training {run.plan.kind}.")
-    return run
+        raise ConfigError("--resume continues with the run's own config. Leave --config and --set out, or start a new run.")
+    return Run.open(out, plan)
 
 
 def run_to_continue(
-    out: Path, kind: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
+    out: Path, plan: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
 ) -> Run[SomePlan] | None:
-    """The run of `--resume` or `--auto-resume`; None where a new one begins.
+    """The run of `--resume` or `--auto-resume`; None if a new run starts.
 
     Raises:
-        ConfigError: a config is named beside `--resume`, or one that the run of `--auto-resume` did not begin with.
-        RunError: there is no run to resume, one of the other kind, or, without both options, any at all.
+        ConfigError: the command line names a config beside `--resume`, or values that the run did not begin with.
+        RunError: there is no run to resume or a run of another kind; without both options, the folder exists.
     """
     if resume:
-        return run_to_resume(out, kind, config, changes)
+        return run_to_resume(out, plan, config, changes)
     if auto_resume and (out / "run.json").is_file():
-        run = run_to_resume(out, kind, None, ())
-        _refuse_changed(run, config, changes)
+        run = run_to_resume(out, plan, None, ())
+        _require_same_config(run, config, changes)
         return run
     require_new_folder(out)
     return None
 
 
-def _refuse_changed(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
-    """Refuse values that a run did not begin with; what they leave open was decided then."""
-    begun: Any = run.plan.config  # GanConfig or StyleConfig; load_config and change give back the same
-    chosen = load_config(config, type(begun), changes) if config else change(begun, changes, "--set")
-    open_values = (None, "auto")
+def _require_same_config(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
+    """Refuse values that a run did not begin with. A value that the config leaves open was resolved when the run began."""
+    resolved: Any = run.plan.config
+    chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
+    unresolved = (None, "auto")
     changed = sorted(
         name
         for name in chosen.model_fields_set
-        if getattr(chosen, name) not in open_values and getattr(chosen, name) != getattr(begun, name)
+        if getattr(chosen, name) not in unresolved and getattr(chosen, name) != getattr(resolved, name)
     )
     if changed:
         raise ConfigError(
-            f"{run.folder} began with other values of {', '.join(changed)}. Go on with those, or name another folder "
-            "with --out."
+            f"{run.folder} began with other values of {', '.join(changed)}. Continue with those values, or name another "
+            "folder with --out."
         )
 
 
-def require_same_images(fingerprint: str, pictures: ImageFolder, out: Path) -> None:
-    """Refuse pictures that a run did not learn from, told by their fingerprint.
+def require_same_images(fingerprint: str, folder: ImageFolder, out: Path) -> None:
+    """Refuse images that a run was not trained on.
 
     Raises:
-        RunError: they differ.
+        RunError: the fingerprints differ.
     """
-    if fingerprint != pictures.fingerprint:
+    if fingerprint != folder.fingerprint:
         raise RunError(
-            f"{out} was trained on other pictures than {pictures.path} holds now. Resume with the same, or begin anew."
+            f"{out} was trained on other images than {folder.path} holds now. Resume with the same images, or start a new run."
         )
 
 
 def name_of(path: Path) -> str:
-    """The name of a folder or zip, for the card; `.` has one as well."""
+    """The name of a folder or zip, for the card. `.` has a name as well."""
     return path.resolve().name.encode(errors="replace").decode()
 
 
+def count_of(count: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def warn_unreadable(unreadable: Mapping[str, str]) -> None:
-    """Tell the user which pictures cannot be read: name -> reason."""
+    """List the images that cannot be read: name -> reason."""
     if unreadable:
         names = "\n".join(f"  {name}: {reason}" for name, reason in unreadable.items())
-        typer.secho(f"{len(unreadable)} pictures cannot be read and are left out:\n{names}", fg="yellow", err=True)
+        verb = "is" if len(unreadable) == 1 else "are"
+        typer.secho(f"{count_of(len(unreadable), 'file')} cannot be read and {verb} left out:\n{names}", fg="yellow", err=True)
 
 
 def print_next_steps(out: Path, look: Path) -> None:
-    """Tell the user what to look at and what to do next."""
+    """Say where the results are and how to export them."""
     typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")
+
+
+def takes_options_of(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of dataclasses as options, in place of its `**options`.
+
+    If several classes have a field of one name, the first class describes the option. The command gets only the options
+    that the command line sets: `chosen_options`.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True)
+        parameters = {p.name: p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+        for each in classes:
+            for name, parameter in _parameters(each).items():
+                parameters.setdefault(name, parameter)
+        command.__signature__ = own.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def chosen_options(context: typer.Context, options: Mapping[str, Any], accepted: type, subject: str) -> Any:
+    """The options of one kind of model.
+
+    Args:
+        context: of the command.
+        options: values of the options of all kinds.
+        accepted: the dataclass of the kind.
+        subject: what the options are for, to begin a message.
+
+    Raises:
+        ConfigError: the command line sets an option of another kind.
+    """
+    given = {name: value for name, value in options.items() if _is_given(context, name)}
+    names = {field.name for field in dataclasses.fields(accepted)}
+    if foreign := sorted(given.keys() - names):
+        raise ConfigError(f"{subject} has no option --{foreign[0]}. Leave it out.")
+    return accepted(**given)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _parameters(options: type) -> dict[str, inspect.Parameter]:
+    hints = get_type_hints(options, include_extras=True)
+    fields: Iterable[dataclasses.Field[Any]] = dataclasses.fields(options)
+    return {
+        field.name: inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields
+    }

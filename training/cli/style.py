@@ -20,6 +20,7 @@ from training.cli.options import (
     Resume,
     Set,
     Vgg,
+    count_of,
     name_of,
     print_next_steps,
     require_same_images,
@@ -33,45 +34,47 @@ from training.data.image_folder import open_image_folder, read_image, require_co
 from training.data.paintings import load_paintings
 from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
-from training.export import checkpoint_to_export
-from training.run import Run, StylePlan
+from training.run import Run
 from training.style.config import ARCHITECTURE, PaintConfig, StyleConfig
-from training.style.loop import stylizer_from, train_style
+from training.style.loop import train_style
+from training.style.network import stylizer_from
 from training.style.objective import Objective, features_for
-from training.style.paint import Losses, paint
+from training.style.paint import Losses
+from training.style.paint import paint as paint_photo
+from training.style.plan import StylePlan
 from training.style.report import Painting
 from training.vgg import VggFeatures
 
-LEAST_CONTENT_PICTURES = 4
+MIN_PHOTOS = 4
 BASELINE_CROPS = 8
 
 
 @report_errors
 def style(
     styles: Annotated[
-        Path, typer.Option(help="Folder or zip of paintings: one style each, named by its file.", show_default=False)
+        Path, typer.Option(help="Folder or zip of paintings. Each becomes a style, named like its file.", show_default=False)
     ],
-    content: Annotated[Path, typer.Option(help="Folder or zip of photos to learn painting on.", show_default=False)],
+    content: Annotated[Path, typer.Option(help="Folder or zip of photos to train on.", show_default=False)],
     out: Out,
     config: Config = None,
     set_: Set = [],  # noqa: B006
     vgg: Vgg = None,
     extend: Annotated[
-        Path | None, typer.Option(help="Add the paintings to this run's network; its own styles stay as they are.")
+        Path | None, typer.Option(help="Add the paintings to this run's network. Its own styles do not change.")
     ] = None,
     begin: Annotated[
         Path | None,
-        typer.Option("--from", help="Begin with the weights of this run, all of which learn on, in place of untrained ones."),
+        typer.Option("--from", help="Begin with the weights of this run. All of them keep learning."),
     ] = None,
     resume: Resume = False,
     auto_resume: AutoResume = False,
     device: Device = "auto",
 ) -> None:
-    """Train one style network on every painting of a folder; --config style (style-cpu without a GPU)."""
+    """Train one style network on every painting of a folder. The default is --config style; without a GPU, use style-cpu."""
     run = run_to_continue(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
-    going_on = run is not None and auto_resume
-    base = _run_to_extend(extend, begin, config, resume=resume) if extend and not going_on else None
-    first = _run_to_begin_with(begin, resume=resume) if begin and not going_on else None
+    continues = run is not None and auto_resume
+    base = _run_to_extend(extend, begin, config, resume=resume) if extend and not continues else None
+    first = _run_to_begin_with(begin, resume=resume) if begin and not continues else None
     if run:
         settings = run.plan.config
     elif base:
@@ -84,7 +87,7 @@ def style(
     precision = resolve_precision(settings.precision, where)
     settings = settings.model_copy(update={"precision": precision})
     photos = open_image_folder(content)
-    require_count(photos, LEAST_CONTENT_PICTURES)
+    require_count(photos, MIN_PHOTOS)
     require_size(photos, settings.crop_size, "--set crop_size=...")
     found = open_image_folder(styles)
     require_size(found, settings.crop_size, "--set crop_size=...")
@@ -96,11 +99,11 @@ def style(
         if run.plan.styles != old | thumbnails:
             learnt = list(run.plan.styles)[run.plan.kept :]
             raise RunError(
-                f"{out} was trained on {', '.join(learnt)}; {styles} holds other paintings ({', '.join(paintings)}). "
-                "Resume with the same."
+                f"{out} was trained on {', '.join(learnt)}, but {styles} holds other paintings ({', '.join(paintings)}). "
+                "Resume with the same paintings."
             )
     elif again := old.keys() & thumbnails.keys():
-        raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or take it out of {styles}.")
+        raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or remove it from {styles}.")
     crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
     features = VggFeatures(features_for(settings), vgg).to(where).in_precision(precision)
     objective = Objective(settings, paintings, features)
@@ -108,7 +111,7 @@ def style(
     baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
     network = None
     if source := base or first:
-        state = checkpoint_to_export(source)["network"]
+        state = source.checkpoint_to_export()["network"]
         network = stylizer_from(settings, list(old | thumbnails), state, list(source.plan.styles))
     if run is None:
         plan = StylePlan(
@@ -117,13 +120,13 @@ def style(
             kept=len(old),
             baseline=baseline,
             data=name_of(content),
-            pictures=len(photos.names),
+            images=len(photos.names),
             fingerprint=photos.fingerprint,
         )
         run = Run.create(out, plan)
     typer.echo(
-        f"Training {len(paintings)} styles ({', '.join(paintings)}) on {len(photos.names)} photos for {settings.steps} steps "
-        f"on {where}, {precision}; see {out}"
+        f"Training {count_of(len(paintings), 'style')} ({', '.join(paintings)}) on {count_of(len(photos.names), 'photo')} for "
+        f"{count_of(settings.steps, 'step')} on {where}, {precision}; see {out}"
     )
     train_style(run, crops, objective, where, network)
     print_next_steps(out, out / "samples")
@@ -131,17 +134,16 @@ def style(
 
 def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resume: bool) -> Run[StylePlan]:
     if begin:
-        raise ConfigError("--extend keeps what a run has learnt, --from lets all of it learn on. Give one of the two.")
+        raise ConfigError("--extend keeps the trained styles, --from trains them further. Give one of the two.")
     if config or resume:
         raise ConfigError(
-            "--extend goes on with the config of the run that it names. Leave --config out; to resume an extension, leave "
-            "--extend out."
+            "--extend uses the config of the run that it names. Leave --config out. To resume an extension, leave --extend out."
         )
     return run_to_resume(folder, StylePlan, None, ())
 
 
 def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleConfig:
-    """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set says otherwise."""
+    """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set changes them."""
     old = base.plan.config
     settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
     _refuse_other_network(settings, old)
@@ -150,12 +152,12 @@ def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleCo
 
 def _run_to_begin_with(folder: Path, *, resume: bool) -> Run[StylePlan]:
     if resume:
-        raise ConfigError("--from is where a run begins; to resume one, leave --from out.")
+        raise ConfigError("--from is only for a new run. To resume a run, leave --from out.")
     return run_to_resume(folder, StylePlan, None, ())
 
 
 def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: Sequence[str]) -> StyleConfig:
-    """The config named; where none is, that of the run to begin with."""
+    """The named config or, if there is none, that of the run to begin with."""
     old = first.plan.config
     settings = load_config(config, StyleConfig, changes) if config else change(old, changes, f"of {first.folder}")
     _refuse_other_network(settings, old)
@@ -165,28 +167,28 @@ def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: 
 def _refuse_other_network(settings: StyleConfig, old: StyleConfig) -> None:
     if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
         raise ConfigError(
-            f"{other[0]} is {getattr(settings, other[0])}, but {getattr(old, other[0])} in the trained network, which keeps "
-            f"its {', '.join(ARCHITECTURE)}. Leave it as it is."
+            f"{other[0]} is {getattr(settings, other[0])}, but {getattr(old, other[0])} in the trained network. The values of "
+            f"{', '.join(ARCHITECTURE)} cannot change. Leave them out."
         )
 
 
 @report_errors
-def paint_(
+def paint(
     content: Annotated[Path, typer.Option(help="Photo to paint.", show_default=False)],
     style: Annotated[
         list[str],
         typer.Option(
-            help="Painting to paint it like. Repeatable, with weights: --style night.jpg:0.7 --style wave.jpg:0.3.",
+            help="Painting to imitate. Repeatable, with weights: --style night.jpg:0.7 --style wave.jpg:0.3.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg or .webp.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Image to write: .png, .jpg or .webp.", show_default=False)],
     config: Config = None,
     set_: Set = [],  # noqa: B006
     vgg: Vgg = None,
     device: Device = "auto",
 ) -> None:
-    """Paint one photo by optimisation (Gatys et al.): slow, and what the fast network is measured by."""
+    """Paint one photo by optimisation (Gatys et al.): slow, and the reference for the fast network."""
     settings = load_config(config or "paint", PaintConfig, set_)
     painting = Painting(out)
     where = find_device(device)
@@ -196,30 +198,30 @@ def paint_(
     weights = torch.tensor(list(named.values()))
     features = VggFeatures(features_for(settings), vgg).to(where)
     bar = Progress(
-        TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}"), TimeElapsedColumn(),
+        TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeElapsedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    task = bar.add_task("", total=settings.iterations * settings.scales, news="")
+    task = bar.add_task("", total=settings.iterations * settings.scales, status="")
 
-    def seen(losses: Losses, picture: Tensor) -> None:
-        painting.seen(losses, picture)
-        news = f"{losses.size} px: content {losses.content:.3g} style {losses.style:.3g} variation {losses.variation:.3g}"
-        bar.update(task, completed=losses.iteration, news=news)
+    def show(losses: Losses, image: Tensor) -> None:
+        painting.record(losses, image)
+        status = f"{losses.size} px: content {losses.content:.3g} style {losses.style:.3g} variation {losses.variation:.3g}"
+        bar.update(task, completed=losses.iteration, status=status)
         if settings.sample_every and losses.iteration % settings.sample_every == 0:
             painting.save_sample()
 
     try:
         with bar:
-            paint(settings, photo, paintings, weights / weights.sum(), features, seen)
+            paint_photo(settings, photo, paintings, weights / weights.sum(), features, show)
     except KeyboardInterrupt:
         if saved := painting.save():
-            typer.secho(f"Wrote {saved} as it was after {painting.losses[-1].iteration} iterations.", fg="yellow", err=True)
+            typer.secho(f"Wrote {saved} as of iteration {painting.losses[-1].iteration}.", fg="yellow", err=True)
         raise
-    typer.echo(f"Wrote {painting.save()}, and its losses beside it.")
+    typer.echo(f"Wrote {painting.save()} and its losses beside it.")
 
 
 def _weighted(style: str) -> tuple[Path, float]:
-    """`night.jpg:0.7` -> the painting and its weight; 1 where none stands there."""
+    """`night.jpg:0.7` -> the painting and its weight, 1 by default."""
     path, _, weight = style.rpartition(":")
     if not path or Path(style).is_file():
         return Path(style), 1.0
@@ -228,10 +230,10 @@ def _weighted(style: str) -> tuple[Path, float]:
     except ValueError:
         return Path(style), 1.0
     if not 0 < value < float("inf"):
-        raise ConfigError(f"--style {style}: a weight is a number above 0, such as {path}:0.5.")
+        raise ConfigError(f"--style {style}: the weight must be a number above 0, such as {path}:0.5.")
     return Path(path), value
 
 
-def _tensor(picture: Image.Image) -> Tensor:
+def _tensor(image: Image.Image) -> Tensor:
     """Float [1, 3, h, w] in 0..255."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()

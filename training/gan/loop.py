@@ -20,6 +20,7 @@ from training.data.split import split
 from training.errors import NotFiniteError, RunError
 from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
+from training.gan.plan import GanPlan
 from training.gan.report.page import NEIGHBOURS, WALK, write_report
 from training.gan.report.walk import latent_walk, write_walk
 from training.gan.setup import draw_latents
@@ -28,7 +29,7 @@ from training.gan.watch import CollapseWatch, Verdict
 from training.images import grid, to_uint8
 from training.metrics.features import FeatureNetwork
 from training.reporter import Reporter
-from training.run import BEST, LAST, GanPlan, Run
+from training.run import BEST, LAST, Run
 from training.vgg import VggFeatures
 
 OnCollapse = Literal["warn", "stop", "rollback"]

@@ -1,10 +1,12 @@
-"""What an evaluation found: as it is shown, as a run folder keeps it (evaluation.json), and as the card tells it."""
+"""Results of an evaluation: what is shown, what a run folder keeps (evaluation.json) and what the card says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.table import Table
 
 from ganvas.card import Metric
 from ganvas.files import write_whole
@@ -14,12 +16,30 @@ from training.metrics.fidelity import METRICS, Fidelity
 EVALUATION = "evaluation.json"
 
 
-class Evaluation(BaseModel):
-    """The whole of evaluation.json.
+class Measurement(NamedTuple):
+    """One table of an evaluation. An evaluation may have several, for instance one for each image size.
 
     Attributes:
-        step: of the checkpoint that was measured.
-        data: name of the folder or zip of real pictures that it was compared with.
+        table: to show.
+        explanation: to show below the table.
+        metrics: unrounded.
+        step: training steps of the measured checkpoint; None if an exported file does not say.
+        unreadable: name -> reason for each image that was left out.
+    """
+
+    table: Table
+    explanation: str
+    metrics: tuple[Metric, ...]
+    step: int | None
+    unreadable: Mapping[str, str]
+
+
+class Evaluation(BaseModel):
+    """The content of evaluation.json.
+
+    Attributes:
+        step: of the measured checkpoint.
+        data: name of the folder or zip of real images.
         metrics: unrounded.
     """
 
@@ -30,14 +50,14 @@ class Evaluation(BaseModel):
     metrics: tuple[Metric, ...]
 
     def write(self, folder: Path) -> Path:
-        """Write it into a run folder, whole, and return its path."""
+        """Write evaluation.json into a run folder and return its path."""
         path = folder / EVALUATION
         write_whole(path, lambda partial: partial.write_text(self.model_dump_json(indent=2) + "\n"))
         return path
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
-    """The evaluation of a run; None where there is none.
+    """The evaluation of a run; None if it was not evaluated.
 
     Raises:
         RunError: the file is broken.
@@ -48,25 +68,25 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     try:
         return Evaluation.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}. Evaluate the run anew, or delete it.") from error
+        raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}. Evaluate the run again, or delete it.") from error
 
 
 def named(fidelity: Fidelity, method: str) -> tuple[Metric, ...]:
     """The metrics by the names that people read, unrounded.
 
     Args:
-        fidelity: what was measured.
-        method: how.
+        fidelity: the measured values.
+        method: how they were measured.
     """
     values = asdict(fidelity)
     return tuple(Metric(name=name, value=values[key], method=method) for key, (name, _) in METRICS.items())
 
 
 def rounded(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
-    """To what a card tells."""
+    """The metrics as a card states them."""
     return tuple(metric.model_copy(update={"value": four_digits(metric.value)}) for metric in metrics)
 
 
 def four_digits(value: float) -> float:
-    """Rounded to four significant digits: a few thousand pictures fix no more."""
+    """Round to four significant digits: a few thousand images determine no more."""
     return float(f"{value:.4g}")

@@ -5,9 +5,13 @@ Artistic Style" (conditional instance normalisation; mirror padding and nearest-
 against border and checkerboard patterns). Half of Johnson's width keeps the quality once instances are normalised.
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from training.style.config import ARCHITECTURE, StyleConfig
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -168,3 +172,34 @@ class Stylizer(nn.Module):
             x = layer(x, styles)
         # Linear, where Johnson has a scaled tanh: what once saturates stays black, for want of a gradient.
         return 127.5 + 127.5 * self.last(x).float()
+
+
+def build_stylizer(config: StyleConfig, styles: int) -> Stylizer:
+    """An untrained network."""
+    return Stylizer(styles, **{name: getattr(config, name) for name in ARCHITECTURE})
+
+
+def stylizer_from(config: StyleConfig, styles: Sequence[str], state: Mapping[str, Tensor], known: Sequence[str]) -> Stylizer:
+    """A network that begins with the weights of a trained one. A new style begins as the mean of the trained styles.
+
+    Dumoulin et al. 2017.
+
+    Args:
+        config: has the same `ARCHITECTURE` values as the trained network's.
+        styles: names of the new network's rows.
+        state: weights of the trained network.
+        known: names of the trained network's rows.
+    """
+    network = build_stylizer(config, len(styles))
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            old = state[name]
+            if is_style_parameter(name):
+                old = torch.stack([old[known.index(style)] if style in known else old.mean(dim=0) for style in styles])
+            value.copy_(old)
+    return network
+
+
+def is_style_parameter(name: str) -> bool:
+    """Whether a parameter has a row for each style."""
+    return ".norm." in name

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.run import Stateful
 from training.style.config import StyleConfig
-from training.style.network import Stylizer
+from training.style.network import Stylizer, is_style_parameter
 
 _BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
 
@@ -29,8 +29,8 @@ class StyleOptimizers:
         others = {n: p for n, p in network.named_parameters() if p.requires_grad and n not in by_muon}
         # What belongs to a style learns faster: a step moves only the rows of the few styles in its batch.
         groups: list[dict[str, Any]] = [
-            {"params": [p for n, p in others.items() if not of_a_style(n)]},
-            {"params": [p for n, p in others.items() if of_a_style(n)], "lr": config.learning_rate * config.style_rate},
+            {"params": [p for n, p in others.items() if not is_style_parameter(n)]},
+            {"params": [p for n, p in others.items() if is_style_parameter(n)], "lr": config.learning_rate * config.style_rate},
         ]
         self._optimizers: dict[str, Optimizer] = {"optimizer": torch.optim.Adam(groups, config.learning_rate, _BETAS)}
         if by_muon:
@@ -51,11 +51,6 @@ class StyleOptimizers:
             each.step()
         for schedule in self._schedules:
             schedule.step()
-
-
-def of_a_style(name: str) -> bool:
-    """Whether a parameter has a row for each style."""
-    return ".norm." in name
 
 
 def _convolutions(network: Stylizer) -> Iterator[tuple[str, nn.Parameter]]:

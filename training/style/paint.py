@@ -93,7 +93,7 @@ def paint(
                     "Take a larger size or fewer scales (--set size=..., scales=...)."
                 )
         if picture is None:
-            picture = first_picture(config, content)
+            picture = first_image(config, content)
         else:
             picture = F.interpolate(picture, content.shape[2:], mode="bicubic", antialias=True)
         objective = Objective(config, small, vgg)
@@ -161,7 +161,7 @@ def resize(picture: Tensor, factor: float) -> Tensor:
     return F.interpolate(picture, size, mode="bicubic", antialias=True).clamp(0, 255)
 
 
-def first_picture(config: PaintConfig, photo: Tensor) -> Tensor:
+def first_image(config: PaintConfig, photo: Tensor) -> Tensor:
     """Where an optimisation starts: float [1, 3, h, w], the photo itself or noise around the middle grey."""
     if config.start == "content":
         return photo.clone()

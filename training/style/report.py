@@ -1,9 +1,9 @@
-"""The files of one painting: the picture, and beside it what happened on the way.
+"""The files of one painting by optimisation.
 
-night.png            the picture
-night-losses.jsonl   a line an iteration: the three weighted losses
-night-losses.png     the same as a plot
-night-0100.png       the picture after 100 iterations, where intermediate ones were asked for
+night.png            the image
+night-losses.jsonl   one line an iteration: the three weighted losses
+night-losses.png     the losses as a plot
+night-0100.png       the image after 100 iterations, if intermediate images were asked for
 """
 
 import json
@@ -14,46 +14,46 @@ from torch import Tensor
 
 from ganvas.files import write_whole
 from training.errors import ConfigError
-from training.plots import plot_painting
+from training.images import FORMATS
 from training.style.paint import Losses
+from training.style.plots import plot_painting
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _QUALITY = 95
 
 
 class Painting:
-    """Gathers the losses and writes the files, each whole or not at all.
+    """Collects the losses and writes the files, each in one step.
 
     Args:
-        out: the picture to write.
+        out: the image to write.
 
     Raises:
-        ConfigError: it exists, its ending is none of `FORMATS`, or its folder does not exist.
+        ConfigError: the file exists, its ending is not in `FORMATS`, or its folder does not exist.
     """
 
     def __init__(self, out: Path) -> None:
         if out.suffix.lower() not in FORMATS:
-            raise ConfigError(f"{out} is no picture that can be written. Let --out end in {', '.join(FORMATS)}.")
+            raise ConfigError(f"{out} is not an image file that can be written. Let --out end in {', '.join(FORMATS)}.")
         if out.exists():
             raise ConfigError(f"{out} exists already. Name another file with --out.")
         if not out.parent.is_dir():
-            raise ConfigError(f"{out.parent} is no folder. Make it first, or name another with --out.")
+            raise ConfigError(f"{out.parent} is not a folder. Make it first, or name another with --out.")
         self.out = out
         self.losses: list[Losses] = []
-        self._picture: Tensor | None = None
+        self._image: Tensor | None = None
 
-    def seen(self, losses: Losses, picture: Tensor) -> None:
-        """Note the losses of an iteration, and the picture as it goes on changing: float [1, 3, h, w] RGB in 0..255."""
+    def record(self, losses: Losses, image: Tensor) -> None:
+        """Record an iteration: its losses, and the image, float [1, 3, h, w] RGB in 0..255, which keeps changing later."""
         self.losses.append(losses)
-        self._picture = picture
+        self._image = image
 
     def save_sample(self) -> Path:
-        """Write the picture as it is now, named by its iteration."""
+        """Write the current image, named by its iteration."""
         return self._save(self.out.with_stem(f"{self.out.stem}-{self.losses[-1].iteration:04d}"))
 
     def save(self) -> Path | None:
-        """Write the picture as it is now, and its losses; None where there is none yet."""
-        if self._picture is None:
+        """Write the current image and the losses. Returns the image's path; None if there is no image yet."""
+        if self._image is None:
             return None
         lines = "".join(json.dumps(losses._asdict()) + "\n" for losses in self.losses)
         write_whole(self._beside(".jsonl"), lambda partial: partial.write_text(lines))
@@ -65,8 +65,8 @@ class Painting:
         return self.out.with_name(f"{self.out.stem}-losses{ending}")
 
     def _save(self, path: Path) -> Path:
-        assert self._picture is not None  # noqa: S101  there is a line of losses
-        levels = self._picture[0].permute(1, 2, 0).round().clamp(0, 255).byte().cpu().numpy()
+        assert self._image is not None  # noqa: S101  set with the first losses
+        levels = self._image[0].permute(1, 2, 0).round().clamp(0, 255).byte().cpu().numpy()
         kind = FORMATS[path.suffix.lower()]
         write_whole(path, lambda partial: Image.fromarray(levels).save(partial, format=kind, quality=_QUALITY))
         return path

@@ -20,19 +20,21 @@ from tests.training.conftest import draw
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder
 from training.errors import ExportError
-from training.gan.evaluate import Settings, choose_real, draw_samples, load_candidate
+from training.gan.evaluate import EvaluateOptions, choose_real, draw_samples, load_candidate
+from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
 from training.images import to_uint8
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
-from training.run import GanPlan, Run, StylePlan
+from training.onnx_file import read_card
+from training.run import Run
 from training.style.config import StyleConfig
-from training.table import read_card
+from training.style.plan import StylePlan
 
 PICTURES, SAMPLES, K, SEED = 40, 16, 3, 5
 OPTIONS = ["--samples", SAMPLES, "--neighbours", K, "--seed", SEED]
 NAMES = ["Frechet distance", "Precision", "Recall", "Density", "Coverage", "Diversity"]
-METHOD = f"pixels at 16 x 16; {SAMPLES} samples against {SAMPLES} real pictures, k = {K}, seed {SEED}"
+METHOD = f"pixels at 16 x 16; {SAMPLES} samples against {SAMPLES} real images, k = {K}, seed {SEED}"
 BEAUTY = Metric(name="Beauty", value=0.5, method="by eye")
 CPU = torch.device("cpu")
 
@@ -58,13 +60,13 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(trained: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of the run, evaluated before; an about adds a metric of its own."""
+    """The file of the run, evaluated before; the card details add a metric."""
     folder = tmp_path_factory.mktemp("exported")
     evaluated = shutil.copytree(trained, folder / "run")
     done("evaluate", evaluated, "--data", photos, *OPTIONS)
-    (folder / "about.toml").write_text('[[metrics]]\nname = "Beauty"\nvalue = 0.5\nmethod = "by eye"\n')
+    (folder / "details.toml").write_text('[[metrics]]\nname = "Beauty"\nvalue = 0.5\nmethod = "by eye"\n')
     out = folder / "exported" / "tiny.onnx"
-    assert "left out" not in done("export", evaluated, out, "--card", folder / "about.toml")
+    assert "left out" not in done("export", evaluated, out, "--card", folder / "details.toml")
     return out
 
 
@@ -76,7 +78,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
     """The metrics and the floor, from the same pictures."""
-    plan = Run.open(run).plan
+    plan = Run.open(run, GanPlan).plan
     assert isinstance(plan, GanPlan)
     average = AveragedModel(build_generator(plan.config))
     average.load_state_dict(torch.load(run / "best.pt", weights_only=True)["average"])
@@ -115,7 +117,7 @@ def test_a_run_by_hand(run: Path, photos: Path) -> None:
     assert table == pytest.approx(np.array(columns), rel=1e-3, abs=1e-4)
     assert fidelity.frechet > 2 * floor.frechet  # the numbers can tell
     assert f"{METHOD}; step 6 (48 images)." in said
-    assert f"what {SAMPLES} real pictures score against {SAMPLES} others, as a perfect generator would" in said
+    assert f"the score of {SAMPLES} real images against {SAMPLES} others: the score of a perfect generator" in said
     whole = json.loads((run / "evaluation.json").read_text())
     assert (whole["step"], whole["data"]) == (6, "photos")
     assert {metric["method"] for metric in whole["metrics"]} == {METHOD}
@@ -144,7 +146,7 @@ def test_the_exported_file_scores_as_the_run(run: Path, exported: Path, photos: 
     assert list(exported.parent.iterdir()) == [exported]
 
 
-def test_export_puts_the_evaluation_before_what_about_says(run: Path, exported: Path, photos: Path) -> None:
+def test_export_puts_the_evaluation_before_the_metrics_of_the_details(run: Path, exported: Path, photos: Path) -> None:
     done("evaluate", run, "--data", photos, *OPTIONS)
     *measured, said = read_card(exported).metrics
     assert said == BEAUTY
@@ -159,10 +161,10 @@ def test_the_evaluation_of_another_step_is_left_out(run: Path, photos: Path, tmp
     torch.save(checkpoint | {"step": 4}, run / "best.pt")
     out = tmp_path / "tiny.onnx"
     said = done("export", run, out)
-    assert "evaluation.json is of step 6, and this is step 4: its metrics are left out of the card." in said
+    assert "evaluation.json measured step 6, and this is step 4, so its metrics are left out of the card." in said
     assert read_card(out).metrics == ()
     (run / "evaluation.json").write_text('{"step": 4}')
-    assert "evaluation.json cannot be read: Field required. Evaluate the run anew" in refused("export", run, out)
+    assert "evaluation.json cannot be read: Field required. Evaluate the run again" in refused("export", run, out)
 
 
 def test_write_changes_the_metrics_and_nothing_else(exported: Path, photos: Path, tmp_path: Path) -> None:
@@ -188,10 +190,10 @@ def test_write_changes_the_metrics_and_nothing_else(exported: Path, photos: Path
 
 def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
     said = done("evaluate", run, "--data", photos, "--samples", 30, "--neighbours", K)
-    assert "30 samples against 30 real pictures" in said
-    assert "what 20 real pictures score against 20 others: halves of what there is, for want of 60" in said
+    assert "30 samples against 30 real images" in said
+    assert "the score of 20 real images against 20 others. There are too few images for 30 against 30" in said
     done("evaluate", run, "--data", photos)  # 2,000 samples
-    assert "; 40 samples against 40 real pictures, k = 5, seed 0" in (run / "evaluation.json").read_text()
+    assert "; 40 samples against 40 real images, k = 5, seed 0" in (run / "evaluation.json").read_text()
     few = tmp_path / "few"
     few.mkdir()
     for index in range(7):
@@ -200,7 +202,7 @@ def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
     draw(7).save(few / "7.png")
     (few / "broken.png").write_text("no picture")
     said = done("evaluate", run, "--data", few, *OPTIONS)
-    assert "8 samples against 8 real pictures" in said
+    assert "8 samples against 8 real images" in said
     assert "broken.png: not a JPEG, PNG or WebP image" in said
     draw(8, (15, 40)).save(few / "8.png")
     assert "1 of 9 pictures" in refused("evaluate", run, "--data", few, *OPTIONS)
@@ -210,7 +212,7 @@ def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path
     for channels in (1, 3):
         path = tmp_path / "made.onnx"
         save(generator_model(side=16, channels=channels), path, generator_card(height=16, width=16, channels=channels))
-        real, _ = choose_real(open_image_folder(photos), load_candidate(path, CPU), Settings(samples=8, neighbours=K))
+        real, _ = choose_real(open_image_folder(photos), load_candidate(path, CPU), EvaluateOptions(samples=8, neighbours=K))
         assert real.shape == (16, channels, 16, 16)
     said = done("evaluate", path, "--data", photos, "--features", "pixels", *OPTIONS)
     assert f"{METHOD}.\n" in said  # its card tells no steps
@@ -237,20 +239,20 @@ def test_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> Non
 def test_what_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
     data = ["--data", photos]
     stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
-    assert "painters.onnx is a stylizer. Name the folder of its paintings with --styles." in refused(
+    assert "painters.onnx is a stylizer. Name the folder or zip of its paintings with --styles." in refused(
         "evaluate", stylizer, *data
     )
-    plan = StylePlan(config=StyleConfig(), styles={"night": ""}, data="photos", pictures=4)
+    plan = StylePlan(config=StyleConfig(), styles={"night": ""}, data="photos", images=4)
     style = Run.create(tmp_path / "style", plan).folder
-    assert "style holds a style run. Name the folder of its paintings with --styles." in refused("evaluate", style, *data)
+    assert "style is a stylizer. Name the folder or zip of its paintings with --styles." in refused("evaluate", style, *data)
     assert "nowhere does not exist" in refused("evaluate", tmp_path / "nowhere", *data)
     assert "photos holds no training run" in refused("evaluate", photos, *data)
     assert "000.png is not an ONNX file" in refused("evaluate", photos / "000.png", *data)
     assert "--write is for exported files" in refused("evaluate", run, *data, "--write")
-    assert "--samples 5 are too few for --neighbours 5: take at least 6" in refused("evaluate", run, *data, "--samples", 5)
+    assert "--samples 5 are too few for --neighbours 5. Take at least 6" in refused("evaluate", run, *data, "--samples", 5)
     assert "Pixels have no weights" in refused("evaluate", run, *data, "--weights", tmp_path / "some.pth")
     wide = save(generator_model(), tmp_path / "wide.onnx", generator_card(width=16))
-    assert "only square ones can be evaluated" in refused("evaluate", wide, *data)
+    assert "Only square images can be evaluated" in refused("evaluate", wide, *data)
     for checkpoint in ("best.pt", "checkpoint.pt"):
         (run / checkpoint).unlink()
     assert "has no checkpoint yet" in refused("evaluate", run, *data)

@@ -18,9 +18,10 @@ from training.devices import launch
 from training.errors import RunError
 from training.gan.config import GanConfig
 from training.gan.loop import OnCollapse, train_gan
+from training.gan.plan import GanPlan
 from training.gan.trainer import Adversaries, Losses
 from training.metrics.features import build_features
-from training.run import BEST, LAST, GanPlan, Run
+from training.run import BEST, LAST, Run
 from training.vgg import VggFeatures
 
 SIZE, PICTURES = 16, 200
@@ -47,7 +48,7 @@ def train(
     folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
 ) -> Run[GanPlan]:
     config = GanConfig.model_validate(BASE | changes)
-    run = Run.create(folder, GanPlan(config=config, data="discs", pictures=len(squares)))
+    run = Run.create(folder, GanPlan(config=config, data="discs", images=len(squares)))
     train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse, vgg)
     return run
 
@@ -112,7 +113,7 @@ def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> N
         train(tmp_path / "run", squares, "stop", **COLLAPSING)
     assert (tmp_path / "run" / BEST).is_file()
     assert lines(tmp_path / "run", "step")[-1]["images"] == 2880
-    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert checkpoint["step"] == 180
 
@@ -120,7 +121,7 @@ def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> N
 def test_a_collapse_can_send_the_run_back_with_lower_rates(squares: torch.Tensor, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"gone back 3 times, each time with lower rates, to no avail"):
         train(tmp_path / "run", squares, "rollback", evaluate_every=20, **COLLAPSING)
-    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert (checkpoint["course"]["setbacks"], checkpoint["course"]["damping"]) == (3, 0.125)
     events = [line["event"] for line in lines(tmp_path / "run", "event")]
@@ -144,7 +145,7 @@ def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_pa
     fail_at(47, break_weights, once=False)
     with pytest.raises(RunError, match=r"became NaN or infinite .* The run has gone back 3 times"):
         train(tmp_path / "run", squares, evaluate_every=0, checkpoint_every=20)
-    checkpoint = Run.open(tmp_path / "run").load_checkpoint()
+    checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert checkpoint["step"] == 40
 
@@ -167,7 +168,7 @@ def test_a_run_interrupted_and_resumed_ends_bit_identical(
     fail_at(57, interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", squares, vgg=vgg, **options)
-    cut = Run.open(tmp_path / "cut")
+    cut = Run.open(tmp_path / "cut", GanPlan)
     assert isinstance(cut.plan, GanPlan)
     train_gan(Run(cut.folder, cut.plan), squares, FABRIC, build_features("pixels"), vgg=vgg)
     for name in (LAST, BEST):

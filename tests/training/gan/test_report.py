@@ -10,12 +10,14 @@ import torch
 from PIL import Image, ImageColor
 
 from training.gan.config import GanConfig
+from training.gan.plan import GanPlan
 from training.gan.report.neighbours import nearest_distances, neighbours_sheet, novelty, read_novelty, write_neighbours
 from training.gan.report.page import verdict, write_report
+from training.gan.report.plots import plot_losses, plot_metrics, running_mean
 from training.gan.report.stats import Event, Row, Stats, read_stats
 from training.gan.report.walk import latent_walk, loop, slerp, write_walk
-from training.plots import BLUE, GREEN, ORANGE, PURPLE, plot_losses, plot_metrics, running_mean
-from training.run import GanPlan, Run
+from training.plots import BLUE, GREEN, ORANGE, PURPLE
+from training.run import Run
 
 LINES: list[dict[str, object]] = [
     {"step": 20, "images": 1280, "d_loss": 1.3, "g_loss": 0.7, "d_accuracy": 0.6, "images_per_second": 100},
@@ -36,7 +38,7 @@ def write_stats(folder: Path, lines: Iterable[dict[str, object]] = LINES, tail: 
 @pytest.fixture
 def run(tmp_path: Path) -> Run[GanPlan]:
     config = GanConfig(channels=3, image_size=32, images=12800, batch_size=64, sample_every=40)
-    return Run.create(tmp_path / "heads", GanPlan(config=config, data="<script>alert(1)</script>.zip", pictures=14_000))
+    return Run.create(tmp_path / "heads", GanPlan(config=config, data="<script>alert(1)</script>.zip", images=14_000))
 
 
 # stats.jsonl

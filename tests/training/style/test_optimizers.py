@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from training.style.config import StyleConfig
-from training.style.loop import build_stylizer
-from training.style.optimizers import StyleOptimizers, of_a_style
+from training.style.network import build_stylizer, is_style_parameter
+from training.style.optimizers import StyleOptimizers
 
 PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
 
@@ -47,7 +47,7 @@ def test_each_step_has_a_gradient_of_its_own(optimizer: str) -> None:
 
 def test_the_first_step_of_adam_is_the_rate() -> None:
     for name, change in moved("adam").items():
-        rate = 5e-3 if of_a_style(name) else 1e-3
+        rate = 5e-3 if is_style_parameter(name) else 1e-3
         assert change.abs().max() == pytest.approx(rate, rel=0.01), name
 
 

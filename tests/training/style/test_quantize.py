@@ -16,8 +16,8 @@ from training.card_details import CardDetails
 from training.data.image_folder import open_image_folder
 from training.errors import DataError, ExportError
 from training.export import export_run
-from training.style.quantize import Inputs, calibration, int8_stylizer
-from training.table import read_card
+from training.onnx_file import Inputs, read_card
+from training.style.quantize import calibration, int8_stylizer
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_every_convolution_is_in_int8(exported: Path, make_images: MakeImages, t
     out = tmp_path / "small.onnx"
     result = call("int8", exported, out, "--content", make_images("photos", 3))
     assert result.exit_code == 0, result.output
-    assert f"grey levels from those of {exported}" in " ".join(result.output.split())
+    assert f"differ from those of {exported} by" in " ".join(result.output.split())
     graph = onnx.load(out).graph
     weights = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     made = {node.output[0]: node for node in graph.node}
@@ -97,8 +97,8 @@ def test_what_is_refused(exported: Path, gan_run: Path, make_images: MakeImages,
     photos, out = make_images("photos", 2), tmp_path / "out.onnx"
     generator = tmp_path / "generator.onnx"
     export_run(gan_run, generator, CardDetails())
-    assert "is a generator; int8 is for stylizers" in refused("int8", generator, out, "--content", photos)
-    assert "is no .onnx file" in refused("int8", exported, tmp_path / "out.pt", "--content", photos)
+    assert "is a generator. Only a stylizer can be converted to int8" in refused("int8", generator, out, "--content", photos)
+    assert "is not an .onnx file" in refused("int8", exported, tmp_path / "out.pt", "--content", photos)
     assert "does not exist" in refused("int8", exported, out, "--content", tmp_path / "nowhere")
     assert not out.exists()
     int8_stylizer(exported, out, open_image_folder(photos))
@@ -113,6 +113,6 @@ def test_a_network_that_does_not_survive_is_refused(style_run: Path, make_images
     checkpoint["network"]["down.0.norm.scale"][:, 0] = 1e5
     torch.save(checkpoint, style_run / "checkpoint.pt")
     export_run(style_run, tmp_path / "loud.onnx", CardDetails())
-    with pytest.raises(ExportError, match=r"pictures that are \d+\.\d grey levels off in the mean; 16 are allowed"):
+    with pytest.raises(ExportError, match=r"are \d+\.\d grey levels off in the mean; 16 are allowed"):
         int8_stylizer(tmp_path / "loud.onnx", tmp_path / "out.onnx", open_image_folder(make_images("photos", 2)))
     assert not (tmp_path / "out.onnx").exists()

@@ -15,11 +15,11 @@ from tests.training.commands import done, refused
 from tests.training.conftest import draw
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
+from training.onnx_file import read_card
 from training.style.config import PaintConfig
 from training.style.evaluate import load_painter, spread
 from training.style.objective import Objective, features_for
 from training.style.paint import optimise
-from training.table import read_card
 from training.vgg import VggFeatures
 
 LAYERS = {"content_layers": '["relu1_2"]', "style_layers": '["relu1_1"]'}
@@ -83,9 +83,9 @@ def test_a_run_by_hand(folder: Path, options: list[object], vgg_weights: Path) -
     assert losses == pytest.approx([*ours, ours.sum()], rel=1e-4)
     reached = np.flatnonzero(reference.sum(axis=1) <= ours.sum())  # hardly trained, it is as good as the first at most
     assert equal == reached[0] + 1 == 1
-    assert "The network equals 1 iterations of L-BFGS." in said
+    assert "The network equals 1 iteration of L-BFGS." in said
     rows = {line.split("│")[1].strip(): line.split("│")[5].strip() for line in said.splitlines() if line.startswith("│")}
-    assert list(rows) == ["Photos as they are", "Network", "L-BFGS, 3 iterations"]
+    assert list(rows) == ["Unpainted photos", "Network", "L-BFGS, 3 iterations"]
     assert float(rows["L-BFGS, 3 iterations"].replace(",", "")) == pytest.approx(reference[-1].sum(), rel=1e-3)
 
 
@@ -105,7 +105,7 @@ def test_noise_as_the_start_and_fewer_pairs(folder: Path, options: list[object])
     both = ("--start", "both", "--pairs", 4)
     said = done("evaluate", folder / "run", *options, "--size", SIZE, *both)
     assert "mean over 4 pairs of 4 photos in 2 styles" in " ".join(said.split())
-    assert "The network equals 1 iterations of L-BFGS." in said
+    assert "The network equals 1 iteration of L-BFGS." in said
     assert "iterations of L-BFGS from noise." in said
     rows = {line.split("│")[1].strip(): line.split("│")[2] for line in said.splitlines() if line.startswith("│")}
     assert rows["L-BFGS from noise, 3 iterations"] != rows["L-BFGS, 3 iterations"]
@@ -124,21 +124,21 @@ def test_pairs_are_spread_evenly(photos: int, styles: int) -> None:
 
 
 def test_without_reference_nothing_is_compared(folder: Path, options: list[object]) -> None:
-    assert "Nothing to compare with" in done("evaluate", folder / "run", *options, "--size", 64, "--iterations", 0)
+    assert "There is no comparison" in done("evaluate", folder / "run", *options, "--size", 64, "--iterations", 0)
 
 
 def test_what_cannot_be_evaluated(folder: Path, options: list[object], tmp_path: Path) -> None:
     evaluate = ("evaluate", folder / "run", *options)
-    assert "--size 32 is too small to judge a painting: take at least 64." in refused(*evaluate, "--size", 32)
-    assert "is 90x75; for --size 256 its longer side must have as many pixels" in refused(*evaluate)
-    assert "has the style painting-0, and --styles holds no painting of that name (only photo-0," in refused(
+    assert "--size 32 is too small to judge a painting. Take at least 64." in refused(*evaluate, "--size", 32)
+    assert "has 90x75 pixels. For --size 256, the longer side needs at least 256 pixels" in refused(*evaluate)
+    assert "has the style painting-0, but --styles holds no painting of that name (only photo-0," in refused(
         *evaluate, "--styles", folder / "photos", "--size", 64
     )
     assert "--write is for exported files" in refused(*evaluate, "--write")
     stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
     assert "does not say what objective it was trained for" in refused("evaluate", stylizer, *options)
     generator = save(generator_model(), tmp_path / "digits.onnx", generator_card())
-    assert "digits.onnx is a generator; --styles is for stylizers." in refused("evaluate", generator, *options)
+    assert "digits.onnx has no option --iterations. Leave it out." in refused("evaluate", generator, *options)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes((folder / "photos" / "photo-0.png").read_bytes()[:-400])
     assert "No photo in" in refused(*evaluate, "--data", tmp_path / "broken", "--size", 64)

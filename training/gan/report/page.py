@@ -20,11 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from ganvas.files import write_whole
+from training.gan.plan import GanPlan
 from training.gan.report.neighbours import read_novelty
+from training.gan.report.plots import plot_losses, plot_metrics
 from training.gan.report.stats import Row, Stats, read_stats
 from training.metrics.fidelity import METRICS
-from training.plots import plot_losses, plot_metrics
-from training.run import GanPlan
 
 REPORT, WALK, NEIGHBOURS = "report.html", "walk.webp", "neighbours.png"
 _LOSSES, _METRICS = "losses.png", "metrics.png"

@@ -1,0 +1,35 @@
+"""Samples of a run's generator: `python -m training sample RUN -o sheet.png`."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from training.gan.export import generator_graph
+from training.gan.plan import GanPlan
+from training.images import grid
+from training.run import Checkpoint, Run
+
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Options of `python -m training sample` for a GAN."""
+
+    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Images on the sheet.")] = 16
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents, or of the photos' crops.")] = 0
+
+
+@torch.no_grad()
+def sample_generator(run: Run[GanPlan], checkpoint: Checkpoint, options: SampleOptions, device: torch.device) -> Image.Image:
+    """See `training.kind.Kind`. The images depend on the checkpoint and the seed alone."""
+    graph = generator_graph(run, checkpoint).to(device)
+    rng = np.random.default_rng(options.seed)
+    latents = torch.from_numpy(rng.standard_normal((options.n, run.plan.config.latent_size), dtype=np.float32))
+    images = torch.cat([graph(batch.to(device)).cpu() for batch in latents.split(_BATCH)])
+    return grid(images.numpy(), columns=math.ceil(math.sqrt(options.n)))

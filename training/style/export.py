@@ -1,0 +1,105 @@
+"""A trained style network as it is exported: the network with pre- and post-processing inside, and its card."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.card import Style, StylizerCard
+from training.card_details import CardDetails, StyleDetails, card_fields, title_of
+from training.errors import ExportError
+from training.kind import Exportable
+from training.run import Checkpoint, Run
+from training.style.config import StyleConfig
+from training.style.network import Stylizer, build_stylizer
+from training.style.plan import StylePlan
+
+
+class StylizerGraph(nn.Module):
+    """Photos in, painted photos out.
+
+    `images` uint8 [n, h, w, 3], `styles` float32 [n, k], `strength` float32 [n], `keep_color` float32 [n] -> `pictures`
+    uint8 [n, h, w, 3].
+
+    `strength` 0 gives the input back, 1 the painting. `keep_color` 1 takes the brightness of the painting and the colour of
+    the input (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer"): in YIQ, and so in RGB, that is the
+    input plus the change of brightness, the same in all three channels.
+    """
+
+    luma: Tensor
+
+    def __init__(self, stylizer: Stylizer) -> None:
+        super().__init__()
+        self.stylizer = stylizer
+        self.register_buffer("luma", torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1))  # ITU-R BT.601
+
+    def forward(self, images: Tensor, styles: Tensor, strength: Tensor, keep_color: Tensor) -> Tensor:
+        """See the class."""
+        photos = images.permute(0, 3, 1, 2).float()
+        change = self.stylizer(photos, styles).clamp(0, 255) - photos
+        brightness = (change * self.luma).sum(dim=1, keepdim=True)
+        strength, keep_color = strength[:, None, None, None], keep_color[:, None, None, None]
+        mixed = photos + change * (strength * (1 - keep_color)) + brightness * (strength * keep_color)
+        return mixed.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def export_stylizer(run: Run[StylePlan], checkpoint: Checkpoint, name: str, details: CardDetails) -> Exportable:
+    """See `training.kind.Kind`."""
+    graph = stylizer_graph(run, checkpoint)
+    return Exportable(graph, stylizer_card(name, run.plan, details, checkpoint["step"], graph.stylizer))
+
+
+def stylizer_graph(run: Run[Any], checkpoint: Checkpoint) -> StylizerGraph:
+    """The style network of a checkpoint, in evaluation mode.
+
+    Raises:
+        RunError: the checkpoint does not fit the plan.
+    """
+    stylizer = build_stylizer(run.plan.config, len(run.plan.styles))
+    run.fit(stylizer, checkpoint, "network")
+    return StylizerGraph(stylizer).eval()
+
+
+def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, stylizer: Stylizer) -> StylizerCard:
+    """The card of a stylizer.
+
+    Args:
+        name: of the model.
+        plan: of the run.
+        details: what the run cannot know.
+        step: of the checkpoint.
+        stylizer: the network.
+
+    Raises:
+        ExportError: the details describe a style that the run does not have.
+    """
+    if unknown := [style for style in details.styles if style not in plan.styles]:
+        raise ExportError(f"--card describes the style {unknown[0]}. This run has {', '.join(plan.styles)}.")
+    styles = []
+    for style, thumbnail in plan.styles.items():
+        known = details.styles.get(style, StyleDetails())
+        styles.append(
+            Style(
+                name=style,
+                title=known.title or title_of(style),
+                artist=known.artist,
+                year=known.year,
+                licence=known.licence,
+                thumbnail=thumbnail,
+            )
+        )
+    return StylizerCard(
+        **card_fields(name, plan, details, step, f"Paints a photo in {len(styles)} styles, or any blend of them."),
+        architecture=_architecture(plan.config),
+        size_multiple=stylizer.size_multiple,
+        min_side=stylizer.min_side,
+        styles=tuple(styles),
+    )
+
+
+def _architecture(config: StyleConfig) -> str:
+    blocks = f"{config.residual_blocks} {'separable ' if config.separable else ''}residual blocks"
+    return (
+        f"Johnson et al. 2016: width {config.width}, kernel {config.kernel}, stride {config.stride}, "
+        f"{config.halvings} halvings, {blocks}"
+    )

@@ -1,0 +1,30 @@
+"""Style networks, as the shared parts of training see them."""
+
+from ganvas.card import StylizerCard
+from training.kind import Kind, TableEntry
+from training.markdown import cell
+from training.style.evaluate import EvaluateOptions, evaluate_stylizer
+from training.style.export import export_stylizer
+from training.style.plan import StylePlan
+from training.style.sample import SampleOptions, sample_stylizer
+
+
+def _styles(card: StylizerCard) -> TableEntry:
+    rows = (f"| `{s.name}` | {cell(s.title)} | {cell(s.artist)} | {s.year or ''} | {cell(s.licence)} |" for s in card.styles)
+    return TableEntry(
+        names=tuple(style.name for style in card.styles),
+        section=("| style | title | artist | year | licence |", "| --- | --- | --- | --- | --- |", *rows),
+    )
+
+
+STYLE = Kind(
+    name="style",
+    plan=StylePlan,
+    card=StylizerCard,
+    export=export_stylizer,
+    evaluate=evaluate_stylizer,
+    evaluate_options=EvaluateOptions,
+    sample=sample_stylizer,
+    sample_options=SampleOptions,
+    table_entry=_styles,
+)
