@@ -184,11 +184,11 @@ def test_the_command(command: list[str], tmp_path: Path) -> None:
     ("change", "words"),
     [
         (["--style", "none.jpg"], "none.jpg is no file. Name a picture: jpeg, png or webp."),
-        (["--style", "photo.png:0"], "a weight is a number above 0, such as photo.png:0.5"),
+        (["--style", "photo.png:0"], "the weight must be a number above 0, such as photo.png:0.5"),
         (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another picture"),
-        (["--out", "out.tiff"], "out.tiff is no picture that can be written. Let --out end in .png, .jpg, .jpeg, .webp."),
+        (["--out", "out.tiff"], "out.tiff is not an image file that can be written. Let --out end in .png, .jpg, .jpeg, .webp."),
         (["--out", "night.png"], "night.png exists already. Name another file with --out."),
-        (["--out", "none/out.png"], "none is no folder. Make it first"),
+        (["--out", "none/out.png"], "none is not a folder. Make it first"),
         (["--set", "start=white"], "start: Input should be 'content' or 'noise'"),
     ],
 )
@@ -217,7 +217,7 @@ def test_a_painting_that_is_stopped_is_kept(command: list[str], tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(r"Wrote .*out\.png as it was after \d+ iterations\.", error.decode())
+    assert re.search(r"Wrote .*out\.png as of iteration \d+\.", error.decode())
     with Image.open(out) as picture:
         assert picture.size == (64, 48)
     assert (tmp_path / "out-losses.jsonl").read_text().count("\n") >= 2
