@@ -186,7 +186,10 @@ def test_the_command(command: list[str], tmp_path: Path) -> None:
         (["--style", "none.jpg"], "none.jpg is no file. Name a picture: jpeg, png or webp."),
         (["--style", "photo.png:0"], "the weight must be a number above 0, such as photo.png:0.5"),
         (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another picture"),
-        (["--out", "out.tiff"], "out.tiff is not an image file that can be written. Let --out end in .png, .jpg, .jpeg, .webp."),
+        (
+            ["--out", "out.tiff"],
+            "out.tiff is not an image file that can be written. Let --out end in .png, .jpg, .jpeg",
+        ),
         (["--out", "night.png"], "night.png exists already. Name another file with --out."),
         (["--out", "none/out.png"], "none is not a folder. Make it first"),
         (["--set", "start=white"], "start: Input should be 'content' or 'noise'"),
