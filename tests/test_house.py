@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
 # The modules that callers, the service and training share.
-SHARED = {"ganvas.api", "ganvas.card", "ganvas.contact_sheet", "ganvas.files", "ganvas.images", "ganvas.signals", "ganvas.tensors"}
+SHARED = {f"ganvas.{name}" for name in ("api", "card", "contact_sheet", "files", "images", "signals", "tensors")}
 MAY_IMPORT = {
     "ganvas": set(),
     "service": SHARED,
