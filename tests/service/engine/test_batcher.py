@@ -13,7 +13,7 @@ from service.engine.job_queue import Job, Limits
 
 
 class Device:
-    """A model's run: doubles `x`. It notes each batch, waits where it is told to, and fails on a 13."""
+    """A model that doubles `x`. It records each batch, blocks while `free` is not set, and fails on a 13."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -65,7 +65,7 @@ async def submit(batcher: Batcher, *jobs: Job) -> list[np.ndarray]:
 
 
 async def held(batcher: Batcher, device: Device) -> asyncio.Task[list[np.ndarray]]:
-    """Keep the device busy with a job, so that what follows has to wait."""
+    """Block the device with a job, so that later jobs have to wait."""
     device.free.clear()
     task = asyncio.create_task(submit(batcher, job(99)))
     await asyncio.to_thread(device.started.wait, 10)
@@ -78,8 +78,8 @@ async def queued(batcher: Batcher, *jobs: Job) -> list[asyncio.Task[list[np.ndar
     return tasks
 
 
-async def two_together(batcher: Batcher, device: Device) -> None:
-    """Run a batch of two jobs, so that the next one waits for company."""
+async def run_two_together(batcher: Batcher, device: Device) -> None:
+    """Run a batch of two jobs, so that the next batch waits for a second job."""
     blocker = await held(batcher, device)
     tasks = await queued(batcher, job(11), job(12))
     device.free.set()
@@ -87,7 +87,7 @@ async def two_together(batcher: Batcher, device: Device) -> None:
     assert device.batches == [[99], [11, 12]]
 
 
-def test_results_go_to_their_callers(device: Device) -> None:
+def test_each_job_gets_its_own_result(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         first, second = await submit(batcher, job(1, 2), job(3))
         np.testing.assert_array_equal(first, [[2], [4]])
@@ -96,7 +96,7 @@ def test_results_go_to_their_callers(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_what_waits_is_joined_in_order_up_to_the_limit(device: Device) -> None:
+def test_waiting_jobs_are_joined_in_order_up_to_the_limit(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1), job(2, 3), job(4, 5), job(6))
@@ -108,7 +108,7 @@ def test_what_waits_is_joined_in_order_up_to_the_limit(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_only_equal_shapes_are_joined_and_the_oldest_goes_first(device: Device) -> None:
+def test_only_equal_shapes_are_joined_and_the_oldest_runs_first(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, width=2), job(2, width=3), job(3, width=2), job(4, width=3))
@@ -119,7 +119,7 @@ def test_only_equal_shapes_are_joined_and_the_oldest_goes_first(device: Device) 
     with_batcher(device, test)
 
 
-def test_a_job_larger_than_a_batch_runs_alone(device: Device) -> None:
+def test_job_larger_than_a_batch_runs_alone(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1), job(2, 3, row_cost=3), job(4))
@@ -130,29 +130,29 @@ def test_a_job_larger_than_a_batch_runs_alone(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_an_idle_device_waits_for_company(device: Device) -> None:
+def test_idle_device_waits_for_as_many_jobs_as_before(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        await two_together(batcher, device)
+        await run_two_together(batcher, device)
         first = asyncio.create_task(submit(batcher, job(1)))
         await asyncio.sleep(0.05)
         assert len(device.batches) == 2
-        await submit(batcher, job(2))  # as many as before: they do not wait for the rest of the ten seconds
+        await submit(batcher, job(2))  # as many as before, so they do not wait for the rest of the ten seconds
         await first
         assert device.batches[2:] == [[1, 2]]
 
     with_batcher(device, test, max_wait_s=10)
 
 
-def test_an_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
+def test_idle_device_runs_a_full_batch_at_once(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        await two_together(batcher, device)
+        await run_two_together(batcher, device)
         await submit(batcher, job(1, 2, 3, 4))
         assert device.batches[2:] == [[1, 2, 3, 4]]
 
     with_batcher(device, test, max_wait_s=10)
 
 
-def test_a_lone_caller_does_not_wait(device: Device) -> None:
+def test_lone_caller_does_not_wait(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         for value in range(3):
             await submit(batcher, job(value))
@@ -161,9 +161,9 @@ def test_a_lone_caller_does_not_wait(device: Device) -> None:
     with_batcher(device, test, max_wait_s=1000)
 
 
-def test_the_wait_ends(device: Device) -> None:
+def test_wait_of_an_idle_device_ends(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
-        await two_together(batcher, device)
+        await run_two_together(batcher, device)
         await submit(batcher, job(1))
         await submit(batcher, job(2))
         assert device.batches[2:] == [[1], [2]]
@@ -171,12 +171,12 @@ def test_the_wait_ends(device: Device) -> None:
     with_batcher(device, test, max_wait_s=0.02)
 
 
-def test_a_full_queue_refuses_and_keeps_what_it_has(device: Device) -> None:
+def test_full_queue_rejects_a_request_and_keeps_the_others(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, 2, 3, 4), job(5, 6, 7))
         with pytest.raises(QueueFullError) as caught:
-            await submit(batcher, job(8), job(9))  # all or none: the first alone would fit
+            await submit(batcher, job(8), job(9))  # all or nothing: the first alone would fit
         assert caught.value.retry_after_s == 1
         assert batcher.waiting() == 7
         device.free.set()
@@ -187,7 +187,7 @@ def test_a_full_queue_refuses_and_keeps_what_it_has(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_an_empty_queue_takes_a_job_of_any_size(device: Device) -> None:
+def test_empty_queue_accepts_a_job_of_any_size(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         (result,) = await submit(batcher, job(*range(12)))
         assert result.ravel().tolist() == list(range(0, 24, 2))
@@ -195,7 +195,7 @@ def test_an_empty_queue_takes_a_job_of_any_size(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_failure_is_of_its_job_alone(device: Device) -> None:
+def test_only_the_job_that_fails_gets_the_error(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, 13), job(2), job(3, 4))
@@ -209,7 +209,7 @@ def test_a_failure_is_of_its_job_alone(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_cancelled_request_never_runs(device: Device) -> None:
+def test_cancelled_request_never_runs(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1), job(2), job(3))
@@ -223,7 +223,7 @@ def test_a_cancelled_request_never_runs(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
+def test_cancelling_a_running_request_does_not_affect_others(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         blocker.cancel()
@@ -234,7 +234,7 @@ def test_cancelling_what_runs_harms_nobody_else(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
+def test_model_that_returns_too_few_rows_is_an_error() -> None:
     async def test() -> None:
         batcher = Batcher("m", lambda feeds, alone: feeds["x"][:1].astype(np.uint8), Limits(max_batch=4, max_queue=8))
         with pytest.raises(RuntimeError, match="1 images for 2 rows"):
@@ -244,7 +244,7 @@ def test_a_model_that_loses_rows_is_an_error_and_not_a_mix_up() -> None:
     asyncio.run(test())
 
 
-def test_who_was_admitted_goes_on_however_much_waits(device: Device) -> None:
+def test_admitted_request_survives_full_queue(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         with batcher.reserve(1) as reservation:
             blocker = await held(batcher, device)
@@ -260,7 +260,7 @@ def test_who_was_admitted_goes_on_however_much_waits(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_released_reservation_is_an_error(device: Device) -> None:
+def test_submit_rejects_a_released_reservation(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         with batcher.reserve(1) as reservation:
             pass
@@ -270,7 +270,7 @@ def test_a_released_reservation_is_an_error(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_reservation_of_another_model_is_an_error(device: Device) -> None:
+def test_submit_rejects_a_reservation_of_another_model(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         other = Batcher("other", device.run, Limits(max_batch=4, max_queue=8))
         with other.reserve(1) as reservation, pytest.raises(RuntimeError, match="does not hold for m"):
@@ -279,13 +279,13 @@ def test_a_reservation_of_another_model_is_an_error(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None:
+def test_close_fails_waiting_and_later_requests(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         (waiting,) = await queued(batcher, job(1))
         device.free.set()
         await batcher.close()
-        assert [result.tolist() for result in await blocker] == [[[198]]]  # what runs is finished
+        assert [result.tolist() for result in await blocker] == [[[198]]]  # running batches finish
         with pytest.raises(ClosedError):
             await waiting
         with pytest.raises(ClosedError):
@@ -295,7 +295,7 @@ def test_closing_fails_what_waits_and_refuses_what_comes(device: Device) -> None
     with_batcher(device, test)
 
 
-def test_many_callers_each_get_their_own(device: Device) -> None:
+def test_many_concurrent_callers_get_their_own_results(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         async def call(i: int) -> bool:
             await asyncio.sleep(i % 7 / 1000)
@@ -310,23 +310,23 @@ def test_many_callers_each_get_their_own(device: Device) -> None:
     with_batcher(device, test, max_queue=1000)
 
 
-def test_room_is_asked_for_before_the_work_is_done(device: Device) -> None:
+def test_reservation_counts_as_waiting_until_it_is_released(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         with batcher.reserve(6) as reservation:
             assert batcher.waiting() == 6
             with pytest.raises(QueueFullError), batcher.reserve(3):
                 pass
-            with batcher.reserve(2):  # what is left of it
+            with batcher.reserve(2):  # the rest of the queue
                 assert batcher.waiting() == 8
             (result,) = await batcher.submit(reservation, [job(1, 2, 3, 4, 5, 6)])
             assert len(result) == 6
-            assert batcher.waiting() == 6  # until the answer is made
+            assert batcher.waiting() == 6  # until the response is built
         assert batcher.waiting() == 0
 
     with_batcher(device, test)
 
 
-def test_what_runs_takes_no_room(device: Device) -> None:
+def test_running_jobs_do_not_count_as_waiting(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         assert batcher.waiting() == 0
@@ -339,17 +339,17 @@ def test_what_runs_takes_no_room(device: Device) -> None:
     with_batcher(device, test)
 
 
-def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: Device) -> None:
-    times = iter(range(0, 100_000, 30))  # whatever is timed takes thirty seconds
+def test_slow_queue_rejects_and_states_when_to_retry(device: Device) -> None:
+    times = iter(range(0, 100_000, 30))  # every measured time is 30 s
 
     async def test() -> None:
         batcher = Batcher("m", device.run, Limits(max_batch=4, max_queue=100, max_queue_s=100), lambda: float(next(times)))
-        await submit(batcher, job(1))  # at least thirty seconds a row
+        await submit(batcher, job(1))  # at least 30 s a row
         blocker = await held(batcher, device)
         (waiting,) = await queued(batcher, job(1, 2, 3, 4))
         with pytest.raises(QueueFullError) as caught:
             await submit(batcher, job(5))
-        assert caught.value.retry_after_s == 60  # the most that is ever asked for
+        assert caught.value.retry_after_s == 60  # the maximum
         device.free.set()
         await asyncio.gather(blocker, waiting)
         await batcher.close()
@@ -357,7 +357,7 @@ def test_a_queue_that_would_take_too_long_refuses_and_says_for_how_long(device: 
     asyncio.run(test())
 
 
-def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(device: Device) -> None:
+def test_batches_run_in_parallel_and_only_a_lone_batch_runs_alone(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         await submit(batcher, job(1))
         device.free.clear()
@@ -367,7 +367,7 @@ def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(d
         assert [batch[0] for batch in device.batches] == [1, 2, 3]  # two at a time; the third waits
         assert batcher.waiting_rows() == 1
         assert device.alone[0]
-        assert not device.alone[2]  # beside the one before
+        assert not device.alone[2]  # in parallel with the previous batch
         device.free.set()
         assert [int(made[0][0, 0]) for made in await asyncio.gather(*tasks)] == [4, 6, 8]
         await submit(batcher, job(5))
@@ -376,8 +376,8 @@ def test_lanes_run_side_by_side_and_only_a_lone_batch_has_the_device_to_itself(d
     with_batcher(device, test, parallel_batches=2)
 
 
-@pytest.mark.parametrize("ticks", [1, 2])  # before it has a batch, and after it ran one
-def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> None:
+@pytest.mark.parametrize("ticks", [1, 2])  # before it takes a batch, and after it ran one
+def test_dead_thread_is_reported_and_replaced(device: Device, ticks: int) -> None:
     left = [ticks]
 
     def clock() -> float:
@@ -392,7 +392,7 @@ def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> 
         assert batcher.busy_s() == 0
         (first,) = await queued(batcher, job(1))
         async with asyncio.timeout(10):
-            while batcher.busy_s() != math.inf:  # noqa: ASYNC110  # a thread's end is no event
+            while batcher.busy_s() != math.inf:  # noqa: ASYNC110  # a thread has no event for its end
                 await asyncio.sleep(0.01)
             if ticks == 2:
                 with pytest.raises(RuntimeError, match="the clock has stopped"):
@@ -400,13 +400,13 @@ def test_a_thread_that_dies_is_seen_and_replaced(device: Device, ticks: int) -> 
             else:
                 assert (await submit(batcher, job(2)))[0] == 4
                 assert (await first)[0] == 2
-        assert batcher.busy_s() == math.inf  # until the process is started anew
+        assert batcher.busy_s() == math.inf  # until the process restarts
         await batcher.close()
 
     asyncio.run(test())
 
 
-def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(device: Device) -> None:
+def test_retired_batcher_serves_its_requests_and_ends_its_threads(device: Device) -> None:
     def threads() -> int:
         return sum(thread.name == "model-m" for thread in threading.enumerate())
 
@@ -418,7 +418,7 @@ def test_a_retired_batcher_finishes_serves_whoever_holds_it_and_ends_its_thread(
         await asyncio.gather(blocker, waiting)
         assert (await submit(batcher, job(2)))[0][0] == 4
         async with asyncio.timeout(10):
-            while threads():  # noqa: ASYNC110  # a thread's end is no event
+            while threads():  # noqa: ASYNC110  # a thread has no event for its end
                 await asyncio.sleep(0.01)
 
     with_batcher(device, test)

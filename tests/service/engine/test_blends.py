@@ -19,17 +19,17 @@ NAMES = ["night", "wave", "scream"]
         ("night:1e-30", [1, 0, 0]),
     ],
 )
-def test_blends(text: str, weights: list[float]) -> None:
+def test_parses_styles_and_blends(text: str, weights: list[float]) -> None:
     blend = parse_blend(text, NAMES)
     assert blend.dtype == np.float32
     np.testing.assert_allclose(blend, weights, atol=1e-7)
 
 
-def test_left_out_takes_the_only_style() -> None:
+def test_without_a_style_takes_the_only_one() -> None:
     assert parse_blend(None, ["night"]) == [1]
 
 
-def test_left_out_lists_the_styles_where_there_are_several() -> None:
+def test_without_a_style_lists_the_styles() -> None:
     with pytest.raises(InvalidValueError, match="night, wave, scream"):
         parse_blend(None, NAMES)
 
@@ -53,14 +53,14 @@ def test_left_out_lists_the_styles_where_there_are_several() -> None:
         "night:1e308,wave:1e308",
     ],
 )
-def test_what_is_no_blend(text: str) -> None:
+def test_rejects_invalid_blends(text: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         parse_blend(text, NAMES)
     assert caught.value.field == "style"
 
 
 @pytest.mark.parametrize("text", ["knight", "night:1,knight:1", "NIGHT", "night;wave", "🎨"])
-def test_an_unknown_style_lists_the_known(text: str) -> None:
+def test_unknown_style_lists_the_known_ones(text: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         parse_blend(text, NAMES)
     assert "night, wave, scream" in str(caught.value)

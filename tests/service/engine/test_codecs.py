@@ -56,8 +56,8 @@ def test_encodes_every_format(image_format: str, channels: int, photo: np.ndarra
 
 
 def test_contact_sheet_fills_rows_and_leaves_the_rest_white() -> None:
-    pictures = [np.full((3, 4, 1), value, np.uint8) for value in range(5)]
-    sheet = codecs.contact_sheet(pictures)
+    images = [np.full((3, 4, 1), value, np.uint8) for value in range(5)]
+    sheet = codecs.contact_sheet(images)
     assert sheet.shape == (3 * 2 + 2, 4 * 3 + 4, 1)
     assert [sheet[0, 0, 0], sheet[0, 6, 0], sheet[0, 12, 0], sheet[5, 0, 0], sheet[5, 6, 0]] == [0, 1, 2, 3, 4]
     assert (sheet[3:5] == 255).all()
@@ -76,8 +76,8 @@ def test_archive_is_reproducible() -> None:
 
 
 def test_npy() -> None:
-    pictures = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
-    np.testing.assert_array_equal(np.load(io.BytesIO(codecs.npy(pictures))), pictures)
+    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    np.testing.assert_array_equal(np.load(io.BytesIO(codecs.npy(images))), images)
 
 
 def test_copies_no_metadata(photo: np.ndarray) -> None:

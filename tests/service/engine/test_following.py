@@ -1,4 +1,4 @@
-"""The models folder is followed while the service runs: nobody is refused, and nothing broken is ever served."""
+"""The service follows its models folder: no request is lost, and no broken file is ever served."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ from tests.service.process.test_drain import until
 from tests.service.running import Running, running
 
 
-def test_a_change_counts_once_it_has_settled(tmp_path: Path) -> None:
+def test_change_counts_when_two_looks_agree(tmp_path: Path) -> None:
     (tmp_path / "old.onnx").write_bytes(b"1")
-    (tmp_path / "README.md").write_text("no model")
+    (tmp_path / "README.md").write_text("not a model")
     folder = Folder(tmp_path)
     assert folder.files() == [tmp_path / "old.onnx"]
     assert folder.changes() == ([], [])
     with (tmp_path / "new.onnx").open("wb") as file:
-        for _ in range(3):  # still being copied
+        for _ in range(3):  # still being written
             file.write(b"1" * 100)
             file.flush()
             assert folder.changes() == ([], [])
@@ -40,7 +40,7 @@ def test_a_change_counts_once_it_has_settled(tmp_path: Path) -> None:
     assert folder.changes() == ([], [])
 
 
-def test_a_file_that_comes_back_the_same_is_new(tmp_path: Path) -> None:
+def test_file_that_returns_unchanged_is_new(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"1")
     folder = Folder(tmp_path)
     (tmp_path / "a.onnx").rename(tmp_path / "a")
@@ -51,7 +51,7 @@ def test_a_file_that_comes_back_the_same_is_new(tmp_path: Path) -> None:
     assert folder.changes() == ([tmp_path / "a.onnx"], [])
 
 
-def test_a_file_that_is_removed_and_copied_anew_is_never_gone(tmp_path: Path) -> None:
+def test_file_that_is_deleted_and_copied_again_is_only_changed(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"1")
     folder = Folder(tmp_path)
@@ -62,26 +62,26 @@ def test_a_file_that_is_removed_and_copied_anew_is_never_gone(tmp_path: Path) ->
     assert folder.changes() == ([path], [])
 
 
-def test_a_file_that_says_nothing_of_itself_is_not_gone(tmp_path: Path) -> None:
+def test_file_that_cannot_be_examined_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"1")
     folder = Folder(tmp_path)
     path.rename(tmp_path / "a")
-    path.symlink_to(path)  # a circle: an OSError, but not one that says that there is nothing
+    path.symlink_to(path)  # a loop: an OSError that does not say that the file is missing
     for _ in range(3):
         assert folder.changes() == ([], [])
     path.unlink()
     (tmp_path / "a").rename(path)
     for _ in range(3):
-        assert folder.changes() == ([], [])  # it is the file that is served
+        assert folder.changes() == ([], [])  # the same file as before
 
 
-def test_a_folder_that_cannot_be_read_is_an_error_and_no_change(tmp_path: Path) -> None:
+def test_unreadable_folder_is_an_error_and_not_a_change(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.onnx").write_bytes(b"1")
     folder = Folder(tmp_path / "models")
     (tmp_path / "models").rename(tmp_path / "away")
-    (tmp_path / "models").write_text("no folder")
+    (tmp_path / "models").write_text("not a folder")
     for _ in range(3):
         with pytest.raises(NotADirectoryError):
             folder.changes()
@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_no_change(tmp_path: Path) 
     assert folder.changes() == ([], [])
 
 
-def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+def test_unreadable_file_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"1")
     folder = Folder(tmp_path)
@@ -103,8 +103,8 @@ def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
     assert folder.changes() == ([], [path])
 
 
-def test_links_that_are_switched_are_changes(tmp_path: Path) -> None:
-    """As Kubernetes changes what it mounts."""
+def test_switched_links_are_changes(tmp_path: Path) -> None:
+    """Kubernetes updates mounted files this way."""
     for version in ("1", "2"):
         (tmp_path / version).mkdir()
         (tmp_path / version / "a.onnx").write_bytes(version.encode())
@@ -118,20 +118,20 @@ def test_links_that_are_switched_are_changes(tmp_path: Path) -> None:
     assert folder.changes() == ([tmp_path / "models" / "a.onnx"], [])
 
 
-def test_a_folder_that_is_away_for_a_while_is_followed_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_folder_that_is_away_for_a_while_is_followed_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     put(tmp_path, "digits")
     folder, away = tmp_path / "models", tmp_path / "away"
     models = Models.load(Settings.model_validate({"models": folder, "device": "cpu", "models_poll_s": 0.01}))
 
     async def happens(what: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
-            while not what():  # noqa: ASYNC110  # a look at a folder is no event
+            while not what():  # noqa: ASYNC110  # a look has no event
                 await asyncio.sleep(0.01)
 
     async def test() -> None:
         following = asyncio.create_task(models.follow())
         folder.rename(away)
-        folder.write_text("no folder")
+        folder.write_text("not a folder")
         await happens(lambda: "cannot be read" in caplog.text)
         await asyncio.sleep(0.1)
         assert [model.card.name for model in models.all()] == ["digits"]
@@ -155,7 +155,7 @@ def service(tmp_path: Path) -> Iterator[Running]:
 
 
 def put(folder: Path, name: str, **changes: object) -> None:
-    """Write a model elsewhere and move it into the folder, as an export does."""
+    """Write a model beside the folder and move it in, as an export does."""
     save(generator_model(), folder / name, generator_card(name, **changes))
     (folder / "models").mkdir(exist_ok=True)
     (folder / name).replace(folder / "models" / f"{name}.onnx")
@@ -165,7 +165,9 @@ def versions(client: httpx.Client) -> dict[str, str]:
     return {model["card"]["name"]: model["version"] for model in client.get("/v1/models").json()["models"]}
 
 
-def test_new_changed_broken_and_removed_files(service: Running, tmp_path: Path, problem: Problem) -> None:
+def test_serves_new_changed_and_repaired_files_and_drops_removed_ones(
+    service: Running, tmp_path: Path, problem: Problem
+) -> None:
     with httpx.Client(base_url=service.url) as client:
         first = versions(client)
         before = client.get("/v1/models/digits/preview.png")
@@ -182,7 +184,7 @@ def test_new_changed_broken_and_removed_files(service: Running, tmp_path: Path, 
         assert answer.headers["ganvas-model"] == f"digits@{versions(client)['digits']}"
 
         served = versions(client)
-        (tmp_path / "models" / "digits.onnx").write_bytes(b"no model")
+        (tmp_path / "models" / "digits.onnx").write_bytes(b"not a model")
         until(lambda: bool(client.get("/v1/models").json()["refused"]))
         (refused,) = client.get("/v1/models").json()["refused"]
         assert refused["file"] == "digits.onnx"
@@ -191,7 +193,7 @@ def test_new_changed_broken_and_removed_files(service: Running, tmp_path: Path, 
         assert client.post("/v1/sample", json={"model": "digits"}).status_code == 200
         assert "digits.onnx is refused" in service.stderr()
 
-        put(tmp_path, "digits")  # mended
+        put(tmp_path, "digits")  # repaired
         until(lambda: versions(client)["digits"] == first["digits"])
         assert client.get("/v1/models").json()["refused"] == []
 
@@ -203,7 +205,7 @@ def test_new_changed_broken_and_removed_files(service: Running, tmp_path: Path, 
         assert "Traceback" not in service.stderr()
 
 
-def test_models_are_swapped_without_losing_a_request(service: Running, tmp_path: Path) -> None:
+def test_swapping_models_loses_no_request(service: Running, tmp_path: Path) -> None:
     ended = threading.Event()
 
     def ask() -> tuple[set[int], set[str]]:

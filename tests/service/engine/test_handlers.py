@@ -48,17 +48,17 @@ async def preview_of(model: Handler) -> list[np.ndarray]:
         await model.batcher.close()
 
 
-def test_a_generator_previews_samples_of_a_fixed_seed(tmp_path: Path) -> None:
+def test_generator_previews_samples_of_a_fixed_seed(tmp_path: Path) -> None:
     tiles = asyncio.run(preview_of(generator(tmp_path)))
     np.testing.assert_array_equal(np.stack(tiles), generated(latents_of_seed(0, 16, LATENT_SIZE)))
 
 
-def test_a_stylizer_previews_its_thumbnails(tmp_path: Path) -> None:
+def test_stylizer_previews_its_thumbnails(tmp_path: Path) -> None:
     tiles = asyncio.run(preview_of(stylizer(tmp_path)))
     assert [tile.shape for tile in tiles] == [(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)] * 3
 
 
-def test_a_stylizer_without_thumbnails_has_no_preview(tmp_path: Path) -> None:
+def test_stylizer_without_thumbnails_has_no_preview(tmp_path: Path) -> None:
     styles = tuple(style.model_copy(update={"thumbnail": ""}) for style in stylizer_card().styles)
     card = stylizer_card().model_copy(update={"styles": styles})
     model = handler_of(load_model(save(stylizer_model(), tmp_path / "painters.onnx", card), "cpu", 1), Settings())

@@ -6,13 +6,13 @@ from service.engine.latents import frame_count, interpolate, latents_of_seed, ra
 
 
 def test_latents_of_a_seed_never_change() -> None:
-    # Written down once: a library that changes them changes every picture anyone has made.
+    # Recorded once. A library that changes these values changes every image of every seed.
     expected = np.array([[1.7640524, 0.4001572, 0.978738], [2.2408931, 1.867558, -0.9772779]], np.float32)
     np.testing.assert_array_equal(latents_of_seed(0, 2, 3), expected)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_the_first_rows_are_the_same_for_any_n(n: int) -> None:
+def test_first_rows_are_the_same_for_any_n(n: int) -> None:
     np.testing.assert_array_equal(latents_of_seed(5, n, 4), latents_of_seed(5, 9, 4)[:n])
 
 
@@ -24,7 +24,7 @@ def test_latents_are_standard_normal_float32() -> None:
     assert abs(latents.std() - 1) < 0.02
 
 
-def test_random_seeds_differ_and_fit() -> None:
+def test_random_seeds_differ_and_are_in_range() -> None:
     seeds = {random_seed() for _ in range(50)}
     assert len(seeds) > 45
     assert all(0 <= seed < SEED_LIMIT for seed in seeds)
@@ -33,7 +33,7 @@ def test_random_seeds_differ_and_fit() -> None:
 @pytest.mark.parametrize("loop", [True, False])
 @pytest.mark.parametrize("steps", [2, 3, 24])
 @pytest.mark.parametrize("count", [2, 3, 8])
-def test_a_walk_passes_every_key_to_the_bit(count: int, steps: int, loop: bool) -> None:
+def test_interpolation_contains_every_key_exactly(count: int, steps: int, loop: bool) -> None:
     keys = latents_of_seed(4, count, 64)
     walked = interpolate(keys, steps, loop=loop)
     assert walked.dtype == np.float32
@@ -41,7 +41,7 @@ def test_a_walk_passes_every_key_to_the_bit(count: int, steps: int, loop: bool) 
     np.testing.assert_array_equal(walked[::steps][:count], keys)
 
 
-def test_half_way_between_two_axes_is_on_the_circle() -> None:
+def test_midpoint_of_two_axes_is_on_the_circle() -> None:
     # By hand: 45 degrees between (1, 0) and (0, 1); and a third and two thirds of the way, 30 and 60 degrees.
     axes = np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(interpolate(axes, 2, loop=False)[1], [np.sqrt(0.5), np.sqrt(0.5)], rtol=1e-6)
@@ -49,7 +49,7 @@ def test_half_way_between_two_axes_is_on_the_circle() -> None:
     np.testing.assert_allclose(interpolate(axes, 3, loop=False), thirds, atol=1e-7)
 
 
-def test_latents_keep_the_length_that_a_generator_knows() -> None:
+def test_interpolated_latents_have_typical_lengths() -> None:
     keys = latents_of_seed(0, 2, 128)
     lengths = np.linalg.norm(interpolate(keys, 24, loop=False), axis=1)
     ends = np.linalg.norm(keys, axis=1)
@@ -57,7 +57,7 @@ def test_latents_keep_the_length_that_a_generator_knows() -> None:
     assert np.linalg.norm(keys.mean(0)) < 0.8 * ends.min()  # which a straight line would not do
 
 
-def test_a_loop_leads_back_without_standing_still() -> None:
+def test_loop_returns_without_repeating_a_frame() -> None:
     keys = latents_of_seed(1, 2, 16)
     there_and_back = interpolate(keys, 10, loop=True)
     np.testing.assert_allclose(there_and_back[1:10], there_and_back[:10:-1], atol=1e-6)
@@ -67,7 +67,7 @@ def test_a_loop_leads_back_without_standing_still() -> None:
 
 @pytest.mark.parametrize("end", [[0, 0, 0], [1, 2, 3], [2, 4, 6], [-1, -2, -3], [1, 2, 3.0001], [1e-30, 0, 0]])
 @pytest.mark.parametrize("start", [[1, 2, 3], [0, 0, 0]])
-def test_latents_on_one_line_are_walked_without_a_nan(start: list[float], end: list[float]) -> None:
+def test_interpolates_latents_on_one_line(start: list[float], end: list[float]) -> None:
     walked = interpolate(np.array([start, end], np.float32), 5, loop=True)
     assert np.isfinite(walked).all()
     assert np.abs(walked).max() <= 6

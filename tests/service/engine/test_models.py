@@ -40,14 +40,16 @@ def two_of_each(tmp_path: Path) -> Path:
 
 
 def run(models: Models, test: Callable[[], Awaitable[None]]) -> None:
-    async def all_of_it() -> None:
+    async def test_and_close() -> None:
         await test()
         await models.close()
 
-    asyncio.run(all_of_it())
+    asyncio.run(test_and_close())
 
 
-def test_a_broken_file_is_refused_in_one_line_and_the_rest_serves(two_of_each: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_file_is_refused_in_one_line_and_the_others_are_served(
+    two_of_each: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (two_of_each / "broken.onnx").write_bytes(b"x")
     save(generator_model(), two_of_each / "other.onnx", generator_card("mnist"))
     (two_of_each / "README.md").write_text("not a model")
@@ -61,18 +63,18 @@ def test_a_broken_file_is_refused_in_one_line_and_the_rest_serves(two_of_each: P
     assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
 
 
-def test_the_folder_is_missing(tmp_path: Path) -> None:
+def test_missing_folder_serves_no_model(tmp_path: Path) -> None:
     assert load(tmp_path / "nope").all() == []
 
 
 @pytest.mark.skipif(ort.get_available_providers() != ["AzureExecutionProvider", CPU], reason="this runtime has more")
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_device_that_is_not_there_is_an_error_before_there_is_a_model(device: str, tmp_path: Path) -> None:
+def test_missing_device_is_an_error_even_without_models(device: str, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
         load(tmp_path, device=device)
 
 
-def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:
+def test_finds_models_by_name_and_kind(two_of_each: Path) -> None:
     models = load(two_of_each)
     assert models.get("letters") is models.find(Generator, "letters")
     assert models.find(Stylizer, "sketches").card.name == "sketches"
@@ -82,7 +84,7 @@ def test_models_are_found_by_name_and_kind(two_of_each: Path) -> None:
         models.find(Stylizer, None)
 
 
-def test_the_only_one_of_its_kind_needs_no_name(tmp_path: Path) -> None:
+def test_only_model_of_its_kind_needs_no_name(tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
     models = load(tmp_path)
     assert models.find(Generator, None).card.name == "digits"
@@ -103,19 +105,19 @@ def test_samples_run_in_batches_of_the_limit(two_of_each: Path, n: int) -> None:
     run(models, test)
 
 
-def test_pictures_of_many_sizes_styles_and_strengths_keep_apart(two_of_each: Path) -> None:
+def test_requests_of_many_sizes_styles_and_strengths_do_not_mix(two_of_each: Path) -> None:
     models = load(two_of_each, max_wait_ms=50)
     random = np.random.default_rng(0)
 
     async def one(i: int) -> None:
-        pictures = [random.integers(0, 256, (5 + i % 4 * 7, 30, 3), np.uint8) for _ in range(i % 3 + 1)]
+        images = [random.integers(0, 256, (5 + i % 4 * 7, 30, 3), np.uint8) for _ in range(i % 3 + 1)]
         weights = random.dirichlet(np.ones(3)).astype(np.float32)
         strength, keep_color = random.random(2)
         stylizer = models.find(Stylizer, "painters")
-        with stylizer.reserve([picture.shape[:2] for picture in pictures]) as reservation:
-            results = await stylizer.stylize(reservation, pictures, weights, strength, keep_color)
-        for picture, result in zip(pictures, results, strict=True):
-            expected = styled(picture, weights, strength, keep_color).astype(int)
+        with stylizer.reserve([image.shape[:2] for image in images]) as reservation:
+            results = await stylizer.stylize(reservation, images, weights, strength, keep_color)
+        for image, result in zip(images, results, strict=True):
+            expected = styled(image, weights, strength, keep_color).astype(int)
             assert np.abs(result - expected).max() <= 1  # the order of float32 sums
 
     async def test() -> None:
@@ -127,11 +129,11 @@ def test_pictures_of_many_sizes_styles_and_strengths_keep_apart(two_of_each: Pat
 @pytest.mark.parametrize(
     ("size", "padded"), [((16, 16), (16, 16)), ((17, 20), (20, 20)), ((1, 1), (16, 16)), ((5, 99), (16, 100))]
 )
-def test_pad_mirrors_to_what_the_network_takes(size: tuple[int, int], padded: tuple[int, int]) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+def test_pad_reflects_to_the_given_size(size: tuple[int, int], padded: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     card = stylizer_card()  # multiples of 4, at least 16
-    grown = pad(picture, card.height.fit(size[0]), card.width.fit(size[1]))
+    grown = pad(image, card.height.fit(size[0]), card.width.fit(size[1]))
     assert grown.shape == (*padded, 3)
-    np.testing.assert_array_equal(grown[: size[0], : size[1]], picture)
+    np.testing.assert_array_equal(grown[: size[0], : size[1]], image)
     if size == (17, 20):
-        np.testing.assert_array_equal(grown[17:, :], picture[15:12:-1])
+        np.testing.assert_array_equal(grown[17:, :], image[15:12:-1])

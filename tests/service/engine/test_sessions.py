@@ -23,14 +23,14 @@ from tests.service.onnx_models import (
 )
 
 
-def test_a_generator_loads_and_runs(tmp_path: Path) -> None:
+def test_generator_loads_and_runs(tmp_path: Path) -> None:
     model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", 0)
     assert model.card == generator_card()
     latents = np.random.default_rng(1).normal(size=(5, 6)).astype(np.float32)
     np.testing.assert_array_equal(model.run({"latents": latents}), generated(latents))
 
 
-def test_a_stylizer_loads_and_runs(tmp_path: Path) -> None:
+def test_stylizer_loads_and_runs(tmp_path: Path) -> None:
     model = load_model(save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card()), "cpu", 1)
     images = np.random.default_rng(1).integers(0, 256, (1, 16, 20, 3), np.uint8)
     weights = np.array([0.5, 0.25, 0.25], np.float32)
@@ -43,18 +43,18 @@ def test_a_stylizer_loads_and_runs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model.run(feeds), styled(images, weights, 0.75, 0.5))
 
 
-@pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (16, 4)])
-def test_batches_side_by_side_use_every_thread_and_no_more(threads: int, lanes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("threads", "batches"), [(1, 1), (2, 2), (3, 3), (4, 4), (8, 4), (16, 4)])
+def test_parallel_batches_use_every_thread_and_no_more(threads: int, batches: int, tmp_path: Path) -> None:
     model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", threads)
-    assert model.parallel_batches == lanes
+    assert model.parallel_batches == batches
     assert model.session.get_session_options().intra_op_num_threads == threads
     if model.parallel_session:
-        own = model.parallel_session.get_session_options().intra_op_num_threads - 1  # the last is whoever calls
-        assert own + lanes == threads
-    assert (model.parallel_session is None) == (lanes == 1)
+        own = model.parallel_session.get_session_options().intra_op_num_threads - 1  # the last thread is the caller's
+        assert own + batches == threads
+    assert (model.parallel_session is None) == (batches == 1)
 
 
-def test_the_version_is_the_files(tmp_path: Path) -> None:
+def test_version_depends_only_on_the_content(tmp_path: Path) -> None:
     first = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "cpu", 0)
     again = load_model(save(generator_model(), tmp_path / "b" / "digits.onnx", generator_card()), "cpu", 0)
     other = load_model(save(generator_model(), tmp_path / "c" / "digits.onnx", generator_card(title="Another")), "cpu", 0)
@@ -89,7 +89,7 @@ G, S = generator_card, stylizer_card
         (stylizer_model, G("m"), "a generator has ['latents']"),
     ],
 )
-def test_a_file_that_disagrees_with_its_card_is_refused(
+def test_refuses_a_file_that_disagrees_with_its_card(
     model: Callable[[], onnx.ModelProto], card: GeneratorCard | StylizerCard | str | None, reason: str, tmp_path: Path
 ) -> None:
     stem = "m"
@@ -101,15 +101,15 @@ def test_a_file_that_disagrees_with_its_card_is_refused(
     assert str(tmp_path) not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"no model", b"\x00" * 1000])
-def test_what_is_no_onnx_is_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 1000])
+def test_refuses_a_file_that_is_not_onnx(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "digits.onnx"
     path.write_bytes(content)
     with pytest.raises(RefusedError):
         load_model(path, "cpu", 0)
 
 
-def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+def test_refuses_a_truncated_file(tmp_path: Path) -> None:
     path = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(RefusedError):
@@ -118,18 +118,18 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(ort.get_available_providers() != ["AzureExecutionProvider", CPU], reason="this runtime has more")
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
-def test_a_device_that_is_not_there_is_an_error_and_no_fall_back(device: Device, tmp_path: Path) -> None:
+def test_missing_device_is_an_error_without_fallback(device: Device, tmp_path: Path) -> None:
     path = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     with pytest.raises(DeviceError, match=f"GANVAS_DEVICE={device}"):
         load_model(path, device, 0)
 
 
-def test_the_trial_of_a_device_is_a_graph_that_runs() -> None:
+def test_trial_graph_runs() -> None:
     onnx.checker.check_model(onnx.load_from_string(TRIAL))
     (made,) = ort.InferenceSession(TRIAL, providers=[CPU]).run(None, {"x": np.ones(1, np.float32)})
     assert made.tolist() == [2]
 
 
-def test_auto_takes_what_there_is(tmp_path: Path) -> None:
+def test_auto_takes_an_available_device(tmp_path: Path) -> None:
     model = load_model(save(generator_model(), tmp_path / "digits.onnx", generator_card()), "auto", 0)
     assert model.session.get_providers()

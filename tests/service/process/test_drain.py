@@ -1,4 +1,4 @@
-"""Ending: what was accepted is answered, what comes is told to go elsewhere, and nothing is lost. Dying: another takes over."""
+"""Shutdown answers accepted requests and refuses new ones. A worker that dies is replaced."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def slow_folder(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
+def test_draining_service_is_live_but_not_ready_and_refuses_requests(
     slow_folder: Path, tmp_path: Path, problem: Problem
 ) -> None:
     with running(slow_folder, tmp_path / "log", max_batch=4) as service, httpx.Client(base_url=service.url) as client:
@@ -54,7 +54,7 @@ def test_while_it_drains_it_lives_but_is_not_ready_and_takes_nothing_new(
         assert service.process.wait(20) == 0
 
 
-def test_an_answer_that_is_still_being_read_is_read_to_its_end(tmp_path: Path) -> None:
+def test_drain_waits_until_a_response_is_read(tmp_path: Path) -> None:
     with (
         running(large_generator(tmp_path / "models"), tmp_path / "log") as service,
         answered_unread(service) as connection,
@@ -67,7 +67,7 @@ def test_an_answer_that_is_still_being_read_is_read_to_its_end(tmp_path: Path) -
         assert service.process.wait(20) == 0
 
 
-def test_the_drain_has_an_end(slow_folder: Path, tmp_path: Path) -> None:
+def test_drain_ends_after_its_limit(slow_folder: Path, tmp_path: Path) -> None:
     with running(slow_folder, tmp_path / "log", drain_s=1, max_batch=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
         until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
@@ -76,7 +76,7 @@ def test_the_drain_has_an_end(slow_folder: Path, tmp_path: Path) -> None:
             accepted.result().raise_for_status()
 
 
-def test_a_second_signal_ends_it_at_once(slow_folder: Path, tmp_path: Path) -> None:
+def test_second_signal_ends_the_service_at_once(slow_folder: Path, tmp_path: Path) -> None:
     with running(slow_folder, tmp_path / "log", max_batch=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
         until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
@@ -88,7 +88,7 @@ def test_a_second_signal_ends_it_at_once(slow_folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_nothing_is_lost_when_it_ends_under_load(seed: int, models_folder: Path) -> None:
+def test_shutdown_under_load_loses_no_request(seed: int, models_folder: Path) -> None:
     sent = [
         Request("/v1/sample", json.dumps({"n": n, "format": image_format}).encode(), JSON)
         for n, image_format in ((1, "png"), (16, "npy"), (24, "zip"))
@@ -99,7 +99,7 @@ def test_nothing_is_lost_when_it_ends_under_load(seed: int, models_folder: Path)
     assert answers["answered"] > 0
 
 
-def test_a_worker_that_is_killed_is_followed_by_another(models_folder: Path) -> None:
+def test_killed_worker_is_replaced(models_folder: Path) -> None:
     with service_process(models=models_folder, device="cpu") as service:
         first = service.worker()
         asyncio.run(serve_again_s(service, Request("/v1/sample", b"{}", JSON)))
@@ -108,14 +108,14 @@ def test_a_worker_that_is_killed_is_followed_by_another(models_folder: Path) -> 
         assert service.stop() == 0
 
 
-def test_a_worker_does_not_outlive_who_started_it(models_folder: Path, tmp_path: Path) -> None:
+def test_worker_ends_with_its_parent(models_folder: Path, tmp_path: Path) -> None:
     with running(models_folder, tmp_path / "log") as service:
         (worker,) = psutil.Process(service.process.pid).children()
         service.process.kill()
         worker.wait(20)
 
 
-def test_a_device_that_hangs_fails_livez_and_readyz(tmp_path: Path, problem: Problem) -> None:
+def test_hanging_device_fails_livez_and_readyz(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(1.5), tmp_path / "models" / "slow.onnx", generator_card("slow"))
     limits = {"hang_s": 0.2, "timeout_s": 0.5}
     with running(tmp_path / "models", tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
@@ -130,7 +130,7 @@ def test_a_device_that_hangs_fails_livez_and_readyz(tmp_path: Path, problem: Pro
         assert client.get("/readyz").status_code == 200
 
 
-def test_a_worker_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
+def test_worker_that_fails_to_start_ends_the_service(tmp_path: Path) -> None:
     """A worker that never came to serve is not started again: its message and its exit code are the service's."""
     keys = tmp_path / "keys"
     keys.write_text("# none\n")
@@ -145,7 +145,7 @@ class Clock:
         return self.now
 
 
-def test_a_drain_waits_for_what_is_under_way_and_for_quiet() -> None:
+def test_drain_waits_for_requests_in_flight_and_for_quiet() -> None:
     clock = Clock()
     lifecycle = Lifecycle(clock)
     assert not lifecycle.should_exit(0, 0, longest_s=60)
@@ -164,7 +164,7 @@ def test_a_drain_waits_for_what_is_under_way_and_for_quiet() -> None:
     assert lifecycle.should_exit(5, 0, longest_s=60)
 
 
-def test_a_drain_lingers_for_whoever_is_connected() -> None:
+def test_drain_lingers_for_open_connections() -> None:
     clock = Clock()
     lifecycle = Lifecycle(clock)
     lifecycle.drain()

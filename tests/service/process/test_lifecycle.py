@@ -19,7 +19,7 @@ from tests.service.running import Running, command, environment, running
 ROW_S = 0.15  # about what one row of the slow model takes
 
 
-def test_it_says_what_to_open_and_what_to_type(service: Running) -> None:
+def test_welcome_states_the_address_and_example_commands(service: Running) -> None:
     said = service.stdout()
     assert said.startswith(f"Ganvas is ready: {service.url}\n")
     assert f"curl {service.url}/v1/sample" in said
@@ -28,7 +28,7 @@ def test_it_says_what_to_open_and_what_to_type(service: Running) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_it_cleanly(models_folder: Path, tmp_path: Path, number: int) -> None:
+def test_signals_end_the_service_cleanly(models_folder: Path, tmp_path: Path, number: int) -> None:
     with running(models_folder, tmp_path) as service:
         assert httpx.post(f"{service.url}/v1/sample").status_code == 200
         assert service.stop(number) == 0
@@ -36,7 +36,7 @@ def test_signals_end_it_cleanly(models_folder: Path, tmp_path: Path, number: int
         assert " ERROR " not in service.stderr()
 
 
-def test_a_port_in_use_is_a_clear_message(models_folder: Path) -> None:
+def test_port_in_use_is_explained(models_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
@@ -47,7 +47,7 @@ def test_a_port_in_use_is_a_clear_message(models_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", ""])
-def test_a_host_that_is_not_ours_is_a_clear_message(host: str, models_folder: Path) -> None:
+def test_foreign_host_is_explained(host: str, models_folder: Path) -> None:
     done = subprocess.run(
         command("--port", "0", "--host", host),
         cwd=ROOT, env=environment(models_folder), capture_output=True, text=True, timeout=30,
@@ -57,7 +57,7 @@ def test_a_host_that_is_not_ours_is_a_clear_message(host: str, models_folder: Pa
     assert done.stderr.count("\n") == 1
 
 
-def test_a_device_that_is_not_there_ends_it(models_folder: Path) -> None:
+def test_missing_device_ends_the_service(models_folder: Path) -> None:
     done = subprocess.run(
         command("--port", "0"), cwd=ROOT, env={**environment(models_folder), "GANVAS_DEVICE": "tensorrt"},
         capture_output=True, text=True, timeout=30,
@@ -70,7 +70,7 @@ def test_a_device_that_is_not_there_ends_it(models_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["empty", "missing"])
-def test_without_a_model_it_lives_but_is_not_ready(folder: str, tmp_path: Path, problem: Problem) -> None:
+def test_service_without_models_is_live_but_not_ready(folder: str, tmp_path: Path, problem: Problem) -> None:
     (tmp_path / "empty").mkdir()
     with running(tmp_path / folder, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         assert client.get("/livez").status_code == 200
@@ -82,7 +82,7 @@ def test_without_a_model_it_lives_but_is_not_ready(folder: str, tmp_path: Path, 
         assert service.stop() == 0
 
 
-def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
+def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(ROW_S), tmp_path / "slow.onnx", generator_card("slow"))
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
     limits = {"max_batch": 1, "max_queue": 3, "timeout_s": 20 * ROW_S, "max_n": 100}
@@ -94,7 +94,7 @@ def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
         # Several generators: say which.
         problem(client.post("/v1/sample"), 422, mentions="the generators are digits, slow")
 
-        # A queue of three, and twelve callers: some wait, the rest are told at once when to come back.
+        # Twelve callers and a queue of three: some wait, the others are rejected at once.
         with ThreadPoolExecutor(12) as pool:
             answers = [*pool.map(lambda _: call("slow"), range(12))]
         accepted = [answer for answer in answers if answer.status_code == 200]
@@ -105,17 +105,17 @@ def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
             assert int(answer.headers["retry-after"]) >= 1
         assert len({answer.content for answer in accepted}) == 1
 
-        # Longer than the limit: told so, and what is left of it leaves the queue.
+        # A request over the time limit is answered 504, and the rest of it leaves the queue.
         problem(call("slow", n=90), 504, mentions="seconds")
         assert call("slow").status_code == 200
 
-        # A client that hangs up takes its rows with it, and a model has nothing to do with another's queue.
+        # If a client hangs up, its rows leave the queue. Another model has its own queue.
         with pytest.raises(httpx.ReadTimeout):
             call("slow", n=18, timeout=2 * ROW_S)
         assert call("digits").status_code == 200
         start = time.monotonic()
         assert call("slow").status_code == 200
-        assert time.monotonic() - start < 9 * ROW_S  # not the 16 rows that nobody waits for
+        assert time.monotonic() - start < 9 * ROW_S  # without the 16 rows of the client that hung up
 
         # Accepted before the signal: answered.
         with ThreadPoolExecutor(3) as pool:
@@ -126,7 +126,7 @@ def test_more_than_it_can_do(tmp_path: Path, problem: Problem) -> None:
         assert "Traceback" not in service.stderr()
 
 
-def test_a_failing_model_is_logged_but_not_shown(tmp_path: Path, problem: Problem) -> None:
+def test_model_failure_is_logged_but_not_returned(tmp_path: Path, problem: Problem) -> None:
     save(generator_model(broken="rows"), tmp_path / "digits.onnx", generator_card())
     with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         assert client.post("/v1/sample").status_code == 200
