@@ -4,7 +4,7 @@
 
 One server gets four loads in turn: a single caller (unloaded); 16 callers that obey Retry-After (its capacity); requests at
 twice that rate, whether or not earlier ones are answered; and one second later a single caller again. All of this runs with
-the default of GANVAS_MAX_QUEUE_S, and again with the unloaded p99 as its value.
+the default of GANVAS_MAX_QUEUE_WAIT_S, and again with the unloaded p99 as its value.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from service.settings import Settings
 SECTION = "overload"
 _TIMES = 2.0  # the capacity
 _COLUMNS = (
-    "GANVAS_MAX_QUEUE_S", "p99 unloaded, ms", "capacity, requests/s", "accepted at twice that", "their p99, ms",
+    "GANVAS_MAX_QUEUE_WAIT_S", "p99 unloaded, ms", "capacity, requests/s", "accepted at twice that", "their p99, ms",
     "limit: 3 x unloaded + wait, ms", "p99 of 429, ms", "p99 1 s later, ms", "memory before, MiB", "peak, MiB",
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def main(
     lines = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}", ""]
     lines += [f"| | {' | '.join(_COLUMNS)} |", "| --- |" + " ---: |" * len(_COLUMNS)]
     for name in workload:
-        queue_s = Settings.model_fields["max_queue_s"].default
+        queue_s = Settings.model_fields["max_queue_wait_s"].default
         for _ in range(2):
             alone, cells = _overload(WORKLOADS[name], seconds, queue_s)
             lines.append(f"| {WORKLOADS[name].title} | {' | '.join(cells)} |")
@@ -57,10 +57,10 @@ def main(
 
 
 def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float, list[str]]:
-    """Overload one server with GANVAS_MAX_QUEUE_S set to `queue_s`. Returns the unloaded p99 in seconds and the row."""
+    """Overload one server with GANVAS_MAX_QUEUE_WAIT_S set to `queue_s`. Returns the unloaded p99 in seconds and the row."""
     ganvas = CONTESTANTS["ganvas"]
     request = ganvas.request(workload)
-    with ganvas.serving(workload, os.cpu_count() or 1, max_queue_s=queue_s) as server:
+    with ganvas.serving(workload, os.cpu_count() or 1, max_queue_wait_s=queue_s) as server:
         asyncio.run(closed_loop(server.url, request, 2, 16))
         alone = asyncio.run(closed_loop(server.url, request, seconds / 2, 1))
         borne = asyncio.run(closed_loop(server.url, request, seconds / 2, 16))

@@ -1,8 +1,8 @@
-"""The service's settings: one environment variable each, named `GANVAS_` and the field's name in capitals.
+"""The service's settings. Each is an environment variable: `GANVAS_` and the field's name in capitals.
 
     GANVAS_DEVICE=cuda GANVAS_MAX_SIDE=2048 python -m service
 
-A value that cannot be used ends the process with one line on stderr and exit code 2.
+An invalid value ends the process with one line on stderr and exit code 2.
 """
 
 import functools
@@ -24,104 +24,124 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseSettings):
-    """What an operator may choose. Bounds that a request meets are shown in the OpenAPI document."""
+    """What an operator can configure. The OpenAPI document shows the bounds that apply to requests."""
 
     model_config = SettingsConfigDict(env_prefix="GANVAS_", frozen=True)
 
-    models: Path = Field(default=Path("exported"), description="Folder of exported models; relative to the repository.")
-    device: Device = Field(default="auto", description="auto takes CUDA where a session really runs on it, else the CPU.")
-    threads: int = Field(default=0, ge=0, le=256, description="Threads of one model on the CPU; 0: one a core.")
+    models: Path = Field(
+        default=Path("exported"), description="Folder of exported models. A relative path starts at the repository's root."
+    )
+    device: Device = Field(default="auto", description="auto takes CUDA if a session really runs on it, otherwise the CPU.")
+    threads: int = Field(default=0, ge=0, le=256, description="Threads of one model on the CPU. 0 takes one per core.")
     codec_threads: Count = Field(
-        default=os.cpu_count() or 1, le=256, description="Threads that decode and encode pictures, for all models together."
+        default=os.cpu_count() or 1, le=256, description="Threads that decode and encode images, for all models together."
     )
 
     max_body_mb: Count = Field(default=32, description="Largest request body, in MiB.")
     max_pixels: Count = Field(
-        default=50_000_000, description="Most pixels of one uploaded picture, read from its header before it is decoded."
+        default=50_000_000,
+        description="Most pixels of one uploaded image. The number is read from the file's header before decoding.",
     )
-    max_images: Count = Field(default=16, le=256, description="Most pictures in one stylize request.")
-    max_n: Count = Field(default=64, description="Most samples in one request.")
+    max_images: Count = Field(default=16, le=256, description="Most images in one stylize request.")
+    max_n: Count = Field(default=64, description="Most images in one sample request.")
     max_frames: int = Field(
         default=480,
         ge=KEYS.default * STEPS.default,  # what an empty request asks for
-        description="Most frames in one interpolate request; they are in memory together.",
+        description="Most frames in one interpolate request. All of them are in memory together.",
     )
     max_side: Count = Field(default=2048, description="Largest max_side that a request may ask for, in pixels.")
-    default_side: Count = Field(default=1024, description="max_side of a request that leaves it out, in pixels.")
+    default_side: Count = Field(default=1024, description="max_side of a request that does not set it, in pixels.")
 
-    max_batch: Count = Field(default=32, description="Most rows of a generator that run at a time.")
+    max_batch_rows: Count = Field(default=32, description="Most rows in one batch of a generator. One row makes one image.")
     max_batch_pixels: Count = Field(
-        default=2**20, description="Most pixels of a stylizer that run at a time; a larger picture runs alone."
+        default=2**20, description="Most pixels in one batch of a stylizer. A larger image runs in a batch of its own."
     )
     max_batch_ms: float = Field(
         default=250,
         gt=0,
-        description="Longest time, in milliseconds, that a batch is expected to run, by what batches took so far; what "
-        "takes longer alone runs alone.",
+        description="Longest expected run time of a batch, in milliseconds, estimated from earlier batches. A job that is "
+        "expected to take longer runs in a batch of its own.",
     )
-    max_wait_ms: float = Field(
+    max_batch_wait_ms: float = Field(
         default=2,
         ge=0,
         le=1000,
-        description="Longest time, in milliseconds, that an idle device waits for a batch as large as "
-        "the one before; after a job that ran alone it does not wait.",
+        description="Longest time, in milliseconds, that an idle device waits for a batch as large as the previous one. After "
+        "a batch with a single job, it does not wait.",
     )
-    max_queue: Count = Field(default=256, description="Most rows that wait for one generator; more are answered 429.")
-    max_queue_pixels: Count = Field(default=2**25, description="Most pixels that wait for one stylizer; more are answered 429.")
-    max_queue_s: float = Field(
-        default=1, gt=0, le=3600, description="Longest time, in seconds, that a request waits for the device: where more than "
-        "85% of it are expected, by what batches took so far, it is answered 429. A single one may always wait.",
-    )  # fmt: skip
+    max_queue_rows: Count = Field(
+        default=256, description="Most rows that wait for one generator. Further requests are rejected with 429."
+    )
+    max_queue_pixels: Count = Field(
+        default=2**25, description="Most pixels that wait for one stylizer. Further requests are rejected with 429."
+    )
+    max_queue_wait_s: float = Field(
+        default=1,
+        gt=0,
+        le=3600,
+        description="Longest time, in seconds, that a request waits for the device. If the expected wait exceeds 85% of this "
+        "limit, the request is rejected with 429. A request that finds the queue empty is always accepted.",
+    )
     max_decode_pixels: Count = Field(
         default=500_000_000,
-        description="Most pixels of uploads, by their headers, that are decoded or wait for it, for all models together; more "
-        "are answered 429. A single request may always.",
+        description="Most pixels of uploads that are being decoded or wait for it, for all models together. Further requests "
+        "are rejected with 429. If nothing else is being decoded, a request is always accepted.",
     )
     max_uploads_mb: Count = Field(
         default=512,
-        description="Most MiB of request bodies, and of answers that callers have not read, in hand at a time; more are "
-        "answered 429.",
+        description="Most MiB of request bodies and unread responses in memory. Further requests are rejected with 429.",
     )
     timeout_s: float = Field(
-        default=60, gt=0, le=3600, description="Longest time, in seconds, from a request's head to its answer."
+        default=60, gt=0, le=3600, description="Longest time, in seconds, from the head of a request to its response."
     )
     send_timeout_s: float = Field(
-        default=30, gt=0, le=3600, description="Longest time, in seconds, that a caller may take nothing of its answer; at the "
-        "latest after twice that it is cut off.",
-    )  # fmt: skip
+        default=30,
+        gt=0,
+        le=3600,
+        description="Longest time, in seconds, in which a client reads nothing of its response. The client is disconnected "
+        "after at most twice this time.",
+    )
 
     drain_s: float = Field(
-        default=60, gt=0, le=3600, description="Longest time, in seconds, from SIGTERM until the answers to the accepted "
-        "requests are sent; what is not by then is cut off.",
-    )  # fmt: skip
+        default=60,
+        gt=0,
+        le=3600,
+        description="Longest time, in seconds, from SIGTERM until all responses are sent. Then the remaining "
+        "connections are closed.",
+    )
     hang_s: float = Field(
-        default=60, gt=0, le=3600, description="A batch that runs longer than this, in seconds, hangs: /livez and /readyz fail."
+        default=60,
+        gt=0,
+        le=3600,
+        description="Time, in seconds, after which a running batch counts as hanging, so that /livez and /readyz fail.",
     )
     models_poll_s: float = Field(
-        default=2, ge=0, le=3600, description="How often, in seconds, the models folder is looked at for changes; 0: never."
+        default=2, ge=0, le=3600, description="Seconds between two looks for changes in the models folder. 0 never looks."
     )
 
     api_keys_file: Path | None = Field(
         default=None,
-        description="File of API keys, one a line; with it, /v1 needs one. It may change at any time.",
+        description="File with one API key per line. If set, /v1 needs a key. The file may change while the service runs.",
     )
     cors_origins: str = Field(
-        default="", description="Origins whose pages may call the service, parted by commas, or *; empty: none but its own."
+        default="",
+        description="Origins whose pages may call the service, separated by commas, or * for all. If empty, only the "
+        "service's own pages may.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="auto: text on a terminal, one JSON object a line elsewhere."
+        default="auto", description="auto writes text to a terminal, and otherwise one JSON object per line."
     )
-    access_log: bool = Field(default=False, description="Whether every request is logged, and not only what goes wrong.")
+    access_log: bool = Field(default=False, description="Whether to log every request. If not, only failures are logged.")
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
+    def _check_sides(self) -> Self:
         if self.default_side > self.max_side:
-            raise ValueError(f"GANVAS_DEFAULT_SIDE ({self.default_side}) is over GANVAS_MAX_SIDE ({self.max_side})")
+            raise ValueError(f"GANVAS_DEFAULT_SIDE ({self.default_side}) is larger than GANVAS_MAX_SIDE ({self.max_side})")
         return self
 
     @property
     def origins(self) -> list[str]:
-        """`cors_origins`, one by one."""
+        """`cors_origins` as a list."""
         return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
@@ -132,10 +152,10 @@ class Settings(BaseSettings):
 
 @functools.cache
 def settings() -> Settings:
-    """The settings of this process, read once.
+    """Return the settings of this process, read at the first call.
 
     Raises:
-        SystemExit: a variable holds a value that cannot be used; stderr says which, and what is allowed.
+        SystemExit: a variable has an invalid value. stderr names the variable, its value and what is allowed.
     """
     try:
         return Settings()
@@ -148,10 +168,10 @@ def settings() -> Settings:
 
 
 def table() -> str:
-    """Every setting as a row of Markdown, as docs/operations.md shows them: `python -m service.settings` prints it."""
-    rows = ["| variable | default | what |", "| --- | --- | --- |"]
+    """Return the table of docs/operations.md in Markdown, one row per setting. `python -m service.settings` prints it."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = "one a CPU" if name == "codec_threads" else str(field.default if field.default not in (None, "") else "")
+        default = "one per CPU" if name == "codec_threads" else str(field.default if field.default not in (None, "") else "")
         rows.append(f"| `GANVAS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -145,7 +145,7 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
     if model.version != task.version:
         raise BulkError(f"{task.model} is version {model.version} on this machine; the task began with version {task.version}")
     return Stylizer(
-        model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED, "max_queue_s": float("inf")})
+        model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED, "max_queue_wait_s": float("inf")})
     )
 
 

@@ -17,7 +17,7 @@ LIMITS = {
     "max_pixels": 1_000_000,
     "max_n": 40,
     "max_frames": 120,
-    "max_batch": 8,
+    "max_batch_rows": 8,
     "max_images": 4,
     "max_side": 256,
     "default_side": 128,

@@ -32,7 +32,7 @@ def test_reads_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("MAX_N", "many"),
         ("MAX_N", "0"),
         ("MAX_BODY_MB", "-1"),
-        ("MAX_WAIT_MS", "nan"),
+        ("MAX_BATCH_WAIT_MS", "nan"),
         ("THREADS", "100000"),
         ("TIMEOUT_S", "inf"),
         ("DEFAULT_SIDE", "999999"),

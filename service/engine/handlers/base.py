@@ -48,14 +48,14 @@ class Handler(ABC):
 
     def _limits(self, model: LoadedModel, settings: Settings) -> Limits:
         if self.cost_unit == "rows":
-            max_batch, max_queue = settings.max_batch, settings.max_queue
+            max_batch, max_queue = settings.max_batch_rows, settings.max_queue_rows
         else:
             max_batch, max_queue = settings.max_batch_pixels, settings.max_queue_pixels
         return Limits(
             max_batch,
             max_queue,
-            max_queue_s=settings.max_queue_s,
+            max_queue_s=settings.max_queue_wait_s,
             max_batch_s=settings.max_batch_ms / 1000,
-            max_wait_s=settings.max_wait_ms / 1000,
+            max_wait_s=settings.max_batch_wait_ms / 1000,
             parallel_batches=model.parallel_batches,
         )

@@ -94,7 +94,7 @@ def test_only_model_of_its_kind_needs_no_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 50])
 def test_samples_run_in_batches_of_the_limit(two_of_each: Path, n: int) -> None:
-    models = load(two_of_each, max_batch=8)
+    models = load(two_of_each, max_batch_rows=8)
 
     async def test() -> None:
         latents = latents_of_seed(3, n, LATENT_SIZE)
@@ -106,7 +106,7 @@ def test_samples_run_in_batches_of_the_limit(two_of_each: Path, n: int) -> None:
 
 
 def test_requests_of_many_sizes_styles_and_strengths_do_not_mix(two_of_each: Path) -> None:
-    models = load(two_of_each, max_wait_ms=50)
+    models = load(two_of_each, max_batch_wait_ms=50)
     random = np.random.default_rng(0)
 
     async def one(i: int) -> None:

@@ -87,7 +87,7 @@ def test_labels_are_routes_not_paths(client: httpx.Client) -> None:
 
 def test_counts_rejections_by_reason(tmp_path: Path) -> None:
     save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
-    options = {"max_queue": 1, "max_batch": 1}
+    options = {"max_queue_rows": 1, "max_batch_rows": 1}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
         with ThreadPoolExecutor(6) as pool:
             statuses = [*pool.map(lambda _: httpx.post(f"{service.url}/v1/sample", timeout=60).status_code, range(6))]
@@ -123,7 +123,7 @@ def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path)
 
 def test_counts_timeouts(tmp_path: Path) -> None:
     save(slow_generator_model(0.3), tmp_path / "slow.onnx", generator_card("slow"))
-    options = {"max_batch": 1, "timeout_s": 0.5}
+    options = {"max_batch_rows": 1, "timeout_s": 0.5}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
         assert client.post("/v1/sample", json={"n": 20}).status_code == 504
         assert value(client, "ganvas_rejections_total", model="", reason="timed_out") == 1

@@ -35,7 +35,7 @@ def slow_folder(tmp_path: Path) -> Path:
 def test_draining_service_is_live_but_not_ready_and_refuses_requests(
     slow_folder: Path, tmp_path: Path, problem: Problem
 ) -> None:
-    with running(slow_folder, tmp_path / "log", max_batch=4) as service, httpx.Client(base_url=service.url) as client:
+    with running(slow_folder, tmp_path / "log", max_batch_rows=4) as service, httpx.Client(base_url=service.url) as client:
         assert client.get("/readyz").status_code == 200
         with ThreadPoolExecutor(1) as pool:
             accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 12}, timeout=60)
@@ -68,7 +68,7 @@ def test_drain_waits_until_a_response_is_read(tmp_path: Path) -> None:
 
 
 def test_drain_ends_after_its_limit(slow_folder: Path, tmp_path: Path) -> None:
-    with running(slow_folder, tmp_path / "log", drain_s=1, max_batch=1) as service, ThreadPoolExecutor(1) as pool:
+    with running(slow_folder, tmp_path / "log", drain_s=1, max_batch_rows=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
         until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
         assert service.stop() == 0
@@ -77,7 +77,7 @@ def test_drain_ends_after_its_limit(slow_folder: Path, tmp_path: Path) -> None:
 
 
 def test_second_signal_ends_the_service_at_once(slow_folder: Path, tmp_path: Path) -> None:
-    with running(slow_folder, tmp_path / "log", max_batch=1) as service, ThreadPoolExecutor(1) as pool:
+    with running(slow_folder, tmp_path / "log", max_batch_rows=1) as service, ThreadPoolExecutor(1) as pool:
         accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=60)
         until(lambda: "ganvas_http_requests_in_flight 2.0" in httpx.get(f"{service.url}/metrics").text)
         service.process.send_signal(signal.SIGTERM)

@@ -161,7 +161,7 @@ def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Pa
     """80 rows of a slow model, two a batch and a queue of four: whoever comes meanwhile goes between."""
     save(slow_generator_model(0.05), tmp_path / "slow.onnx", generator_card("slow"))
     with (
-        running(tmp_path, tmp_path / "log", max_batch=2, max_queue=4) as service,
+        running(tmp_path, tmp_path / "log", max_batch_rows=2, max_queue_rows=4) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
         ThreadPoolExecutor(9) as pool,
     ):

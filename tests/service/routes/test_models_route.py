@@ -90,7 +90,7 @@ def test_preview_times_out(tmp_path: Path, problem: Problem) -> None:
 
 def test_preview_is_cancelled_when_every_client_disconnects(tmp_path: Path) -> None:
     with (
-        slow_service(tmp_path, row_s=0.2, max_batch=1) as service,  # a batch for each of its samples
+        slow_service(tmp_path, row_s=0.2, max_batch_rows=1) as service,  # a batch for each of its samples
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as caller:

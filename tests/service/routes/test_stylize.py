@@ -124,7 +124,7 @@ def test_concurrent_requests_get_the_same_images_as_alone(client: httpx.Client) 
 def test_requests_in_different_styles_share_batches(models_folder: Path, tmp_path: Path) -> None:
     photos = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), np.uint8)
     # One lane that waits a whole second for as many as ran together before.
-    with running(models_folder, tmp_path, threads=1, max_wait_ms=1000) as service:
+    with running(models_folder, tmp_path, threads=1, max_batch_wait_ms=1000) as service:
         client = httpx.Client(base_url=service.url, timeout=60)
 
         def call(i: int) -> bool:

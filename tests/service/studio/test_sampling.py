@@ -174,8 +174,11 @@ def test_what_is_chosen_is_in_the_address(open_studio: Open) -> None:
 
 def test_a_slider_that_moves_on_gives_up_what_it_asked_for(open_studio: Open, tmp_path: Path) -> None:
     save(slow_generator_model(0.1), tmp_path / "slow.onnx", generator_card("slow"))
-    patient = {"max_queue_s": 60}  # what is refused waits in the page, where giving it up is no request that fails
-    with running(tmp_path, tmp_path / "log", max_batch=1, **patient) as service, httpx.Client(base_url=service.url) as client:
+    patient = {"max_queue_wait_s": 60}  # what is refused waits in the page, where giving it up is no request that fails
+    with (
+        running(tmp_path, tmp_path / "log", max_batch_rows=1, **patient) as service,
+        httpx.Client(base_url=service.url) as client,
+    ):
         studio = open_studio("?seed=1", url=service.url)
         for seed in (100, 200, 300):
             studio.set_slider("seed", seed)
