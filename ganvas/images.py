@@ -3,6 +3,10 @@
     header = read_header(data, max_pixels=50_000_000)     # nothing is decoded
     image = read_image(Path("photo.jpg"), max_side=1024)  # 8-bit RGB, ready for a model
 
+    opened = OpenImage(data, max_pixels=50_000_000)       # both, with one look at the file
+    if opened.header.pixels < 10**6:
+        image = opened.decode(max_side=1024)
+
 Reads JPEG, PNG and WebP, whatever a file is called. An image comes out upright as its EXIF orientation says, with its colours
 converted from its ICC profile to sRGB, and with transparent parts laid on white. Of an animation, the first frame is read.
 """
@@ -87,14 +91,79 @@ def limit_pillow(max_pixels: int) -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
+class OpenImage:
+    """An image file whose header has been read. The file is opened once, however much of it is read later.
+
+    Args:
+        file: its content, or its path.
+        max_pixels: limit of width times height as stored. None leaves it to Pillow's own limit.
+
+    Attributes:
+        header: what the header states.
+
+    Raises:
+        ImageTooLargeError: the image has more pixels than are allowed.
+        UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
+        OSError: the path cannot be read.
+    """
+
+    def __init__(self, file: ImageFile, *, max_pixels: int | None = None) -> None:
+        self._in_memory = isinstance(file, bytes)
+        self._max_pixels = max_pixels
+        with contextlib.ExitStack() as closing, self._translated_errors():
+            image = closing.enter_context(Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS))
+            width, height = image.size
+            if max_pixels is not None and width * height > max_pixels:
+                raise ImageTooLargeError(f"too large: {width} x {height} pixels; at most {max_pixels} are allowed")
+            # Asked for the EXIF of a PNG that has none before its pixels, Pillow would decode the image to look behind them.
+            if (image.format != "PNG" or "exif" in image.info) and _turn_of(image) in _SIDEWAYS:
+                width, height = height, width
+            self.header = Header(image.width * image.height, width, height, image.mode in _GREY_MODES)
+            self._image: Image.Image | None = image
+            closing.pop_all()
+
+    def decode(self, *, max_side: int | None = None, min_size: tuple[int, int] | None = None) -> Image.Image:
+        """Decode the image, once, and close the file. Arguments and result are those of `read_image`.
+
+        Raises:
+            UnreadableImageError: the image is broken.
+            ValueError: the file is closed.
+        """
+        if self._image is None:
+            raise ValueError("the image file is closed")
+        image, self._image = self._image, None  # a decoded image is large: keep no reference
+        with self._translated_errors(), image:
+            return _decoded(image, max_side, min_size)
+
+    def close(self) -> None:
+        """Close the file. Does nothing after `decode`."""
+        if self._image is not None:
+            self._image.close()
+            self._image = None
+
+    @contextlib.contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn every error of Pillow into an `ImageFileError`."""
+        try:
+            yield
+        except ImageTooLargeError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            allowed = self._max_pixels or Image.MAX_IMAGE_PIXELS
+            raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
+        except UnidentifiedImageError as error:
+            raise UnreadableImageError(f"not a {READABLE} image") from error
+        except Exception as error:
+            # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
+            if isinstance(error, OSError) and error.errno is not None and not self._in_memory:
+                raise  # the file system's
+            raise UnreadableImageError("broken") from error
+
+
 def read_header(file: ImageFile, *, max_pixels: int | None = None) -> Header:
     """Read a file's header alone. The errors are those of `read_image`."""
-    with _opened(file, max_pixels) as image:
-        width, height = image.size
-        # Asked for the EXIF of a PNG that has none before its pixels, Pillow would decode the image to look behind them.
-        if (image.format != "PNG" or "exif" in image.info) and _turn_of(image) in _SIDEWAYS:
-            width, height = height, width
-        return Header(image.width * image.height, width, height, image.mode in _GREY_MODES)
+    with contextlib.closing(OpenImage(file, max_pixels=max_pixels)) as opened:
+        return opened.header
 
 
 def read_image(
@@ -121,37 +190,13 @@ def read_image(
         UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
         OSError: the path cannot be read.
     """
-    with _opened(file, max_pixels) as image:
-        return _decoded(image, max_side, min_size)
+    return OpenImage(file, max_pixels=max_pixels).decode(max_side=max_side, min_size=min_size)
 
 
 def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
     """The size in pixels after an image is shrunk to `max_side`; never enlarged."""
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-@contextlib.contextmanager
-def _opened(file: ImageFile, max_pixels: int | None) -> Iterator[Image.Image]:
-    """An image of which only the header is read. Translates every error of Pillow, here and in the block."""
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS) as image:
-            width, height = image.size
-            if max_pixels is not None and width * height > max_pixels:
-                raise ImageTooLargeError(f"too large: {width} x {height} pixels; at most {max_pixels} are allowed")
-            yield image
-    except ImageTooLargeError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        allowed = max_pixels or Image.MAX_IMAGE_PIXELS
-        raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(f"not a {READABLE} image") from error
-    except Exception as error:
-        # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
-        if isinstance(error, OSError) and error.errno is not None and not isinstance(file, bytes):
-            raise  # the file system's
-        raise UnreadableImageError("broken") from error
 
 
 def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int] | None) -> Image.Image:

@@ -8,7 +8,6 @@ import contextlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -30,30 +29,8 @@ GIF_TICK = 10  # milliseconds: the unit of time in a GIF
 GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for a tenth of a second
 
 
-class Header(NamedTuple):
-    """What an upload states before it is decoded.
-
-    Attributes:
-        pixels: width times height as stored, which is what decoding costs.
-        height: of what `decode` returns.
-        width: of what `decode` returns.
-    """
-
-    pixels: int
-    height: int
-    width: int
-
-
-def header_of(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Header:
-    """Read an upload's header alone. The errors are those of `decode`."""
-    with _refused(name):
-        header = images.read_header(data, max_pixels=max_pixels)
-    width, height = images.shrunk((header.width, header.height), max_side)
-    return Header(header.pixels, height, width)
-
-
-def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
-    """Read one uploaded image as `ganvas.images` does.
+class OpenUpload:
+    """An uploaded image whose header has been read. Nothing is decoded before `decode`.
 
     Args:
         data: the file.
@@ -61,19 +38,42 @@ def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
         max_pixels: limit of width times height that the header states.
         max_side: a larger image is shrunk until its longer side has this length in pixels.
 
-    Returns:
-        uint8 [h, w, 3].
+    Attributes:
+        pixels: width times height as stored, which is what decoding costs.
+        height: of what `decode` returns.
+        width: of what `decode` returns.
 
     Raises:
-        ImageTooLargeError: the header states more pixels. Nothing was decoded.
-        UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
+        ImageTooLargeError: the header states more pixels.
+        UnreadableImageError: not a JPEG, PNG or WebP image.
     """
-    with _refused(name):
-        return np.array(images.read_image(data, max_pixels=max_pixels, max_side=max_side))
+
+    def __init__(self, data: bytes, *, name: str, max_pixels: int, max_side: int) -> None:
+        self._name = name
+        self._max_side = max_side
+        with _named_errors(name):
+            self._image = images.OpenImage(data, max_pixels=max_pixels)
+        header = self._image.header
+        self.pixels = header.pixels
+        self.width, self.height = images.shrunk((header.width, header.height), max_side)
+
+    def decode(self) -> Pixels:
+        """Decode the image, once: uint8 [height, width, 3].
+
+        Raises:
+            UnreadableImageError: the image is broken.
+        """
+        with _named_errors(self._name):
+            return np.array(self._image.decode(max_side=self._max_side))
+
+
+def decode(data: bytes, *, name: str, max_pixels: int, max_side: int) -> Pixels:
+    """Open and decode an uploaded image: uint8 [h, w, 3]. Arguments and errors are those of `OpenUpload`."""
+    return OpenUpload(data, name=name, max_pixels=max_pixels, max_side=max_side).decode()
 
 
 @contextlib.contextmanager
-def _refused(name: str) -> Iterator[None]:
+def _named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except images.ImageTooLargeError as error:

@@ -17,9 +17,9 @@ async def respond(request: StylizeRequest, models: Models, threads: CodecThreads
     """
     stylizer = models.find(Stylizer, request.model)
     weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
-    headers = await threads.read_headers(request.image, request.max_side)
-    with stylizer.reserve([(header.height, header.width) for header in headers]) as reservation:
-        photos = await threads.decode(request.image, headers, request.max_side, stylizer.card.name)
+    opened = await threads.open_uploads(request.image, request.max_side)
+    with stylizer.reserve([(upload.height, upload.width) for upload in opened]) as reservation:
+        photos = await threads.decode(opened, stylizer.card.name)
         painted = await stylizer.stylize(reservation, photos, weights, request.strength, request.keep_color)
         names = [upload.name for upload in request.image]
         return await threads.run(stylize_response, painted, names, request.format, stylizer)

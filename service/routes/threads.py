@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from service.engine.arrays import Pixels
-from service.engine.codecs import Header, decode, header_of
+from service.engine.codecs import OpenUpload
 from service.engine.decoding import Decoders
 from service.http.parsing import Upload
 from service.settings import Settings
@@ -27,34 +27,22 @@ class CodecThreads:
         self._decoders = Decoders(self._codecs, settings.max_decode_pixels)
         self._max_pixels = settings.max_pixels
 
-    async def read_headers(self, uploads: Sequence[Upload], max_side: int) -> list[Header]:
-        """Read the header of each upload; decode nothing.
+    async def open_uploads(self, uploads: Sequence[Upload], max_side: int) -> list[OpenUpload]:
+        """Open each upload and read its header; decode nothing.
 
         Raises:
             UnreadableImageError: an upload is not an image of a format that is read.
             ImageTooLargeError: an upload has too many pixels.
         """
 
-        def read() -> list[Header]:
-            return [header_of(u.data, name=u.name, max_pixels=self._max_pixels, max_side=max_side) for u in uploads]
+        def read() -> list[OpenUpload]:
+            return [OpenUpload(u.data, name=u.name, max_pixels=self._max_pixels, max_side=max_side) for u in uploads]
 
         return await asyncio.get_running_loop().run_in_executor(self._headers, read)
 
-    async def decode(self, uploads: Sequence[Upload], headers: Sequence[Header], max_side: int, model: str) -> list[Pixels]:
-        """Decode uploads side by side, in order; see `Decoders.each`.
-
-        Args:
-            uploads: the files.
-            headers: of each upload, from `read_headers`.
-            max_side: longest side of the result, in pixels; larger images are shrunk.
-            model: name of the model that the images are for, for metrics.
-        """
-        return await self._decoders.each(
-            lambda upload: decode(upload.data, name=upload.name, max_pixels=self._max_pixels, max_side=max_side),
-            uploads,
-            [header.pixels for header in headers],
-            model=model,
-        )
+    async def decode(self, opened: Sequence[OpenUpload], model: str) -> list[Pixels]:
+        """Decode opened uploads in parallel; see `Decoders.each`. `model` is the name that metrics use."""
+        return await self._decoders.each(OpenUpload.decode, opened, [upload.pixels for upload in opened], model=model)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a blocking function in a codec thread."""

@@ -187,7 +187,7 @@ def test_images_of_a_url_stopped_by_sigterm_and_resumed(models: Path, tmp_path: 
         (["--style", "rembrandt"], "this model's styles are night, wave, scream"),
         (["--images", "/nowhere"], "/nowhere holds no image"),
         (["--images", "carrier-pigeon://photos"], "carrier-pigeon://photos cannot be listed"),
-        (["--out", "memory://out"], "name a local file for it with --manifest"),
+        (["--out", "memory://out"], "the manifest must be a local file"),
     ],
 )
 def test_impossible_tasks_are_explained(change: list[str], says: str, models: Path, tmp_path: Path) -> None:

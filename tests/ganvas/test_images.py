@@ -75,7 +75,7 @@ def test_training_and_service_read_the_same_pixels(name: str, data: bytes, tmp_p
     folder = open_image_folder(tmp_path)
     served = codecs.decode(data, name=name, max_pixels=10**6, max_side=10**4)
     np.testing.assert_array_equal(np.asarray(folder.open(name, "RGB")), served)
-    header = codecs.header_of(data, name=name, max_pixels=10**6, max_side=10**4)
+    header = codecs.OpenUpload(data, name=name, max_pixels=10**6, max_side=10**4)
     assert folder.sizes[name] == (header.width, header.height) == served.shape[1::-1]
     assert folder.grey == name.startswith(("grey", "one-bit", "sixteen-bit"))
     if folder.grey:

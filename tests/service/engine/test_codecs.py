@@ -27,7 +27,7 @@ def test_errors_name_the_upload(png: bytes) -> None:
     with pytest.raises(ImageTooLargeError, match="photo is too large: 1001 x 1000 pixels; at most 1000000 are allowed"):
         decode(bomb(1001, 1000))
     with pytest.raises(ImageTooLargeError, match="photo is too large"):
-        codecs.header_of(bomb(1001, 1000), name="photo", max_pixels=10**6, max_side=10**4)
+        codecs.OpenUpload(bomb(1001, 1000), name="photo", max_pixels=10**6, max_side=10**4)
     with pytest.raises(UnreadableImageError, match="photo is broken"):
         decode(png[:-40])
     with pytest.raises(UnreadableImageError, match="photo is not a JPEG, PNG or WebP image"):
@@ -35,11 +35,11 @@ def test_errors_name_the_upload(png: bytes) -> None:
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_header_states_the_decoded_size(orientation: int, photo: np.ndarray) -> None:
+def test_open_upload_states_the_decoded_size(orientation: int, photo: np.ndarray) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     data = image_bytes(Image.fromarray(photo), "jpeg", exif=exif)
-    header = codecs.header_of(data, name="photo", max_pixels=10**6, max_side=20)
+    header = codecs.OpenUpload(data, name="photo", max_pixels=10**6, max_side=20)
     assert (header.height, header.width) == decode(data, max_side=20).shape[:2]
     assert header.pixels == 30 * 50
 
@@ -97,3 +97,19 @@ def test_animations_keep_frames_and_colours(image_format: str, channels: int, ph
         shown = np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(animation)])
     assert shown.shape[:3] == frames.shape[:3]
     assert np.abs(shown.astype(int) - frames).mean() < 6
+
+
+def test_upload_is_opened_once(png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    open_file = Image.open
+    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: calls.append(1) or open_file(*args, **kwargs))  # type: ignore[func-returns-value]
+    upload = codecs.OpenUpload(png, name="photo", max_pixels=10**6, max_side=10**4)
+    assert upload.decode().shape == (upload.height, upload.width, 3)
+    assert len(calls) == 1
+
+
+def test_upload_is_decoded_once(png: bytes) -> None:
+    upload = codecs.OpenUpload(png, name="photo", max_pixels=10**6, max_side=10**4)
+    upload.decode()
+    with pytest.raises(ValueError, match="closed"):
+        upload.decode()
