@@ -1,6 +1,6 @@
-"""BentoML's own client, without anything of Ganvas: python examples/bentoml_client.py PHOTO.
+"""BentoML's own client, without the Ganvas package: python examples/bentoml_client.py PHOTO.
 
-Each call saves the answer's file somewhere and returns its path.
+Each call saves the response to a temporary file and returns its path.
 """
 
 import os

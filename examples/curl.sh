@@ -3,7 +3,7 @@
 set -eu
 url=${GANVAS_URL:-http://localhost:3000}
 
-# With a key, where the service wants one. Arguments of a command can be seen by others on the machine, a file's content not.
+# The API key, if the service requires one. It goes into a file, because other users can see the arguments of a command.
 set -- "$1"
 if [ -n "${GANVAS_API_KEY:-}" ]; then
     printf 'Authorization: Bearer %s\n' "$GANVAS_API_KEY" > key-header
@@ -13,16 +13,16 @@ fi
 photo=$1
 shift
 
-# Which models there are, and their styles.
+# List the models and their styles.
 curl -sS --fail-with-body "$@" "$url/v1/models" -o models.json
 
-# Sixteen digits as one contact sheet; the header Ganvas-Seed says how to get the same ones again.
+# Sixteen digits as one contact sheet. The seed in the header Ganvas-Seed makes the same digits again.
 curl -sS --fail-with-body "$@" "$url/v1/sample" -H 'Content-Type: application/json' \
     -d '{"model": "digits", "n": 16}' -o digits.png -D headers.txt
 grep -i '^ganvas-' headers.txt
 
-# A photo, painted.
-curl -sS --fail-with-body "$@" "$url/v1/stylize" -F image=@"$photo" -F style=starry-night -F max_side=512 -o painted.jpg
+# Stylize a photo.
+curl -sS --fail-with-body "$@" "$url/v1/stylize" -F image=@"$photo" -F style=starry-night -F max_side=512 -o stylized.jpg
 
-# What is wrong is said in words; --fail-with-body ends curl with 22 and keeps them.
+# An error response says what went wrong. With --fail-with-body, curl keeps the response and exits with code 22.
 curl -sS --fail-with-body "$@" "$url/v1/stylize" -F image=@"$photo" -F style=rembrandt -o problem.json || cat problem.json

@@ -1,4 +1,4 @@
-"""One photo in every style at once, by the asynchronous client: python examples/every_style.py PHOTO."""
+"""One photo in every style, with concurrent requests of the asynchronous client: python examples/every_style.py PHOTO."""
 
 import asyncio
 import sys
@@ -12,11 +12,11 @@ async def main(photo: Path) -> None:
     async with ganvas.AsyncClient() as client:
         card, _ = (await client.models()).find(None, StylizerCard)
 
-        async def paint(style: str) -> None:
-            painted = await client.stylize(photo, style=style)
-            print(painted.save(f"{photo.stem}-{style}.jpg"))
+        async def stylize(style: str) -> None:
+            result = await client.stylize(photo, style=style)
+            print(result.save(f"{photo.stem}-{style}.jpg"))
 
-        await asyncio.gather(*(paint(style.name) for style in card.styles))
+        await asyncio.gather(*(stylize(style.name) for style in card.styles))
 
 
 asyncio.run(main(Path(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Samples of one seed at several truncations, laid out in a grid: python examples/sample_grid.py."""
+"""A grid of samples of one seed at several truncations: python examples/sample_grid.py."""
 
 from PIL import Image
 
@@ -13,7 +13,7 @@ with ganvas.Client() as client:
 width, height = rows[0][0].size
 grid = Image.new("L", (COLUMNS * width, len(rows) * height))
 for y, row in enumerate(rows):
-    for x, picture in enumerate(row):
-        grid.paste(picture, (x * width, y * height))
+    for x, image in enumerate(row):
+        grid.paste(image, (x * width, y * height))
 grid.save("grid.png")
 print(f"grid.png: truncation {TRUNCATIONS} from top to bottom, seed {rows[0].seed}, digits@{rows[0].version}")

@@ -1,4 +1,4 @@
-"""A walk between three pictures, as an animation and as single frames: python examples/walk.py."""
+"""A walk between three images, as an animation and as single frames: python examples/walk.py."""
 
 import ganvas
 

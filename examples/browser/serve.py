@@ -1,7 +1,7 @@
-"""A page of your own and the service under one address: python examples/browser/serve.py [PORT].
+"""A gateway that serves a web page and the service under one address: python examples/browser/serve.py [PORT].
 
-A browser lets a page read only what comes from the page's own address, so a gateway serves both; it also keeps the API
-key, which must not be in a page. Any reverse proxy does the same.
+A browser lets a page read responses only from the page's own address, so the gateway serves both. It also holds the API key,
+which must not be in a page. Any reverse proxy can do the same.
 """
 
 import os
@@ -18,35 +18,37 @@ SERVICE = httpx.Client(
     headers={"Authorization": f"Bearer {KEY}"} if KEY else {},
     timeout=90,
 )
-PASSED_ON = ("Content-Type", "Ganvas-Seed", "Ganvas-Model")
+FORWARDED_HEADERS = ("Content-Type", "Ganvas-Seed", "Ganvas-Model")
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """Answers / with the page, and /v1/... with what the service answers."""
+    """Serves the page at /, and forwards /v1/... to the service."""
 
     def do_GET(self) -> None:
-        """Answer with the page, or pass the request on."""
+        """Serve the page, or forward the request."""
         if self.path == "/":
-            self._answer(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE.read_bytes())
+            self._respond(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE.read_bytes())
         else:
-            self._pass_on()
+            self._forward()
 
     def do_POST(self) -> None:
-        """Pass the request on."""
-        self._pass_on()
+        """Forward the request."""
+        self._forward()
 
-    def _pass_on(self) -> None:
+    def _forward(self) -> None:
         if not self.path.startswith("/v1/"):
-            self._answer(404, {"Content-Type": "text/plain"}, b"only /v1/ is passed on")
+            self._respond(404, {"Content-Type": "text/plain"}, b"This gateway forwards only /v1/.")
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {"Content-Type": self.headers["Content-Type"]} if body else {}
-        answer = SERVICE.request(self.command, self.path, content=body, headers=headers)
-        self._answer(
-            answer.status_code, {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}, answer.content
+        response = SERVICE.request(self.command, self.path, content=body, headers=headers)
+        self._respond(
+            response.status_code,
+            {name: response.headers[name] for name in FORWARDED_HEADERS if name in response.headers},
+            response.content,
         )
 
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def _respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)

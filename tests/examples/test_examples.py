@@ -1,4 +1,4 @@
-"""Every example, run as it stands against the shipped models."""
+"""Every example runs unchanged against the shipped models."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def run(shipped: Running, tmp_path: Path) -> Run:
-    """Run an example in an empty folder, and give what it says."""
+    """Run an example in an empty folder, and return its output."""
 
     def call(*command: str | Path) -> str:
         environment = {**os.environ, "GANVAS_URL": shipped.url, "PYTHONPATH": str(ROOT)}
@@ -48,7 +48,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def test_the_table_lists_every_example() -> None:
+def test_table_lists_every_example() -> None:
     listed = set(re.findall(r"\]\(([\w.]+)", (EXAMPLES / "README.md").read_text()))
     assert listed | {"README.md"} >= {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".sh")}
     assert "[browser/](browser/index.html)" in (EXAMPLES / "README.md").read_text()
@@ -71,18 +71,18 @@ def test_stylize_folder(run: Run, tmp_path: Path) -> None:
     with Image.open(PHOTO) as photo:
         for i in range(3):
             photo.resize((64 + i, 48)).save(tmp_path / "photos" / f"{i}.jpg")
-    assert "3 made" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "painted")
-    assert size_of(tmp_path / "painted" / "2.jpg") == (66, 48)
-    assert "0 made, 3 skipped" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "painted")
+    assert "3 made" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "output")
+    assert size_of(tmp_path / "output" / "2.jpg") == (66, 48)
+    assert "0 made, 3 skipped" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "output")
 
 
 def test_every_style(run: Run, tmp_path: Path) -> None:
     with Image.open(PHOTO) as photo:
         photo.resize((64, 48)).save(tmp_path / "small.jpg")
-    said = run(sys.executable, EXAMPLES / "every_style.py", "small.jpg").split()
-    assert "small-starry-night.jpg" in said
-    assert len(said) >= 4
-    assert {size_of(tmp_path / name) for name in said} == {(64, 48)}
+    printed = run(sys.executable, EXAMPLES / "every_style.py", "small.jpg").split()
+    assert "small-starry-night.jpg" in printed
+    assert len(printed) >= 4
+    assert {size_of(tmp_path / name) for name in printed} == {(64, 48)}
 
 
 @pytest.mark.parametrize("key", ["", "secret"])
@@ -90,15 +90,15 @@ def test_curl(run: Run, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatc
     if shutil.which("curl") is None:
         pytest.skip("this machine has no curl")
     monkeypatch.setenv("GANVAS_API_KEY", key)
-    said = run("sh", EXAMPLES / "curl.sh", PHOTO).lower()
-    assert "ganvas-seed: " in said
-    assert "there is no style 'rembrandt'" in said
+    printed = run("sh", EXAMPLES / "curl.sh", PHOTO).lower()
+    assert "ganvas-seed: " in printed
+    assert "there is no style 'rembrandt'" in printed
     assert size_of(tmp_path / "digits.png")[0] >= 4 * 28
-    assert max(size_of(tmp_path / "painted.jpg")) == 512
+    assert max(size_of(tmp_path / "stylized.jpg")) == 512
     assert not (tmp_path / "key-header").exists()
 
 
-def test_bentomls_own_client(run: Run, tmp_path: Path) -> None:
+def test_bentoml_client(run: Run, tmp_path: Path) -> None:
     assert "rembrandt" in run(sys.executable, EXAMPLES / "bentoml_client.py", PHOTO)
     assert size_of(tmp_path / "digits.png")[0] >= 4 * 28
     assert max(size_of(tmp_path / "painted.jpg")) == 512
@@ -107,7 +107,7 @@ def test_bentomls_own_client(run: Run, tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def gateway(service_url: str) -> Iterator[str]:
-    """The browser example's own server, on a free port."""
+    """The server of the browser example, on a free port."""
     environment = {**os.environ, "GANVAS_URL": service_url}
     command = [sys.executable, str(EXAMPLES / "browser" / "serve.py"), "0"]
     with subprocess.Popen(
@@ -120,14 +120,14 @@ def gateway(service_url: str) -> Iterator[str]:
             process.terminate()
 
 
-def test_a_page_in_a_browser(shipped: Running) -> None:
-    """The page samples a head and has it painted when it is opened; its captions say what came, its status what is wrong."""
+def test_page_in_a_browser(shipped: Running) -> None:
+    """The page samples a head and stylizes it. Its captions describe the images, and its status shows errors."""
     own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with gateway(shipped.url) as url, sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=own)
         except BrowserError as error:
-            pytest.skip(f"no Chromium starts here: {error.message.splitlines()[0]}")
+            pytest.skip(f"Chromium does not start here: {error.message.splitlines()[0]}")
         page = browser.new_page()
         page.goto(url)
         status, captions = page.get_by_role("status"), page.locator("figcaption")
