@@ -122,8 +122,8 @@ def test_training_commands_make_served_models(tmp_path: Path, vgg_weights: Path)
         painted = httpx.post(
             f"{service.url}/v1/stylize", data={"model": "my-painter"}, files=files, timeout=60
         ).raise_for_status()
-        with Image.open(io.BytesIO(painted.content)) as picture:
-            assert picture.size == (90, 70)
+        with Image.open(io.BytesIO(painted.content)) as image:
+            assert image.size == (90, 70)
 
 
 def test_make_serve_installs_once() -> None:

@@ -110,18 +110,18 @@ def test_measures_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
+def image_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
     folder.mkdir()
     for index in range(24):
         draw(index, (20, 18)).save(folder / f"{index}.png")
     return folder
 
 
-def compare_recipes(pictures: Path, out: Path, only: list[str], images: int = 32, vgg: Path | None = None) -> str:
+def compare_recipes(data: Path, out: Path, only: list[str], images: int = 32, vgg: Path | None = None) -> str:
     set_ = ["batch_size=16", "latent_size=8", "evaluate_samples=16"]
     gan_recipes(
-        pictures, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=vgg, only=only,
+        data, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=vgg, only=only,
         set_=set_, table=out.with_suffix(".md"), device="cpu",
     )  # fmt: skip
     return out.with_suffix(".md").read_text()
@@ -132,9 +132,9 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_compares_recipes_and_skips_finished_runs(pictures: Path, vgg_weights: Path, tmp_path: Path) -> None:
+def test_compares_recipes_and_skips_finished_runs(image_folder: Path, vgg_weights: Path, tmp_path: Path) -> None:
     out, chosen = tmp_path / "recipes", ["classic", DEFAULT]
-    table = rows(compare_recipes(pictures, out, chosen, vgg=vgg_weights))
+    table = rows(compare_recipes(image_folder, out, chosen, vgg=vgg_weights))
     assert [row[0] for row in table] == [RECIPES[name].title for name in chosen]
     for _, by_images, by_time, speed, _ in table:
         numbers = [*by_images.split(", "), *by_time.removesuffix(" *").split(", "), speed]
@@ -148,14 +148,14 @@ def test_compares_recipes_and_skips_finished_runs(pictures: Path, vgg_weights: P
     made, stats = [file.stat().st_mtime_ns for file in files], out / "classic" / "stats.jsonl"
     measured = [row["frechet"] for row in read_stats(stats, 16).evaluations]
     files[0].unlink()  # as if the run had been killed before its first checkpoint
-    compare_recipes(pictures, out, chosen, vgg=vgg_weights)
+    compare_recipes(image_folder, out, chosen, vgg=vgg_weights)
     assert [row["frechet"] for row in read_stats(stats, 16).evaluations] == measured
     again = [file.stat().st_mtime_ns for file in files]
     assert again[0] > made[0]
     assert again[1] == made[1]
 
     with pytest.raises(RunError, match=r"was trained with other settings or images\. Choose another --out"):
-        compare_recipes(pictures, out, ["classic"], images=64)
+        compare_recipes(image_folder, out, ["classic"], images=64)
 
 
 def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
@@ -170,9 +170,9 @@ def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
         assert not any(map(torch.equal, before, adversaries.generator.parameters())), name
 
 
-def test_rejects_unknown_recipe(pictures: Path, tmp_path: Path) -> None:
+def test_rejects_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no recipe clasic\. Known: classic, ttur, "):
-        compare_recipes(pictures, tmp_path / "recipes", ["clasic"])
+        compare_recipes(image_folder, tmp_path / "recipes", ["clasic"])
 
 
 def test_a_recipe_goes_before_what_all_have_in_common() -> None:
@@ -192,7 +192,7 @@ def test_a_recipe_goes_before_what_all_have_in_common() -> None:
 
 
 def outcome(folder: Path, name: str, rate: float, frechets: list[float], events: tuple[Event, ...] = ()) -> Outcome:
-    """A run whose evaluations came every 100 images, at so many pictures/s."""
+    """The outcome of a run with an evaluation every 100 images, at a given number of images per second."""
     rows = []
     for turn, frechet in enumerate(frechets, 1):
         place = {"step": 10.0 * turn, "images": 100.0 * turn}

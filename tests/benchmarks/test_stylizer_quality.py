@@ -13,7 +13,7 @@ from training.errors import ConfigError
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> dict[str, Any]:
+def image_folders(tmp_path: Path) -> dict[str, Any]:
     """Paintings, photos to train on, and unseen photos."""
     folders = {name: tmp_path / name for name in ("styles", "content", "unseen")}
     for seed, (name, folder) in enumerate(folders.items()):
@@ -27,9 +27,9 @@ def number(cell: str) -> float:
     return float(cell.replace(",", ""))
 
 
-def test_table_compares_float32_and_int8(pictures: dict[str, Any], vgg_weights: Path, tmp_path: Path) -> None:
+def test_table_compares_float32_and_int8(image_folders: dict[str, Any], vgg_weights: Path, tmp_path: Path) -> None:
     table, out = tmp_path / "table.md", tmp_path / "out"
-    judge = partial(main, **pictures, weights=vgg_weights, size=64, out=out, table=table)
+    judge = partial(main, **image_folders, weights=vgg_weights, size=64, out=out, table=table)
     judge(steps=2, only=["stride 2, separable"])
     head, _, row = table.read_text().splitlines()
     assert head == "| network | content | style | objective | objective in int8 |"
@@ -44,7 +44,7 @@ def test_table_compares_float32_and_int8(pictures: dict[str, Any], vgg_weights: 
     assert table.read_text().splitlines()[2].split("|")[2:] == row.split("|")[2:]  # the file contains the trained network
 
 
-def test_rejects_a_generator(pictures: dict[str, Any], tmp_path: Path) -> None:
+def test_rejects_a_generator(image_folders: dict[str, Any], tmp_path: Path) -> None:
     generator = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     with pytest.raises(ConfigError, match=r"digits\.onnx is a generator"):
-        partial(main, **pictures)(out=tmp_path / "out", file=[generator])
+        partial(main, **image_folders)(out=tmp_path / "out", file=[generator])

@@ -1,7 +1,7 @@
-"""Makes the README's pictures from a running service.
+"""Makes the images of the README with a running service.
 
 make serve
-.venv/bin/python docs/pictures.py
+.venv/bin/python docs/screenshots.py
 """
 
 import io
@@ -17,13 +17,13 @@ IMAGES = Path(__file__).parent / "images"
 TILE = (426, 284)  # pixels
 CAPTION = 30  # pixels
 DIGITS_SCALE = 5
-WINDOW = {"width": 1360, "height": 860}  # pixels, of the studio
+WINDOW = {"width": 1360, "height": 860}  # pixels; the window of the studio
 
 
 def main(url: str) -> None:
     """Write digits.png, painted.jpg, painters.jpg and studio.png."""
     with httpx.Client(base_url=url, timeout=60) as client:
-        sheet = picture(client.post("/v1/sample", json={"model": "digits", "n": 16, "seed": 7}))
+        sheet = image_of(client.post("/v1/sample", json={"model": "digits", "n": 16, "seed": 7}))
         size = (sheet.width * DIGITS_SCALE, sheet.height * DIGITS_SCALE)
         sheet.resize(size, Image.Resampling.NEAREST).save(IMAGES / "digits.png", optimize=True)
 
@@ -32,7 +32,7 @@ def main(url: str) -> None:
         for style in client.get("/v1/models/painters").raise_for_status().json()["card"]["styles"]:
             form = {"style": style["name"], "format": "png"}
             painted = client.post("/v1/stylize", data=form, files={"image": photo.read_bytes()})
-            tiles.append((f"{style['artist']}, {style['title']}", picture(painted)))
+            tiles.append((f"{style['artist']}, {style['title']}", image_of(painted)))
         blend = {"style": "starry-night:0.7,great-wave:0.3"}
         painted = client.post("/v1/stylize", data=blend, files={"image": photo.read_bytes()})
         (IMAGES / "painted.jpg").write_bytes(painted.raise_for_status().content)
@@ -42,7 +42,7 @@ def main(url: str) -> None:
 
 
 def studio(url: str) -> Image.Image:
-    """The studio, half way between two portraits."""
+    """A screenshot of the studio, half way between two portraits."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")
@@ -57,13 +57,13 @@ def studio(url: str) -> Image.Image:
     return shot.convert("RGB")
 
 
-def picture(response: httpx.Response) -> Image.Image:
-    """The picture that an answer holds."""
+def image_of(response: httpx.Response) -> Image.Image:
+    """Decode the image of a response."""
     return Image.open(io.BytesIO(response.raise_for_status().content))
 
 
 def labelled(tiles: list[tuple[str, Image.Image]], columns: int) -> Image.Image:
-    """Tiles in rows, a caption under each."""
+    """Lay out tiles in rows, with a caption below each."""
     rows = -(-len(tiles) // columns)
     sheet = Image.new("RGB", (columns * TILE[0], rows * (TILE[1] + CAPTION)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
