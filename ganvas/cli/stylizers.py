@@ -13,9 +13,9 @@ from ganvas.cli.errors import print_json, report_errors
 from ganvas.cli.options import Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
 from ganvas.cli.output import STDOUT, format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
+from ganvas.cli.style_sheet import stylize_in_every_style
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
 from ganvas.files import write_whole
-from ganvas.sheet import stylize_in_every_style
 from ganvas.uploads import ImageSource
 
 Strength = Annotated[float, typer.Option(help=f"{api.STRENGTH}. 0 returns the photo unchanged, 1 applies the style fully.")]

@@ -109,7 +109,7 @@ def gateway() -> Iterator[Gateway]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def answer(self) -> None:
+        def respond(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             gateway_state.seen.append(dict(self.headers))
             status, headers, body = gateway_state.responses.popleft() if gateway_state.responses else (404, {}, b"")
@@ -125,7 +125,7 @@ def gateway() -> Iterator[Gateway]:
             # If the body is shorter than stated, the client waits for the rest until the connection closes.
             self.close_connection = int(headers.get("Content-Length", len(body))) != len(body)
 
-        do_GET = do_POST = answer  # noqa: N815  http.server's names
+        do_GET = do_POST = respond  # noqa: N815  http.server's names
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

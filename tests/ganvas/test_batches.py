@@ -428,8 +428,8 @@ print(report.made, len(report.failures), most // 2**10)
 def measured(service: Running, folder: Path, kind: str) -> list[int]:
     """Run a batch of folder/in in its own process: images made and failed, and peak memory in megabytes."""
     command = [sys.executable, "-c", MEASURED, service.url, str(folder / "in"), str(folder / kind), kind]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
-    return [int(number) for number in said.split()]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    return [int(number) for number in output.split()]
 
 
 def test_large_photos_take_less_than_200_megabytes(models_folder: Path, tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def test_sample_names_the_file_by_its_seed(invoke: Invoke) -> None:
     np.testing.assert_array_equal(
         np.asarray(Image.open("digits-7.png")), generated(latents_of_seed(7, 1, LATENT_SIZE))[0, :, :, 0]
     )
-    said = json.loads(invoke("sample", "--json").stdout)
-    assert said["file"] == f"digits-{said['seeds'][0]}.png"
-    assert Path(said["file"]).exists()
-    assert (said["model"], len(said["request_id"])) == ("digits", 32)
+    output = json.loads(invoke("sample", "--json").stdout)
+    assert output["file"] == f"digits-{output['seeds'][0]}.png"
+    assert Path(output["file"]).exists()
+    assert (output["model"], len(output["request_id"])) == ("digits", 32)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.webp", "WEBP"), ("a.png", "PNG")])
@@ -93,9 +93,9 @@ def test_sample_fills_a_folder(invoke: Invoke) -> None:
 
 
 def test_interpolate_writes_animation_and_frames(invoke: Invoke) -> None:
-    said = invoke("interpolate", "3", "7", "--steps", "4", "-o", "walk.gif").stdout
-    assert "Wrote walk.gif" in said
-    assert "seed 3, 7" in said
+    output = invoke("interpolate", "3", "7", "--steps", "4", "-o", "walk.gif").stdout
+    assert "Wrote walk.gif" in output
+    assert "seed 3, 7" in output
     with Image.open("walk.gif") as walk:
         assert walk.n_frames == 8  # type: ignore[attr-defined]
     invoke("interpolate", "3", "7", "--steps", "4", "--no-loop", "-o", "walk.npy")
@@ -135,17 +135,17 @@ def test_stylize_takes_folders_files_and_patterns(invoke: Invoke) -> None:
 def test_failed_photos_are_named_and_counted(invoke: Invoke) -> None:
     for path in draw_photos(Path("in"), 30)[:25]:
         path.write_bytes(b"not an image")
-    said = invoke("stylize", "in", "-s", "night", "-o", "out", code=1)
-    assert "5 made" in said.stdout
-    assert "and 5 more" in said.stderr
-    assert "is not a JPEG, PNG or WebP image" in said.stderr
+    output = invoke("stylize", "in", "-s", "night", "-o", "out", code=1)
+    assert "5 made" in output.stdout
+    assert "and 5 more" in output.stderr
+    assert "is not a JPEG, PNG or WebP image" in output.stderr
     document = json.loads(invoke("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
     assert (document["made"], document["skipped"], len(document["failed"])) == (0, 5, 25)
 
 
 def test_sheet_shows_every_style(invoke: Invoke) -> None:
-    said = invoke("sheet", "photo.png", "-o", "sheet.png", "--max-side", "48").stdout
-    assert said == "Wrote sheet.png: the photo, night, wave, scream.\n"
+    output = invoke("sheet", "photo.png", "-o", "sheet.png", "--max-side", "48").stdout
+    assert output == "Wrote sheet.png: the photo, night, wave, scream.\n"
     sheet = np.asarray(Image.open("sheet.png"))
     shrunk = (29, 48)  # of 30 x 50
     columns = round((sheet.shape[1] - 8) / (shrunk[1] + 8))
@@ -248,9 +248,9 @@ def test_ctrl_c_stops_a_batch_that_can_continue(service: Running, tmp_path: Path
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        said = process.stderr.read()
+        output = process.stderr.read()
     assert process.returncode == 130
-    assert said == "Stopped. The same command continues a batch.\n"
+    assert output == "Stopped. The same command continues a batch.\n"
     done = len((tmp_path / "out/manifest.jsonl").read_text().splitlines())
     command.append("--json")
     again = json.loads(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stdout)

@@ -13,7 +13,7 @@ from tests.ganvas.conftest import HANG_UP, Ask, Gateway
 LISTING = b'{"models": []}'
 
 
-def answer_with_listing(gateway: Gateway) -> None:
+def respond_with_listing(gateway: Gateway) -> None:
     gateway.will(200, LISTING, Content_Type="application/json")
 
 
@@ -21,7 +21,7 @@ def answer_with_listing(gateway: Gateway) -> None:
 def test_retries_temporary_failures(gateway: Gateway, ask: Ask, status: int) -> None:
     gateway.will(status, Retry_After="0")
     gateway.will(status, Retry_After="0")
-    answer_with_listing(gateway)
+    respond_with_listing(gateway)
     assert list(ask(gateway.url, "models")) == []
     assert len(gateway.seen) == 3
     assert len({seen["X-Request-ID"] for seen in gateway.seen}) == 1  # one request id for all three tries
@@ -39,7 +39,7 @@ def test_retry_sends_the_whole_body(gateway: Gateway, ask: Ask) -> None:
 
 def test_retries_response_that_breaks_off(gateway: Gateway, ask: Ask) -> None:
     gateway.will(200, LISTING[:5], Content_Type="application/json", Content_Length=str(len(LISTING)))
-    answer_with_listing(gateway)
+    respond_with_listing(gateway)
     assert list(ask(gateway.url, "models")) == []
     assert len(gateway.seen) == 2
 
@@ -63,7 +63,7 @@ def test_gives_up_after_the_last_retry(gateway: Gateway, ask: Ask) -> None:
 
 def test_waits_for_retry_after(gateway: Gateway, ask: Ask) -> None:
     gateway.will(429, Retry_After="1")
-    answer_with_listing(gateway)
+    respond_with_listing(gateway)
     started = time.monotonic()
     ask(gateway.url, "models")
     assert time.monotonic() - started >= 1
