@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ganvas.card import GeneratorCard
+from ganvas.card import Card, GeneratorCard, StylizerCard
 from ganvas.cli.errors import Stdout, print_json, report_errors
 from ganvas.cli.options import Json, Url
 from ganvas.client import DEFAULT_URL, Client
@@ -33,7 +33,7 @@ def _list(found: Models, *, as_json: bool) -> None:
         return
     table = Table("model", "kind", "what it makes", "licence", "version")
     for model in found:
-        table.add_row(model.name, model.card.kind, _what(model), model.card.licence, model.version)
+        table.add_row(model.name, model.card.kind, _what(model.card), model.card.licence, model.version)
     Stdout().print(table)
     for file in found.refused:
         typer.secho(f"Not served: {file.file}: {file.reason}", fg="yellow", err=True)
@@ -49,7 +49,7 @@ def _show(model: Model, *, as_json: bool) -> None:
         "model": f"{card.name}@{model.version}",
         "kind": card.kind,
         "title": card.title,
-        "what it makes": _what(model),
+        "what it makes": _what(card),
         "architecture": card.architecture,
         "licence": card.licence,
         "trained on": "\n".join(f"{data.title} ({data.licence}), {data.source}" for data in card.training_data),
@@ -61,8 +61,9 @@ def _show(model: Model, *, as_json: bool) -> None:
     Stdout().print(table)
 
 
-def _what(model: Model) -> str:
-    card = model.card
+def _what(card: Card) -> str:
     if isinstance(card, GeneratorCard):
         return f"{card.summary} {card.width} x {card.height}, latents of {card.latent_size}"
-    return f"{card.summary}\n" + "\n".join(f"{style.name}: {style.title}, {style.artist}" for style in card.styles)
+    if isinstance(card, StylizerCard):
+        return f"{card.summary}\n" + "\n".join(f"{style.name}: {style.title}, {style.artist}" for style in card.styles)
+    return card.summary

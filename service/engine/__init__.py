@@ -1,1 +1,1 @@
-"""The engine: sessions, batching and codecs; it knows nothing of HTTP but its problems."""
+"""The engine: models, queues, batches and codecs. It knows no HTTP."""

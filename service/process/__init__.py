@@ -1,1 +1,1 @@
-"""The process: starting, draining, logs."""
+"""The processes of the service: start, shutdown and logs."""

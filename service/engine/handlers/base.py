@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from ganvas.card import Card
 from service.engine.arrays import Pixels
 from service.engine.batcher import Batcher
@@ -59,3 +61,11 @@ class Handler(ABC):
             max_wait_s=settings.max_batch_wait_ms / 1000,
             parallel_batches=model.parallel_batches,
         )
+
+
+def pad(image: Pixels, height: int, width: int) -> Pixels:
+    """Extend an image [h, w, c] at its right and lower edge by reflection."""
+    below, right = height - image.shape[0], width - image.shape[1]
+    if not below and not right:
+        return image
+    return np.pad(image, ((0, below), (0, right), (0, 0)), "reflect")

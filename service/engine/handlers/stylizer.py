@@ -14,7 +14,7 @@ from service.engine.arrays import Array, Floats, Pixels
 from service.engine.batcher import Reservation
 from service.engine.codecs import decode
 from service.engine.errors import NotFoundError, RequestError
-from service.engine.handlers.base import Handler
+from service.engine.handlers.base import Handler, pad
 from service.engine.job_queue import Job
 
 THUMBNAIL_SIDE = 128  # pixels
@@ -77,14 +77,6 @@ class Stylizer(Handler):
         if not tiles:
             raise NotFoundError(f"{self.card.name} has no preview: its card has no readable thumbnail")
         return tiles
-
-
-def pad(image: Pixels, height: int, width: int) -> Pixels:
-    """Extend an image [h, w, c] at its right and lower edge by reflection."""
-    below, right = height - image.shape[0], width - image.shape[1]
-    if not below and not right:
-        return image
-    return np.pad(image, ((0, below), (0, right), (0, 0)), "reflect")
 
 
 def _tile(thumbnail: str) -> Pixels:

@@ -8,8 +8,9 @@ import onnxruntime as ort
 import pytest
 
 from service.engine.errors import DeviceError, InvalidValueError, NoModelError, NotFoundError
+from service.engine.handlers.base import pad
 from service.engine.handlers.generator import Generator
-from service.engine.handlers.stylizer import Stylizer, pad
+from service.engine.handlers.stylizer import Stylizer
 from service.engine.latents import latents_of_seed
 from service.engine.models import Models
 from service.engine.sessions import CPU
