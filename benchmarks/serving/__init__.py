@@ -1,1 +1,1 @@
-"""What the service adds to the bare model, beside what a user would pick instead: `python -m benchmarks.serving`."""
+"""Compares the service with the bare model and with other servers: `python -m benchmarks.serving`."""

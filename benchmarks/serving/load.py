@@ -1,4 +1,4 @@
-"""Sends load to a server: as fast as it responses (closed loop) or at a fixed rate (open loop)."""
+"""Sends load to a server: as fast as it answers (closed loop) or at a fixed rate (open loop)."""
 
 import asyncio
 import itertools
