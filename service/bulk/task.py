@@ -154,4 +154,4 @@ def _same_task(task: Task, path: Path) -> None:
         raise BulkError(f"{path} was not written by this version of ganvas; choose another folder with --out") from None
     changed = [name for name in Task.model_fields if getattr(task, name) != getattr(begun, name)]
     if changed:
-        raise BulkError(f"{path} began with another {', '.join(changed)}; choose another folder with --out")
+        raise BulkError(f"the task of {path} began with another {', '.join(changed)}; choose another folder with --out")

@@ -11,7 +11,7 @@ from tests.image_files import image_bytes as image_bytes
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.service.running import Running, running
 
-# Small, so that the tests reach them: n = 40 takes five batches, a picture of 1000 x 1001 has too many pixels.
+# Small limits that tests can reach: n = 40 takes five batches, an image of 1000 x 1001 has too many pixels.
 LIMITS = {
     "max_body_mb": 1,
     "max_pixels": 1_000_000,
@@ -29,7 +29,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     save(generator_model(), folder / "digits.onnx", generator_card())
     save(stylizer_model(), folder / "painters.onnx", stylizer_card())
-    (folder / "broken.onnx").write_bytes(b"this is no model")
+    (folder / "broken.onnx").write_bytes(b"this is not a model")
     return folder
 
 
@@ -37,7 +37,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(models_folder, tmp_path_factory.mktemp("log"), **LIMITS) as started:
         yield started
-        # Whatever the tests threw at it: nothing was a surprise.
+        # No request of any test caused an unexpected error.
         assert "Traceback" not in started.stderr()
         assert started.stop() == 0
 
@@ -69,7 +69,7 @@ Problem = Callable[..., dict]
 
 @pytest.fixture
 def problem() -> Problem:
-    """Check that an answer is a problem document of that status, and give its content."""
+    """Check that a response is a problem document of that status, and return the document."""
 
     def check(response: httpx.Response, status: int, *, mentions: str = "") -> dict:
         assert response.status_code == status, response.text[:500]

@@ -1,4 +1,4 @@
-"""The real service in a process of its own, on a free port."""
+"""Runs the real service in its own process on a free port."""
 
 import contextlib
 import os
@@ -13,11 +13,11 @@ import psutil
 
 from service.settings import ROOT
 
-START_LIMIT_S = 60  # generous: the machine may be busy with a training
+START_LIMIT_S = 60  # generous: the machine may be busy
 
 
 class Running:
-    """A started service: its URL, and what it wrote."""
+    """A started service: its URL and its output."""
 
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self.process = process
@@ -35,7 +35,7 @@ class Running:
         return self.process.wait(20)
 
     def kill(self) -> None:
-        """As a container that is killed dies: every process at once."""
+        """Kill every process at once, as when a container is killed."""
         workers = psutil.Process(self.process.pid).children()
         for process in (self.process, *workers):
             process.kill()
@@ -67,7 +67,7 @@ def environment(models: Path, **settings: object) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running(models: Path, folder: Path, port: object = 0, **settings: object) -> Iterator[Running]:
-    """Start the service with the models of a folder, on a free port unless one is named; what it writes goes into another."""
+    """Start the service with the models of a folder, by default on a free port. Its output goes into the second folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Callers who ask for more than the kernel holds for them, and take their time to read it."""
+"""Callers who request more than the kernel buffers, and read it slowly."""
 
 import contextlib
 import json
@@ -13,20 +13,20 @@ from tests.service.onnx_models import LATENT_SIZE, generator_card, generator_mod
 from tests.service.running import Running
 
 LARGE_SIDE = 256  # pixels
-ANSWER = 64 * LARGE_SIDE**2 * 3  # bytes of pictures; Linux holds four megabytes at most for who sends, and little for who reads
+RESPONSE_BYTES = 64 * LARGE_SIDE**2 * 3  # of images; Linux buffers at most 4 MB for the sender, and little for the reader
 RECEIVE_BUFFER = 64 * 2**10
 
 
 def large_generator(folder: Path) -> Path:
-    """A folder with one generator, whose pictures are large."""
+    """Write a generator of large images into a folder."""
     card = generator_card("large", height=LARGE_SIDE, width=LARGE_SIDE, channels=3)
     save(generator_model(LATENT_SIZE, LARGE_SIDE, 3), folder / "large.onnx", card)
     return folder
 
 
 @contextlib.contextmanager
-def answered_unread(service: Running) -> Iterator[socket.socket]:
-    """A connection on which the head of an answer of `ANSWER` bytes and more has come, and nothing of it was read."""
+def unread_response(service: Running) -> Iterator[socket.socket]:
+    """A connection on which a response of at least `RESPONSE_BYTES` has begun to arrive and nothing was read."""
     url = httpx.URL(service.url)
     body = json.dumps({"n": 64, "format": "npy"}).encode()
     head = f"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -39,8 +39,8 @@ def answered_unread(service: Running) -> Iterator[socket.socket]:
         yield connection
 
 
-def rest_of(connection: socket.socket, pause_s: float = 0) -> tuple[int, int]:
-    """Read to the end of an answer, with a pause before each read: its body's bytes as announced, and those that came."""
+def read_rest(connection: socket.socket, pause_s: float = 0) -> tuple[int, int]:
+    """Read a response to its end, with a pause before each read. Returns the announced and the received bytes of its body."""
     received = bytearray()
     announced = end = 0
     with contextlib.suppress(ConnectionResetError):

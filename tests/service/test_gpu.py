@@ -1,4 +1,4 @@
-"""What only a CUDA device shows: `make test-gpu` where there is one; elsewhere skipped, with the reason."""
+"""Tests that need a CUDA device: `make test-gpu`. Without a device they are skipped and state the reason."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from ganvas.card import OUTPUT
+from ganvas.card import IMAGES, KEEP_COLOR, LATENTS, OUTPUT, STRENGTH
 from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, LoadedModel, load_model
 from service.settings import ROOT
 from tests.service.onnx_models import generated, generator_card, generator_model, save
@@ -32,7 +32,7 @@ SHIPPED = sorted((ROOT / "exported").glob("*.onnx"))
 
 
 def missing() -> str | None:
-    """Why nothing can be tested here."""
+    """Why the tests cannot run; None if they can."""
     if CUDA not in ort.get_available_providers():
         return "this onnxruntime is built without CUDA"
     ort.preload_dlls()
@@ -45,28 +45,28 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=REA
 
 
 def rows(model: LoadedModel, n: int) -> dict[str, np.ndarray]:
-    """n different rows of input."""
+    """Inputs with n different rows."""
     inputs = model.card.example(n, dict.fromkeys(model.card.dimensions, 64))
-    if "images" not in inputs:
+    if IMAGES not in inputs:
         return inputs
     y, x = np.mgrid[0:128, 0:192]
     waves = np.stack([np.sin(x / (7 + i)) + np.cos(y / (5 + i)) for i in range(3 * n)]).reshape(n, 3, 128, 192)
     return inputs | {
-        "images": (127 + 60 * waves).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1).copy(),
-        "strength": np.ones(n, np.float32),
-        "keep_color": np.zeros(n, np.float32),
+        IMAGES: (127 + 60 * waves).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1).copy(),
+        STRENGTH: np.ones(n, np.float32),
+        KEEP_COLOR: np.zeros(n, np.float32),
     }
 
 
-def assert_alike(pictures: np.ndarray, others: np.ndarray) -> None:
-    """Within rounding: the device sums in another order, and multiplies with fewer digits (TF32)."""
-    difference = np.abs(pictures.astype(int) - others.astype(int))
+def assert_alike(images: np.ndarray, others: np.ndarray) -> None:
+    """Equal except for rounding: the device sums in another order and multiplies with fewer digits (TF32)."""
+    difference = np.abs(images.astype(int) - others.astype(int))
     assert difference.mean() < 0.5
     assert np.percentile(difference, 99.9) <= 4
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_pictures_are_those_of_the_cpu(path: Path) -> None:
+def test_images_equal_those_of_the_cpu(path: Path) -> None:
     on_gpu, on_cpu = load_model(path, "cuda", 0), load_model(path, "cpu", 0)
     assert (on_gpu.device, on_cpu.device) == ("cuda", "cpu")
     feeds = rows(on_gpu, 3)
@@ -79,7 +79,7 @@ def test_auto_takes_the_device(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_picture_is_the_same_alone_and_in_a_batch(path: Path) -> None:
+def test_image_is_the_same_alone_and_in_a_batch(path: Path) -> None:
     model = load_model(path, "cuda", 0)
     feeds = rows(model, 8)
     together = model.run(feeds)
@@ -88,18 +88,18 @@ def test_a_picture_is_the_same_alone_and_in_a_batch(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_bound_to_the_device_it_makes_what_a_plain_run_makes(path: Path) -> None:
+def test_bound_run_equals_plain_run(path: Path) -> None:
     model = load_model(path, "cuda", 0)
     feeds = rows(model, 4)
     bound = model.run(feeds)
     assert_alike(bound, model.session.run([OUTPUT], feeds)[0])
     again = model.run(feeds)
-    assert bound is not again  # each batch has its own memory: the first one's pictures are still being encoded
+    assert bound is not again  # each batch has its own memory, because earlier images may still be encoded
     assert_alike(bound, again)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_no_node_that_matters_falls_back_to_the_cpu(path: Path, tmp_path: Path) -> None:
+def test_no_heavy_node_falls_back_to_the_cpu(path: Path, tmp_path: Path) -> None:
     options = ort.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")
@@ -117,7 +117,7 @@ def test_half_precision_inside_runs_on_the_device(tmp_path: Path) -> None:
     model = generator_model()
     first = next(node for node in model.graph.node if node.op_type == "MatMul")
     at = list(model.graph.node).index(first)
-    halves = [helper.make_node("Cast", [name], [f"{name}_half"], to=TensorProto.FLOAT16) for name in ("latents", "W")]
+    halves = [helper.make_node("Cast", [name], [f"{name}_half"], to=TensorProto.FLOAT16) for name in (LATENTS, "W")]
     product = helper.make_node("MatMul", ["latents_half", "W_half"], ["product_half"])
     back = helper.make_node("Cast", ["product_half"], ["product"], to=TensorProto.FLOAT)
     nodes = list(model.graph.node)
@@ -127,10 +127,10 @@ def test_half_precision_inside_runs_on_the_device(tmp_path: Path) -> None:
     onnx.checker.check_model(model)
     loaded = load_model(save(model, tmp_path / "digits.onnx", generator_card()), "cuda", 0)
     feeds = rows(loaded, 5)
-    assert_alike(loaded.run(feeds), generated(feeds["latents"]))
+    assert_alike(loaded.run(feeds), generated(feeds[LATENTS]))
 
 
-def test_the_service_says_where_it_runs_and_answers(tmp_path: Path) -> None:
+def test_service_states_its_device_and_responds(tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "models" / "digits.onnx", generator_card())
     with running(tmp_path / "models", tmp_path / "log", device="cuda") as service:
         (listed,) = httpx.get(f"{service.url}/v1/models").json()["models"]

@@ -42,7 +42,7 @@ def test_interpolation_contains_every_key_exactly(count: int, steps: int, loop: 
 
 
 def test_midpoint_of_two_axes_is_on_the_circle() -> None:
-    # By hand: 45 degrees between (1, 0) and (0, 1); and a third and two thirds of the way, 30 and 60 degrees.
+    # Computed by hand: between (1, 0) and (0, 1), the midpoint is at 45 degrees, the thirds at 30 and 60 degrees.
     axes = np.eye(2, dtype=np.float32)
     np.testing.assert_allclose(interpolate(axes, 2, loop=False)[1], [np.sqrt(0.5), np.sqrt(0.5)], rtol=1e-6)
     thirds = [[1, 0], [np.sqrt(3) / 2, 0.5], [0.5, np.sqrt(3) / 2], [0, 1]]
@@ -54,7 +54,7 @@ def test_interpolated_latents_have_typical_lengths() -> None:
     lengths = np.linalg.norm(interpolate(keys, 24, loop=False), axis=1)
     ends = np.linalg.norm(keys, axis=1)
     assert lengths.min() > 0.95 * ends.min()
-    assert np.linalg.norm(keys.mean(0)) < 0.8 * ends.min()  # which a straight line would not do
+    assert np.linalg.norm(keys.mean(0)) < 0.8 * ends.min()  # a straight line would be shorter
 
 
 def test_loop_returns_without_repeating_a_frame() -> None:

@@ -11,7 +11,7 @@ from service.http.protocol import MAX_HEAD
 from tests.service.http.test_telemetry import value
 from tests.service.process.test_drain import until
 from tests.service.running import Running, running
-from tests.service.slow_readers import ANSWER, answered_unread, large_generator, rest_of
+from tests.service.slow_readers import RESPONSE_BYTES, large_generator, read_rest, unread_response
 
 
 def exchange(service: Running, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -84,18 +84,18 @@ def test_pipelined_requests_are_answered_in_order(service: Running) -> None:
 def test_disconnects_client_that_does_not_read(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", send_timeout_s=0.5) as service, httpx.Client(base_url=service.url) as client:
-        with answered_unread(service) as connection:
+        with unread_response(service) as connection:
             until(lambda: "took nothing of its answer for 0.5 seconds" in service.stderr())
             until(lambda: value(client, "ganvas_http_held_bytes") == 0)
-            assert rest_of(connection)[1] < ANSWER
+            assert read_rest(connection)[1] < RESPONSE_BYTES
         assert service.stop() == 0
 
 
 def test_slow_reader_gets_the_whole_response(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
-    with running(folder, tmp_path / "log", send_timeout_s=2) as service, answered_unread(service) as connection:
-        announced, came = rest_of(connection, pause_s=0.04)  # several times as long, all in all
-        assert announced >= ANSWER
+    with running(folder, tmp_path / "log", send_timeout_s=2) as service, unread_response(service) as connection:
+        announced, came = read_rest(connection, pause_s=0.04)  # several times as long, all in all
+        assert announced >= RESPONSE_BYTES
         assert came == announced
 
 
@@ -104,12 +104,12 @@ def test_next_pipelined_request_waits_until_the_response_is_read(tmp_path: Path)
     with (
         running(folder, tmp_path / "log") as service,
         httpx.Client(base_url=service.url) as client,
-        answered_unread(service) as connection,
+        unread_response(service) as connection,
     ):
         connection.sendall(b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         for _ in range(10):  # long enough for it to be made
             assert client.post("/v1/sample", json={"seed": "none"}).status_code == 422
             assert value(client, "ganvas_batch_rows_sum", model="large") == 64
-        announced, came = rest_of(connection)
+        announced, came = read_rest(connection)
         assert came == announced
         assert connection.recv(12) == b"HTTP/1.1 200"

@@ -20,7 +20,7 @@ from service.process.worker import CUT_OFF_S, LAST_CALL_S
 from tests.service.conftest import Problem
 from tests.service.onnx_models import generator_card, save, slow_generator_model
 from tests.service.running import running
-from tests.service.slow_readers import ANSWER, answered_unread, large_generator, rest_of
+from tests.service.slow_readers import RESPONSE_BYTES, large_generator, read_rest, unread_response
 
 ROW_S = 0.15
 JSON = {"Content-Type": "application/json"}
@@ -39,7 +39,7 @@ def test_draining_service_is_live_but_not_ready_and_refuses_requests(
         assert client.get("/readyz").status_code == 200
         with ThreadPoolExecutor(1) as pool:
             accepted = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 12}, timeout=60)
-            until(lambda: "ganvas_http_requests_in_flight 2.0" in client.get("/metrics").text)  # that, and the asking
+            until(lambda: "ganvas_http_requests_in_flight 2.0" in client.get("/metrics").text)  # the slow request and this one
             service.process.send_signal(signal.SIGTERM)
             until(lambda: client.get("/readyz").status_code == 503)
             problem(client.get("/readyz"), 503, mentions="shutting down")
@@ -57,12 +57,12 @@ def test_draining_service_is_live_but_not_ready_and_refuses_requests(
 def test_drain_waits_until_a_response_is_read(tmp_path: Path) -> None:
     with (
         running(large_generator(tmp_path / "models"), tmp_path / "log") as service,
-        answered_unread(service) as connection,
+        unread_response(service) as connection,
     ):
         service.process.send_signal(signal.SIGTERM)
-        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S + CUT_OFF_S)  # long enough for everything else that a drain waits for
-        announced, came = rest_of(connection)
-        assert announced >= ANSWER
+        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S + CUT_OFF_S)  # longer than every other wait of a drain
+        announced, came = read_rest(connection)
+        assert announced >= RESPONSE_BYTES
         assert came == announced
         assert service.process.wait(20) == 0
 
@@ -126,12 +126,12 @@ def test_hanging_device_fails_livez_and_readyz(tmp_path: Path, problem: Problem)
             problem(client.get("/livez"), 503, mentions="slow")
             problem(client.get("/readyz"), 503, mentions="slow")
             problem(caught.result(), 504)
-        until(lambda: client.get("/livez").status_code == 200)  # it was only slow
+        until(lambda: client.get("/livez").status_code == 200)  # the device was only slow
         assert client.get("/readyz").status_code == 200
 
 
 def test_worker_that_fails_to_start_ends_the_service(tmp_path: Path) -> None:
-    """A worker that never came to serve is not started again: its message and its exit code are the service's."""
+    """If the first worker fails to start, the service passes on its message and exit code and starts no other."""
     keys = tmp_path / "keys"
     keys.write_text("# none\n")
     with pytest.raises(AssertionError, match="contains no key"), running(tmp_path, tmp_path / "log", api_keys_file=keys):
@@ -156,7 +156,7 @@ def test_drain_waits_for_requests_in_flight_and_for_quiet() -> None:
     clock.now += 58
     assert not lifecycle.should_exit(0, 0, longest_s=60)
     lifecycle.in_flight = 0
-    assert not lifecycle.should_exit(1, 1, longest_s=60)  # answered, but a byte of it is not sent
+    assert not lifecycle.should_exit(1, 1, longest_s=60)  # answered, but a byte of the response is not sent
     lifecycle.in_flight = 1
     clock.now += 1
     assert not lifecycle.should_exit(0, 0, longest_s=60)
@@ -168,7 +168,7 @@ def test_drain_lingers_for_open_connections() -> None:
     clock = Clock()
     lifecycle = Lifecycle(clock)
     lifecycle.drain()
-    assert lifecycle.should_exit(0, 0, longest_s=60)  # nobody is
+    assert lifecycle.should_exit(0, 0, longest_s=60)  # no connections
     assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += 1.1 * QUIET_S
     assert lifecycle.should_exit(1, 0, longest_s=60)
@@ -176,7 +176,7 @@ def test_drain_lingers_for_open_connections() -> None:
     assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += LINGER_S
     lifecycle.refused()
-    assert lifecycle.should_exit(1, 0, longest_s=60)  # they never stop asking
+    assert lifecycle.should_exit(1, 0, longest_s=60)  # callers keep asking
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30) -> None:

@@ -1,4 +1,4 @@
-"""Starting, stopping, and what happens under more load than there is device."""
+"""Start, shutdown and overload of the real service."""
 
 import signal
 import socket
@@ -91,7 +91,7 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
         def call(model: str, n: int = 1, timeout: float = 60) -> httpx.Response:
             return client.post("/v1/sample", json={"model": model, "n": n, "seed": 1}, timeout=timeout)
 
-        # Several generators: say which.
+        # Two generators are served, so the model must be named.
         problem(client.post("/v1/sample"), 422, mentions="the generators are digits, slow")
 
         # Twelve callers and a queue of three: some wait, the others are rejected at once.
@@ -117,7 +117,7 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
         assert call("slow").status_code == 200
         assert time.monotonic() - start < 9 * ROW_S  # without the 16 rows of the client that hung up
 
-        # Accepted before the signal: answered.
+        # Requests that were accepted before the signal are answered.
         with ThreadPoolExecutor(3) as pool:
             waiting = [pool.submit(call, "slow", 2) for _ in range(2)]
             time.sleep(ROW_S)
