@@ -1,4 +1,4 @@
-"""Where a training runs: device, precision, and how many processes share it."""
+"""Where a training runs: device, precision and number of processes."""
 
 from typing import Literal
 
@@ -16,14 +16,14 @@ def find_device(name: str) -> torch.device:
     """The device of a name: auto, cpu, cuda, cuda:1, mps.
 
     Raises:
-        ConfigError: there is none of that name here.
+        ConfigError: this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         if device.type not in DEVICE_TYPES:
-            raise RuntimeError(f"known are {', '.join(DEVICE_TYPES)}")
+            raise RuntimeError(f"known devices: {', '.join(DEVICE_TYPES)}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
@@ -33,7 +33,7 @@ def find_device(name: str) -> torch.device:
 
 
 def best_precision(device: torch.device) -> Precision:
-    """Bfloat16 where the device multiplies it faster than float32; elsewhere it is emulated, a hundred times slower."""
+    """Bfloat16 if the device multiplies it faster than float32. Other devices emulate it, a hundred times slower."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type == "cpu":
@@ -43,18 +43,18 @@ def best_precision(device: torch.device) -> Precision:
 
 
 def resolve_precision(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
-    """What a config asks for, or the best of the device where it leaves that open."""
+    """The precision of a config; for `auto`, the best precision of the device."""
     return best_precision(device) if precision == "auto" else precision
 
 
 def launch(device: torch.device, precision: Precision, processes: int = 1, nodes: int = 1) -> Fabric:
-    """Lightning Fabric on a device; with several processes, this starts the others, which run the same command.
+    """Start Lightning Fabric on a device. With several processes, this starts the other processes with the same command.
 
     Args:
-        device: of the first process; on GPUs, each process takes one of its own.
-        precision: of the networks' passes; weights and losses stay float32.
+        device: of the first process. On GPUs, each process takes its own.
+        precision: of the passes through the networks. Weights and losses stay float32.
         processes: on this machine.
-        nodes: machines, each of which runs this command under torchrun.
+        nodes: machines. Each runs this command under torchrun.
     """
     one = processes == nodes == 1
     devices: list[int] | int = [device.index or 0] if one and device.type != "cpu" else processes

@@ -1,21 +1,21 @@
-"""What can go wrong in training that its user can mend.
+"""Errors of training that its user can fix.
 
-TrainingError           the command line prints its message and exits with code 2
-├── ConfigError         a config or an option that makes no sense
-├── DataError           pictures that are missing, too few, too small
-├── RunError            a run folder that exists already, or holds no run
-│   └── NotFiniteError  a loss or a weight that is no number: the training diverged
-├── WeightsError        pretrained weights that cannot be had
-└── ExportError         an exported model that does not do what the trained network does
+TrainingError           the command line prints the message and exits with code 2
+├── ConfigError         a config or an option that is not allowed
+├── DataError           images that are missing, too few or too small
+├── RunError            a run folder that exists already, holds no run, or cannot be continued
+│   └── NotFiniteError  a loss or a weight that is NaN or infinite: the training diverged
+├── WeightsError        pretrained weights that are missing or broken
+└── ExportError         an exported model that is wrong or cannot be written
 """
 
 
 class TrainingError(Exception):
-    """Base class: its message says what was wrong, what is allowed and what to do."""
+    """Base class. The message says what went wrong, what is allowed and what to do."""
 
 
 class ConfigError(TrainingError):
-    """A config or an option that makes no sense."""
+    """A config or an option that is not allowed."""
 
 
 class DataError(TrainingError):
@@ -23,22 +23,22 @@ class DataError(TrainingError):
 
 
 class RunError(TrainingError):
-    """A run folder that exists already, or that holds no run."""
+    """A run folder that exists already, holds no run, or cannot be continued."""
 
 
 class NotFiniteError(RunError):
-    """A loss or a weight became NaN or infinite: the training diverged. Checkpoints before it are whole."""
+    """A loss or a weight became NaN or infinite: the training diverged. Earlier checkpoints are intact."""
 
 
 class WeightsError(TrainingError):
-    """Pretrained weights that cannot be had."""
+    """Pretrained weights that are missing or broken."""
 
 
 class ExportError(TrainingError):
-    """An exported model that does not do what the trained network does, or that cannot be written."""
+    """An exported model that is not one, differs from the trained network, or cannot be written."""
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in one line; its name where it says nothing."""
+    """The first line of another library's error; the name of its class if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

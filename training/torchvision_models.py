@@ -1,7 +1,8 @@
 """torchvision's VGG-16, importable beside a CPU build of torch.
 
-A torchvision built against CUDA cannot load its compiled library then, and stops on registering a shape rule for operators
-that nobody declared (`operator torchvision::nms does not exist`). Ganvas uses none of them, so declaring them is enough.
+Beside a CPU build of torch, a torchvision built for CUDA cannot load its compiled library. Its import then fails when it
+registers a shape rule for an operator that was never declared (`operator torchvision::nms does not exist`). Ganvas uses none of
+these operators, so it is enough to declare them.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ def _declare_missing_operators() -> torch.library.Library | None:
             torch.ops.load_library(library)
         if hasattr(torch.ops.torchvision, "nms"):
             return None
-    except OSError:  # built against CUDA, and there is none
+    except OSError:  # built for CUDA, and CUDA is missing
         pass
     operators = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
@@ -27,8 +28,8 @@ def _declare_missing_operators() -> torch.library.Library | None:
     return operators
 
 
-_OPERATORS = _declare_missing_operators()  # kept for as long as the process lives: the operators vanish with the object
+_OPERATORS = _declare_missing_operators()  # kept while the process lives: the operators vanish with this object
 
-from torchvision.models import VGG16_Weights, vgg16  # noqa: E402  only now can it be imported
+from torchvision.models import VGG16_Weights, vgg16  # noqa: E402  can be imported only now
 
 __all__ = ["VGG16_Weights", "vgg16"]

@@ -1,7 +1,7 @@
 """VGG-16 features, the measure of content and style: Simonyan and Zisserman 2015, trained on ImageNet.
 
-The network is torchvision's; its weights are `VGG16_Weights.IMAGENET1K_FEATURES` (from the original Caffe model, whose input
-is 0..255 minus the channel means), downloaded by torchvision or read from a local file.
+The network is torchvision's. Its weights are `VGG16_Weights.IMAGENET1K_FEATURES`, from the original Caffe model, whose input is
+0..255 minus the channel means. torchvision downloads them, or they are read from a local file.
 """
 
 from collections.abc import Collection
@@ -30,16 +30,16 @@ _CHANNEL_MEANS = (123.68, 116.779, 103.939)  # of ImageNet, RGB
 
 
 class VggFeatures(nn.Module):
-    """Frozen VGG-16 up to the deepest of the layers asked for.
+    """Frozen VGG-16 up to the deepest of the chosen layers.
 
     Args:
         layers: names from `LAYERS`.
-        weights: a .safetensors or .pth file with `features.N.weight` and `features.N.bias`; None lets torchvision
-            find them in its cache or download them.
-        option: of the command line that names this file, for messages.
+        weights: a .safetensors or .pth file with `features.N.weight` and `features.N.bias`. None lets torchvision find the
+            weights in its cache or download them.
+        option: the command-line option that names this file, for messages.
 
     Raises:
-        WeightsError: the weights cannot be had or do not fit.
+        WeightsError: the weights are missing or do not fit.
     """
 
     means: Tensor
@@ -47,29 +47,29 @@ class VggFeatures(nn.Module):
     def __init__(self, layers: tuple[str, ...], weights: Path | None = None, option: str = "--vgg") -> None:
         super().__init__()
         self._names = {LAYERS[name]: name for name in layers}
-        with torch.device("meta"):  # without making up weights that are replaced at once
+        with torch.device("meta"):  # no initial weights: they are replaced at once
             network = vgg16().features[: max(self._names) + 1]
         _load(network, weights, option)
         for module in network:
             if isinstance(module, nn.ReLU):
-                module.inplace = False  # the features handed out must not change afterwards
+                module.inplace = False  # features must not change after they are returned
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("means", torch.tensor(_CHANNEL_MEANS).reshape(1, 3, 1, 1))
 
     def in_precision(self, precision: Precision) -> Self:
-        """Compute in this precision from now on, and give features in it; their channels' means stay float32."""
+        """Compute features in this precision from now on. The channel means stay float32."""
         self.network.to(getattr(torch, precision))
         return self
 
     def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """The features of some pictures.
+        """Compute features of images.
 
         Args:
             images: float [n, 3, h, w] RGB in 0..255.
-            layers: which of the layers asked for at first, for less work where they are shallow; None: all of them.
+            layers: a part of the chosen layers, which saves work if they are shallow. None: all of them.
 
         Returns:
-            Layer name -> float [n, c, h', w'] in the network's precision, shallow first.
+            Layer name -> float [n, c, h', w'] in the network's precision, the shallowest first.
         """
         wanted = {index: name for index, name in self._names.items() if layers is None or name in layers}
         features: dict[str, Tensor] = {}
@@ -85,7 +85,7 @@ def _load(network: nn.Module, path: Path | None, option: str) -> None:
     if path is None:
         try:
             state: dict[str, object] = VGG16_Weights.IMAGENET1K_FEATURES.get_state_dict(progress=True, check_hash=True)
-        except (OSError, RuntimeError) as error:  # no network, or a download that broke
+        except (OSError, RuntimeError) as error:  # no network, or a broken download
             raise WeightsError(
                 f"torchvision could not download the VGG-16 weights ({error}). Download "
                 f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on a machine that can and name the file with {option} FILE."
@@ -97,8 +97,8 @@ def _load(network: nn.Module, path: Path | None, option: str) -> None:
     found = {name: value.float() for name, value in named.items() if isinstance(value, Tensor)}
     if missing := [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]:
         raise WeightsError(
-            f"{path} is not VGG-16: features.{missing[0]} is missing or has another shape. It takes the thirteen "
-            "convolutions named features.0.weight to features.28.bias, as torchvision names them."
+            f"{path} is not VGG-16: features.{missing[0]} is missing or has another shape. The file needs the thirteen "
+            "convolutions with torchvision's names, features.0.weight to features.28.bias."
         )
     network.load_state_dict(found, assign=True)
 
@@ -113,5 +113,5 @@ def _read(path: Path, option: str) -> dict[str, object]:
     except Exception as error:
         raise WeightsError(f"{path} cannot be read as weights: {first_line(error)}.") from error
     if not isinstance(state, dict):
-        raise WeightsError(f"{path} holds no weights by name. {option} takes a .safetensors or .pth file of VGG-16 weights.")
+        raise WeightsError(f"{path} holds no named weights. {option} takes a .safetensors or .pth file of VGG-16 weights.")
     return state

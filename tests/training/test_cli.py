@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: whole runs on small pictures, and every mistake answered by words and exit code 2."""
+"""The command line: whole runs on small images, and a message and exit code 2 for every mistake."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def photos(make_images: MakeImages) -> Path:
     return make_images("photos", 40, size=(90, 70))
 
 
-def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
+def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_text("no picture")
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
@@ -48,7 +48,7 @@ def test_a_gan_from_folder_to_file(photos: Path, tmp_path: Path) -> None:
     assert out.is_file()
 
 
-def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
+def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
     options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--set", "feature_from=0", "--vgg", vgg_weights]
     assert "is not a file. --vgg takes" in refused(
         "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
@@ -61,7 +61,9 @@ def test_a_gan_whose_features_are_judged_too(photos: Path, vgg_weights: Path, tm
     assert read_card(out).training_config["feature_layers"] == ["relu1_1"]
 
 
-def test_a_style_network_from_folder_to_file(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
+def test_style_network_from_folder_to_exported_file(
+    photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
+) -> None:
     paintings = make_images("paintings", 2, size=(80, 80))
     run, out = tmp_path / "run", tmp_path / "mine.onnx"
     result = call("style", "--styles", paintings, "--content", photos, "--out", run, "--vgg", vgg_weights, *TINY_STYLE)
@@ -78,8 +80,8 @@ def test_a_style_network_from_folder_to_file(photos: Path, make_images: MakeImag
     assert "holds a style run" in refused("gan", "--data", photos, "--out", run, "--resume")
 
 
-def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> None:
-    """Killed after its first checkpoint, however far it had gone on, then resumed."""
+def test_killed_and_resumed_run_ends_like_an_uninterrupted_run(photos: Path, tmp_path: Path) -> None:
+    """Kill a run after its first checkpoint, then resume it."""
     options = [*TINY_GAN, "--set", "images=1600", "--set", "checkpoint_every=20", "--set", "sample_every=100"]
     assert call("gan", "--data", photos, "--out", tmp_path / "whole", *options).exit_code == 0
     command = [sys.executable, "-m", "training", "gan", "--data", str(photos), "--out", str(tmp_path / "cut"), *options]
@@ -99,14 +101,14 @@ def test_a_resumed_run_ends_as_one_left_alone(photos: Path, tmp_path: Path) -> N
     assert steps == [*range(20, 201, 20), 200]  # the last is the evaluation
 
 
-def test_resume_wants_the_same_pictures(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_resume_rejects_other_images(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     others = make_images("others", 20, size=(70, 70))
     assert "was trained on other images" in refused("gan", "--data", others, "--out", run, "--resume")
 
 
-def test_a_painting_is_added_and_the_old_styles_stay(
+def test_extend_adds_a_painting_and_keeps_the_old_styles(
     photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
     paintings, new = make_images("paintings", 3, size=(80, 80)), tmp_path / "new"
@@ -114,7 +116,7 @@ def test_a_painting_is_added_and_the_old_styles_stay(
     (paintings / "002.png").rename(new / "night.png")
     data = ["--content", photos, "--vgg", vgg_weights]
     old, out = tmp_path / "old", tmp_path / "out"
-    muon = ["--set", "optimizer=muon"]  # which finds nothing to move in what is extended
+    muon = ["--set", "optimizer=muon"]  # it has no weights to move in an extension
     assert call("style", "--styles", paintings, *data, "--out", old, *TINY_STYLE, *muon).exit_code == 0
     extend = ["style", "--styles", new, *data, "--out", out, "--extend", old]
     assert "has the style 000 already" in refused(*extend, "--styles", paintings)
@@ -135,7 +137,7 @@ def test_a_painting_is_added_and_the_old_styles_stay(
     rows = [value for name, value in after.items() if ".norm." in name]
     assert all(len(row) == 3 and not torch.equal(row[2], row[:2].mean(dim=0)) for row in rows)
 
-    # the pictures of the old styles are the same, byte for byte
+    # the images of the old styles are the same, byte for byte
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
     pictures = []
     for run, styles in ((old, 2), (out, 3)):
@@ -151,10 +153,10 @@ def test_a_painting_is_added_and_the_old_styles_stay(
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_a_style_run_resumed_ends_as_one_left_alone(
+def test_resumed_style_run_ends_like_an_uninterrupted_run(
     optimizer: str, photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
-    """Its first checkpoint put in place of its last, then resumed."""
+    """Replace the last checkpoint of a run with its first one, then resume it."""
     run, first = tmp_path / "run", tmp_path / "first.pt"
     data = ["--styles", make_images("paintings", 3, size=(80, 80)), "--content", photos, "--out", run, "--vgg", vgg_weights]
     two = ["--set", "decay_from=1.0", "--set", f"optimizer={optimizer}"]
@@ -171,7 +173,7 @@ def test_a_style_run_resumed_ends_as_one_left_alone(
     assert all(torch.equal(value, resumed["network"][name]) for name, value in whole["network"].items())
 
 
-def test_an_unfinished_run_says_so_in_words_and_card(photos: Path, tmp_path: Path) -> None:
+def test_export_of_an_unfinished_run_says_its_step(photos: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "mine.onnx"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     plan = (run / "run.json").read_text()
@@ -181,21 +183,21 @@ def test_an_unfinished_run_says_so_in_words_and_card(photos: Path, tmp_path: Pat
     assert read_card(out).training_config["trained_steps"] == 6
 
 
-def test_what_is_wrong_with_the_data(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_gan_rejects_unusable_data(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "run"]
     (tmp_path / "empty").mkdir()
-    assert "holds no picture that can be read" in refused("gan", "--data", tmp_path / "empty", *out)
+    assert "holds no image that can be read" in refused("gan", "--data", tmp_path / "empty", *out)
     assert "does not exist" in refused("gan", "--data", tmp_path / "nowhere", *out)
     few = make_images("few", 3, size=(70, 70))
-    assert "holds 3 readable pictures; this takes at least 16" in refused("gan", "--data", few, *out)
+    assert "holds 3 readable images. At least 16 are needed" in refused("gan", "--data", few, *out)
     said = refused("gan", "--data", photos, *out, "--set", "image_size=128")
-    assert "40 of 40 pictures" in said
+    assert "40 of 40 images" in said
     assert "under 128 pixels" in said
     assert "the smallest side here is 70" in said
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_wrong_with_the_options(photos: Path, tmp_path: Path) -> None:
+def test_gan_rejects_invalid_options(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert "no config nothing" in refused("gan", "--data", photos, "--out", out, "--config", "nothing")
     assert "batch_size" in refused("gan", "--data", photos, "--out", out, "--set", "batch_size=-1")
@@ -211,7 +213,7 @@ def test_what_is_wrong_with_the_options(photos: Path, tmp_path: Path) -> None:
     assert "exists already" in refused("gan", "--data", photos, "--out", out)
 
 
-def test_what_is_wrong_with_a_style_run(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
+def test_style_rejects_unusable_data(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
     paintings = make_images("paintings", 1, size=(60, 60))
     folders: list[object] = ["--styles", paintings, "--content", photos, "--out", tmp_path / "run"]
     assert "under 64 pixels" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
@@ -219,15 +221,15 @@ def test_what_is_wrong_with_a_style_run(photos: Path, make_images: MakeImages, v
     folders[1] = bigger
     assert "--vgg takes" in refused("style", *folders, "--vgg", tmp_path / "none", *TINY_STYLE)
     folders[3] = make_images("small", 5, size=(40, 40))
-    assert "5 of 5 pictures" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
+    assert "5 of 5 images" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_wrong_with_an_export(tmp_path: Path) -> None:
+def test_export_rejects_a_folder_without_run(tmp_path: Path) -> None:
     assert "holds no training run" in refused("export", tmp_path, tmp_path / "a.onnx")
 
 
-def test_a_broken_checkpoint_is_not_trained_on(photos: Path, tmp_path: Path) -> None:
+def test_resume_rejects_a_checkpoint_with_nan(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     checkpoint = torch.load(run / "checkpoint.pt", weights_only=True)
@@ -239,7 +241,7 @@ def test_a_broken_checkpoint_is_not_trained_on(photos: Path, tmp_path: Path) -> 
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
-def test_two_processes_on_the_command_line(photos: Path, tmp_path: Path) -> None:
+def test_two_processes_share_a_run(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "training", "gan", "--data", str(photos), "--out", str(run), *TINY_GAN, "--processes", "2"]
     subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=200)
@@ -248,9 +250,7 @@ def test_two_processes_on_the_command_line(photos: Path, tmp_path: Path) -> None
     assert "7 processes" in refused("gan", "--data", photos, "--out", tmp_path / "odd", *TINY_GAN, "--processes", "7")
 
 
-def test_without_weights_a_run_is_watched_and_judged_in_pixels(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_weights_a_run_uses_pixels(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no weights here"))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     options = TINY_GAN[: TINY_GAN.index("--features")]
@@ -266,7 +266,7 @@ def test_without_weights_a_run_is_watched_and_judged_in_pixels(
     assert not (tmp_path / "asked").exists()
 
 
-def test_a_run_begins_with_the_weights_of_another(
+def test_from_begins_with_the_weights_of_another_run(
     photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
     paintings = make_images("paintings", 3, size=(80, 80))

@@ -9,7 +9,7 @@ from training.style.config import PaintConfig, StyleConfig
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_config_in_the_folder_resolves(path: Path) -> None:
+def test_every_shipped_config_resolves(path: Path) -> None:
     if path.stem == "paint":
         assert load_config(path.stem, PaintConfig).iterations > 0
     elif path.stem.startswith(("style", "painters")):
@@ -18,7 +18,7 @@ def test_every_config_in_the_folder_resolves(path: Path) -> None:
         assert load_config(path.stem, GanConfig).steps > 0
 
 
-def test_a_path_and_changes(tmp_path: Path) -> None:
+def test_reads_a_path_and_applies_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("image_size = 32\n")
     config = load_config(str(path), GanConfig, ["batch_size=8", "learning_rate=1e-3", "flip=true", "architecture=dcgan"])
@@ -47,12 +47,12 @@ def test_steps_cover_the_images() -> None:
         ("=3", r"--set =3: write key=value"),
     ],
 )
-def test_what_is_not_allowed_is_named(change: str, message: str) -> None:
+def test_rejects_and_names_invalid_values(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config("dcgan", GanConfig, [change])
 
 
-def test_unknown_and_broken_files(tmp_path: Path) -> None:
+def test_rejects_unknown_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no config nothing. Known: classic, dcgan, "):
         load_config("nothing", GanConfig)
     path = tmp_path / "broken.toml"

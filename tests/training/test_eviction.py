@@ -61,7 +61,7 @@ def identical(one: object, other: object) -> bool:
     return torch.equal(one, other) if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) else one == other
 
 
-def test_an_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
+def test_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
     whole, evicted = tmp_path / "whole", tmp_path / "evicted"
     assert start(sys.executable, *training(photos, whole)).wait(LIMIT_S) == 0
 
@@ -85,7 +85,7 @@ def test_an_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None
     assert "exists already" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS[:-1])
 
 
-def test_two_machines_of_which_one_is_evicted(photos: Path, tmp_path: Path) -> None:
+def test_run_on_two_machines_survives_eviction_of_one(photos: Path, tmp_path: Path) -> None:
     """As the Indexed Job runs it: torchrun on each, the first one's address known to all."""
     whole, evicted = tmp_path / "whole", tmp_path / "evicted"
 

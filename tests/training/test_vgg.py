@@ -7,13 +7,13 @@ from training.errors import WeightsError
 from training.vgg import VggFeatures
 
 
-def test_layers_and_their_sizes(vgg_weights: Path) -> None:
+def test_layers_have_the_expected_sizes(vgg_weights: Path) -> None:
     features = VggFeatures(("relu3_3", "relu1_2"), vgg_weights)(torch.rand(2, 3, 32, 48) * 255)
     assert {name: tuple(f.shape) for name, f in features.items()} == {"relu1_2": (2, 64, 32, 48), "relu3_3": (2, 256, 8, 12)}
     assert all((f >= 0).all() for f in features.values())
 
 
-def test_only_the_picture_gets_a_gradient(vgg_weights: Path) -> None:
+def test_only_the_image_gets_a_gradient(vgg_weights: Path) -> None:
     vgg = VggFeatures(("relu1_2",), vgg_weights)
     picture = torch.rand(1, 3, 16, 16, requires_grad=True)
     vgg(picture)["relu1_2"].sum().backward()
@@ -22,7 +22,7 @@ def test_only_the_picture_gets_a_gradient(vgg_weights: Path) -> None:
     assert not any(p.requires_grad for p in vgg.parameters())
 
 
-def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
+def test_rejects_missing_and_broken_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"is not a file\. --vgg takes"):
         VggFeatures(("relu1_2",), tmp_path / "none.pth")
     broken = tmp_path / "broken.safetensors"
@@ -44,6 +44,6 @@ def test_weights_that_cannot_be_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_torchvisions_download_failing_says_what_to_do() -> None:
+def test_failed_download_says_what_to_do() -> None:
     with pytest.raises(WeightsError, match=r"could not download the VGG-16 weights .* --vgg FILE"):
         VggFeatures(("relu1_2",), None)

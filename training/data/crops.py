@@ -1,4 +1,4 @@
-"""Random crops of photos at several scales: what a style network learns to keep."""
+"""Random crops of photos at several scales, to train a style network on."""
 
 import logging
 
@@ -14,14 +14,14 @@ from training.errors import DataError
 logger = logging.getLogger(__name__)
 
 _LARGEST_SCALE = 3.0
-"""A photo is shrunk until its shorter side is 1 to this many crops long: near things and wide views."""
+"""A photo is shrunk until its shorter side has 1 to this many times the crop's: details and wide views."""
 
 
 class Crops:
-    """Batches of random crops, each a function of (seed, step): a resumed run sees what it would have seen.
+    """Batches of random crops. A batch depends on (seed, step) alone, so a resumed run sees the same crops.
 
     Args:
-        photos: every one with sides of at least `size`.
+        photos: no side is under `size`.
         size: side of a crop in pixels.
         batch_size: crops a batch.
         seed: of the order and of the crops.
@@ -32,14 +32,14 @@ class Crops:
         self.broken: dict[str, str] = {}
 
     def first(self, count: int) -> Tensor:
-        """As many crops as that, of the steps from 0 on: uint8 [count, 3, size, size]."""
+        """The first crops, from step 0 on: uint8 [count, 3, size, size]."""
         return torch.cat([self.batch(step) for step in range(-(-count // self.batch_size))])[:count]
 
     def batch(self, step: int) -> Tensor:
         """The crops of one step: uint8 [batch_size, 3, size, size].
 
         Raises:
-            DataError: no photo is left that can be decoded.
+            DataError: no photo can be decoded.
         """
         rng = np.random.default_rng((self.seed, step, 1))
         names = self.photos.names
@@ -47,7 +47,7 @@ class Crops:
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
 
     def _crop(self, names: list[str], index: int, rng: np.random.Generator) -> np.ndarray:
-        """A crop of this photo, or of the next one where its data is broken behind a good header."""
+        """A crop of this photo or, if its data is broken, of the next photo."""
         for name in names[index:] + names[:index]:
             width, height = self.photos.sizes[name]
             largest = min(min(width, height) / self.size, _LARGEST_SCALE)
@@ -56,11 +56,11 @@ class Crops:
             left, top = (int(rng.integers(0, side - self.size + 1)) for side in shrunk)
             mirror = rng.random() < 0.5
             try:
-                photo = self.photos.open(name, "RGB", at_least=shrunk)
+                photo = self.photos.open(name, "RGB", min_size=shrunk)
             except UNREADABLE as error:
                 if name not in self.broken:
                     self.broken[name] = reason(error)
-                    logger.warning("%s cannot be decoded (%s); using the next photo in its place", name, reason(error))
+                    logger.warning("%s cannot be decoded (%s). The next photo is used instead.", name, reason(error))
                 continue
             across, down = photo.width / shrunk[0], photo.height / shrunk[1]
             box = left * across, top * down, (left + self.size) * across, (top + self.size) * down

@@ -43,7 +43,7 @@ def load_images(folder: ImageFolder, size: int, channels: int) -> ImageDataset:
         width, height = folder.sizes[name]
         scale = size / min(width, height)
         try:
-            image = folder.open(name, mode, at_least=(round(width * scale), round(height * scale)))
+            image = folder.open(name, mode, min_size=(round(width * scale), round(height * scale)))
         except UNREADABLE as error:
             unreadable[name] = reason(error)
             return None

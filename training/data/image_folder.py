@@ -1,8 +1,8 @@
-"""Any folder or zip of images, however nested. `ganvas.images` reads the files, as it does for the service.
+"""A folder or zip of images, with folders inside or without. `ganvas.images` reads the files, as it does for the service.
 
-pictures = open_image_folder(Path("photos"))            # a folder or a .zip, class folders or not
-pictures.sizes, pictures.unreadable                 # what can be used, and what cannot, by name
-picture = pictures.open(pictures.names[0], "RGB")   # upright, in sRGB, transparency on white
+folder = open_image_folder(Path("photos"))      # a folder or a .zip
+folder.sizes, folder.unreadable                 # by name: sizes in pixels, and reasons
+image = folder.open(folder.names[0], "RGB")     # upright, in sRGB, transparency on white
 """
 
 import hashlib
@@ -24,21 +24,21 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 READABLE = "jpeg, png or webp"
 
 UNREADABLE = Exception
-"""What reading an image may raise: ganvas.images.ImageFileError, and nearly anything on a broken zip."""
+"""What reading an image may raise: ganvas.images.ImageFileError, and for a broken zip nearly any class."""
 
-_LARGEST_FILE = 512 * 2**20  # bytes, in a zip, where a few thousand may unpack to any size
+_LARGEST_FILE = 512 * 2**20  # bytes; in a zip, a few thousand bytes may unpack to any size
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The readable pictures of one folder or zip.
+    """The readable images of one folder or zip.
 
     Attributes:
-        path: the folder or zip.
-        sizes: name (path below the folder) -> (width, height) in pixels, upright; in sorted order of names.
-        grey: every picture is grey.
-        unreadable: name -> why it cannot be read.
-        fingerprint: tells these pictures from others, by their names and sizes.
+        path: of the folder or zip.
+        sizes: name (path below the folder) -> (width, height) in pixels, upright; sorted by name.
+        grey: whether all images are grey.
+        unreadable: name -> why the file cannot be read.
+        fingerprint: of the names and file sizes; another set of images has another one.
     """
 
     path: Path
@@ -50,21 +50,21 @@ class ImageFolder:
 
     @property
     def names(self) -> list[str]:
-        """Names of the readable pictures, sorted."""
+        """Names of the readable images, sorted."""
         return list(self.sizes)
 
-    def open(self, name: str, mode: Mode, at_least: tuple[int, int] | None = None) -> Image.Image:
-        """Decode one picture.
+    def open(self, name: str, mode: Mode, min_size: tuple[int, int] | None = None) -> Image.Image:
+        """Decode one image.
 
         Args:
             name: one of `names`.
-            mode: "L" for grey, "RGB" for colour, 8 bits a channel either way.
-            at_least: (width, height) in pixels that suffice: a big jpeg is then decoded at a fraction of its size.
+            mode: "L" for grey, "RGB" for colour; 8 bits a channel.
+            min_size: (width, height) in pixels that are enough: a large JPEG is then decoded at a fraction of its size.
 
         Raises:
-            Exception: an ImageFileError if the data behind a good header is broken; a broken zip raises nearly anything.
+            Exception: an ImageFileError if the data after a valid header is broken; for a broken zip, nearly any class.
         """
-        image = images.read_image(self._file(name), min_size=at_least)
+        image = images.read_image(self._file(name), min_size=min_size)
         return image if mode == "RGB" else image.convert(mode)
 
     def _file(self, name: str) -> bytes | Path:
@@ -72,13 +72,13 @@ class ImageFolder:
 
 
 def open_image_folder(path: Path) -> ImageFolder:
-    """Find every picture below a folder or in a zip and read its header.
+    """Find every image in a folder or zip and read its header.
 
     Raises:
-        DataError: the path does not exist, is neither folder nor zip, or holds not one readable picture.
+        DataError: the path does not exist, is neither a folder nor a zip, or holds no readable image.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist. Name a folder or a .zip of pictures ({READABLE}).")
+        raise DataError(f"{path} does not exist. Name a folder or a .zip of images ({READABLE}).")
     unreadable: dict[str, str] = {}
     archive = None
     if path.is_dir():
@@ -90,13 +90,13 @@ def open_image_folder(path: Path) -> ImageFolder:
         except UNREADABLE as error:
             raise DataError(f"{path} is a broken zip: {first_line(error)}. Make it again, or name a folder.") from error
     else:
-        raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of pictures ({READABLE}).")
+        raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of images ({READABLE}).")
 
     candidates = ImageFolder(path, {}, grey=False, unreadable={}, _zip=archive)
     sizes: dict[str, tuple[int, int]] = {}
     digest = hashlib.sha256()
     grey = True
-    for name in track(sorted(filter(_looks_like_a_picture, found)), description="Reading pictures", transient=True):
+    for name in track(sorted(filter(_looks_like_an_image, found)), description="Reading images", transient=True):
         if archive is not None and found[name] > _LARGEST_FILE:
             unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
             continue
@@ -110,56 +110,61 @@ def open_image_folder(path: Path) -> ImageFolder:
             digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
-        raise DataError(f"{path} holds no picture that can be read{detail}. Put {READABLE} files into it.")
+        raise DataError(f"{path} holds no image that can be read{detail}. Put {READABLE} files into it.")
     return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
 
 
 def read_image(path: Path) -> Image.Image:
-    """One picture file, upright, RGB.
+    """Read one image file, upright, RGB.
 
     Raises:
-        DataError: it does not exist, or cannot be read.
+        DataError: the file does not exist or cannot be read.
     """
     if not path.is_file():
-        raise DataError(f"{path} is no file. Name a picture: {READABLE}.")
+        raise DataError(f"{path} is not a file. Name an image: {READABLE}.")
     try:
         return images.read_image(path)
     except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read: {reason(error)}. Name another picture: {READABLE}.") from error
+        raise DataError(f"{path} cannot be read: {reason(error)}. Name another image: {READABLE}.") from error
 
 
-def require_size(pictures: ImageFolder, side: int, option: str) -> None:
-    """Refuse pictures with a side under `side` pixels: enlarging them would teach the network to blur.
+def require_size(folder: ImageFolder, side: int, option: str) -> None:
+    """Refuse images with a side under `side` pixels: enlarged images would teach the network to blur.
+
+    Args:
+        folder: the images.
+        side: the smallest allowed side in pixels.
+        option: of the command line that lowers `side`, for the message.
 
     Raises:
-        DataError: names some of them, and the option that would let them in.
+        DataError: an image is smaller.
     """
-    small = [name for name, size in pictures.sizes.items() if min(size) < side]
+    small = [name for name, size in folder.sizes.items() if min(size) < side]
     if small:
-        smallest = min(min(size) for size in pictures.sizes.values())
-        shown = ", ".join(f"{name} ({pictures.sizes[name][0]}x{pictures.sizes[name][1]})" for name in small[:3])
+        smallest = min(min(size) for size in folder.sizes.values())
+        shown = ", ".join(f"{name} ({folder.sizes[name][0]}x{folder.sizes[name][1]})" for name in small[:3])
+        verb = "has" if len(small) == 1 else "have"
         raise DataError(
-            f"{len(small)} of {len(pictures.sizes)} pictures in {pictures.path} have a side under {side} pixels: {shown}"
-            f"{', ...' if len(small) > 3 else ''}. Take them out, or train smaller with {option} (the smallest side here "
+            f"{len(small)} of {len(folder.sizes)} images in {folder.path} {verb} a side under {side} pixels: {shown}"
+            f"{', ...' if len(small) > 3 else ''}. Remove them, or train at a smaller size with {option} (the smallest side "
             f"is {smallest})."
         )
 
 
-def require_count(pictures: ImageFolder, least: int) -> None:
-    """Refuse fewer than `least` readable pictures.
+def require_count(folder: ImageFolder, least: int) -> None:
+    """Refuse fewer than `least` readable images.
 
     Raises:
-        DataError: says how many there are and how many it takes.
+        DataError: there are fewer.
     """
-    if len(pictures.sizes) < least:
-        unreadable = f" ({len(pictures.unreadable)} more cannot be read)" if pictures.unreadable else ""
-        raise DataError(
-            f"{pictures.path} holds {len(pictures.sizes)} readable pictures{unreadable}; this takes at least {least}. Add more."
-        )
+    if len(folder.sizes) < least:
+        unreadable = f" ({len(folder.unreadable)} more cannot be read)" if folder.unreadable else ""
+        count = f"{len(folder.sizes)} readable image{'' if len(folder.sizes) == 1 else 's'}"
+        raise DataError(f"{folder.path} holds {count}{unreadable}. At least {least} are needed. Add more.")
 
 
 def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Name below the folder and bytes of every file, through links as well; folders that cannot be read are noted."""
+    """Name below the folder and size in bytes of every file. Follows links; notes folders that cannot be read."""
 
     def note(error: OSError) -> None:
         unreadable[Path(error.filename).relative_to(folder).as_posix() + "/"] = error.strerror or "cannot be read"
@@ -174,14 +179,14 @@ def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]
                 yield file.relative_to(folder).as_posix(), file.stat().st_size
 
 
-def _looks_like_a_picture(name: str) -> bool:
-    """Whether the name says so; macOS puts `._` companions and a __MACOSX folder beside real pictures."""
+def _looks_like_an_image(name: str) -> bool:
+    """Whether the name is that of an image. macOS puts `._` companions and a __MACOSX folder beside real images."""
     path = PurePosixPath(name)
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
 def reason(error: BaseException) -> str:
-    """Why an image cannot be read, in words."""
+    """Why an image cannot be read."""
     if isinstance(error, images.ImageFileError):
         return (
             f"{error.reason}: {first_line(error.__cause__)}" if error.reason == "broken" and error.__cause__ else error.reason

@@ -1,4 +1,4 @@
-"""Classes of pictures: the folders that they lie in."""
+"""Classes of images: the folders that hold them."""
 
 from pathlib import PurePosixPath
 
@@ -9,27 +9,27 @@ from training.data.image_folder import ImageFolder
 from training.errors import DataError
 
 
-def labels_of(pictures: ImageFolder, classes: int) -> Tensor:
-    """The class of each picture: the place of its folder among all folders that hold pictures, sorted.
+def labels_of(folder: ImageFolder, classes: int) -> Tensor:
+    """The class of each image: the index of its folder among the sorted folders that hold images.
 
     Args:
-        pictures: N of them.
-        classes: how many folders there have to be.
+        folder: N images.
+        classes: number of folders that must hold images.
 
     Returns:
-        int64 [N] in 0..classes-1, in the order of their names.
+        int64 [N] in 0..classes-1, in the order of names.
 
     Raises:
-        DataError: there are more or fewer folders; names some.
+        DataError: there are more or fewer folders.
     """
-    folders = sorted({_folder(name) for name in pictures.names})
+    folders = sorted({_folder(name) for name in folder.names})
     if len(folders) != classes:
         shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
         raise DataError(
-            f"{pictures.path} holds pictures in {len(folders)} folders ({shown}), and classes is {classes}. Sort the pictures "
-            f"into a folder a class and set classes={len(folders)}, or leave classes at 0."
+            f"{folder.path} holds images in {len(folders)} folder{'' if len(folders) == 1 else 's'} ({shown}), but classes is "
+            f"{classes}. Put the images of each class into one folder and set classes={len(folders)}, or leave classes at 0."
         )
-    return torch.tensor([folders.index(_folder(name)) for name in pictures.names])
+    return torch.tensor([folders.index(_folder(name)) for name in folder.names])
 
 
 def _folder(name: str) -> str:

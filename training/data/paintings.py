@@ -1,4 +1,4 @@
-"""The paintings of a style folder: what a style network learns to imitate."""
+"""The paintings that a style network learns to imitate."""
 
 import base64
 import io
@@ -16,14 +16,14 @@ _THUMBNAIL = 128  # pixels
 
 
 def load_paintings(paintings: ImageFolder, size: int) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
-    """Decode every painting, each shrunk (never enlarged) to `size` pixels on its shorter side.
+    """Decode every painting and shrink it, but never enlarge it, to `size` pixels on its shorter side.
 
     Returns:
-        Style name -> float [1, 3, h, w] RGB in 0..255, sorted by name; style name -> thumbnail, a base64 JPEG of a
-        square of 128 pixels; and file name -> reason for those whose data turned out to be broken.
+        Style name -> float [1, 3, h, w] RGB in 0..255, sorted by name; style name -> thumbnail, a base64 JPEG of 128 x 128
+        pixels; and file name -> reason for each painting that cannot be decoded.
 
     Raises:
-        DataError: two files make one style name, or not one painting can be decoded.
+        DataError: two files give the same style name, or no painting can be decoded.
     """
     tensors: dict[str, Tensor] = {}
     thumbnails: dict[str, str] = {}
@@ -44,21 +44,23 @@ def load_paintings(paintings: ImageFolder, size: int) -> tuple[dict[str, Tensor]
         tensors[name] = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None].float()
         thumbnails[name] = _thumbnail(painting)
     if not tensors:
-        raise DataError(f"Not one painting in {paintings.path} can be decoded, such as {next(iter(broken))}.")
+        raise DataError(f"No painting in {paintings.path} can be decoded, such as {next(iter(broken))}.")
     order = sorted(tensors)
     return {name: tensors[name] for name in order}, {name: thumbnails[name] for name in order}, broken
 
 
 def style_name(file: str) -> str:
-    """The style name that a file's name makes: `van Gogh/Starry Night.jpg` -> `starry-night`.
+    """The style name of a file: `van Gogh/Starry Night.jpg` -> `starry-night`.
 
     Raises:
-        DataError: nothing of the file's name can stand in a style name.
+        DataError: the file's name has no letter a-z and no digit.
     """
     stem = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower())[:63].strip("-")
     if not name:
-        raise DataError(f"{file} makes no style name. Rename it: letters a-z, digits and hyphens, such as starry-night.jpg.")
+        raise DataError(
+            f"{file} gives no style name. Rename it with letters a-z, digits or hyphens: starry-night.jpg."
+        )
     return name
 
 

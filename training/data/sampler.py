@@ -1,13 +1,13 @@
-"""The order of pictures in a training run, as a function of (seed, step)."""
+"""The order of images in a training run, as a function of (seed, step)."""
 
 import numpy as np
 
 
 def batch_indices(count: int, batch_size: int, step: int, seed: int) -> np.ndarray:
-    """Which pictures make the batch of one step: int64 [batch_size], each in 0..count-1.
+    """The images of one step's batch: int64 [batch_size], each in 0..count-1.
 
-    Every picture comes once an epoch, each epoch is shuffled anew, and a batch may span two (so that few pictures still
-    make a full batch). Nothing but (seed, step) decides, so a resumed run sees what it would have seen.
+    Each image comes once an epoch, and each epoch has another order. A batch may span two epochs, so that few images still
+    fill a batch. Only (seed, step) decides, so a resumed run sees the same batches.
     """
     places = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = places // count

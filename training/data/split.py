@@ -1,26 +1,26 @@
-"""Which pictures a GAN learns from, and which it is measured against."""
+"""Splits images into those that a GAN learns from and those that it is measured against."""
 
 import numpy as np
 
 HELD_OUT = 0.1
-"""Part of the pictures that the networks never see: what the metrics compare with."""
+"""Fraction of the images that the networks never see; the metrics compare with these."""
 
 LEAST_TO_HOLD_OUT = 1000
-"""With fewer pictures none is held out: each is worth more to learn from, and the metrics compare with all of them."""
+"""With fewer images, none is held out, because each is needed to learn from. The metrics then compare with all images."""
 
 _STREAM = 5
 
 
 def split(count: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the pictures to learn from and those to measure against, by the seed.
+    """Choose the images to learn from and those to measure against.
 
     Args:
-        count: how many pictures there are.
-        most: how many to measure against at most.
+        count: number of images.
+        most: largest number to measure against.
         seed: of the choice.
 
     Returns:
-        Two sorted arrays of indices; they are disjoint where any are held out.
+        Two sorted arrays of indices. They are disjoint if images are held out.
     """
     order = np.random.default_rng((seed, _STREAM)).permutation(count)
     if count < LEAST_TO_HOLD_OUT:

@@ -1,1 +1,1 @@
-"""Metrics of a GAN: how close its pictures are to real ones and how varied, and the watch for a collapse."""
+"""Metrics of a GAN: how close its images are to real ones, and how varied."""

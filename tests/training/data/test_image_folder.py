@@ -11,7 +11,7 @@ from training.data.image_folder import open_image_folder, require_count, require
 from training.errors import DataError
 
 
-def test_folder_and_zip_hold_the_same_pictures(make_images: MakeImages, tmp_path: Path) -> None:
+def test_folder_and_zip_give_the_same_images(make_images: MakeImages, tmp_path: Path) -> None:
     folder = make_images("photos", 5)
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for path in folder.iterdir():
@@ -21,7 +21,7 @@ def test_folder_and_zip_hold_the_same_pictures(make_images: MakeImages, tmp_path
     assert in_folder.open("003.png", "RGB").tobytes() == in_zip.open("003.png", "RGB").tobytes()
 
 
-def test_class_folders_and_capitals_are_found_and_other_files_are_not(tmp_path: Path) -> None:
+def test_finds_class_folders_and_capital_endings_but_no_other_files(tmp_path: Path) -> None:
     for name in ("cats/a.JPG", "cats/b.webp", "dogs/small/c.jpeg", "d.png"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def test_class_folders_and_capitals_are_found_and_other_files_are_not(tmp_path: 
     assert pictures.unreadable == {}
 
 
-def test_unreadable_pictures_are_named_and_not_fatal(make_images: MakeImages) -> None:
+def test_lists_unreadable_images(make_images: MakeImages) -> None:
     folder = make_images("photos", 2)
     (folder / "text.jpg").write_text("hello")
     (folder / "empty.png").touch()
@@ -44,7 +44,7 @@ def test_unreadable_pictures_are_named_and_not_fatal(make_images: MakeImages) ->
     assert pictures.unreadable == dict.fromkeys(["empty.png", "text.jpg"], "not a JPEG, PNG or WebP image")
 
 
-def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_images: MakeImages, tmp_path: Path) -> None:
+def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeImages, tmp_path: Path) -> None:
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for picture in make_images("photos", 3).iterdir():
@@ -61,14 +61,14 @@ def test_broken_zips_and_zips_with_a_password_are_not_fatal(make_images: MakeIma
     assert list(pictures.unreadable) == ["001.png", "002.png"]
 
 
-def test_a_zip_that_is_none(tmp_path: Path) -> None:
+def test_rejects_a_file_that_only_looks_like_a_zip(tmp_path: Path) -> None:
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x05\x06" + b"\xff" * 18)
     with pytest.raises(DataError, match=r"is a broken zip|neither a folder nor a zip"):
         open_image_folder(path)
 
 
-def test_linked_folders_are_followed_once(make_images: MakeImages) -> None:
+def test_follows_linked_folders_once(make_images: MakeImages) -> None:
     folder = make_images("photos", 2)
     (folder / "inner").mkdir()
     (folder / "inner" / "loop").symlink_to(folder)
@@ -78,20 +78,20 @@ def test_linked_folders_are_followed_once(make_images: MakeImages) -> None:
     assert open_image_folder(folder).names == ["000.png", "001.png", "linked/far.png"]
 
 
-def test_the_fingerprint_tells_other_pictures(make_images: MakeImages) -> None:
+def test_fingerprint_differs_for_other_images(make_images: MakeImages) -> None:
     one, other = make_images("one", 3), make_images("other", 3)
     assert open_image_folder(one).fingerprint == open_image_folder(other).fingerprint != ""
     draw(9).save(other / "002.png")
     assert open_image_folder(one).fingerprint != open_image_folder(other).fingerprint
 
 
-def test_only_the_formats_of_the_name_are_read(tmp_path: Path) -> None:
+def test_reads_no_other_formats_whatever_the_name(tmp_path: Path) -> None:
     draw(0).save(tmp_path / "a.png")
     draw(1).convert("P").save(tmp_path / "b.jpg", format="GIF")
     assert list(open_image_folder(tmp_path).unreadable) == ["b.jpg"]
 
 
-def test_a_decompression_bomb_is_unreadable(make_images: MakeImages) -> None:
+def test_lists_a_decompression_bomb_as_unreadable(make_images: MakeImages) -> None:
     folder = make_images("photos", 1)
     buffer = io.BytesIO()
     Image.new("1", (1, 1)).save(buffer, "PNG")
@@ -102,7 +102,7 @@ def test_a_decompression_bomb_is_unreadable(make_images: MakeImages) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-def test_every_mode_becomes_rgb_and_grey(tmp_path: Path, mode: str) -> None:
+def test_converts_every_mode_to_rgb_and_grey(tmp_path: Path, mode: str) -> None:
     if mode == "I;16":
         Image.fromarray(np.full((8, 8), 128 * 256, np.uint16)).save(tmp_path / "a.png")
     else:
@@ -117,7 +117,7 @@ def test_every_mode_becomes_rgb_and_grey(tmp_path: Path, mode: str) -> None:
         assert abs(np.asarray(grey).astype(int) - 128).max() <= 3
 
 
-def test_transparency_lies_on_white(tmp_path: Path) -> None:
+def test_lays_transparent_images_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     palette = Image.new("P", (4, 4), 0)
     palette.putpalette([0, 0, 0, 255, 0, 0])
@@ -127,7 +127,7 @@ def test_transparency_lies_on_white(tmp_path: Path) -> None:
         assert pictures.open(name, "RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_exif_rotation_is_undone_in_pixels_and_in_sizes(tmp_path: Path) -> None:
+def test_turns_pixels_and_sizes_upright(tmp_path: Path) -> None:
     picture = Image.new("RGB", (60, 20), "blue")
     picture.paste("red", (0, 0, 20, 20))
     exif = Image.Exif()
@@ -141,12 +141,12 @@ def test_exif_rotation_is_undone_in_pixels_and_in_sizes(tmp_path: Path) -> None:
     assert blue < 50
 
 
-def test_an_empty_folder_says_what_to_put_into_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no picture that can be read"):
+def test_rejects_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no image that can be read"):
         open_image_folder(tmp_path)
 
 
-def test_neither_folder_nor_zip(tmp_path: Path) -> None:
+def test_rejects_other_files_and_missing_paths(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match="neither a folder nor a zip"):
         open_image_folder(tmp_path / "a.txt")
@@ -154,11 +154,11 @@ def test_neither_folder_nor_zip(tmp_path: Path) -> None:
         open_image_folder(tmp_path / "nowhere")
 
 
-def test_small_and_few_are_refused_with_a_way_out(make_images: MakeImages) -> None:
+def test_rejects_small_and_few_images_with_advice(make_images: MakeImages) -> None:
     pictures = open_image_folder(make_images("photos", 3, size=(48, 40)))
     require_size(pictures, 40, "--set image_size=...")
-    with pytest.raises(DataError, match=r"3 of 3 pictures .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
+    with pytest.raises(DataError, match=r"3 of 3 images .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
         require_size(pictures, 41, "--set image_size=...")
     require_count(pictures, 3)
-    with pytest.raises(DataError, match="holds 3 readable pictures; this takes at least 4"):
+    with pytest.raises(DataError, match="holds 3 readable images. At least 4 are needed"):
         require_count(pictures, 4)

@@ -124,7 +124,9 @@ def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
     data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
     told = ("--set", "image_size=16", "--set", "classes=5", "--set", "feature_layers=[]", "--features", "pixels")
     said = refused("gan", "--data", data, "--out", out, *told)
-    assert "in 2 folders (black, white), and classes is 5. Sort the pictures into a folder a class and set classes=2" in said
+    assert (
+        "in 2 folders (black, white), but classes is 5. Put the images of each class into one folder and set classes=2" in said
+    )
     assert not out.exists()
 
 

@@ -198,14 +198,14 @@ def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
     few.mkdir()
     for index in range(7):
         draw(index).save(few / f"{index}.png")
-    assert "few holds 7 readable pictures; this takes at least 8" in refused("evaluate", run, "--data", few, *OPTIONS)
+    assert "few holds 7 readable images. At least 8 are needed" in refused("evaluate", run, "--data", few, *OPTIONS)
     draw(7).save(few / "7.png")
     (few / "broken.png").write_text("no picture")
     said = done("evaluate", run, "--data", few, *OPTIONS)
     assert "8 samples against 8 real images" in said
     assert "broken.png: not a JPEG, PNG or WebP image" in said
     draw(8, (15, 40)).save(few / "8.png")
-    assert "1 of 9 pictures" in refused("evaluate", run, "--data", few, *OPTIONS)
+    assert "1 of 9 images" in refused("evaluate", run, "--data", few, *OPTIONS)
 
 
 def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path) -> None:

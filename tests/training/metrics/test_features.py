@@ -37,7 +37,7 @@ def pictures(count: int, channels: int = 3, size: int = 32) -> Tensor:
     return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
-def test_inception(inception_weights: Path) -> None:
+def test_inception_features_of_grey_equal_those_of_rgb(inception_weights: Path) -> None:
     network = build_features("inception", inception_weights)
     assert network.name == "Inception v3 pool, 2048"
     assert not network.training
@@ -49,7 +49,7 @@ def test_inception(inception_weights: Path) -> None:
     assert torch.equal(extract(network, grey[:1].repeat(1, 3, 1, 1)), extract(network, grey[:1]))
 
 
-def test_vgg(vgg_weights: Path) -> None:
+def test_vgg_features_of_grey_equal_those_of_rgb(vgg_weights: Path) -> None:
     network = build_features("vgg", vgg_weights)
     assert network.name == "VGG-16 relu4_3, mean over positions"
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -60,7 +60,7 @@ def test_vgg(vgg_weights: Path) -> None:
     assert torch.equal(extract(network, grey.repeat(1, 3, 1, 1)), features)
 
 
-def test_pixels_are_means_of_areas() -> None:
+def test_pixels_are_averaged_over_areas() -> None:
     network = build_features("pixels")
     assert network.name == "pixels at 16 x 16"
     picture = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
@@ -86,13 +86,13 @@ def test_extract_takes_one_tensor_or_batches() -> None:
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["inception", "vgg"])
-def test_weights_that_cannot_be_downloaded(name: str) -> None:
+def test_failed_download_says_what_to_do(name: str) -> None:
     with pytest.raises(WeightsError, match=r"Download https://.* --weights FILE\. Or take --features pixels"):
         build_features("inception" if name == "inception" else "vgg")
 
 
 @pytest.mark.parametrize("name", ["inception", "vgg"])
-def test_files_that_are_no_weights(name: str, tmp_path: Path) -> None:
+def test_rejects_files_without_weights(name: str, tmp_path: Path) -> None:
     torch.save({"layer1.weight": torch.zeros(3)}, tmp_path / "other.pth")
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     for file in ("none.pth", "broken.pth", "other.pth"):
@@ -108,14 +108,14 @@ class _Bomb:
         return Path.touch, (self._target,)
 
 
-def test_code_in_a_file_of_weights_does_not_run(tmp_path: Path) -> None:
+def test_code_in_a_weights_file_does_not_run(tmp_path: Path) -> None:
     (tmp_path / "bomb.pth").write_bytes(pickle.dumps(_Bomb(tmp_path / "ran")))
     with pytest.raises(WeightsError, match=r"bomb.pth cannot be read"):
         build_features("inception", tmp_path / "bomb.pth")
     assert not (tmp_path / "ran").exists()
 
 
-def test_pixels_take_no_weights(tmp_path: Path) -> None:
+def test_pixels_reject_weights(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Pixels have no weights"):
         build_features("pixels", tmp_path / "vgg.pth")
     assert list(FEATURES) == ["inception", "vgg", "pixels"]

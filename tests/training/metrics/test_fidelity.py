@@ -1,4 +1,4 @@
-"""The metrics on sets worked out by hand, and on random sets of which theory says what to expect."""
+"""The metrics on sets computed by hand and on random sets with known expectations."""
 
 import math
 from dataclasses import asdict
@@ -33,7 +33,7 @@ def test_neighbourhoods_on_a_line() -> None:
     assert found.diversity == pytest.approx(fake_pairs / real_pairs)
 
 
-def test_the_second_nearest() -> None:
+def test_neighbourhoods_of_the_second_nearest() -> None:
     # To the second nearest, 0, 1, 3 reach 3, 2, 3. 2.5 lies in all three neighbourhoods, 3.5 in the last, 9 in none.
     found = measure(column(0, 1, 3), column(2.5, 3.5, 9), k=2)
     assert found.density == pytest.approx(4 / (2 * 3))
@@ -53,7 +53,7 @@ def test_frechet_distance_of_correlated_features() -> None:
     assert frechet_distance(real, fake) == pytest.approx(4, rel=1e-5)
 
 
-def test_frechet_distance_is_what_numpy_makes_of_the_formula() -> None:
+def test_frechet_distance_equals_the_formula_in_numpy() -> None:
     mixing = normal(24, 24, seed=1)
     real, fake = normal(200, 24, seed=2) + 3, normal(150, 24, seed=3) @ mixing
 
@@ -68,13 +68,13 @@ def test_frechet_distance_is_what_numpy_makes_of_the_formula() -> None:
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
 
 
-def test_frechet_distance_of_fewer_pictures_than_features() -> None:
+def test_frechet_distance_of_fewer_images_than_features() -> None:
     real = normal(20, 64, seed=0)
     assert frechet_distance(real, real) == pytest.approx(0, abs=1e-3)
     assert frechet_distance(real, real + 2) == pytest.approx(4 * 64, rel=1e-5)
 
 
-def test_equal_distributions_score_as_theory_says() -> None:
+def test_equal_distributions_have_the_theoretical_scores() -> None:
     n, k = 500, 5
     found = [measure(normal(n, 16, seed), normal(n, 16, 100 + seed), k) for seed in range(4)]
     coverage = 1 - math.prod((n - i) / (2 * n - i) for i in range(1, k + 1))  # Naeem et al. 2020, about 1 - 2^-k
@@ -83,7 +83,7 @@ def test_equal_distributions_score_as_theory_says() -> None:
     assert np.mean([one.diversity for one in found]) == pytest.approx(1, abs=0.02)
 
 
-def test_a_collapsed_generator() -> None:
+def test_scores_of_a_collapsed_generator() -> None:
     real = normal(300, 16, seed=0) + 20
     found = measure(real, real[:1].expand(300, 16) + 0.01 * normal(300, 16, seed=1))
     assert found.precision == 1.0  # each sample passes
@@ -97,35 +97,35 @@ def test_equal_samples_have_no_diversity() -> None:
     assert found.diversity == pytest.approx(0, abs=1e-3)
 
 
-def test_a_missing_mode_costs_half_the_coverage() -> None:
+def test_missing_mode_halves_the_coverage() -> None:
     mode = 50 * (torch.arange(400) % 2)[:, None]
     found = measure(normal(400, 8, seed=0) + mode, normal(400, 8, seed=1))
     assert found.precision > 0.9
     assert 0.4 < found.coverage <= 0.5
     assert 0.4 < found.recall <= 0.5
-    assert found.density == pytest.approx(1, abs=0.15)  # what is there is as it should be
+    assert found.density == pytest.approx(1, abs=0.15)  # the remaining mode is right
 
 
-def test_a_set_far_off() -> None:
+def test_scores_of_a_distant_set() -> None:
     found = measure(normal(100, 8, seed=0), normal(100, 8, seed=1) + 100)
     assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
     assert found.frechet == pytest.approx(8 * 100**2, rel=0.01)
     assert found.diversity == pytest.approx(1, abs=0.1)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = normal(53, 4, seed=0), 1.2 * normal(41, 4, seed=1)
     whole = measure(real, fake)
     monkeypatch.setattr(fidelity, "_BLOCK", 7)
     assert asdict(measure(real, fake)) == pytest.approx(asdict(whole), rel=1e-6)
 
 
-def test_what_cannot_be_measured() -> None:
+def test_rejects_few_equal_and_nan_features() -> None:
     many = normal(20, 4, seed=0)
-    with pytest.raises(DataError, match="at least 6 real and 6 generated pictures; these are 20 and 5"):
+    with pytest.raises(DataError, match="at least 6 real and 6 generated images; there are 20 and 5"):
         measure(many, many[:5])
-    with pytest.raises(DataError, match="The real pictures are all the same"):
+    with pytest.raises(DataError, match="All real images are the same"):
         measure(torch.ones(20, 4), many)
     for broken in (math.nan, math.inf):
-        with pytest.raises(WeightsError, match="not finite"):
+        with pytest.raises(WeightsError, match="NaN or infinite"):
             measure(many, many.clone().index_fill(0, torch.tensor([3]), broken))

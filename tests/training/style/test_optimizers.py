@@ -32,7 +32,7 @@ def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_each_step_has_a_gradient_of_its_own(optimizer: str) -> None:
+def test_gradients_do_not_accumulate_over_steps(optimizer: str) -> None:
     """None is added to the one before."""
     network = build_stylizer(config(optimizer), styles=2)
     optimizers = StyleOptimizers(network, config(optimizer))
@@ -45,13 +45,13 @@ def test_each_step_has_a_gradient_of_its_own(optimizer: str) -> None:
             assert torch.equal(parameter.grad, gradient)
 
 
-def test_the_first_step_of_adam_is_the_rate() -> None:
+def test_first_step_of_adam_has_the_size_of_the_rate() -> None:
     for name, change in moved("adam").items():
         rate = 5e-3 if is_style_parameter(name) else 1e-3
         assert change.abs().max() == pytest.approx(rate, rel=0.01), name
 
 
-def test_muon_moves_convolutions_in_all_directions_alike() -> None:
+def test_muon_updates_have_equal_singular_values() -> None:
     adam, muon = moved("adam"), moved("muon")
     by_muon = {name for name in adam if not torch.equal(adam[name], muon[name])}
     assert by_muon == {name for name, change in adam.items() if change.ndim == 4 and change.shape[1] > 1} - {"last.conv.weight"}
@@ -63,6 +63,6 @@ def test_muon_moves_convolutions_in_all_directions_alike() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_the_rate_falls_to_nothing(optimizer: str) -> None:
+def test_rate_falls_to_zero(optimizer: str) -> None:
     changes = moved(optimizer, steps=101).values()  # one more than the config has
     assert all(change.abs().max() == 0 for change in changes)

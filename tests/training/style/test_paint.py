@@ -46,7 +46,7 @@ PHOTO = noise(1, 3, 48, 64)
 PAINTINGS = {"one": noise(1, 3, 64, 70, seed=1), "two": 0.3 * noise(1, 3, 64, 64, seed=2)}
 
 
-def test_the_objective_is_the_sum_of_the_papers_losses(vgg: VggFeatures) -> None:
+def test_objective_is_the_sum_of_the_losses_of_the_papers(vgg: VggFeatures) -> None:
     settings = config(content_weight=2.0, style_weight=3.0, variation_weight=0.5)
     painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
     objective = Objective(settings, PAINTINGS, vgg)
@@ -65,7 +65,7 @@ def test_the_objective_is_the_sum_of_the_papers_losses(vgg: VggFeatures) -> None
     assert torch.allclose(terms.total, terms.content + terms.style + terms.variation)
 
 
-def test_bfloat16_features_give_nearly_the_same(vgg: VggFeatures) -> None:
+def test_bfloat16_features_give_nearly_the_same_losses(vgg: VggFeatures) -> None:
     painted, photos = noise(2, 3, 32, 40, seed=3).requires_grad_(), noise(2, 3, 32, 40, seed=4)
     found = []
     for precision in ("float32", "bfloat16"):
@@ -78,7 +78,7 @@ def test_bfloat16_features_give_nearly_the_same(vgg: VggFeatures) -> None:
         assert 0 < (near - exact).norm() < 0.05 * exact.norm()
 
 
-def test_several_styles_are_the_weighted_sum_of_each(vgg: VggFeatures) -> None:
+def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -> None:
     painted = noise(1, 3, 32, 40, seed=3).requires_grad_()
     objective = Objective(config(), PAINTINGS, vgg)
     objective.balances = torch.tensor([0.5, 2.0])  # as of photos that are far from the second
@@ -106,7 +106,7 @@ def test_balanced_styles_are_equally_far_from_photos(vgg: VggFeatures) -> None:
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 @pytest.mark.parametrize("start", ["content", "noise"])
-def test_the_objective_falls(optimizer: str, start: str, vgg: VggFeatures) -> None:
+def test_painting_lowers_the_objective(optimizer: str, start: str, vgg: VggFeatures) -> None:
     history: list[Losses] = []
     settings = config(optimizer=optimizer, start=start, iterations=12)
     painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([0.5, 0.5]), vgg, lambda losses, _: history.append(losses))
@@ -118,7 +118,7 @@ def test_the_objective_falls(optimizer: str, start: str, vgg: VggFeatures) -> No
         assert all(after.total <= before.total for before, after in itertools.pairwise(history))
 
 
-def test_what_is_told_is_what_the_picture_has(vgg: VggFeatures) -> None:
+def test_reported_losses_are_those_of_the_image(vgg: VggFeatures) -> None:
     settings = config(iterations=5)
     picture, weights = PHOTO.clone(), torch.tensor([1.0, 0.0])
     objective = Objective(settings, PAINTINGS, vgg)
@@ -126,7 +126,7 @@ def test_what_is_told_is_what_the_picture_has(vgg: VggFeatures) -> None:
     assert objective(picture, objective.content(PHOTO), weights[None]).total.item() == pytest.approx(last.total, rel=1e-4)
 
 
-def test_without_style_the_photo_stays_and_noise_becomes_it(vgg: VggFeatures) -> None:
+def test_without_style_loss_the_result_is_the_photo(vgg: VggFeatures) -> None:
     only = {"style_weight": 0.0, "variation_weight": 0.0}
     weights = torch.tensor([1.0, 0.0])
     assert torch.equal(paint(config(**only, iterations=3), PHOTO, PAINTINGS, weights, vgg), PHOTO)
@@ -138,7 +138,7 @@ def test_without_style_the_photo_stays_and_noise_becomes_it(vgg: VggFeatures) ->
     assert history[-1].style == history[-1].variation == 0
 
 
-def test_coarse_to_fine(vgg: VggFeatures) -> None:
+def test_paints_coarse_to_fine(vgg: VggFeatures) -> None:
     history: list[Losses] = []
     settings = config(size=128, scales=2, iterations=3)
     painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([1.0, 0.0]), vgg, lambda losses, _: history.append(losses))
@@ -146,7 +146,7 @@ def test_coarse_to_fine(vgg: VggFeatures) -> None:
     assert [(losses.iteration, losses.size) for losses in history] == [(1, 64), (2, 64), (3, 64), (4, 128), (5, 128), (6, 128)]
 
 
-def test_what_cannot_be_painted(vgg: VggFeatures) -> None:
+def test_rejects_images_that_are_too_thin(vgg: VggFeatures) -> None:
     weights = torch.tensor([1.0, 0.0])
     with pytest.raises(
         DataError, match=r"At 64 pixels the photo is 64 x 16; a side under 32 is too small\. Take a larger size"
@@ -166,7 +166,7 @@ def command(tmp_path: Path, vgg_weights: Path) -> list[str]:
     return ["paint", "--content", str(tmp_path / "photo.png"), "--vgg", str(vgg_weights), *layers]
 
 
-def test_the_command(command: list[str], tmp_path: Path) -> None:
+def test_command_writes_image_losses_and_intermediate_images(command: list[str], tmp_path: Path) -> None:
     styles = ["--style", f"{tmp_path / 'night.png'}:0.7", "--style", str(tmp_path / "wave:2.png")]
     samples = ["--set", "iterations=4", "--set", "sample_every=2"]
     result = CliRunner().invoke(app, [*command, *styles, "--out", str(tmp_path / "out.webp"), *samples])
@@ -183,9 +183,9 @@ def test_the_command(command: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--style", "none.jpg"], "none.jpg is no file. Name a picture: jpeg, png or webp."),
+        (["--style", "none.jpg"], "none.jpg is not a file. Name an image: jpeg, png or webp."),
         (["--style", "photo.png:0"], "the weight must be a number above 0, such as photo.png:0.5"),
-        (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another picture"),
+        (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another image"),
         (
             ["--out", "out.tiff"],
             "out.tiff is not an image file that can be written. Let --out end in .png, .jpg, .jpeg",
@@ -195,7 +195,7 @@ def test_the_command(command: list[str], tmp_path: Path) -> None:
         (["--set", "start=white"], "start: Input should be 'content' or 'noise'"),
     ],
 )
-def test_what_is_wrong_with_the_command(
+def test_command_rejects_invalid_arguments(
     change: list[str], words: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -209,7 +209,7 @@ def test_what_is_wrong_with_the_command(
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_painting_that_is_stopped_is_kept(command: list[str], tmp_path: Path) -> None:
+def test_stopped_painting_is_kept(command: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     long = ["--style", str(tmp_path / "night.png"), "--out", str(out), "--set", "iterations=100000", "--set", "sample_every=1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""An exported stylizer with its convolutions in int8."""
+"""Conversion of an exported stylizer to int8."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from training.style.quantize import calibration, int8_stylizer
 
 @pytest.fixture
 def exported(style_run: Path, tmp_path: Path) -> Path:
-    """Of three styles, in float32."""
+    """A stylizer of three styles, in float32."""
     path = tmp_path / "three.onnx"
     export_run(style_run, path, CardDetails())
     return path
@@ -40,7 +40,7 @@ def paint(path: Path, inputs: Inputs) -> np.ndarray:
     return np.asarray(pictures, np.float32)
 
 
-def test_every_convolution_is_in_int8(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_converts_every_convolution(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     result = call("int8", exported, out, "--content", make_images("photos", 3))
     assert result.exit_code == 0, result.output
@@ -57,7 +57,7 @@ def test_every_convolution_is_in_int8(exported: Path, make_images: MakeImages, t
         assert made[node.input[0]].op_type == "DequantizeLinear"
 
 
-def test_it_paints_nearly_the_same(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_int8_paints_nearly_the_same_images(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     photos = open_image_folder(make_images("photos", 3))
     levels = int8_stylizer(exported, out, photos)
@@ -73,7 +73,7 @@ def test_it_paints_nearly_the_same(exported: Path, make_images: MakeImages, tmp_
     )
 
 
-def test_every_photo_and_every_style_is_there(exported: Path, make_images: MakeImages) -> None:
+def test_calibration_uses_every_photo_and_every_style(exported: Path, make_images: MakeImages) -> None:
     card = card_of(exported)
     for count, runs in ((2, 3), (4, 4), (14, 12)):
         photos = open_image_folder(make_images(f"photos-{count}", count))
@@ -83,7 +83,7 @@ def test_every_photo_and_every_style_is_there(exported: Path, make_images: MakeI
         assert len({each["styles"].tobytes() for each in inputs}) == 3
 
 
-def test_a_broken_photo_is_left_out(exported: Path, make_images: MakeImages) -> None:
+def test_calibration_skips_broken_photos(exported: Path, make_images: MakeImages) -> None:
     folder = make_images("photos", 3, size=(200, 200))
     for path in sorted(folder.iterdir())[:2]:
         path.write_bytes(path.read_bytes()[:400])  # its header is good
@@ -93,7 +93,9 @@ def test_a_broken_photo_is_left_out(exported: Path, make_images: MakeImages) -> 
         calibration(card_of(exported), open_image_folder(folder))
 
 
-def test_what_is_refused(exported: Path, gan_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_rejects_generators_int8_files_and_wrong_names(
+    exported: Path, gan_run: Path, make_images: MakeImages, tmp_path: Path
+) -> None:
     photos, out = make_images("photos", 2), tmp_path / "out.onnx"
     generator = tmp_path / "generator.onnx"
     export_run(gan_run, generator, CardDetails())
@@ -107,8 +109,8 @@ def test_what_is_refused(exported: Path, gan_run: Path, make_images: MakeImages,
     assert out.read_bytes() == before
 
 
-def test_a_network_that_does_not_survive_is_refused(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
-    """One channel a thousand times as large as the others leaves them one level of 256."""
+def test_rejects_a_network_that_int8_would_ruin(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+    """A channel far larger than the others leaves them one level of 256."""
     checkpoint = torch.load(style_run / "checkpoint.pt", weights_only=True)
     checkpoint["network"]["down.0.norm.scale"][:, 0] = 1e5
     torch.save(checkpoint, style_run / "checkpoint.pt")

@@ -1,4 +1,4 @@
-"""Evaluations of a small style run and of its exported file, by the command line, against numbers made by hand."""
+"""Evaluation of a small style run and its exported file on the command line, compared with numbers computed here."""
 
 import itertools
 import json
@@ -73,7 +73,7 @@ def by_hand(folder: Path, vgg_weights: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.mean(ours, axis=0), np.mean(reference, axis=0)
 
 
-def test_a_run_by_hand(folder: Path, options: list[object], vgg_weights: Path) -> None:
+def test_losses_and_equal_iterations_of_a_run(folder: Path, options: list[object], vgg_weights: Path) -> None:
     said = done("evaluate", folder / "run", *options, "--size", SIZE)
     ours, reference = by_hand(folder, vgg_weights)
     kept = json.loads((folder / "run" / "evaluation.json").read_text())
@@ -89,7 +89,7 @@ def test_a_run_by_hand(folder: Path, options: list[object], vgg_weights: Path) -
     assert float(rows["L-BFGS, 3 iterations"].replace(",", "")) == pytest.approx(reference[-1].sum(), rel=1e-3)
 
 
-def test_a_file_says_what_its_run_says(folder: Path, options: list[object], tmp_path: Path) -> None:
+def test_exported_file_scores_like_its_run(folder: Path, options: list[object], tmp_path: Path) -> None:
     done("evaluate", folder / "run", *options, "--size", 64, "--size", SIZE)
     done("export", folder / "run", tmp_path / "painters.onnx")
     card = read_card(tmp_path / "painters.onnx")
@@ -101,7 +101,7 @@ def test_a_file_says_what_its_run_says(folder: Path, options: list[object], tmp_
     assert {metric.name: metric.value for metric in again.metrics} == pytest.approx(values, rel=1e-2)  # a grey level apart
 
 
-def test_noise_as_the_start_and_fewer_pairs(folder: Path, options: list[object]) -> None:
+def test_starts_from_noise_and_takes_fewer_pairs(folder: Path, options: list[object]) -> None:
     both = ("--start", "both", "--pairs", 4)
     said = done("evaluate", folder / "run", *options, "--size", SIZE, *both)
     assert "mean over 4 pairs of 4 photos in 2 styles" in " ".join(said.split())
@@ -123,11 +123,11 @@ def test_pairs_are_spread_evenly(photos: int, styles: int) -> None:
     assert {k for _, k in first} == {*range(styles)}
 
 
-def test_without_reference_nothing_is_compared(folder: Path, options: list[object]) -> None:
+def test_zero_iterations_compare_nothing(folder: Path, options: list[object]) -> None:
     assert "There is no comparison" in done("evaluate", folder / "run", *options, "--size", 64, "--iterations", 0)
 
 
-def test_what_cannot_be_evaluated(folder: Path, options: list[object], tmp_path: Path) -> None:
+def test_rejects_invalid_arguments(folder: Path, options: list[object], tmp_path: Path) -> None:
     evaluate = ("evaluate", folder / "run", *options)
     assert "--size 32 is too small to judge a painting. Take at least 64." in refused(*evaluate, "--size", 32)
     assert "has 90x75 pixels. For --size 256, the longer side needs at least 256 pixels" in refused(*evaluate)
