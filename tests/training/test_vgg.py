@@ -35,7 +35,7 @@ def test_rejects_missing_and_broken_weights(tmp_path: Path) -> None:
         VggFeatures(("relu1_2",), empty)
     for content in (torch.zeros(3), 7, {"features.0.weight": "x"}):
         torch.save(content, tmp_path / "odd.pth")
-        with pytest.raises(WeightsError, match=r"holds no weights by name|is not VGG-16"):
+        with pytest.raises(WeightsError, match=r"holds no named weights|is not VGG-16"):
             VggFeatures(("relu1_2",), tmp_path / "odd.pth")
     other = tmp_path / "other.pth"
     torch.save({"layer1.weight": torch.zeros(3)}, other)

@@ -160,5 +160,5 @@ def test_rejects_small_and_few_images_with_advice(make_images: MakeImages) -> No
     with pytest.raises(DataError, match=r"3 of 3 images .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
         require_size(pictures, 41, "--set image_size=...")
     require_count(pictures, 3)
-    with pytest.raises(DataError, match="holds 3 readable images. At least 4 are needed"):
+    with pytest.raises(DataError, match=r"holds 3 readable images\. At least 4 are needed"):
         require_count(pictures, 4)

@@ -87,7 +87,7 @@ def test_classes_need_latents_to_be_chosen_by() -> None:
 def test_folders_are_classes(tmp_path: Path) -> None:
     pictures = open_image_folder(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
     assert labels_of(pictures, 2).tolist() == [0, 0, 1, 1]
-    with pytest.raises(DataError, match=r"pictures in 2 folders \(black, white\), and classes is 3"):
+    with pytest.raises(DataError, match=r"images in 2 folders \(black, white\), but classes is 3"):
         labels_of(pictures, 3)
 
 

@@ -87,7 +87,7 @@ def test_extract_takes_one_tensor_or_batches() -> None:
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("name", ["inception", "vgg"])
 def test_failed_download_says_what_to_do(name: str) -> None:
-    with pytest.raises(WeightsError, match=r"Download https://.* --weights FILE\. Or take --features pixels"):
+    with pytest.raises(WeightsError, match=r"Download https://.* --weights FILE\. Or choose --features pixels"):
         build_features("inception" if name == "inception" else "vgg")
 
 
@@ -96,7 +96,7 @@ def test_rejects_files_without_weights(name: str, tmp_path: Path) -> None:
     torch.save({"layer1.weight": torch.zeros(3)}, tmp_path / "other.pth")
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     for file in ("none.pth", "broken.pth", "other.pth"):
-        with pytest.raises(WeightsError, match=rf"{file} (cannot be read|is no).* Or take --features pixels"):
+        with pytest.raises(WeightsError, match=rf"{file} (cannot be read|is not).* Or choose --features pixels"):
             build_features("inception" if name == "inception" else "vgg", tmp_path / file)
 
 
