@@ -1,1 +1,1 @@
-"""Every speed and every comparison that the docs claim, each made again by one command."""
+"""Benchmarks: one command for each speed and comparison in the docs."""

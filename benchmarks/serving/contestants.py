@@ -127,7 +127,7 @@ class Server:
         return counted["ganvas_batch_rows_sum"], counted["ganvas_batch_rows_count"]
 
     def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it responses with 200.
+        """Wait until it answers with 200.
 
         Raises:
             RuntimeError: it exited, or did not answer in time.
