@@ -58,9 +58,7 @@ def style_name(file: str) -> str:
     stem = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower())[:63].strip("-")
     if not name:
-        raise DataError(
-            f"{file} gives no style name. Rename it with letters a-z, digits or hyphens: starry-night.jpg."
-        )
+        raise DataError(f"{file} gives no style name. Rename it with letters a-z, digits or hyphens: starry-night.jpg.")
     return name
 
 
