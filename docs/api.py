@@ -1,4 +1,4 @@
-"""Makes docs/api.md from the service's OpenAPI document, with the bounds of the default settings.
+"""Writes docs/api.md from the service's OpenAPI document, with the bounds of the default settings.
 
 .venv/bin/python -m docs.api
 """
@@ -14,17 +14,17 @@ from service.app import Ganvas
 PAGE = Path(__file__).parent / "api.md"
 HEAD = """# The API
 
-Made from the OpenAPI document by `python -m docs.api`; do not edit. A running service has the document itself at
-`/docs.json`, with the bounds of its own settings, and at `/docs` as a page to try it out; the bounds below are those of
-the default settings.
+This page is generated from the OpenAPI document by `python -m docs.api`; do not edit it. The bounds are those of the
+default settings. A running service has the document with its own bounds at `/docs.json`, and at `/docs` as a page to
+try it out.
 
 {description}
-The SDK and BentoML's own `SyncHTTPClient` have a method of each POST route's last word: `sample`, `interpolate`, `stylize`.
+The SDK and BentoML's own `SyncHTTPClient` have one method for each POST route: `sample`, `interpolate`, `stylize`.
 """
 
 
 def page(document: dict[str, Any]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     schemas = document["components"]["schemas"]
     described = document["info"]["description"]
     parts = [HEAD.format(description=described)]
@@ -36,43 +36,43 @@ def page(document: dict[str, Any]) -> str:
         problems |= {s: r["description"] for s, r in operation["responses"].items() if int(s) >= 400}
     rows = [[status, *problems[status].split(": ", 1)] for status in sorted(problems)]
     parts.append("## Problems\n\n" + table(["status", "title", "when"], rows))
-    parts.append("## What the answers hold\n")
+    parts.append("## Objects in responses\n")
     parts += [schema(name, schemas[name]) for name in sorted(schemas) if "properties" in schemas[name]]
     return "\n".join(parts)
 
 
 def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
-    """One route: what it takes, and what it answers."""
+    """Yield the parts of one route: its request and its responses."""
     yield f"## {method.upper()} {path}\n\n{plain(operation['description'])}\n"
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
         taken = body["schema"]
         yield f"Takes `{media_type}`:\n\n{fields(taken)}"
-    answer = operation["responses"]["200"]
-    headers = answer.get("headers", {})
-    types = [f"`{media_type}`{of_schema(content['schema'])}" for media_type, content in answer.get("content", {}).items()]
+    success = operation["responses"]["200"]
+    headers = success.get("headers", {})
+    types = [f"`{media_type}`{of_schema(content['schema'])}" for media_type, content in success.get("content", {}).items()]
     if types:
-        yield f"Answers {', '.join(types)}.\n"
+        yield f"Returns {', '.join(types)}.\n"
     if headers:
-        yield table(["header", "what it says"], [[f"`{name}`", header["description"]] for name, header in headers.items()])
+        yield table(["header", "meaning"], [[f"`{name}`", header["description"]] for name, header in headers.items()])
     statuses = [f"{status}" for status in operation["responses"] if int(status) >= 400]
     if statuses:
         yield f"Problems: {', '.join(statuses)}.\n"
 
 
 def of_schema(schema: dict[str, Any]) -> str:
-    """Which of the schemas below an answer is."""
+    """Link to the schema of a response, if it has a name."""
     name = schema.get("$ref", "").rpartition("/")[2]
     return f" of [{name}](#{name.lower()})" if name else ""
 
 
 def schema(name: str, described: dict[str, Any]) -> str:
-    """One of the answers' parts."""
+    """Describe one object in responses."""
     summary = plain(described.get("description", "").partition("\n\n")[0])
     return f"### {name}\n\n" + (f"{summary}\n\n" if summary else "") + fields(described)
 
 
 def fields(described: dict[str, Any]) -> str:
-    """A table of an object's fields."""
+    """Return a table of an object's fields."""
     required = described.get("required", [])
     rows = []
     for name, field in described["properties"].items():
@@ -81,11 +81,11 @@ def fields(described: dict[str, Any]) -> str:
         rows.append([f"`{name}`", type_of(field), default, plain(field.get("description", ""))])
     if not any(row[3] for row in rows):
         return table(["field", "type"], [row[:2] for row in rows])
-    return table(["field", "type", "default", "what it is"], rows)
+    return table(["field", "type", "default", "meaning"], rows)
 
 
 def type_of(field: dict[str, Any]) -> str:
-    """A field's type and bounds, in words."""
+    """Describe a field's type and bounds."""
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})" if name != "JsonValue" else "any"
@@ -107,21 +107,21 @@ def type_of(field: dict[str, Any]) -> str:
 
 
 def size(least: int | None, most: int | None) -> str:
-    """How long a list may be."""
+    """Describe how long a list may be."""
     if least is None and most is None:
         return ""
     return f" of {least or 0} to {most}" if most else f" of {least} or more"
 
 
 def plain(text: str) -> str:
-    """A description on one line, without the HTML that BentoML writes."""
+    """Put a description on one line, and replace BentoML's HTML."""
     for tag in ("code", "b"):
         text = text.replace(f"<{tag}>", "`").replace(f"</{tag}>", "`")
     return " ".join(text.split())
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 

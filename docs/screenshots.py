@@ -48,7 +48,7 @@ def studio(url: str) -> Image.Image:
         page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")
         page.goto(f"{url}/?generator=toon-heads&seed=11")
         page.locator("#grid .tile").nth(11).click()
-        page.get_by_role("img", name="The picture 100% of the way").wait_for()
+        page.get_by_role("img", name="The image 100% of the way").wait_for()
         page.locator("#walk-position").fill("50")
         page.wait_for_function("() => !document.querySelector('#grid .waiting')")
         page.mouse.move(0, 0)

@@ -1,11 +1,11 @@
-"""HTTP/1.1 as uvicorn speaks it with httptools, with bounds that neither of them has.
+"""uvicorn's HTTP/1.1 protocol (with httptools), with bounds that uvicorn does not have.
 
-A request's head may have so many bytes, and may take so long: else a caller who sends headers without end, or a byte an
-hour, costs memory and sockets. What is no HTTP is answered with a problem document as well.
+The head of a request has a limit in bytes and in seconds. Without it, a client that sends endless headers, or one byte an hour,
+would cost memory and sockets. Invalid HTTP gets a problem document as well.
 
-uvicorn counts an answer as given once it is in the connection's buffer. Here it is given once the buffer is empty: until then
-whoever sends an answer waits, and the layers around the application still hold its request. A caller who takes nothing of it
-for a while is cut off: else the answer, and the drain that waits for it, would be at its mercy.
+For uvicorn, a response is sent when it is in the connection's buffer. Here it is sent when the buffer is empty. Until then
+`send` waits, so the middleware still counts the request. A client that reads nothing for a while is disconnected. Otherwise
+it could keep the response in memory, and delay a shutdown, for as long as it likes.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from service.settings import settings
 
 logger = logging.getLogger("ganvas.service")
 
-MAX_HEAD = 64 * 2**10  # bytes; one read more of it may come before it is noticed
-HEAD_S = 20.0  # from the connection, or from a head's first byte, to its last
+MAX_HEAD = 64 * 2**10  # bytes; checked after each read, so a head may exceed it by one read
+HEAD_S = 20.0  # longest time from the connection, or from the first byte of a head, to the last byte of the head
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -38,22 +38,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._application = self.app
-        self.app = self._answer
+        self.app = self._respond
         self._head_bytes = 0
         self._in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
-        self._left: int | None = None  # bytes that were not taken when we last looked
+        self._left: int | None = None  # bytes that were unread at the last check
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A caller has connected."""
+        """A client has connected."""
         super().connection_made(transport)
-        # Once more than the upper limit waits, the flow is paused until all of it is sent.
+        # When more than the upper limit waits, writing pauses until everything is sent.
         transport.set_write_buffer_limits(high=HIGH_WATER_LIMIT, low=0)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The caller, or we, have hung up."""
+        """The client or the service has closed the connection."""
         self._stop_timer()
         if self._send_timer is not None:
             self._send_timer.cancel()
@@ -61,17 +61,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes of answers that the network has not taken yet."""
+        """Bytes of responses that wait in the connection's buffer."""
         return self.transport.get_write_buffer_size()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD:
-            self._refuse(HeadTooLarge(f"The request's head is over the limit of {MAX_HEAD} bytes"))
+            self._reject(HeadTooLarge(f"The request's head is larger than the limit of {MAX_HEAD} bytes."))
         elif self._head_timer is None:
             self._await_head()
 
@@ -81,14 +81,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
+        """A head is complete."""
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is whole, though it may wait in the buffer."""
+        """A response is complete, but may wait in the buffer."""
         super().on_response_complete()
         self._watch()
 
@@ -98,17 +98,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP."""
-        self._refuse(Malformed(msg))
+        """The client sent invalid HTTP."""
+        self._reject(Malformed(msg))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application with a `send` that returns once what it sent has left."""
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application with a `send` that returns when the data has left the buffer."""
 
         async def send_through(message: Message) -> None:
             await send(message)
             await self._sent()
 
-        await self._sent()  # whoever asks for more before reading gets nothing more made
+        await self._sent()  # a pipelined request waits until the previous response is read
         await self._application(scope, receive, send_through)
 
     async def _sent(self) -> None:
@@ -116,32 +116,32 @@ class BoundedProtocol(HttpToolsProtocol):
             await self.flow.drain()
 
     def _watch(self) -> None:
-        """Look after a while whether what was just written has left."""
+        """Check after a while whether the client has read anything."""
         self._left = None
         if self._send_timer is None:
-            self._send_timer = self.loop.call_later(settings().send_timeout_s, self._look)
+            self._send_timer = self.loop.call_later(settings().send_timeout_s, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._send_timer = None
         if not self.unsent:
             return
         left = self.unsent + self._unacknowledged()
         if self._left is not None and left >= self._left:
-            logger.warning("a caller took nothing of its answer for %g seconds and was cut off", settings().send_timeout_s)
+            logger.warning("A client read nothing of its response for %g s and was disconnected.", settings().send_timeout_s)
             self.transport.abort()
             return
         self._left = left
-        self._send_timer = self.loop.call_later(settings().send_timeout_s, self._look)
+        self._send_timer = self.loop.call_later(settings().send_timeout_s, self._check)
 
     def _unacknowledged(self) -> int:
-        """Bytes that the kernel still holds. Our own buffer shrinks by megabytes at a time, which takes a slow line minutes."""
+        """Bytes in the kernel's buffer. The connection's own buffer shrinks by megabytes at a time: minutes on a slow line."""
         descriptor = self.transport.get_extra_info("socket").fileno()
         try:
             return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        except OSError:  # not every kernel tells it of a socket
+        except OSError:  # not every kernel supports this for sockets
             return 0
 
-    def _refuse(self, problem: Problem) -> None:
+    def _reject(self, problem: Problem) -> None:
         token = REQUEST_ID.set(request_id_of(None))
         try:
             body = json.dumps(problem.document()).encode()

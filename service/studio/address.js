@@ -1,16 +1,16 @@
-/** What is chosen, in the page's address: it can be reloaded, kept and sent to others. */
+/** Keeps the user's choices in the page's address, so that the page can be reloaded, bookmarked and shared. */
 
 const fields = new URLSearchParams(location.search);
 
 /**
- * A text of the address.
+ * Returns a text from the address.
  * @param {string} name
  * @param {string} otherwise
  */
 export const text = (name, otherwise) => fields.get(name) ?? otherwise;
 
 /**
- * A number of the address that is within its bounds.
+ * Returns a number from the address if it is 0 to `max`.
  * @param {string} name
  * @param {number} otherwise
  * @param {number} max
@@ -24,7 +24,7 @@ let timer = 0;
 const address = () => `?${fields}${location.hash}`;
 
 /**
- * Write choices into an entry of the history of their own; those before stay in the last one.
+ * Writes choices into a new entry of the history. The last entry keeps the choices before.
  * @param {Record<string, string>} choices
  */
 export function visit(choices) {
@@ -35,8 +35,8 @@ export function visit(choices) {
 }
 
 /**
- * Write choices into the address, once they rest: browsers refuse a hundred changes a second.
- * @param {Record<string, string | number | null>} choices null takes one out
+ * Writes choices into the address when they have not changed for a moment: browsers reject a hundred changes a second.
+ * @param {Record<string, string | number | null>} choices null removes a choice
  */
 export function keep(choices) {
   for (const [name, value] of Object.entries(choices)) {

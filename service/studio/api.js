@@ -1,10 +1,10 @@
-/** The public API of the service, as any other caller has it. */
+/** Calls the public API of the service, like any other client. */
 
 import { askForKey, keyHeaders } from "./keys.js";
 
-const PATIENCE = 4; // times that a full queue is asked again
+const MAX_RETRIES = 4; // after 429 or 503
 
-/** What went wrong, in the service's words. */
+/** A problem document of the service, or an error in the same form. */
 export class Problem extends Error {
   /**
    * @param {{title?: string, detail?: string, status?: number, errors?: {field: string, detail: string}[]}} document
@@ -21,33 +21,33 @@ export class Problem extends Error {
 }
 
 /**
- * Ask the service.
+ * Sends a request and returns the response.
  * @param {string} path relative to the page
  * @param {{json?: object, form?: FormData, signal?: AbortSignal}} [options] a body makes it a POST
- * @returns {Promise<Response>} a successful one
- * @throws {Problem} what the service says is wrong, or that it does not answer
+ * @returns {Promise<Response>} with a status below 400
+ * @throws {Problem} the service responds with an error, or does not respond
  */
 export async function call(path, { json, form, signal } = {}) {
   const requestId = newId();
   /** @type {Record<string, string>} */
-  const named = { "X-Request-ID": requestId };
-  if (json) named["Content-Type"] = "application/json";
+  const sent = { "X-Request-ID": requestId };
+  if (json) sent["Content-Type"] = "application/json";
   const init = { method: json || form ? "POST" : "GET", body: json ? JSON.stringify(json) : form, signal };
   for (let attempt = 1; ; attempt++) {
-    const headers = { ...named, ...keyHeaders() };
+    const headers = { ...sent, ...keyHeaders() };
     const response = await fetch(path, { ...init, headers }).catch((error) => {
       if (signal?.aborted) throw error;
-      throw new Problem({ title: "No answer", detail: "The service does not answer. Does it still run?" }, requestId);
+      throw new Problem({ title: "No response", detail: "The service does not respond. Is it running?" }, requestId);
     });
     if (response.ok) return response;
     if (response.status === 401 && (await askForKey(headers))) continue;
-    if ((response.status !== 429 && response.status !== 503) || attempt > PATIENCE) throw await problemOf(response, requestId);
+    if ((response.status !== 429 && response.status !== 503) || attempt > MAX_RETRIES) throw await problemOf(response, requestId);
     await pause(Math.min(Number(response.headers.get("Retry-After")) || 1, 10) * 1000 * (0.5 + Math.random()), signal);
   }
 }
 
 /**
- * The routes' bounds, from the OpenAPI document.
+ * Reads the bounds of the routes from the OpenAPI document.
  * @returns {Promise<{maxSide: number, maxSeeds: number}>}
  */
 export async function bounds() {
@@ -61,7 +61,7 @@ export async function bounds() {
 }
 
 /**
- * The pictures in a .npy answer, as the walk shows them.
+ * Decodes the images of a .npy response.
  * @param {ArrayBuffer} buffer of uint8 [n, h, w, c]
  * @returns {ImageData[]}
  */
@@ -71,7 +71,7 @@ export function framesOf(buffer) {
   const start = (wide ? 12 : 10) + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
   const header = new TextDecoder("latin1").decode(new Uint8Array(buffer, 0, start));
   const shape = /'shape':\s*\(([^)]*)\)/.exec(header)?.[1].split(",").map(Number);
-  if (!header.includes("|u1") || !shape) throw new Error("this is no array of pictures");
+  if (!header.includes("|u1") || !shape) throw new Error("The response is not an array of images.");
   const [count, height, width, channels] = shape;
   const bytes = new Uint8Array(buffer, start);
   const size = height * width;
@@ -87,7 +87,7 @@ export function framesOf(buffer) {
 }
 
 /**
- * The files of a .zip answer, in their order; the service stores them as they are, their sizes before them.
+ * Returns the files of a .zip response in order. The service stores them uncompressed, with their sizes in the local headers.
  * @param {ArrayBuffer} buffer
  * @param {string} type of each file
  * @returns {Blob[]}
@@ -104,22 +104,22 @@ export function entriesOf(buffer, type) {
 }
 
 /**
- * The name that the service gives a file.
+ * Returns the file name in a response.
  * @param {Response} response
  */
 export function fileName(response) {
-  return /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") || "")?.[1] || "picture";
+  return /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") || "")?.[1] || "image";
 }
 
-/** @param {Response} response @param {string} sent */
-async function problemOf(response, sent) {
-  const id = response.headers.get("X-Request-ID") || response.headers.get("X-BentoML-Request-ID") || sent;
+/** @param {Response} response @param {string} requestId */
+async function problemOf(response, requestId) {
+  const id = response.headers.get("X-Request-ID") || response.headers.get("X-BentoML-Request-ID") || requestId;
   const fallback = { title: `Error ${response.status}`, detail: response.statusText, status: response.status };
   return new Problem(await response.json().catch(() => fallback), id);
 }
 
 function newId() {
-  // randomUUID is there on https and localhost only, and a phone sees neither.
+  // Not randomUUID: it exists only on https and localhost, and a phone often uses neither.
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

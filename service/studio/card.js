@@ -1,4 +1,4 @@
-/** The model card beside the pictures: licence, training data, metrics, and how they were measured. */
+/** Shows the model card: licence, training data, metrics, and how they were measured. */
 
 import { make } from "./dom.js";
 
@@ -13,7 +13,7 @@ import { make } from "./dom.js";
  */
 
 /**
- * Show a model's card.
+ * Shows the card of a model.
  * @param {HTMLElement} panel
  * @param {Model} model
  */
@@ -24,7 +24,7 @@ export function showCard(panel, { version, card }) {
     facts([
       ["Licence", card.licence],
       ["Architecture", card.architecture],
-      ["Pictures", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
+      ["Images", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
       ["Version", make("code", {}, version)],
     ]),
     ...(card.metrics.length ? metrics(card.metrics) : []),
@@ -72,7 +72,7 @@ function facts(pairs, kind = "") {
   return make("dl", { class: kind || null }, ...known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
-/** A source that is an address becomes a link. @param {string} source */
+/** Turns a source into a link if it is a URL. @param {string} source */
 function linked(source) {
   return /^https?:\/\/\S+$/.test(source) ? make("a", { href: source, rel: "noopener noreferrer" }, source.replace(/^https?:\/\//, "")) : source;
 }

@@ -1,4 +1,4 @@
-/** "Copy as curl / Python": what is on the page, as a command that makes it again. */
+/** "Copy as curl / Python": commands that make what the page shows. */
 
 import { make } from "./dom.js";
 import { keyHeaders } from "./keys.js";
@@ -10,7 +10,7 @@ const LANGUAGES = /** @type {const} */ ({ curl: "curl", python: "Python" });
 const base = new URL(".", location.href).href.replace(/\/$/, "");
 
 /**
- * A call with a JSON body, whose answer goes to a file.
+ * Describes a call with a JSON body whose response is saved to a file.
  * @param {"sample" | "interpolate"} route
  * @param {Fields} fields
  * @param {string} file
@@ -30,7 +30,7 @@ export function jsonCall(route, fields, file) {
 }
 
 /**
- * A call that uploads a photo.
+ * Describes a call that uploads a photo.
  * @param {string} photo
  * @param {Fields} fields
  * @param {string} file
@@ -38,7 +38,7 @@ export function jsonCall(route, fields, file) {
  */
 export function photoCall(photo, fields, file) {
   const parts = Object.entries(fields).map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
-  // Within -F, curl takes a name in double quotes as it is, commas and semicolons included.
+  // In -F, curl needs double quotes around a name with commas or semicolons.
   const source = /[,;"\\]/.test(photo) ? `"${photo.replace(/["\\]/g, "\\$&")}"` : photo;
   return {
     curl: [`curl -sS ${base}/v1/stylize`, ...key(), `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
@@ -46,7 +46,7 @@ export function photoCall(photo, fields, file) {
   };
 }
 
-/** The key is named, not shown; `ganvas.Client` reads the same variable. */
+/** The command names a variable and does not show the key. `ganvas.Client` reads the same variable. */
 const key = () => (keyHeaders().Authorization ? [`-H "Authorization: Bearer $GANVAS_API_KEY"`] : []);
 
 /** @param {string} method @param {string[]} given @param {string} file */
@@ -55,8 +55,8 @@ function python(method, given, file) {
     "import ganvas",
     "",
     `with ganvas.Client(${JSON.stringify(base)}) as client:`,
-    `    pictures = client.${method}(\n        ${given.join(",\n        ")},\n    )`,
-    `    pictures.save(${JSON.stringify(file)})`,
+    `    images = client.${method}(\n        ${given.join(",\n        ")},\n    )`,
+    `    images.save(${JSON.stringify(file)})`,
   ].join("\n");
 }
 
@@ -64,14 +64,14 @@ function python(method, given, file) {
 const named = (fields) =>
   Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value)}`);
 
-/** A word for a shell. @param {string} text */
+/** Quotes a word for a shell. @param {string} text */
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /** The panel that shows the snippets. */
 export class CodePanel {
   /**
    * @param {HTMLElement} panel
-   * @param {string[]} subjects what there is code for, the first being shown
+   * @param {string[]} subjects what there is code for; the first is shown
    */
   constructor(panel, subjects) {
     this.subject = subjects[0];
@@ -82,11 +82,11 @@ export class CodePanel {
     this.code = make("code");
     const text = make("pre", { tabindex: 0, role: "region", "aria-label": "Code" }, this.code);
     const copy = make("button", { type: "button" }, "Copy");
-    const said = make("span", { class: "status", role: "status" });
+    const message = make("span", { class: "status", role: "status" });
     copy.addEventListener("click", async () => {
       const done = await copied(this.code);
-      said.textContent = done ? "Copied" : "Select the text, and copy it yourself";
-      setTimeout(() => (said.textContent = ""), 4000);
+      message.textContent = done ? "Copied" : "Select the text and copy it yourself";
+      setTimeout(() => (message.textContent = ""), 4000);
     });
     const name = panel.id;
     const choose = subjects.length > 1 && switcher(`${name}-subject`, "What", subjects, (subject) => this.show({ subject }));
@@ -94,7 +94,7 @@ export class CodePanel {
       this.show({ language: label === LANGUAGES.curl ? "curl" : "python" }),
     );
     const head = make("div", { class: "panel-head" }, make("h2", {}, "Copy as"), languages);
-    panel.replaceChildren(head, ...(choose ? [choose] : []), text, make("div", { class: "buttons" }, copy, said));
+    panel.replaceChildren(head, ...(choose ? [choose] : []), text, make("div", { class: "buttons" }, copy, message));
   }
 
   /** @param {string} subject @param {Snippets} snippets */
@@ -112,10 +112,10 @@ export class CodePanel {
 }
 
 /**
- * A few radio buttons in one row.
+ * Makes radio buttons in one row.
  * @param {string} name
  * @param {string} label
- * @param {string[]} options the first is chosen
+ * @param {string[]} options the first is selected
  * @param {(option: string) => void} chosen
  */
 function switcher(name, label, options, chosen) {
@@ -128,7 +128,7 @@ function switcher(name, label, options, chosen) {
   return row;
 }
 
-/** Copy an element's text, also where the page is not on https. @param {HTMLElement} element */
+/** Copies the text of an element, even if the page is not on https. @param {HTMLElement} element */
 async function copied(element) {
   try {
     await navigator.clipboard.writeText(element.textContent ?? "");

@@ -1,7 +1,7 @@
-/** Small things for the page's elements, and for work that a later wish overtakes. */
+/** Helpers for the page's elements, and for work that later input replaces. */
 
 /**
- * The element that a selector finds; the page has it.
+ * Returns the element that matches a selector, and throws if there is none.
  * @template {Element} T
  * @param {string} selector
  * @param {ParentNode} [root]
@@ -9,12 +9,12 @@
  */
 export function find(selector, root = document) {
   const found = root.querySelector(selector);
-  if (!found) throw new Error(`the page has no ${selector}`);
+  if (!found) throw new Error(`The page has no ${selector}.`);
   return /** @type {T} */ (found);
 }
 
 /**
- * Make an element. Attributes that are null or false are left out; text is text, never markup.
+ * Makes an element. Attributes that are null or false are omitted. Text is never parsed as markup.
  * @param {string} tag
  * @param {Record<string, string | number | boolean | null | undefined>} [attributes]
  * @param {...(Node | string | null | undefined)} children
@@ -31,7 +31,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * A field for work of which only the latest counts: each call waits a moment, and ends the one before.
+ * Returns a function for work of which only the latest counts: each call waits a moment and aborts the call before.
  * @param {number} wait milliseconds
  * @param {(error: unknown) => void} failed
  * @returns {(work: (signal: AbortSignal) => Promise<void>) => void}
@@ -55,9 +55,9 @@ export function latest(wait, failed) {
 }
 
 /**
- * Bind a range input: its value is shown beside it, and given to `changed`.
+ * Binds a range input: shows its value beside it and passes it to `changed`.
  * @param {string} id
- * @param {(value: number) => string} text how a value is shown and read out
+ * @param {(value: number) => string} text how the value is shown and announced
  * @param {(value: number) => void} changed
  * @returns {{get: () => number, set: (value: number) => void}}
  */
@@ -85,14 +85,17 @@ export function slider(id, text, changed) {
   };
 }
 
-/** A share, 0 to 1, as people read it. @param {number} value */
+/** Formats a fraction, 0 to 1, as a percentage. @param {number} value */
 export const percent = (value) => `${Math.round(value * 100)}%`;
 
-/** Whether pictures should stand still. */
+/** Inflects a count: "1 image", "2 images". @param {number} count @param {string} noun */
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Whether the user prefers reduced motion. */
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /**
- * Give the user a file.
+ * Saves a file on the user's device.
  * @param {Blob} blob
  * @param {string} name
  */
@@ -104,7 +107,7 @@ export function save(blob, name) {
 }
 
 /**
- * Radio buttons that look like pictures, for models, samples and styles alike.
+ * Makes a radio button that looks like an image.
  * @param {{name: string, value: string, label: string, caption?: string, checked?: boolean}} choice
  * @returns {{tile: HTMLElement, input: HTMLInputElement, image: HTMLImageElement, text: HTMLElement}}
  */

@@ -1,4 +1,4 @@
-/** The API key, where the service wants one: asked for once, kept while the tab is open, and shown to nobody. */
+/** The API key, if the service needs one. The page asks for it once and keeps it while the tab is open. */
 
 import { find } from "./dom.js";
 
@@ -9,44 +9,44 @@ let key = sessionStorage.getItem(NAME) ?? "";
 /** @type {Promise<boolean> | undefined} */
 let asking;
 
-/** What a request brings along. @returns {Record<string, string>} */
+/** Returns the headers that carry the key. @returns {Record<string, string>} */
 export const keyHeaders = () => (key ? { Authorization: `Bearer ${key}` } : {});
 
 /**
- * Ask for a key, after one or none was refused; all who ask meanwhile share the answer.
- * @param {Record<string, string>} refused the headers that were sent
+ * Asks for a key after a request was rejected. Concurrent requests share one dialog.
+ * @param {Record<string, string>} rejected the headers of the request
  * @returns {Promise<boolean>} whether there is another key to try
  */
-export async function askForKey(refused) {
-  if ((keyHeaders().Authorization ?? "") !== (refused.Authorization ?? "")) return true; // another has asked already
-  asking ??= shown().finally(() => (asking = undefined));
+export async function askForKey(rejected) {
+  if ((keyHeaders().Authorization ?? "") !== (rejected.Authorization ?? "")) return true; // another request has asked already
+  asking ??= showDialog().finally(() => (asking = undefined));
   return asking;
 }
 
 /** @returns {Promise<boolean>} */
-function shown() {
+function showDialog() {
   /** @type {HTMLDialogElement} */
   const dialog = find("#key-dialog");
   /** @type {HTMLInputElement} */
   const input = find("#key");
-  find("#key-wrong").textContent = key ? "The service does not know this key." : "";
+  find("#key-wrong").textContent = key ? "The service rejected this key." : "";
   dialog.showModal();
   return new Promise((resolve) => {
-    const given = (/** @type {Event} */ event) => {
+    const submit = (/** @type {Event} */ event) => {
       event.preventDefault();
       key = input.value.trim();
       sessionStorage.setItem(NAME, key);
       input.value = "";
       close(true);
     };
-    const left = () => close(false);
+    const cancel = () => close(false);
     const close = (/** @type {boolean} */ another) => {
-      dialog.removeEventListener("submit", given);
-      dialog.removeEventListener("cancel", left);
+      dialog.removeEventListener("submit", submit);
+      dialog.removeEventListener("cancel", cancel);
       dialog.close();
       resolve(another);
     };
-    dialog.addEventListener("submit", given);
-    dialog.addEventListener("cancel", left);
+    dialog.addEventListener("submit", submit);
+    dialog.addEventListener("cancel", cancel);
   });
 }

@@ -1,4 +1,4 @@
-/** The studio: it asks which models are served, and shows a view for each kind of them. */
+/** The studio's entry: lists the served models and shows a view for each kind of model. */
 
 import { keep, text, visit } from "./address.js";
 import { Problem, bounds, call } from "./api.js";
@@ -21,14 +21,14 @@ function show(wanted) {
   keep({ view: wanted });
 }
 
-/** Show a view so that the browser's Back leads to the one before. @param {string} wanted */
+/** Shows a view, so that the browser's Back button returns to the view before. @param {string} wanted */
 function go(wanted) {
   if (find(`#${wanted}`).hidden) visit({ view: wanted });
   show(wanted);
 }
 
 /**
- * Radio buttons over the models of one kind; hidden where there is nothing to choose.
+ * Shows radio buttons for the models of one kind, unless there is only one model.
  * @param {string} view
  * @param {Model[]} models
  * @param {{model: Model, choose: (model: Model) => void}} studio
@@ -45,13 +45,13 @@ function chooser(view, models, studio) {
       call(`./v1/models/${name}/preview.png`)
         .then((response) => response.blob())
         .then((blob) => preview.setAttribute("src", URL.createObjectURL(blob)))
-        .catch(() => preview.remove()); // a stylizer without thumbnails
+        .catch(() => preview.remove()); // the stylizer has no thumbnails
       return make("label", { class: "choice" }, input, preview, make("span", {}, title));
     }),
   );
 }
 
-/** A photo may be dropped or pasted anywhere. @param {Stylizing} stylizing */
+/** Accepts a photo that is dropped or pasted anywhere. @param {Stylizing} stylizing */
 function takePhotos(stylizing) {
   /** @param {DataTransfer | null} transfer */
   const take = (transfer) => {
@@ -99,12 +99,12 @@ async function start() {
   nav.hidden = views.length < 2;
   nav.addEventListener("click", (event) => {
     const view = /** @type {HTMLElement} */ (event.target).dataset.view;
-    if (!view || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab or window of its own
+    if (!view || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // the link opens in a new tab or window
     event.preventDefault();
     go(view);
   });
   const known = (/** @type {string | null} */ view) => (view && views.includes(view) ? view : views[0]);
-  // Back and forth between the views; what was chosen in them stays.
+  // The Back button changes the view. The choices in each view stay.
   addEventListener("popstate", () => show(known(new URLSearchParams(location.search).get("view"))));
   show(known(text("view", "")));
 }

@@ -1,4 +1,4 @@
-/** Problems in words, where a screen reader announces them; one of each source, gone once the source does well. */
+/** Shows problems where a screen reader announces them. Each source has at most one, which is removed when the source succeeds. */
 
 import { find, make } from "./dom.js";
 import { Problem } from "./api.js";
@@ -7,8 +7,8 @@ import { Problem } from "./api.js";
 const shown = new Map();
 
 /**
- * Say what went wrong.
- * @param {string} source what was being done; a new problem of it takes the place of the last
+ * Shows a problem.
+ * @param {string} source what was being done; a new problem replaces the last one of the same source
  * @param {unknown} error
  */
 export function tell(source, error) {
@@ -27,7 +27,7 @@ export function tell(source, error) {
   find("#notices").append(notice);
 }
 
-/** Take back what was told of a source. @param {string} source */
+/** Removes the problem of a source. @param {string} source */
 export function settle(source) {
   shown.get(source)?.remove();
   shown.delete(source);

@@ -1,4 +1,4 @@
-/** Sample: a grid of pictures, a seed each, that fills as the sliders move; and the walk between two of them. */
+/** The Sample view: a grid of images, one per seed, that follows the sliders; and the walk between two of them. */
 
 import { keep, number, text } from "./address.js";
 import { call, entriesOf } from "./api.js";
@@ -6,12 +6,12 @@ import { showCard } from "./card.js";
 import { CodePanel, jsonCall } from "./code.js";
 import { find, slider, tile } from "./dom.js";
 import { settle, tell } from "./notices.js";
-import { Pictures } from "./pictures.js";
+import { ImageLoader } from "./images.js";
 import { Status } from "./status.js";
 import { Walk } from "./walk.js";
 
-const SEEDS = 2 ** 32;
-const SLIDER_SEEDS = 1000; // that the slider reaches; the number beside it takes any
+const SEED_LIMIT = 2 ** 32; // as in ganvas/api.py; the number field in index.html has it as well
+const SLIDER_SEEDS = 1000; // the range of the slider; the number field beside it takes any seed
 
 /** @typedef {import("./card.js").Model} Model */
 
@@ -24,15 +24,15 @@ export class Sampling {
     this.model = models.find((model) => model.card.name === text("generator", "")) ?? models[0];
     this.truncation = slider("truncation", (value) => value.toFixed(2), () => this.update());
     this.seedSlider = slider("seed", (value) => String(value), (value) => this.setSeed(value));
-    this.seed = Math.floor(number("seed", 1, SEEDS - 1));
-    /** @type {number[] | null} The ends of the walk; null: the first two pictures of the grid. */
+    this.seed = Math.floor(number("seed", 1, SEED_LIMIT - 1));
+    /** @type {number[] | null} The ends of the walk; null means the first two images of the grid. */
     this.ends = null;
-    this.code = new CodePanel(find("#sample-code"), ["Picture", "Walk"]);
-    this.status = new Status("grid", () => `${this.seeds.length} pictures from seed ${this.seed} are there`);
+    this.code = new CodePanel(find("#sample-code"), ["Image", "Walk"]);
+    this.status = new Status("grid", () => `${this.seeds.length} images from seed ${this.seed} loaded`);
     this.walk = new Walk({ described: (ends, steps) => this.describeWalk(ends, steps) });
-    this.pictures = new Pictures((keys, signal) => this.load(keys, signal), {
+    this.images = new ImageLoader((keys, signal) => this.load(keys, signal), {
       parallel: 4,
-      together: Math.min(4, maxSeeds), // so that a slow model's grid fills a row at a time
+      together: Math.min(4, maxSeeds), // the grid of a slow model fills one row at a time
       kept: 400,
       failed: (error) => {
         tell("sample", error);
@@ -55,7 +55,7 @@ export class Sampling {
     this.setSeed(this.seed);
   }
 
-  /** Show another generator. @param {Model} model */
+  /** Shows another generator. @param {Model} model */
   choose(model) {
     this.model = model;
     this.ends = null;
@@ -70,7 +70,7 @@ export class Sampling {
 
   /** @param {number} seed */
   setSeed(seed) {
-    this.seed = Math.min(Math.max(Math.floor(seed), 0), SEEDS - 1);
+    this.seed = Math.min(Math.max(Math.floor(seed), 0), SEED_LIMIT - 1);
     this.seedSlider.set(this.seed);
     const exact = /** @type {HTMLInputElement} */ (find("#seed-number"));
     if (document.activeElement !== exact || exact.valueAsNumber !== this.seed) exact.value = String(this.seed);
@@ -79,14 +79,14 @@ export class Sampling {
 
   get seeds() {
     const count = Number(/** @type {HTMLSelectElement} */ (find("#count")).value);
-    return Array.from({ length: count }, (_, i) => (this.seed + i) % SEEDS);
+    return Array.from({ length: count }, (_, i) => (this.seed + i) % SEED_LIMIT);
   }
 
   get currentEnds() {
     return this.ends ?? this.seeds.slice(0, 2);
   }
 
-  /** Everything that follows from seed, truncation and count. */
+  /** Updates everything that depends on seed, truncation and count. */
   update() {
     keep({ seed: this.seed, truncation: this.truncation.get() });
     this.layTiles();
@@ -100,7 +100,7 @@ export class Sampling {
     while (grid.children.length > seeds.length) grid.lastElementChild?.remove();
     seeds.forEach((seed, index) => {
       if (index >= grid.children.length) {
-        const made = tile({ name: "picture", value: "", label: "" });
+        const made = tile({ name: "image", value: "", label: "" });
         made.input.addEventListener("change", () => this.goTo(Number(made.input.value)));
         grid.append(made.tile);
       }
@@ -119,12 +119,12 @@ export class Sampling {
     const { seeds } = this;
     tiles.forEach((label) => label.classList.add("waiting"));
     const report = () => {
-      const { missing, stopped } = this.pictures;
+      const { missing, stopped } = this.images;
       if (missing && stopped) this.status.clear();
       else this.status.show(missing);
       if (!missing) settle("sample");
     };
-    this.pictures.want(seeds.map((seed) => this.key(seed)), (url, index) => {
+    this.images.want(seeds.map((seed) => this.key(seed)), (url, index) => {
       const image = /** @type {HTMLImageElement} */ (find("img", tiles[index]));
       if (image.src !== url) image.src = url;
       tiles[index].classList.remove("waiting");
@@ -137,15 +137,15 @@ export class Sampling {
     return JSON.stringify([this.model.card.name, this.truncation.get(), seed]);
   }
 
-  /** @param {string[]} keys that are wanted together, so of one model and truncation @param {AbortSignal} signal */
+  /** @param {string[]} keys of one model and one truncation @param {AbortSignal} signal */
   async load(keys, signal) {
-    const wishes = keys.map((key) => JSON.parse(key));
-    const [model, truncation] = wishes[0];
-    const json = { model, seeds: wishes.map(([, , seed]) => seed), truncation, format: "zip" };
+    const requests = keys.map((key) => JSON.parse(key));
+    const [model, truncation] = requests[0];
+    const json = { model, seeds: requests.map(([, , seed]) => seed), truncation, format: "zip" };
     return entriesOf(await (await call("./v1/sample", { json, signal })).arrayBuffer(), "image/png");
   }
 
-  /** Lead the walk from where it ended to another picture. @param {number} seed */
+  /** Walks from the last end to another image. @param {number} seed */
   goTo(seed) {
     this.ends = [this.currentEnds[this.ends ? 1 : 0], seed];
     this.startWalk(true);
@@ -159,7 +159,7 @@ export class Sampling {
     this.walk.between({ model: card.name, from, to, truncation: this.truncation.get(), pixels }, { goThere });
     const seed = this.ends ? to : from;
     const fields = { model: card.name, seed, ...this.truncated };
-    this.code.set("Picture", jsonCall("sample", { ...fields, format: "png" }, `${card.name}-${seed}.png`));
+    this.code.set("Image", jsonCall("sample", { ...fields, format: "png" }, `${card.name}-${seed}.png`));
   }
 
   get truncated() {

@@ -1,32 +1,32 @@
-/** How many pictures are to come: counted for the eye as they come, said to a screen reader once, when all are there. */
+/** Counts the images that are still loading, visibly. A screen reader hears one message, when all are loaded. */
 
 import { find } from "./dom.js";
 
-const REST_MS = 500; // in which nothing changes: a slider that moves on is not talked over
+const REST_MS = 500; // nothing is announced while a slider still moves
 
 export class Status {
   /**
-   * @param {string} name of the elements `NAME-count`, which readers do not see, and `NAME-said`, which is announced
-   * @param {() => string} ended what is said when all pictures are there
+   * @param {string} name of the elements `NAME-count`, which screen readers skip, and `NAME-message`, which they announce
+   * @param {() => string} finished returns the message when all images are loaded
    */
-  constructor(name, ended) {
+  constructor(name, finished) {
     this.count = find(`#${name}-count`);
-    this.said = find(`#${name}-said`);
-    this.ended = ended;
+    this.message = find(`#${name}-message`);
+    this.finished = finished;
     this.timer = 0;
   }
 
-  /** @param {number} missing pictures that are to come */
+  /** @param {number} missing images that are not loaded */
   show(missing) {
     this.clear();
-    if (missing) this.count.textContent = `${missing} to come`;
-    else this.timer = setTimeout(() => (this.said.textContent = this.ended()), REST_MS);
+    if (missing) this.count.textContent = `${missing} loading`;
+    else this.timer = setTimeout(() => (this.message.textContent = this.finished()), REST_MS);
   }
 
-  /** Say nothing: what is to be said is an error, and said elsewhere. */
+  /** Removes the message, because an error is shown elsewhere. */
   clear() {
     clearTimeout(this.timer);
     this.count.textContent = "";
-    this.said.textContent = ""; // the same words again are a change, and announced
+    this.message.textContent = ""; // so that the same message is announced again
   }
 }

@@ -1,13 +1,13 @@
-/** Stylize: a photo in every style at once, one style or a blend of two large beside it. */
+/** The Stylize view: a photo in every style, and a large version in one style or in a blend of two. */
 
 import { keep, number, text } from "./address.js";
 import { call, fileName } from "./api.js";
 import { showCard } from "./card.js";
 import { CodePanel, photoCall } from "./code.js";
-import { find, latest, make, percent, save, slider, tile } from "./dom.js";
+import { counted, find, latest, make, percent, save, slider, tile } from "./dom.js";
 import { settle, tell } from "./notices.js";
 import { readPhoto } from "./photo.js";
-import { Pictures } from "./pictures.js";
+import { ImageLoader } from "./images.js";
 import { Status } from "./status.js";
 
 const PREVIEW_SIDE = 640; // pixels
@@ -31,13 +31,13 @@ export class Stylizing {
     this.keepColor = slider("keep-color", percent, () => this.update());
     this.mix = slider("mix", percent, () => this.update());
     this.second = /** @type {HTMLSelectElement} */ (find("#second"));
-    this.code = new CodePanel(find("#stylize-code"), ["Picture"]);
+    this.code = new CodePanel(find("#stylize-code"), ["Image"]);
     this.paint = latest(80, (error) => {
       this.busy(false);
       tell("stylize", error);
     });
-    this.status = new Status("styles", () => `The photo is there in ${this.model.card.styles?.length} styles`);
-    this.tiles = new Pictures(async ([key], signal) => [await this.loadTile(key, signal)], {
+    this.status = new Status("styles", () => `The photo in ${counted(this.model.card.styles?.length ?? 0, "style")} loaded`);
+    this.tiles = new ImageLoader(async ([key], signal) => [await this.loadTile(key, signal)], {
       parallel: 2,
       together: 1,
       kept: 60,
@@ -57,13 +57,13 @@ export class Stylizing {
     const input = /** @type {HTMLInputElement} */ (find("#photo"));
     input.addEventListener("change", () => {
       if (input.files?.[0]) this.take(input.files[0]);
-      input.value = ""; // the same file may be chosen again
+      input.value = ""; // so that the same file can be chosen again
     });
     this.second.addEventListener("change", () => this.update());
     find("#save-styled").addEventListener("click", () => this.download());
   }
 
-  /** Show another stylizer. @param {Model} model */
+  /** Shows another stylizer. @param {Model} model */
   async choose(model) {
     this.model = model;
     keep({ stylizer: model.card.name });
@@ -95,7 +95,7 @@ export class Stylizing {
     else await this.showPaintings(model);
   }
 
-  /** Until there is a photo, the tiles show the paintings themselves. @param {Model} model */
+  /** Shows the paintings themselves in the tiles, until the user chooses a photo. @param {Model} model */
   async showPaintings(model) {
     try {
       const { card } = await (await call(`./v1/models/${model.card.name}`)).json();
@@ -109,7 +109,7 @@ export class Stylizing {
     }
   }
 
-  /** Take a photo, of which only the latest counts. One that nobody can read leaves the last where it is. @param {File} file */
+  /** Takes a photo; only the latest counts. If the new photo cannot be read, the last one stays. @param {File} file */
   async take(file) {
     const turn = ++this.photos;
     const photo = await readPhoto(file, { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide });
@@ -131,7 +131,7 @@ export class Stylizing {
     this.update();
   }
 
-  /** The style, or the blend of two, as the service takes it. */
+  /** The style or the blend of two, in the API's syntax. */
   get blend() {
     const share = this.mix.get();
     const second = this.second.value;
@@ -145,7 +145,7 @@ export class Stylizing {
     return { model: this.model.card.name, style: this.blend, ...(strength < 1 && { strength }), ...(keep_color > 0 && { keep_color }) };
   }
 
-  /** Everything that follows from style, blend, strength and keep_color. */
+  /** Updates everything that depends on style, blend, strength and keep_color. */
   update() {
     const { fields } = this;
     const second = this.second.value === this.style ? "" : this.second.value;
@@ -154,7 +154,7 @@ export class Stylizing {
     /** @type {HTMLInputElement} */ (find("#mix")).disabled = !second;
     keep({ style: this.style, second: second || null, mix: second ? this.mix.get() : null, strength: this.strength.get(), keep_color: this.keepColor.get() });
     const name = this.photo?.name ?? "photo.jpg";
-    this.code.set("Picture", photoCall(name, fields, `${name.replace(/\.[^.]*$/, "")}-${styleNames(fields.style)}.jpg`));
+    this.code.set("Image", photoCall(name, fields, `${name.replace(/\.[^.]*$/, "")}-${styleNames(fields.style)}.jpg`));
     find("#after-caption").textContent = this.caption();
     /** @type {HTMLButtonElement} */ (find("#save-styled")).disabled = !this.photo;
     if (!this.photo) return;
@@ -176,7 +176,7 @@ export class Stylizing {
     return parts.map(([name, share]) => `${title(name)} ${percent(Number(share))}`).join(", ");
   }
 
-  /** The photo in every style. */
+  /** Loads the photo in every style. */
   fill() {
     const tiles = [...find("#styles").children];
     tiles.forEach((label) => label.classList.add("waiting"));
@@ -194,7 +194,7 @@ export class Stylizing {
   /** @param {string} key @param {AbortSignal} signal */
   async loadTile(key, signal) {
     const [, model, style] = JSON.parse(key);
-    if (!this.photo) throw new Error("there is no photo");
+    if (!this.photo) throw new Error("No photo is chosen.");
     return (await this.ask(this.photo, this.photo.small, { model, style }, { signal, max_side: SMALL_SIDE })).blob();
   }
 
@@ -211,12 +211,12 @@ export class Stylizing {
     return call("./v1/stylize", { form, signal });
   }
 
-  /** The whole photo, as large as the service takes it. */
+  /** Downloads the whole photo, as large as the service allows. */
   async download() {
     if (!this.photo) return;
     const status = find("#download-status");
     const format = /** @type {HTMLSelectElement} */ (find("#save-format")).value;
-    status.textContent = "Making the download";
+    status.textContent = "Preparing the download";
     try {
       const response = await this.ask(this.photo, this.photo.file, this.fields, { max_side: this.maxSide, format });
       save(await response.blob(), fileName(response));
@@ -243,5 +243,5 @@ export class Stylizing {
 /** @param {number} share */
 const round = (share) => Number(share.toFixed(2));
 
-/** A blend as part of a file's name. @param {string} blend */
+/** Returns a blend as a part of a file name. @param {string} blend */
 const styleNames = (blend) => blend.replace(/:[\d.]+/g, "").replaceAll(",", "-");

@@ -1,13 +1,13 @@
-/** The walk between two pictures: its frames are loaded once, so the slider answers at once. */
+/** The walk between two images. Its frames are loaded together, so the slider needs no requests. */
 
 import { call, fileName, framesOf } from "./api.js";
 import { find, latest, percent, save, slider, still } from "./dom.js";
 import { settle, tell } from "./notices.js";
 
-const STEPS = 40; // from one picture to the other
-const MOST_BYTES = 24e6; // of the frames in memory; a walk of large pictures has fewer steps
-const STRIDE_MS = 1600; // how long it takes from one picture to the other
-const PAUSE_MS = 250; // in which no slider moves; the grid's pictures go first
+const STEPS = 40; // from one image to the other
+const MAX_BYTES = 24e6; // of the frames in memory; a walk between large images has fewer steps
+const STRIDE_MS = 1600; // time from one image to the other
+const PAUSE_MS = 250; // without a moving slider; the images of the grid load first
 
 /** @typedef {{model: string, from: number, to: number, truncation: number, pixels: number}} Ends */
 
@@ -15,7 +15,7 @@ export class Walk {
   /** @param {{described: (ends: Ends, steps: number) => void}} options */
   constructor({ described }) {
     /** @type {HTMLCanvasElement} */
-    this.canvas = find("#walk-picture");
+    this.canvas = find("#walk-image");
     /** @type {HTMLButtonElement} */
     this.playButton = find("#walk-play");
     this.described = described;
@@ -30,19 +30,19 @@ export class Walk {
     this.ends = undefined;
     this.playing = 0;
     this.playButton.addEventListener("click", () => (this.playing ? this.stop() : this.play(Infinity)));
-    find("#save-png").addEventListener("click", () => this.savePicture());
+    find("#save-png").addEventListener("click", () => this.saveImage());
     for (const format of ["webp", "gif"]) find(`#save-${format}`).addEventListener("click", () => this.saveAnimation(format));
   }
 
   get steps() {
-    const frames = Math.floor(MOST_BYTES / ((this.ends?.pixels ?? 1) * 4));
+    const frames = Math.floor(MAX_BYTES / ((this.ends?.pixels ?? 1) * 4));
     return Math.max(2, Math.min(STEPS, frames));
   }
 
   /**
-   * Walk between two other pictures.
+   * Walks between two other images.
    * @param {Ends} ends
-   * @param {{goThere?: boolean}} [options] whether the walk is shown once, to its end
+   * @param {{goThere?: boolean}} [options] whether to play the walk once, to its end
    */
   between(ends, { goThere = false } = {}) {
     this.stop();
@@ -66,11 +66,11 @@ export class Walk {
     if (!frame || !this.ends) return;
     const { from, to } = this.ends;
     const way = `${percent(this.position.get() / 100)} of the way from seed ${from} to seed ${to}`;
-    paint(this.canvas, frame, `The picture ${way}`);
+    paint(this.canvas, frame, `The image ${way}`);
     find("#walk-position").setAttribute("aria-valuetext", way);
   }
 
-  /** Play forth, and back, and so on. @param {number} strides how many ways from end to end */
+  /** Plays the walk to its end, back, and so on. @param {number} strides number of ways from end to end */
   play(strides) {
     this.stop();
     if (!this.frames.length) return;
@@ -98,7 +98,7 @@ export class Walk {
     this.playButton.textContent = "Play";
   }
 
-  savePicture() {
+  saveImage() {
     const { model, from, to } = this.ends ?? { model: "", from: 0, to: 0 };
     const way = Math.round(this.position.get());
     const name = way === 0 ? `${model}-${from}` : way === 100 ? `${model}-${to}` : `${model}-${from}-${to}-at-${way}`;
@@ -110,7 +110,7 @@ export class Walk {
     if (!this.ends) return;
     const { model, from, to, truncation } = this.ends;
     const status = find("#walk-status");
-    status.textContent = "Making the animation";
+    status.textContent = "Preparing the animation";
     try {
       const response = await call("./v1/interpolate", { json: { model, seeds: [from, to], steps: this.steps, truncation, format } });
       save(await response.blob(), fileName(response));

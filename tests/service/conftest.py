@@ -50,7 +50,7 @@ def client(service: Running) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def photo() -> np.ndarray:
-    """[30, 50, 3], smooth enough to survive a JPEG."""
+    """uint8 [30, 50, 3], smooth enough that JPEG changes it little."""
     y, x = np.mgrid[0:30, 0:50]
     return np.stack([x * 5, y * 8, 250 - x * 4 - y], axis=2).astype(np.uint8)
 

@@ -63,7 +63,7 @@ def test_reloads_changed_file(file: Path) -> None:
     clock = Clock()
     keys = ApiKeys(file, clock)
     file.write_text("third\n")
-    assert keys.accept(headers(SECRET))  # it is not looked at with every request
+    assert keys.accept(headers(SECRET))  # the file is not read for every request
     clock.now += POLL_S
     assert keys.accept(headers("third"))
     assert not keys.accept(headers(SECRET))
@@ -105,7 +105,7 @@ def test_v1_routes_need_a_key_and_other_routes_do_not(
         assert client.post("/v1/sample", headers={"Authorization": f"Bearer {SECRET}"}).status_code == 200
         assert client.post("/v1/sample", headers={"X-API-Key": "second-secret-key"}).status_code == 200
 
-        # A page of another origin: asked for beforehand without a key, and it may read what it needs of the answer.
+        # A page of another origin: its preflight request needs no key, and it may read the headers it needs.
         asked = {"Origin": "https://studio.example", "Access-Control-Request-Method": "POST"}
         allowed = client.options("/v1/sample", headers={**asked, "Access-Control-Request-Headers": "authorization"})
         assert allowed.status_code == 200

@@ -1,4 +1,4 @@
-"""The POST routes are real BentoML APIs: BentoML's own client calls them without knowing anything of Ganvas."""
+"""The POST routes are real BentoML APIs: BentoML's own client can call them."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from service.engine.latents import interpolate, latents_of_seed
 from tests.service.onnx_models import LATENT_SIZE, generated, styled
 from tests.service.running import Running
 
-# In a process of its own: importing BentoML starts things that warn, and warnings are errors here.
+# In its own process: the import of BentoML causes warnings, and warnings are errors here.
 SCRIPT = """
 import shutil, sys
 from pathlib import Path

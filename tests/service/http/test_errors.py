@@ -1,4 +1,4 @@
-"""What is wrong with a request before its fields are: the route, the method, the size, the shape of the bytes."""
+"""Errors that do not depend on the fields of a request: route, method, size, invalid bytes."""
 
 import itertools
 import socket
@@ -98,7 +98,7 @@ def test_random_bytes_never_cause_500(client: httpx.Client) -> None:
         content = random.bytes(size)
         response = client.post(path, content=content, headers={"Content-Type": content_type})
         assert response.status_code < 500
-        if response.status_code != 200:  # an empty body is a fine sample request
+        if response.status_code != 200:  # an empty body is a valid sample request
             assert response.headers["content-type"] == "application/problem+json"
 
 

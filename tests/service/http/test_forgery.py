@@ -1,4 +1,4 @@
-"""BentoML fetches a URL that stands where a file is expected. This service never does: a listener proves it."""
+"""BentoML fetches a URL that is given in place of a file. This service never does: a listener notices every connection."""
 
 import json
 import socket

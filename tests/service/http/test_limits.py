@@ -1,4 +1,4 @@
-"""What is in memory of bodies: of requests that come, and of answers that nobody reads."""
+"""The memory of request bodies and unread responses is bounded."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_unread_responses_count_towards_the_limit(tmp_path: Path, problem: Probl
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url, timeout=60) as client:
         with unread_response(service):
-            assert client.post("/v1/sample").status_code == 200  # one alone is within the bound
+            assert client.post("/v1/sample").status_code == 200  # one unread response is within the limit
             with unread_response(service):
                 until(lambda: value(client, "ganvas_http_held_bytes") >= 2 * RESPONSE_BYTES)
                 refused = client.post("/v1/sample")

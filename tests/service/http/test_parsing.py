@@ -1,9 +1,9 @@
-"""Where a JSON body is parsed: what goes on in a running service cannot be seen from outside."""
+"""Which thread parses a JSON body; a running service does not show this."""
 
 import subprocess
 import sys
 
-# In a process of its own: importing BentoML starts things that warn, and warnings are errors here.
+# In its own process: the import of BentoML causes warnings, and warnings are errors here.
 SCRIPT = """
 import asyncio, threading
 from pydantic import model_validator
@@ -12,12 +12,12 @@ from service.http.parsing import MAX_JSON_ON_LOOP, JsonBody
 from service.http.problems import Problem
 
 
-class Noting(JsonBody):
+class Recording(JsonBody):
     number: int
 
     @model_validator(mode="before")
     @classmethod
-    def note(cls, fields):
+    def record(cls, fields):
         print(threading.current_thread().name, end=" ")
         return fields
 
@@ -28,7 +28,7 @@ def read(data):
 
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
     try:
-        print(asyncio.run(Noting.read(Request(scope, receive))).number)
+        print(asyncio.run(Recording.read(Request(scope, receive))).number)
     except Problem as problem:
         print(problem.status, problem.detail)
 

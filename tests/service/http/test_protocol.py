@@ -1,4 +1,4 @@
-"""Bytes that are no request of ours, on real connections."""
+"""Invalid and extreme HTTP on real connections."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ from tests.service.slow_readers import RESPONSE_BYTES, large_generator, read_res
 
 
 def exchange(service: Running, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes and read until the server hangs up: status, headers, body. Status 0: it hung up without a word."""
+    """Send bytes and read until the server closes the connection. Returns status (0 without a response), headers and body."""
     url = httpx.URL(service.url)
     received = b""
     with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
@@ -57,9 +57,9 @@ def test_invalid_http_gets_a_problem_document(service: Running, data: bytes) -> 
 def test_rejects_endless_head(service: Running) -> None:
     endless = (b"X-%d: %s\r\n" % (i, b"a" * 8000) for i in range(1000))
     status, _, body = exchange(service, b"GET /livez HTTP/1.1\r\nHost: x\r\n", *endless)
-    assert status in (431, 0)  # 0: the answer was lost with the connection, since the caller went on sending
+    assert status in (431, 0)  # 0: the response was lost with the connection, because the client kept sending
     if status:
-        assert json.loads(body)["detail"].endswith(f"{MAX_HEAD} bytes")
+        assert json.loads(body)["detail"].endswith(f"{MAX_HEAD} bytes.")
 
 
 def test_rejects_endless_header(service: Running) -> None:
@@ -85,7 +85,7 @@ def test_disconnects_client_that_does_not_read(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", send_timeout_s=0.5) as service, httpx.Client(base_url=service.url) as client:
         with unread_response(service) as connection:
-            until(lambda: "took nothing of its answer for 0.5 seconds" in service.stderr())
+            until(lambda: "read nothing of its response for 0.5 s" in service.stderr())
             until(lambda: value(client, "ganvas_http_held_bytes") == 0)
             assert read_rest(connection)[1] < RESPONSE_BYTES
         assert service.stop() == 0
@@ -94,7 +94,7 @@ def test_disconnects_client_that_does_not_read(tmp_path: Path) -> None:
 def test_slow_reader_gets_the_whole_response(tmp_path: Path) -> None:
     folder = large_generator(tmp_path / "models")
     with running(folder, tmp_path / "log", send_timeout_s=2) as service, unread_response(service) as connection:
-        announced, came = read_rest(connection, pause_s=0.04)  # several times as long, all in all
+        announced, came = read_rest(connection, pause_s=0.04)  # the whole response takes several times this limit
         assert announced >= RESPONSE_BYTES
         assert came == announced
 
@@ -107,7 +107,7 @@ def test_next_pipelined_request_waits_until_the_response_is_read(tmp_path: Path)
         unread_response(service) as connection,
     ):
         connection.sendall(b"POST /v1/sample HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-        for _ in range(10):  # long enough for it to be made
+        for _ in range(10):  # long enough for the second request to run
             assert client.post("/v1/sample", json={"seed": "none"}).status_code == 422
             assert value(client, "ganvas_batch_rows_sum", model="large") == 64
         announced, came = read_rest(connection)

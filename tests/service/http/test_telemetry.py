@@ -1,4 +1,4 @@
-"""Request ids, metrics and logs, on the real service."""
+"""Request ids, metrics and logs of the real service."""
 
 import json
 import re
@@ -26,7 +26,7 @@ from tests.service.running import running
 
 
 def samples(client: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every value of /metrics, by name and labels."""
+    """Return every value of /metrics by name and labels."""
     families = text_string_to_metric_families(client.get("/metrics").text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
@@ -54,8 +54,8 @@ def test_problem_documents_of_every_layer_have_the_request_id(client: httpx.Clie
     for answer in (
         client.get("/nope"),  # Starlette's
         client.put("/v1/sample"),
-        client.post("/v1/sample", content=b"{"),  # ours
-        client.post("/v1/sample", content=b" " * (2 * 2**20)),  # of the boundary
+        client.post("/v1/sample", content=b"{"),  # Ganvas's
+        client.post("/v1/sample", content=b" " * (2 * 2**20)),  # of the limits
         client.get("/v1/models/nope"),
     ):
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
@@ -100,7 +100,7 @@ def test_counts_rejections_by_reason(tmp_path: Path) -> None:
 
 def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path) -> None:
     save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
-    large = image_bytes(Image.new("L", (6000, 6000)))  # little to send and to paint, but not to decode
+    large = image_bytes(Image.new("L", (6000, 6000)))  # small to send and to paint, but large to decode
     options = {"codec_threads": 1, "max_decode_pixels": 1}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
 
@@ -140,7 +140,7 @@ def test_counts_uploads_rejected_for_memory(models_folder: Path, tmp_path: Path)
             assert samples(client)["ganvas_rejections_total", frozenset({("model", ""), ("reason", reason)})] == 0
         url = httpx.URL(service.url)
         with socket.create_connection((url.host, url.port)) as slow:
-            slow.sendall(head + part + bytes(800_000))  # and no more for now
+            slow.sendall(head + part + bytes(800_000))  # an incomplete upload
             until(lambda: value(client, "ganvas_http_held_bytes") >= 800_000)
             assert client.post("/v1/stylize", files={"image": bytes(700_000)}).status_code == 429
             assert value(client, "ganvas_rejections_total", model="", reason="uploads_full") == 1

@@ -79,13 +79,13 @@ def test_animation_has_every_frame_and_loops_forever(client: httpx.Client, image
         assert animation.info["loop"] == 0
         shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(animation)]
     assert len(shown) == len(expected) == 30
-    assert np.abs(np.stack(shown).astype(int) - expected[..., 0]).mean() < 8  # of noise, which lossy formats like least
+    assert np.abs(np.stack(shown).astype(int) - expected[..., 0]).mean() < 8  # on noise, the worst case for lossy formats
 
 
 def durations_of(animation: Image.Image) -> list[int]:
     durations = []
     for frame in ImageSequence.Iterator(animation):
-        frame.load()  # which is when Pillow learns a WebP's
+        frame.load()  # Pillow knows the duration of a WebP frame only after loading it
         durations.append(frame.info["duration"])
     return durations
 
@@ -158,7 +158,7 @@ def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem
 
 
 def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Path, problem: Problem) -> None:
-    """80 rows of a slow model, two a batch and a queue of four: whoever comes meanwhile goes between."""
+    """80 rows of a slow model run in batches of two, and the queue holds four rows: other requests run in between."""
     save(slow_generator_model(0.05), tmp_path / "slow.onnx", generator_card("slow"))
     with (
         running(tmp_path, tmp_path / "log", max_batch_rows=2, max_queue_rows=4) as service,

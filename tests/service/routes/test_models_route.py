@@ -90,15 +90,15 @@ def test_preview_times_out(tmp_path: Path, problem: Problem) -> None:
 
 def test_preview_is_cancelled_when_every_client_disconnects(tmp_path: Path) -> None:
     with (
-        slow_service(tmp_path, row_s=0.2, max_batch_rows=1) as service,  # a batch for each of its samples
+        slow_service(tmp_path, row_s=0.2, max_batch_rows=1) as service,  # one batch per sample
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as caller:
             caller.sendall(f"GET {PREVIEW_OF_SLOW} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             until(lambda: value(client, "ganvas_queue_rows", model="slow") > 0)
         until(lambda: value(client, "ganvas_dropped_rows_total", model="slow") > 0)
-        until(lambda: value(client, "ganvas_http_requests_in_flight") == 1)  # the asking
-        assert client.get(PREVIEW_OF_SLOW).status_code == 200  # made anew
+        until(lambda: value(client, "ganvas_http_requests_in_flight") == 1)  # this request
+        assert client.get(PREVIEW_OF_SLOW).status_code == 200  # a new preview is made
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])

@@ -24,14 +24,14 @@ def stylize(client: httpx.Client, *images: bytes, **fields: Any) -> httpx.Respon
     return client.post("/v1/stylize", files=files, data={"style": "night", "format": "png", **fields})
 
 
-def picture(response: httpx.Response) -> np.ndarray:
+def pixels_of(response: httpx.Response) -> np.ndarray:
     assert response.status_code == 200, response.text
     return pixels(response.content)
 
 
 def test_painted_image_has_the_size_of_the_upload(client: httpx.Client, photo: np.ndarray, png: bytes) -> None:
-    response = stylize(client, png)  # 30 x 50 is no multiple of 4
-    np.testing.assert_array_equal(picture(response), styled(photo, NIGHT, 1, 0))
+    response = stylize(client, png)  # 30 x 50 is not a multiple of 4
+    np.testing.assert_array_equal(pixels_of(response), styled(photo, NIGHT, 1, 0))
     assert response.headers["content-disposition"] == 'inline; filename="photo-0-painters.png"'
     assert response.headers["ganvas-model"].startswith("painters@")
 
@@ -54,14 +54,14 @@ def test_applies_styles_and_blends(
     client: httpx.Client, photo: np.ndarray, png: bytes, style: str, weights: list[float]
 ) -> None:
     expected = styled(photo, np.array(weights, np.float32), 1, 0)
-    np.testing.assert_array_equal(picture(stylize(client, png, style=style)), expected)
+    np.testing.assert_array_equal(pixels_of(stylize(client, png, style=style)), expected)
 
 
 @pytest.mark.parametrize(("strength", "keep_color"), [(0, 0), (0.25, 0), (1, 1), (0.5, 0.5)])
 def test_applies_strength_and_keep_color(
     client: httpx.Client, photo: np.ndarray, png: bytes, strength: float, keep_color: float
 ) -> None:
-    result = picture(stylize(client, png, strength=strength, keep_color=keep_color))
+    result = pixels_of(stylize(client, png, strength=strength, keep_color=keep_color))
     np.testing.assert_array_equal(result, styled(photo, NIGHT, strength, keep_color))
 
 
@@ -78,28 +78,28 @@ def test_several_images_are_returned_in_a_zip(client: httpx.Client, photo: np.nd
 @pytest.mark.parametrize("shape", [(1, 1), (1, 60), (3, 2), (16, 16), (17, 16), (128, 128)])
 def test_accepts_any_size(client: httpx.Client, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    result = picture(stylize(client, image_bytes(Image.fromarray(image))))
+    result = pixels_of(stylize(client, image_bytes(Image.fromarray(image))))
     np.testing.assert_array_equal(result, styled(image, NIGHT, 1, 0))
 
 
 def test_applies_exif_orientation(client: httpx.Client, photo: np.ndarray) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    result = picture(stylize(client, image_bytes(Image.fromarray(photo), exif=exif)))
+    result = pixels_of(stylize(client, image_bytes(Image.fromarray(photo), exif=exif)))
     np.testing.assert_array_equal(result, styled(np.rot90(photo, -1), NIGHT, 1, 0))
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
 def test_accepts_grey_palette_and_transparent_images(client: httpx.Client, photo: np.ndarray, mode: str) -> None:
     image = Image.fromarray(photo).convert(mode)
-    result = picture(stylize(client, image_bytes(image)))
+    result = pixels_of(stylize(client, image_bytes(image)))
     np.testing.assert_array_equal(result, styled(np.asarray(image.convert("RGB")), NIGHT, 1, 0))
 
 
 @pytest.mark.parametrize(("max_side", "size"), [(None, (64, 128)), ("256", (128, 256)), ("100", (50, 100)), ("16", (8, 16))])
 def test_shrinks_to_max_side(client: httpx.Client, max_side: str | None, size: tuple[int, int]) -> None:
     fields = {} if max_side is None else {"max_side": max_side}
-    assert picture(stylize(client, image_bytes(Image.new("RGB", (400, 200))), **fields)).shape[:2] == size
+    assert pixels_of(stylize(client, image_bytes(Image.new("RGB", (400, 200))), **fields)).shape[:2] == size
 
 
 def test_accepts_text_fields_as_json(client: httpx.Client, png: bytes) -> None:
@@ -115,7 +115,7 @@ def test_concurrent_requests_get_the_same_images_as_alone(client: httpx.Client) 
     def call(i: int) -> bool:
         weights = np.eye(3, dtype=np.float32)[i % 3]
         result = stylize(client, image_bytes(Image.fromarray(photos[i % 12])), style=["night", "wave", "scream"][i % 3])
-        return bool((picture(result) == styled(photos[i % 12], weights, 1, 0)).all())
+        return bool((pixels_of(result) == styled(photos[i % 12], weights, 1, 0)).all())
 
     with ThreadPoolExecutor(12) as pool:
         assert all(pool.map(call, range(60)))
@@ -123,13 +123,13 @@ def test_concurrent_requests_get_the_same_images_as_alone(client: httpx.Client) 
 
 def test_requests_in_different_styles_share_batches(models_folder: Path, tmp_path: Path) -> None:
     photos = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), np.uint8)
-    # One lane that waits a whole second for as many as ran together before.
+    # One batch at a time, which waits a whole second for as many requests as the previous batch had.
     with running(models_folder, tmp_path, threads=1, max_batch_wait_ms=1000) as service:
         client = httpx.Client(base_url=service.url, timeout=60)
 
         def call(i: int) -> bool:
             result = stylize(client, image_bytes(Image.fromarray(photos[i])), style=["night", "wave", "scream"][i])
-            return bool((picture(result) == styled(photos[i], np.eye(3, dtype=np.float32)[i], 1, 0)).all())
+            return bool((pixels_of(result) == styled(photos[i], np.eye(3, dtype=np.float32)[i], 1, 0)).all())
 
         def ran() -> np.ndarray:
             return np.array([value(client, f"ganvas_batch_rows_{name}", model="painters") for name in ("sum", "count")])

@@ -1,4 +1,4 @@
-"""The real service's studio in a headless Chromium."""
+"""Opens the studio of a real service in a headless Chromium."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -16,28 +16,28 @@ from tests.service.conftest import image_bytes
 from tests.service.running import Running
 from tests.service.studio.browser import own_browser
 
-PATIENCE_MS = 30_000  # generous: the machine may be busy with a training
+PATIENCE_MS = 30_000  # generous: the machine may be busy
 DESKTOP = {"width": 1360, "height": 860}
 PHONE = {"width": 390, "height": 844}
 
 expect.set_options(timeout=PATIENCE_MS)
 
 
-# Of each module: Playwright keeps an event loop in this thread, which other tests' asyncio.run would refuse.
+# One per module: Playwright keeps an event loop in this thread, and asyncio.run of other tests would fail.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             launched = playwright.chromium.launch(executable_path=own_browser())
         except BrowserError as error:
-            pytest.skip(f"no Chromium starts here (Debian: apt-get install chromium): {error.message.splitlines()[0]}")
+            pytest.skip(f"Chromium does not start (Debian: apt-get install chromium): {error.message.splitlines()[0]}")
         yield launched
         launched.close()
 
 
 @dataclass
 class Studio:
-    """An opened page, and what it asked for and complained of."""
+    """An open page, with its requests and its errors and warnings."""
 
     page: Page
     url: str
@@ -49,7 +49,7 @@ class Studio:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("requestfailed", lambda request: self.aborted.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None)
 
     def open(self, query: str = "", *, locked: bool = False) -> "Studio":
         self.page.goto(f"{self.url}/{query}")
@@ -57,7 +57,7 @@ class Studio:
         return self
 
     def set_slider(self, name: str, value: float) -> None:
-        """As a hand does: through values in between, each an input event."""
+        """Move a slider through several values, with an input event each."""
         self.page.locator(f"#{name}").evaluate(
             """(input, end) => {
                 const start = input.valueAsNumber;
@@ -72,11 +72,11 @@ class Studio:
     def tiles(self) -> Locator:
         return self.page.locator("#grid .tile")
 
-    def wait_for_pictures(self) -> None:
+    def wait_for_images(self) -> None:
         expect(self.page.locator("#grid .waiting")).to_have_count(0)
 
     def pixels(self, shown: Locator) -> np.ndarray:
-        """What an image or a canvas shows, [h, w, 3]."""
+        """Return what an image or a canvas shows: uint8 [h, w, 3]."""
         width, height, rgba = shown.evaluate(
             """async (shown) => {
                 await shown.decode?.();
@@ -89,11 +89,11 @@ class Studio:
         return np.array(rgba, np.uint8).reshape(height, width, 4)[..., :3]
 
     def tile(self, index: int) -> np.ndarray:
-        """What a tile of the grid shows."""
+        """Return what a tile of the grid shows."""
         return self.pixels(self.tiles().nth(index).locator("img"))
 
-    def walk_picture(self) -> np.ndarray:
-        return self.pixels(self.page.locator("#walk-picture"))
+    def walk_image(self) -> np.ndarray:
+        return self.pixels(self.page.locator("#walk-image"))
 
 
 Open = Callable[..., Studio]
@@ -101,7 +101,7 @@ Open = Callable[..., Studio]
 
 @pytest.fixture
 def open_studio(browser: Browser, service: Running) -> Iterator[Open]:
-    """Open the studio: of the session's service, or of another."""
+    """Open the studio of the session's service or of another one."""
     contexts: list[BrowserContext] = []
 
     def opened(query: str = "", *, url: str = service.url, locked: bool = False, **options: Any) -> Studio:
@@ -116,7 +116,7 @@ def open_studio(browser: Browser, service: Running) -> Iterator[Open]:
 
 
 def sampled(client: httpx.Client, **body: object) -> np.ndarray:
-    """What the API samples, [n, h, w, c]."""
+    """Return samples of the API: uint8 [n, h, w, c]."""
     response = client.post("/v1/sample", json={**body, "format": "npy"}).raise_for_status()
     return np.load(io.BytesIO(response.content))
 

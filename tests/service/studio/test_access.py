@@ -1,4 +1,4 @@
-"""For everyone: axe's rules, screen readers, narrow screens, dark and light; and the page's own policy."""
+"""Accessibility (axe's rules, screen readers, narrow screens, dark and light), navigation, security policy and API keys."""
 
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ NARROW = {"width": 320, "height": 640}
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
 @pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("view", ["sample", "stylize", "stylize with a photo"])
-def test_axe_finds_nothing(open_studio: Open, view: str, colours: str, viewport: dict[str, int]) -> None:
+def test_axe_finds_no_violations(open_studio: Open, view: str, colours: str, viewport: dict[str, int]) -> None:
     options = {"color_scheme": colours, "viewport": viewport, "reduced_motion": "reduce"}
     studio = open_studio(f"?view={view.split()[0]}", **options)
-    studio.wait_for_pictures()
+    studio.wait_for_images()
     if "photo" in view:
         with_photo(studio)
     studio.page.locator("details").evaluate_all("(all) => all.forEach((one) => one.open = true)")
@@ -30,7 +30,7 @@ def test_axe_finds_nothing(open_studio: Open, view: str, colours: str, viewport:
 
 @pytest.mark.parametrize("view", ["sample", "stylize"])
 @pytest.mark.parametrize("viewport", [PHONE, NARROW])
-def test_nothing_is_wider_than_a_phone(open_studio: Open, viewport: dict[str, int], view: str) -> None:
+def test_page_fits_a_phone(open_studio: Open, viewport: dict[str, int], view: str) -> None:
     studio = open_studio(f"?view={view}", viewport=viewport, has_touch=True, is_mobile=True)
     if view == "stylize":
         with_photo(studio)
@@ -39,7 +39,7 @@ def test_nothing_is_wider_than_a_phone(open_studio: Open, viewport: dict[str, in
     heights = studio.page.locator("button:visible, select:visible, .button:visible").evaluate_all(
         "(all) => Object.fromEntries(all.map((one) => [one.id || one.textContent, one.getBoundingClientRect().height]))"
     )
-    assert {name: height for name, height in heights.items() if height < 40} == {}  # fingers are wide
+    assert {name: height for name, height in heights.items() if height < 40} == {}  # large enough for a finger
 
 
 def violations(studio: Studio) -> list[tuple[str, list[str]]]:
@@ -48,18 +48,18 @@ def violations(studio: Studio) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_where_there_is_a_choice_of_models(open_studio: Open, tmp_path: Path, colours: str) -> None:
+def test_axe_finds_no_violations_with_several_models(open_studio: Open, tmp_path: Path, colours: str) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card(title="Digits"))
     save(generator_model(), tmp_path / "heads.onnx", generator_card("heads", title="Heads"))
     with running(tmp_path, tmp_path / "log") as service:
         studio = open_studio(url=service.url, color_scheme=colours, reduced_motion="reduce")
-        studio.wait_for_pictures()
+        studio.wait_for_images()
         expect(studio.page.get_by_role("group", name="Generator").get_by_role("radio")).to_have_count(2)
         assert violations(studio) == []
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_where_there_is_no_model(open_studio: Open, tmp_path: Path, colours: str) -> None:
+def test_axe_finds_no_violations_without_models(open_studio: Open, tmp_path: Path, colours: str) -> None:
     (tmp_path / "empty").mkdir()
     with running(tmp_path / "empty", tmp_path / "log") as service:
         studio = open_studio(url=service.url, color_scheme=colours)
@@ -67,14 +67,14 @@ def test_axe_finds_nothing_where_there_is_no_model(open_studio: Open, tmp_path: 
         assert violations(studio) == []
 
 
-def test_the_skip_link_leads_past_the_header(open_studio: Open) -> None:
+def test_skip_link_leads_to_the_main_content(open_studio: Open) -> None:
     studio = open_studio()
     studio.page.keyboard.press("Tab")
     studio.page.keyboard.press("Enter")
     assert studio.page.evaluate("document.activeElement.id") == "main"
 
 
-def test_a_reader_hears_what_things_are(open_studio: Open) -> None:
+def test_elements_have_accessible_names(open_studio: Open) -> None:
     studio = with_photo(open_studio("?view=stylize"))
     page = studio.page
     expect(page.get_by_role("radiogroup", name="Styles").get_by_role("radio")).to_have_count(3)
@@ -82,7 +82,7 @@ def test_a_reader_hears_what_things_are(open_studio: Open) -> None:
     expect(page.get_by_role("img", name="The photo photo.png")).to_be_visible()
     expect(page.get_by_role("img", name="The photo, Night")).to_be_visible()
     page.get_by_role("navigation", name="Studio").get_by_role("link", name="Sample").click()
-    expect(page.get_by_role("radiogroup", name="Pictures").get_by_role("radio", name="Seed 1", exact=True)).to_be_visible()
+    expect(page.get_by_role("radiogroup", name="Images").get_by_role("radio", name="Seed 1", exact=True)).to_be_visible()
     expect(page.get_by_role("complementary", name="Model card").get_by_text("Apache-2.0")).to_be_visible()
 
 
@@ -95,33 +95,33 @@ HEAR = """() => {
 }"""
 
 
-def test_a_reader_hears_once_that_all_pictures_are_there(open_studio: Open) -> None:
+def test_screen_reader_hears_once_that_all_images_are_loaded(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
-    said = studio.page.locator("#grid-said")
-    expect(said).to_have_text("16 pictures from seed 7 are there")
+    said = studio.page.locator("#grid-message")
+    expect(said).to_have_text("16 images from seed 7 loaded")
     studio.page.evaluate(HEAR)
     studio.set_slider("seed", 500)
     expect(studio.page.locator("#grid-count")).to_have_attribute("aria-hidden", "true")
-    expect(said).to_have_text("16 pictures from seed 500 are there")
-    assert studio.page.evaluate("window.heard") == ["16 pictures from seed 500 are there"]
-    studio.set_slider("seed", 7)  # all of them kept
-    expect(said).to_have_text("16 pictures from seed 7 are there")
+    expect(said).to_have_text("16 images from seed 500 loaded")
+    assert studio.page.evaluate("window.heard") == ["16 images from seed 500 loaded"]
+    studio.set_slider("seed", 7)  # all of these images are kept
+    expect(said).to_have_text("16 images from seed 7 loaded")
     assert len(studio.page.evaluate("window.heard")) == 2
 
 
-def test_a_reader_hears_once_that_all_styles_are_there(open_studio: Open) -> None:
+def test_screen_reader_hears_once_that_all_styles_are_loaded(open_studio: Open) -> None:
     studio = open_studio("?view=stylize")
     studio.page.evaluate(HEAR)
     with_photo(studio)
-    expect(studio.page.locator("#styles-said")).to_have_text("The photo is there in 3 styles")
-    assert studio.page.evaluate("window.heard") == ["The photo is there in 3 styles"]
+    expect(studio.page.locator("#styles-message")).to_have_text("The photo in 3 styles loaded")
+    assert studio.page.evaluate("window.heard") == ["The photo in 3 styles loaded"]
 
 
-def test_a_new_problem_does_not_repeat_the_others(open_studio: Open) -> None:
+def test_screen_reader_hears_only_the_new_problem(open_studio: Open) -> None:
     expect(open_studio().page.locator("#notices[role=alert]")).to_have_attribute("aria-atomic", "false")
 
 
-def test_back_leads_to_the_view_before(open_studio: Open) -> None:
+def test_back_button_returns_to_the_previous_view(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     page = studio.page
     sample, stylize = page.locator("#sample"), page.locator("#stylize")
@@ -137,7 +137,7 @@ def test_back_leads_to_the_view_before(open_studio: Open) -> None:
     expect(stylize).to_be_visible()
 
 
-def test_a_view_in_a_tab_of_its_own(open_studio: Open) -> None:
+def test_view_opens_in_a_new_tab(open_studio: Open) -> None:
     studio = open_studio()
     with studio.page.context.expect_page() as other:
         studio.page.get_by_role("link", name="Stylize").click(modifiers=["ControlOrMeta"])
@@ -146,7 +146,7 @@ def test_a_view_in_a_tab_of_its_own(open_studio: Open) -> None:
     expect(studio.page.locator("#stylize")).to_be_hidden()
 
 
-def test_the_page_may_load_its_own_files_only(client: httpx.Client) -> None:
+def test_policy_allows_only_own_files(client: httpx.Client) -> None:
     for path in ("/", "/studio/main.js", "/studio/studio.css"):
         response = client.get(path)
         policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
@@ -155,7 +155,7 @@ def test_the_page_may_load_its_own_files_only(client: httpx.Client) -> None:
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_script_from_elsewhere_does_not_run(open_studio: Open) -> None:
+def test_injected_script_does_not_run(open_studio: Open) -> None:
     studio = open_studio()
     studio.page.evaluate(
         "() => { const s = document.createElement('script'); s.textContent = 'window.foreign = 1'; document.body.append(s) }"
@@ -164,39 +164,39 @@ def test_a_script_from_elsewhere_does_not_run(open_studio: Open) -> None:
     assert any("Content Security Policy" in complaint for complaint in studio.complaints)
 
 
-def test_files_come_from_the_studio_folder_only(client: httpx.Client) -> None:
-    for path in ("/studio/%2e%2e/catalogue.py", "/studio/..%2fcatalogue.py", "/studio/nope.js", "/studio/"):
+def test_serves_only_files_of_the_studio_folder(client: httpx.Client) -> None:
+    for path in ("/studio/%2e%2e/app.py", "/studio/..%2fapp.py", "/studio/nope.js", "/studio/"):
         assert client.get(path).status_code == 404
     first = client.get("/studio/main.js")
     again = client.get("/studio/main.js", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
 
 
-def test_a_service_that_wants_a_key(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+def test_asks_for_the_api_key(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("open sesame\n")
     with running(models_folder, tmp_path / "log", api_keys_file=tmp_path / "keys") as service:
         studio = open_studio("?seed=7", url=service.url, locked=True)
         page = studio.page
-        dialog = page.get_by_role("dialog", name="This service wants an API key")
+        dialog = page.get_by_role("dialog", name="This service needs an API key")
         expect(page.get_by_label("API key", exact=True)).to_be_focused()
         assert Axe().run(page).response["violations"] == []
         page.keyboard.type("a guess")
         page.keyboard.press("Enter")
-        expect(dialog.get_by_role("alert")).to_have_text("The service does not know this key.")
+        expect(dialog.get_by_role("alert")).to_have_text("The service rejected this key.")
         page.get_by_label("API key", exact=True).fill("open sesame")
-        page.get_by_role("button", name="Use it").click()
-        studio.wait_for_pictures()
+        page.get_by_role("button", name="Use this key").click()
+        studio.wait_for_images()
         expect(studio.tiles()).to_have_count(16)
         expect(dialog).to_be_hidden()
         code = page.locator("#sample-code code")
         expect(code).to_contain_text('"Authorization: Bearer $GANVAS_API_KEY"')
         assert "sesame" not in page.content()
         page.reload()
-        studio.wait_for_pictures()
+        studio.wait_for_images()
         expect(dialog).to_be_hidden()
 
 
-def test_who_has_no_key_is_told(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+def test_shows_a_problem_without_api_key(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("open sesame\n")
     with running(models_folder, tmp_path / "log", api_keys_file=tmp_path / "keys") as service:
         studio = open_studio(url=service.url, locked=True)

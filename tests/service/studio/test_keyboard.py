@@ -1,4 +1,4 @@
-"""The keyboard alone: it reaches everything, is seen where it is, and does everything."""
+"""The whole studio works with the keyboard alone, and the focus is always visible."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.service.studio.conftest import Open, Studio, sampled, with_photo
 
 
 def tabbed(studio: Studio) -> Iterator[str]:
-    """Go once around the page by Tab: what has the focus, which is seen, at each stop after the skip link."""
+    """Press Tab once around the page. Yields what has the focus after the skip link; the focus must be visible."""
 
     def focused() -> str:
         found: str = studio.page.evaluate(
@@ -33,24 +33,24 @@ def tabbed(studio: Studio) -> Iterator[str]:
                 return shown.filter(Boolean).some((one) => getComputedStyle(one).outlineStyle !== "none");
             }"""
         )
-        assert outline, f"the focus on {name} is not seen"
+        assert outline, f"the focus on {name} is not visible"
         yield name
 
 
-def test_the_keyboard_alone_reaches_and_does_everything(open_studio: Open, client: httpx.Client) -> None:
+def test_sample_view_works_with_the_keyboard(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio("?seed=7", reduced_motion="reduce")
-    studio.wait_for_pictures()
+    studio.wait_for_images()
     keyboard = studio.page.keyboard
     reached = []
     for name in tabbed(studio):
         reached.append(name)
-        if reached[-1] == "picture":  # the grid is one stop; arrows choose within it
+        if reached[-1] == "image":  # the grid is one stop; arrows choose within it
             keyboard.press("ArrowRight")
-            expect(studio.page.get_by_role("img", name="The picture 100% of the way from seed 7 to seed 8")).to_be_visible()
-            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=8)[0])
+            expect(studio.page.get_by_role("img", name="The image 100% of the way from seed 7 to seed 8")).to_be_visible()
+            np.testing.assert_array_equal(studio.walk_image()[..., :1], sampled(client, seed=8)[0])
         if reached[-1] == "walk-position":
             keyboard.press("Home")
-            np.testing.assert_array_equal(studio.walk_picture()[..., :1], sampled(client, seed=7)[0])
+            np.testing.assert_array_equal(studio.walk_image()[..., :1], sampled(client, seed=7)[0])
         if reached[-1] == "truncation":
             keyboard.press("ArrowLeft")
             expect(studio.page.locator("output[for=truncation]")).to_have_text("0.95")
@@ -59,17 +59,17 @@ def test_the_keyboard_alone_reaches_and_does_everything(open_studio: Open, clien
             keyboard.press("ArrowRight")
             expect(studio.page.locator("#sample-code code")).to_contain_text("import ganvas")
     wanted = {
-        "seed", "seed-number", "shuffle", "truncation", "picture", "count", "walk-position", "walk-play", "walk-swap",
+        "seed", "seed-number", "shuffle", "truncation", "image", "count", "walk-position", "walk-play", "walk-swap",
         "save-png", "save-webp", "save-gif", "sample-code-language", "sample-code-subject",
     }  # fmt: skip
     assert wanted <= {*reached}
-    assert reached.count("picture") == 1
+    assert reached.count("image") == 1
 
 
-def test_the_keyboard_alone_stylizes(open_studio: Open) -> None:
+def test_stylize_view_works_with_the_keyboard(open_studio: Open) -> None:
     studio = with_photo(open_studio("?view=stylize&second=wave&mix=0.5", reduced_motion="reduce"))
     choosers: list[FileChooser] = []
-    # From here on: Chromium tells of a chooser only when it was asked to before.
+    # Chromium reports a file chooser only to a listener that was added before.
     studio.page.on("filechooser", lambda chooser: choosers.append(chooser))
     keyboard, caption = studio.page.keyboard, studio.page.locator("#after-caption")
     expect(caption).to_have_text("Night 50%, Wave 50%")
@@ -92,7 +92,7 @@ def test_the_keyboard_alone_stylizes(open_studio: Open) -> None:
             with studio.page.expect_download():
                 keyboard.press("Enter")
         if name == "style":
-            keyboard.press("ArrowRight")  # past the one that is blended in, which is no blend then
+            keyboard.press("ArrowRight")  # to the style that is blended in: the blend ends
             expect(caption).to_have_text("Wave")
             keyboard.press("ArrowRight")
             expect(studio.page.get_by_role("img", name="The photo, Scream")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Sample: the grid, the sliders, the walk, and the code to copy; each picture is the one that the API makes."""
+"""The Sample view: the grid, the sliders, the walk and the code to copy show exactly the images of the API."""
 
 import io
 import subprocess
@@ -28,65 +28,65 @@ def wait_for_walk(studio: Studio, start: int, end: int) -> None:
     expect(studio.page.locator("#walk-to")).to_have_attribute("aria-label", f"Seed {end}")
 
 
-def test_the_grid_fills_with_what_the_api_makes(open_studio: Open, client: httpx.Client) -> None:
+def test_grid_shows_the_images_of_the_api(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio("?seed=7")
     expect(studio.tiles()).to_have_count(16)
-    studio.wait_for_pictures()
+    studio.wait_for_images()
     for index in (0, 5, 15):
         np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=7 + index)[0])
     assert studio.complaints == []
     assert all(url.startswith((studio.url, "blob:", "data:")) for url in studio.requests)
 
 
-def test_sliders_move_the_pictures(open_studio: Open, client: httpx.Client) -> None:
+def test_sliders_change_the_images(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio("?seed=7")
     studio.set_slider("seed", 107)
     studio.set_slider("truncation", 0.4)
     expect(studio.page.locator("#seed-number")).to_have_value("107")
-    studio.wait_for_pictures()
+    studio.wait_for_images()
     np.testing.assert_array_equal(studio.tile(3)[..., :1], sampled(client, seed=110, truncation=0.4)[0])
     assert studio.complaints == []
 
 
-def test_any_seed_by_number_and_another_by_shuffle(open_studio: Open, client: httpx.Client) -> None:
+def test_seed_can_be_typed_or_shuffled(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio()
     studio.page.fill("#seed-number", str(2**32 - 1))
-    studio.wait_for_pictures()
-    for index, seed in enumerate((2**32 - 1, 0)):  # after the last comes the first
+    studio.wait_for_images()
+    for index, seed in enumerate((2**32 - 1, 0)):  # seeds wrap around
         np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=seed)[0])
     studio.page.get_by_role("button", name="Shuffle").click()
     expect(studio.page.locator("#seed-number")).not_to_have_value(str(2**32 - 1))
 
 
-def test_how_many(open_studio: Open) -> None:
+def test_count_changes_the_grid(open_studio: Open) -> None:
     studio = open_studio()
     studio.page.get_by_label("Show").select_option("36")
     expect(studio.tiles()).to_have_count(36)
-    studio.wait_for_pictures()
+    studio.wait_for_images()
     studio.page.get_by_label("Show").select_option("9")
     expect(studio.tiles()).to_have_count(9)
 
 
-def test_a_walk_between_two_pictures(open_studio: Open, client: httpx.Client) -> None:
+def test_walks_between_two_images(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio("?seed=7", reduced_motion="reduce")
     wait_for_walk(studio, 7, 8)
     studio.tiles().nth(1).click()
     wait_for_walk(studio, 7, 8)
     studio.tiles().nth(4).click()
-    wait_for_walk(studio, 8, 11)  # from where the last one led
+    wait_for_walk(studio, 8, 11)  # from the last end
     frames = walked(client, [8, 11])
-    np.testing.assert_array_equal(studio.walk_picture()[..., :1], frames[-1])  # shown at its end, without motion
+    np.testing.assert_array_equal(studio.walk_image()[..., :1], frames[-1])  # with reduced motion, the walk jumps to its end
     for share in (0, 25, 100):
         studio.set_slider("walk-position", share)
-        np.testing.assert_array_equal(studio.walk_picture()[..., :1], frames[share * STEPS // 100])
-    expect(studio.page.locator("#walk-picture")).to_have_attribute(
-        "aria-label", "The picture 100% of the way from seed 8 to seed 11"
+        np.testing.assert_array_equal(studio.walk_image()[..., :1], frames[share * STEPS // 100])
+    expect(studio.page.locator("#walk-image")).to_have_attribute(
+        "aria-label", "The image 100% of the way from seed 8 to seed 11"
     )
     studio.page.get_by_role("button", name="Swap").click()
     wait_for_walk(studio, 11, 8)
 
 
-def test_a_walk_plays_until_it_is_stopped(open_studio: Open) -> None:
+def test_walk_plays_until_paused(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     wait_for_walk(studio, 7, 8)
     studio.page.get_by_role("button", name="Play").click()
@@ -99,7 +99,7 @@ def test_a_walk_plays_until_it_is_stopped(open_studio: Open) -> None:
 
 
 @pytest.mark.parametrize(("format_", "media"), [("WebP", "webp"), ("GIF", "gif")])
-def test_an_animation_to_keep(open_studio: Open, client: httpx.Client, format_: str, media: str) -> None:
+def test_saves_the_walk_as_animation(open_studio: Open, client: httpx.Client, format_: str, media: str) -> None:
     studio = open_studio("?seed=7&truncation=0.5")
     wait_for_walk(studio, 7, 8)
     with studio.page.expect_download() as download:
@@ -109,7 +109,7 @@ def test_an_animation_to_keep(open_studio: Open, client: httpx.Client, format_: 
     assert Path(download.value.path()).read_bytes() == client.post("/v1/interpolate", json=body).content
 
 
-def test_a_picture_to_keep(open_studio: Open, client: httpx.Client) -> None:
+def test_saves_the_image_as_png(open_studio: Open, client: httpx.Client) -> None:
     studio = open_studio("?seed=7")
     wait_for_walk(studio, 7, 8)
     with studio.page.expect_download() as download:
@@ -125,12 +125,12 @@ def code_of(page: Page, panel: str, *choices: str) -> str:
     return page.locator(f"#{panel} code").inner_text()
 
 
-@pytest.mark.parametrize("subject", ["Picture", "Walk"])
-def test_the_curl_that_it_shows_makes_the_same(open_studio: Open, client: httpx.Client, subject: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("subject", ["Image", "Walk"])
+def test_shown_curl_command_makes_the_same_image(open_studio: Open, client: httpx.Client, subject: str, tmp_path: Path) -> None:
     studio = open_studio("?seed=7&truncation=0.5")
     subprocess.run(code_of(studio.page, "sample-code", subject), shell=True, cwd=tmp_path, check=True, timeout=60)
     (made,) = tmp_path.iterdir()
-    if subject == "Picture":
+    if subject == "Image":
         assert made.name == "digits-7.png"
         np.testing.assert_array_equal(pixels(made.read_bytes()), sampled(client, seed=7, truncation=0.5)[0, :, :, 0])
     else:
@@ -139,8 +139,8 @@ def test_the_curl_that_it_shows_makes_the_same(open_studio: Open, client: httpx.
         assert made.read_bytes() == client.post("/v1/interpolate", json=body).content
 
 
-@pytest.mark.parametrize("subject", ["Picture", "Walk"])
-def test_the_python_that_it_shows_makes_the_same(open_studio: Open, subject: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("subject", ["Image", "Walk"])
+def test_shown_python_code_makes_the_same_image(open_studio: Open, subject: str, tmp_path: Path) -> None:
     studio = open_studio("?seed=7")
     curl = code_of(studio.page, "sample-code", subject, "curl")
     subprocess.run(curl, shell=True, cwd=tmp_path, check=True, timeout=60)
@@ -153,7 +153,7 @@ def test_the_python_that_it_shows_makes_the_same(open_studio: Open, subject: str
     assert made.read_bytes() == expected
 
 
-def test_copying(open_studio: Open) -> None:
+def test_copies_the_code(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     studio.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     panel = studio.page.locator("#sample-code")
@@ -162,7 +162,7 @@ def test_copying(open_studio: Open) -> None:
     assert studio.page.evaluate("navigator.clipboard.readText()") == panel.locator("code").inner_text()
 
 
-def test_what_is_chosen_is_in_the_address(open_studio: Open) -> None:
+def test_address_keeps_the_choices(open_studio: Open) -> None:
     studio = open_studio()
     studio.set_slider("seed", 42)
     studio.set_slider("truncation", 0.7)
@@ -172,9 +172,9 @@ def test_what_is_chosen_is_in_the_address(open_studio: Open) -> None:
     expect(studio.page.locator("#truncation")).to_have_value("0.7")
 
 
-def test_a_slider_that_moves_on_gives_up_what_it_asked_for(open_studio: Open, tmp_path: Path) -> None:
+def test_moving_slider_aborts_earlier_requests(open_studio: Open, tmp_path: Path) -> None:
     save(slow_generator_model(0.1), tmp_path / "slow.onnx", generator_card("slow"))
-    patient = {"max_queue_wait_s": 60}  # what is refused waits in the page, where giving it up is no request that fails
+    patient = {"max_queue_wait_s": 60}  # a rejected request would wait in the page, and its abort would not be a failed request
     with (
         running(tmp_path, tmp_path / "log", max_batch_rows=1, **patient) as service,
         httpx.Client(base_url=service.url) as client,
@@ -182,14 +182,14 @@ def test_a_slider_that_moves_on_gives_up_what_it_asked_for(open_studio: Open, tm
         studio = open_studio("?seed=1", url=service.url)
         for seed in (100, 200, 300):
             studio.set_slider("seed", seed)
-        studio.wait_for_pictures()
+        studio.wait_for_images()
         assert len(studio.aborted) > 5
         assert all("/v1/" in url for url in studio.aborted)
         np.testing.assert_array_equal(studio.tile(0)[..., :1], sampled(client, seed=300)[0])
         assert studio.page.locator(".notice").count() == 0
 
 
-def test_several_generators_and_no_stylizer(open_studio: Open, tmp_path: Path) -> None:
+def test_offers_several_generators_without_a_stylizer(open_studio: Open, tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card(title="Digits"))
     save(generator_model(side=16, channels=3), tmp_path / "heads.onnx",
          generator_card("heads", title="Heads", height=16, width=16, channels=3))  # fmt: skip
@@ -199,7 +199,7 @@ def test_several_generators_and_no_stylizer(open_studio: Open, tmp_path: Path) -
         expect(studio.page.locator("#sample-card h2")).to_have_text("Digits")
         studio.page.get_by_label("Heads").check()
         expect(studio.page.locator("#sample-card h2")).to_have_text("Heads")
-        studio.wait_for_pictures()
-        expect(studio.page.locator("#walk-picture")).to_have_attribute("width", "16")
+        studio.wait_for_images()
+        expect(studio.page.locator("#walk-image")).to_have_attribute("width", "16")
         np.testing.assert_array_equal(studio.tile(2), sampled(client, model="heads", seed=5)[0])
         assert studio.complaints == []

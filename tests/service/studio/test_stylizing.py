@@ -1,4 +1,4 @@
-"""Stylize: a photo in every style, strength, colours, blends, before and after, and what is said when it goes wrong."""
+"""The Stylize view: a photo in every style, strength, colours, blends, the download and problems."""
 
 import re
 import subprocess
@@ -24,12 +24,12 @@ from tests.service.onnx_models import (
 from tests.service.running import running
 from tests.service.studio.conftest import Open, Studio
 
-LOSSY = 6  # grey levels that two JPEGs, one after the other, may be off in the mean
+LOSSY = 6  # allowed mean difference after two JPEG compressions, in grey levels
 
 
 @pytest.fixture
 def smooth() -> np.ndarray:
-    """A photo that survives a JPEG, and neither black nor white in any style: [40, 60, 3]."""
+    """A photo that JPEG changes little and that no style makes black or white: uint8 [40, 60, 3]."""
     y, x = np.mgrid[0:40, 0:60]
     return np.stack([110 + x // 2, 110 + y // 2, 150 - x // 2], axis=2).astype(np.uint8)
 
@@ -48,7 +48,7 @@ def wait_until_painted(studio: Studio) -> None:
 
 
 def after(studio: Studio, photo: np.ndarray, expected: np.ndarray) -> None:
-    """Hold what is shown against what the model makes of the photo."""
+    """Compare the shown image with what the model makes of the photo."""
     shown = studio.pixels(studio.page.locator("#after"))
     assert shown.shape == photo.shape
     assert np.abs(shown.astype(int) - expected).mean() < LOSSY
@@ -58,7 +58,7 @@ def weights(**shares: float) -> np.ndarray:
     return np.array([shares.get(name, 0) for name in STYLE_OFFSETS], np.float32)
 
 
-def test_a_photo_in_every_style(open_studio: Open, smooth: np.ndarray) -> None:
+def test_shows_the_photo_in_every_style(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     expect(studio.page.locator("#invitation")).to_be_visible()
     expect(studio.page.locator("#styles img[src^='data:']")).to_have_count(3)  # the paintings themselves
@@ -73,7 +73,7 @@ def test_a_photo_in_every_style(open_studio: Open, smooth: np.ndarray) -> None:
     assert all(url.startswith((studio.url, "blob:", "data:")) for url in studio.requests)
 
 
-def test_style_strength_and_colour(open_studio: Open, smooth: np.ndarray) -> None:
+def test_applies_style_strength_and_keep_color(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
     studio.page.locator("#styles").get_by_label("Wave").check()
@@ -89,7 +89,7 @@ def test_style_strength_and_colour(open_studio: Open, smooth: np.ndarray) -> Non
     after(studio, smooth, smooth)
 
 
-def test_a_blend_of_two(open_studio: Open, smooth: np.ndarray) -> None:
+def test_blends_two_styles(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
     expect(studio.page.locator("#mix")).to_be_disabled()
@@ -101,14 +101,12 @@ def test_a_blend_of_two(open_studio: Open, smooth: np.ndarray) -> None:
     studio.set_slider("mix", 1)
     wait_until_painted(studio)
     after(studio, smooth, styled(smooth, weights(scream=1), 1, 0))
-    studio.page.locator("#styles").get_by_label("Scream").check()  # no blend with itself
+    studio.page.locator("#styles").get_by_label("Scream").check()  # a style is not blended with itself
     expect(studio.page.get_by_label("Blend with")).to_have_value("")
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "png"])
-def test_the_download_is_of_the_photo_itself(
-    open_studio: Open, client: httpx.Client, smooth: np.ndarray, image_format: str
-) -> None:
+def test_download_paints_the_full_photo(open_studio: Open, client: httpx.Client, smooth: np.ndarray, image_format: str) -> None:
     studio = open_studio("?view=stylize&style=wave&strength=0.8")
     large = smooth.repeat(5, 0).repeat(5, 1)
     load(studio, large)
@@ -122,9 +120,7 @@ def test_the_download_is_of_the_photo_itself(
     assert Path(download.value.path()).read_bytes() == expected.content
 
 
-def test_the_code_that_it_shows_makes_the_same(
-    open_studio: Open, client: httpx.Client, smooth: np.ndarray, tmp_path: Path
-) -> None:
+def test_shown_code_makes_the_same_image(open_studio: Open, client: httpx.Client, smooth: np.ndarray, tmp_path: Path) -> None:
     studio = open_studio("?view=stylize&style=wave&second=night&mix=0.25&strength=0.8&keep_color=0.5")
     name = 'it\'s a; "photo", mine.png'
     load(studio, smooth, name)
@@ -143,7 +139,7 @@ def test_the_code_that_it_shows_makes_the_same(
     assert made.read_bytes() == expected
 
 
-def test_a_dropped_photo_from_the_other_view(open_studio: Open, smooth: np.ndarray) -> None:
+def test_accepts_a_photo_dropped_on_the_other_view(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio()
     expect(studio.page.locator("#sample")).to_be_visible()
     data = [*image_bytes(Image.fromarray(smooth))]
@@ -160,7 +156,7 @@ def test_a_dropped_photo_from_the_other_view(open_studio: Open, smooth: np.ndarr
     after(studio, smooth, styled(smooth, weights(night=1), 1, 0))
 
 
-def test_a_photo_is_turned_as_its_exif_says(open_studio: Open, smooth: np.ndarray) -> None:
+def test_applies_exif_orientation(open_studio: Open, smooth: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     data = image_bytes(Image.fromarray(smooth), "jpeg", exif=exif, quality=95)
@@ -171,16 +167,16 @@ def test_a_photo_is_turned_as_its_exif_says(open_studio: Open, smooth: np.ndarra
     after(studio, turned, styled(turned, weights(night=1), 1, 0))
 
 
-def test_an_error_is_said_in_words_and_goes_away(open_studio: Open, smooth: np.ndarray) -> None:
+def test_shows_a_problem_until_the_next_success(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
     with studio.page.expect_response("**/v1/stylize") as answer:
-        studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+        studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not an image"})
     alert = studio.page.get_by_role("alert")
     told = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP image")
     expect(told).to_contain_text("Unsupported media type")
     expect(told.locator("code")).to_have_text(answer.value.headers["x-request-id"])
-    # The photo before stays, and goes on being painted.
+    # The previous photo stays.
     studio.set_slider("strength", 0.5)
     wait_until_painted(studio)
     expect(told).to_be_visible()
@@ -188,16 +184,16 @@ def test_an_error_is_said_in_words_and_goes_away(open_studio: Open, smooth: np.n
     expect(told).to_have_count(0)
 
 
-def test_a_service_that_went_away(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
+def test_reports_a_service_that_stopped(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
     with running(models_folder, tmp_path) as service:
         studio = open_studio(url=service.url)
-        studio.wait_for_pictures()
+        studio.wait_for_images()
         service.stop()
         studio.set_slider("seed", 500)
-        expect(studio.page.get_by_role("alert")).to_contain_text("The service does not answer. Does it still run?")
+        expect(studio.page.get_by_role("alert")).to_contain_text("The service does not respond. Is it running?")
 
 
-def test_what_the_service_refused_to_load(open_studio: Open) -> None:
+def test_lists_refused_files(open_studio: Open) -> None:
     studio = open_studio()
     notice = studio.page.locator(".notice", has_text="broken.onnx is not served")
     expect(notice).to_contain_text("onnxruntime cannot read it")
@@ -205,7 +201,7 @@ def test_what_the_service_refused_to_load(open_studio: Open) -> None:
     expect(notice).to_have_count(0)
 
 
-def test_no_model_at_all(open_studio: Open, tmp_path: Path) -> None:
+def test_explains_that_no_model_is_served(open_studio: Open, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with running(tmp_path / "empty", tmp_path / "log") as service:
         studio = open_studio(url=service.url)
@@ -215,7 +211,7 @@ def test_no_model_at_all(open_studio: Open, tmp_path: Path) -> None:
         assert studio.complaints == []
 
 
-def test_several_stylizers_one_of_one_style(open_studio: Open, tmp_path: Path, smooth: np.ndarray) -> None:
+def test_offers_several_stylizers(open_studio: Open, tmp_path: Path, smooth: np.ndarray) -> None:
     save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card(title="Painters"))
     save(stylizer_model(1), tmp_path / "single.onnx", stylizer_card("single", ("night",), title="Single"))
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
@@ -228,5 +224,5 @@ def test_several_stylizers_one_of_one_style(open_studio: Open, tmp_path: Path, s
         wait_until_painted(studio)
         after(studio, smooth, styled(smooth, np.ones(1, np.float32), 1, 0))
         studio.page.get_by_role("link", name="Sample").click()
-        studio.wait_for_pictures()
+        studio.wait_for_images()
         assert studio.complaints == []

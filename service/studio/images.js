@@ -1,12 +1,12 @@
-/** Pictures that are wanted now: loaded some at a time, kept, and given up when they are no longer wanted. */
+/** Loads the images that are needed now, a few at a time. Keeps them, and aborts requests for images that are no longer needed. */
 
 /** @typedef {(url: string, index: number) => void} Shown */
 
-export class Pictures {
+export class ImageLoader {
   /**
    * @param {(keys: string[], signal: AbortSignal) => Promise<Blob[]>} load
-   * @param {{parallel: number, together: number, kept: number, failed: (error: unknown) => void}} options loads at a time, and keys
-   *   that one of them takes
+   * @param {{parallel: number, together: number, kept: number, failed: (error: unknown) => void}} options `parallel` requests at
+   *   a time for `together` keys each; at most `kept` images stay in memory
    */
   constructor(load, { parallel, together, kept, failed }) {
     this.load = load;
@@ -20,14 +20,14 @@ export class Pictures {
     this.running = new Set();
     /** @type {string[]} */
     this.wanted = [];
-    /** Whether one of the wanted has failed: the others are not tried, so that one problem is told once. */
+    /** Whether an image has failed. The others are then not loaded, so that one problem is shown once. */
     this.stopped = false;
     /** @type {Shown} */
     this.shown = () => {};
   }
 
   /**
-   * Say which pictures are wanted, in their order; `shown` gets each as soon as it is there, at once if it was kept.
+   * Sets which images are needed, in order. Calls `shown` with each one when it is loaded, immediately if it was kept.
    * @param {string[]} keys
    * @param {Shown} shown
    */
@@ -43,15 +43,15 @@ export class Pictures {
     this.next();
   }
 
-  /** How many of the wanted ones are still to come. */
+  /** Number of needed images that are not loaded. */
   get missing() {
     return this.wanted.filter((key) => !this.urls.has(key)).length;
   }
 
   next() {
     if (this.stopped) return;
-    const coming = new Set([...this.running].flatMap(({ keys }) => keys));
-    const due = [...new Set(this.wanted)].filter((key) => !this.urls.has(key) && !coming.has(key));
+    const loading = new Set([...this.running].flatMap(({ keys }) => keys));
+    const due = [...new Set(this.wanted)].filter((key) => !this.urls.has(key) && !loading.has(key));
     while (due.length && this.running.size < this.parallel) this.start(due.splice(0, this.together));
   }
 
@@ -81,7 +81,7 @@ export class Pictures {
   /** @param {string} key @param {string} url */
   keep(key, url) {
     this.urls.delete(key);
-    this.urls.set(key, url); // the newest last
+    this.urls.set(key, url); // the newest is last
     for (const [old, oldUrl] of this.urls) {
       if (this.urls.size <= this.kept) break;
       if (this.wanted.includes(old)) continue;
