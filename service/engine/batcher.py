@@ -193,7 +193,7 @@ class Batcher:
 
     @staticmethod
     def _closed_error() -> ClosedError:
-        return ClosedError("The service is shutting down; try again")
+        return ClosedError("The service is shutting down. Retry.")
 
     # The following methods run in the model's threads.
 

@@ -35,7 +35,7 @@ def parse_blend(text: str | None, names: Sequence[str]) -> Floats:
         if not name:
             raise InvalidValueError("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,...")
         if name not in names:
-            raise NotFoundError(f"There is no style {name[:64]!r}: {known}")
+            raise NotFoundError(f"There is no style {name[:64]!r}: {known}.")
         weights[names.index(name)] += _weight(written, name) if colon else 1.0
     total = sum(weights)
     if not math.isfinite(total) or total < np.finfo(np.float32).tiny:

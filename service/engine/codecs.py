@@ -77,9 +77,9 @@ def _named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except images.ImageTooLargeError as error:
-        raise ImageTooLargeError(f"{name} is {error.reason}") from None
+        raise ImageTooLargeError(f"{name} is {error.reason}.") from None
     except images.UnreadableImageError as error:
-        raise UnreadableImageError(f"{name} is {error.reason}") from None
+        raise UnreadableImageError(f"{name} is {error.reason}.") from None
 
 
 def encode(pixels: Pixels, image_format: str) -> bytes:

@@ -156,10 +156,10 @@ def _choose(served: Mapping[str, H], name: str | None, kind: str) -> H:
     known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
     if name is None:
         if not served:
-            raise NoModelError(f"No {kind} is served; put an exported one into the models folder")
+            raise NoModelError(f"No {kind} is served. Put an exported {kind} into the models folder.")
         if len(served) > 1:
             raise InvalidValueError("model", f"Choose one: {known}")
         return next(iter(served.values()))
     if name not in served:
-        raise NotFoundError(f"There is no {kind} {name[:64]!r}: {known}")
+        raise NotFoundError(f"There is no {kind} {name[:64]!r}: {known}.")
     return served[name]

@@ -153,7 +153,7 @@ def test_unreadable_image_is_one_line_of_the_manifest(models: Path, tmp_path: Pa
         entries = restyle(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
     assert "error" not in entries["a.png"]
     assert entries["b.png"]["error"].startswith("b.png cannot be read: 500")
-    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP image"
+    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP image."
     assert entries["gone.png"]["error"].startswith("gone.png cannot be read: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 

@@ -75,7 +75,7 @@ class Stylizer(Handler):
             with contextlib.suppress(ValueError, RequestError):  # a card's thumbnail may be missing or broken
                 tiles.append(_tile(style.thumbnail))
         if not tiles:
-            raise NotFoundError(f"{self.card.name} has no preview: its card has no readable thumbnail")
+            raise NotFoundError(f"{self.card.name} has no preview: its card has no readable thumbnail.")
         return tiles
 
 
