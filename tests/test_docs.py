@@ -37,3 +37,10 @@ def test_text_is_wrapped_at_120_columns(page: Path) -> None:
 
 def test_readme_has_at_most_150_lines() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("[a-z]*.md")), ids=lambda page: page.stem)
+def test_decision_is_complete_and_listed(page: Path) -> None:
+    headings = re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE)
+    assert {"Context", "Decision", "Consequences"} <= {*headings}
+    assert f"]({page.name})" in (ROOT / "docs" / "decisions" / "README.md").read_text()
