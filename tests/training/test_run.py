@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganvas.files import write_whole
 from training.errors import RunError
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
@@ -123,17 +122,3 @@ def test_resume_deletes_stats_after_the_checkpoint(run: Run[GanPlan]) -> None:
     run.save_checkpoint(20, {})
     assert run.restore({}) == 20
     assert (run.folder / "stats.jsonl").read_text() == '{"step": 10, "loss": 1.5}\n{"step": 20, "loss": 1.5}\n'
-
-
-def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_text("old")
-
-    def fail(partial: Path) -> None:
-        partial.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
