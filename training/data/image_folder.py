@@ -16,12 +16,12 @@ from typing import Literal
 from PIL import Image
 from rich.progress import track
 
-from ganvas import images
+from ganvas import api, images
 from training.errors import DataError, first_line
 
 Mode = Literal["L", "RGB"]
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-READABLE = "jpeg, png or webp"
+EXTENSIONS = frozenset(api.UPLOAD_SUFFIXES)
+READABLE = images.READABLE
 
 UNREADABLE = Exception
 """What reading an image may raise: ganvas.images.ImageFileError, and for a broken zip nearly any class."""

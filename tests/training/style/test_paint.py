@@ -183,7 +183,7 @@ def test_command_writes_image_losses_and_intermediate_images(command: list[str],
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--style", "none.jpg"], "none.jpg is not a file. Name an image: jpeg, png or webp."),
+        (["--style", "none.jpg"], "none.jpg is not a file. Name an image: JPEG, PNG or WebP."),
         (["--style", "photo.png:0"], "the weight must be a number above 0, such as photo.png:0.5"),
         (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another image"),
         (
