@@ -1,4 +1,4 @@
-"""The one core of both clients: what each method asks, and how its answer is read. Nothing here sends anything.
+"""The core of both clients: the request of each method, and how its response is read. Nothing here sends a request.
 
     call = sample(n=4, seed=7)        # the method, the path, the body
     call.read(response)               # an ImageResult
@@ -29,10 +29,10 @@ SUFFIX_OF = {file_type.media_type: file_type.suffix for file_type in api.FILE_TY
 
 
 class Listable(Protocol):
-    """What arrays have, numpy's and others'."""
+    """Arrays of numpy and of other libraries."""
 
     def tolist(self) -> Any:
-        """The numbers as lists of lists."""
+        """Return the numbers as lists of lists."""
 
 
 Latents = Sequence[Sequence[float]] | Listable
@@ -40,7 +40,7 @@ Latents = Sequence[Sequence[float]] | Listable
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and how the body of its answer is read."""
+    """One request, and how its response is read."""
 
     method: str
     path: str
@@ -49,26 +49,27 @@ class Call(Generic[T]):
     content_type: str = ""
 
     def read(self, response: httpx.Response) -> T:
-        """Read an answer.
+        """Read a response.
 
         Raises:
-            ProblemError: the answer is an error.
-            UnexpectedResponseError: it is no answer of a Ganvas service.
+            ProblemError: the response is an error.
+            UnexpectedResponseError: the response is not from a Ganvas service.
         """
         if response.status_code >= 400:
             raise problem_of(response)
         if response.status_code != 200:
             raise UnexpectedResponseError(
-                f"{response.request.url} answered {response.status_code}; is it the URL of a Ganvas service?",
+                f"{response.request.url} responded with status {response.status_code}. "
+                "Check that it is the URL of a Ganvas service.",
                 request_id=request_id_of(response),
             )
         return self.reads(response)
 
 
 def models() -> Call[Models]:
-    """List the served models and, in `refused`, the files that the service would not serve.
+    """List the served models and, in `refused`, the files that the service refuses to serve.
 
-    Thumbnails are left out of the cards; `model(name)` has them.
+    The cards come without the thumbnails of styles; `model(name)` includes them.
     """
     return Call("GET", api.MODELS, _read_models)
 
@@ -77,7 +78,7 @@ def model(name: str) -> Call[Model]:
     """Get one model's card and version.
 
     Raises:
-        NotFoundError: there is none of this name; the detail lists the known ones.
+        NotFoundError: no model has this name; the detail lists the known ones.
     """
     return Call("GET", api.MODEL.format(name=urllib.parse.quote(name, safe="")), lambda response: _parsed(_MODEL, response))
 
@@ -92,24 +93,24 @@ def sample(
     truncation: float = api.TRUNCATION.default,
     format: SampleFormat = "npy",
 ) -> Call[ImageResult]:
-    """Make pictures from a seed, from a seed for each, or from latents of your own.
+    """Make images from one seed, from one seed per image, or from latents.
 
     Args:
-        n: how many, 1 where it is left out; with seeds or latents, one each.
-        model: a generator; may be left out where only one is served.
-        seed: 0 to 2**32 - 1. The same seed gives the same pictures, and the first ones are the same for any n. Random where
-            it is left out; the answer's `seed` says which.
-        seeds: in place of a seed, one for each picture, which is the one that its seed makes alone.
-        latents: in place of seeds, [n, latent_size] numbers.
-        truncation: 0 to 1, what latents are multiplied by: below 1, less varied and more typical pictures.
-        format: `npy` and `zip` carry each picture, without loss; `png`, `jpeg` and `webp` one, or a contact sheet of several.
+        n: number of images, 1 by default. With `seeds` or `latents`, there is one image for each.
+        model: a generator. Needed if several are served.
+        seed: 0 to 2**32 - 1, random by default; `result.seed` returns it. The same seed gives the same images, and a larger n
+            adds images to them.
+        seeds: instead of `seed`, one seed per image. Each image is the first one that its seed makes.
+        latents: instead of seeds, numbers [n, latent_size].
+        truncation: 0 to 1, multiplies the latents. Below 1, images are more typical and less varied.
+        format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.
 
     Returns:
-        n pictures of the card's height, width and channels; or one contact sheet.
+        n images of the card's height, width and channels, or one contact sheet.
 
     Raises:
-        NotFoundError: no such generator.
-        InvalidError: a value out of its bounds.
+        NotFoundError: there is no such generator.
+        InvalidError: a value is out of bounds.
     """
     return _post_json(
         api.SAMPLE,
@@ -134,26 +135,25 @@ def interpolate(
     fps: float = api.FPS.default,
     format: AnimationFormat = api.DEFAULT_ANIMATION_FORMAT,
 ) -> Call[ImageResult]:
-    """Walk from picture to picture through the latents between them.
+    """Make a walk from image to image through the latents between them.
 
     Args:
-        seeds: 2 to 8 keys, the first picture of each seed. Two random ones where neither seeds nor latents are given; the
-            answer's `seeds` says which.
-        model: a generator; may be left out where only one is served.
-        latents: in place of seeds, [2 to 8, latent_size] numbers.
+        seeds: 2 to 8 keys of the walk: the first image of each seed. Two random seeds by default; `result.seeds` returns them.
+        model: a generator. Needed if several are served.
+        latents: instead of seeds, numbers [2 to 8, latent_size].
         steps: frames from one key to the next, 2 to 120.
-        truncation: 0 to 1, what latents are multiplied by.
-        loop: whether it goes back to the first key.
-        fps: frames a second of an animation, 1 to 60.
-        format: `webp` and `gif` are animations; `zip` and `npy` carry each frame, without loss.
+        truncation: 0 to 1, multiplies the latents.
+        loop: whether the walk returns to the first key.
+        fps: frames per second of an animation, 1 to 60.
+        format: `webp` and `gif` are animations. `zip` and `npy` hold every frame without loss.
 
     Returns:
-        The frames: k * steps of k keys in a loop, else (k - 1) * steps + 1. Frame i * steps is key i. An animation may hold
-        fewer, for longer, where they are the same.
+        The frames: k * steps for k keys in a loop, otherwise (k - 1) * steps + 1. Frame i * steps is key i. An animation may
+        join equal frames into one that is shown for longer.
 
     Raises:
-        NotFoundError: no such generator.
-        InvalidError: a value out of its bounds.
+        NotFoundError: there is no such generator.
+        InvalidError: a value is out of bounds.
     """
     return _post_json(
         api.INTERPOLATE,
@@ -178,40 +178,40 @@ def stylize(
     max_side: int | None = None,
     format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
 ) -> Call[ImageResult]:
-    """Paint a picture in a style, or in a blend of several.
+    """Stylize an image in one style, or in a blend of several.
 
     Args:
         image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w] or [h, w, 1, 3 or 4].
-        style: a name, or a blend such as `starry-night:0.7,great-wave:0.3`; may be left out where the model has only one.
-        model: a stylizer; may be left out where only one is served.
-        strength: 0, the picture as it is, to 1, the whole style.
-        keep_color: 0, the style's colours, to 1, the picture's own.
-        max_side: a picture whose longer side is larger, in pixels, is shrunk to it; the service's default where left out.
-        format: of the answer.
+        style: a name, or a blend such as `starry-night:0.7,great-wave:0.3`. Needed if the model has several styles.
+        model: a stylizer. Needed if several are served.
+        strength: 0 to 1. 0 returns the image unchanged, 1 applies the style fully.
+        keep_color: 0 to 1. 0 takes the colours of the style, 1 keeps those of the image.
+        max_side: a larger image is shrunk until its longer side has this length in pixels. The service sets the default.
+        format: of the result.
 
     Returns:
-        One picture, RGB.
+        One image, RGB.
 
     Raises:
-        OSError: the image's path cannot be read.
-        TypeError, ValueError: the image is none that is allowed.
-        NotFoundError: no such stylizer or style; the detail lists the known ones.
-        UnsupportedError: the image is no picture that the service reads.
-        TooLargeError: it has too many bytes or pixels.
-        InvalidError: a value out of its bounds.
+        OSError: the path of the image cannot be read.
+        TypeError, ValueError: the image has a type or shape that is not accepted.
+        NotFoundError: there is no such stylizer or style; the detail lists the known ones.
+        UnsupportedError: the image is not of a format that the service reads, or is broken.
+        TooLargeError: the image has too many bytes or pixels.
+        InvalidError: a value is out of bounds.
     """
     fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
     data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
-    # Written at once: httpx would send each field and each boundary by itself.
+    # The form is built as one body: httpx would send each field and each boundary separately.
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
     return Call("POST", api.STYLIZE, _read_images, form.read(), form.headers["Content-Type"])
 
 
 def ready() -> Call[None]:
-    """Ask whether the service can be used now.
+    """Check whether the service is ready.
 
     Raises:
-        UnavailableError: it starts, shuts down, or has no model.
+        UnavailableError: the service is starting or shutting down, or has no model.
     """
     return Call("GET", "readyz", lambda response: None)
 
@@ -246,10 +246,10 @@ def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
         return adapter.validate_json(response.content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the answer"
+        place = ".".join(map(str, first["loc"])) or "the body"
         raise UnexpectedResponseError(
-            f"{response.request.url} did not answer as a Ganvas service that this client knows ({place}: {first['msg']}); "
-            "check the URL, or install a newer client",
+            f"The client cannot read the response of {response.request.url} ({place}: {first['msg']}). "
+            "Check the URL, or install a newer client.",
             request_id=request_id_of(response),
         ) from None
 
@@ -259,7 +259,8 @@ def _read_images(response: httpx.Response) -> ImageResult:
     name, _, version = response.headers.get(api.MODEL_HEADER, "").partition("@")
     if media_type not in SUFFIX_OF or not name:
         raise UnexpectedResponseError(
-            f"{response.request.url} answered {media_type or 'something'}, not pictures; is it the URL of a Ganvas service?",
+            f"{response.request.url} returned {media_type or 'data without a type'} instead of images. "
+            "Check that it is the URL of a Ganvas service.",
             request_id=request_id_of(response),
         )
     seeds = response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or ""
