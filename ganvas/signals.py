@@ -11,8 +11,8 @@ class Terminated(KeyboardInterrupt):
     exit_code = 143
 
 
-def raise_on_sigterm() -> "signal._HANDLER":
-    """Raise `Terminated` in the main thread at SIGTERM. Returns the handler that was installed before.
+def raise_on_sigterm() -> None:
+    """Raise `Terminated` in the main thread at SIGTERM.
 
     Without a handler, the kernel ignores SIGTERM for process 1, which a command in a container is.
     """
@@ -20,13 +20,14 @@ def raise_on_sigterm() -> "signal._HANDLER":
     def terminate(number: int, frame: object) -> None:
         raise Terminated
 
-    return signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGTERM, terminate)
 
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """Raise `Terminated` at SIGTERM until the block ends."""
-    before = raise_on_sigterm()
+    before = signal.getsignal(signal.SIGTERM)
+    raise_on_sigterm()
     try:
         yield
     finally:
