@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.command import run_command
 from benchmarks.recipe_results import Outcome, markdown, write_image
 from ganvas.files import write_whole
-from training.config import Features, load_config, resolve
+from training.config import Features, flatten, load_config, resolve, with_values
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.devices import find_device, launch
@@ -36,13 +36,14 @@ from training.vgg import VggFeatures
 
 Changes = dict[str, object]
 
-_PIXELS: Changes = {"feature_layers": ()}
+_PIXELS: Changes = {"features.layers": ()}
 
-_PLAIN: Changes = _PIXELS | {"r1": 0.0, "r2": 0.0, "ema_decay": 0.0, "augment": (), "shared_pass": False}
+_PLAIN: Changes = _PIXELS | {"penalty.r1": 0.0, "penalty.r2": 0.0, "ema_decay": 0.0, "augment": (), "shared_pass": False}
 
 # Radford et al. 2016: a normalised discriminator, binary cross-entropy, Adam at 2e-4 with a momentum of 0.5.
 _CLASSIC: Changes = _PLAIN | {
-    "objective": "bce", "discriminator_norm": True, "learning_rate": 2e-4, "beta1": 0.5, "beta2": 0.999,
+    "objective": "bce", "discriminator.norm": True,
+    "optimizer.learning_rate": 2e-4, "optimizer.beta1": 0.5, "optimizer.beta2": 0.999,
 }  # fmt: skip
 
 # Huang et al. 2024 (R3GAN): pairs of images, penalties on real and fake ones.
@@ -59,15 +60,18 @@ class Recipe:
 
 RECIPES = {
     "classic": Recipe("classic DCGAN", _CLASSIC),
-    "ttur": Recipe("classic + TTUR", _CLASSIC | {"d_learning_rate": 5e-5}),
+    "ttur": Recipe("classic + TTUR", _CLASSIC | {"optimizer.d_learning_rate": 5e-5}),
     "skip": Recipe("classic + skipped discriminator steps", _CLASSIC | {"skip_below": 0.5}),
-    "hinge": Recipe("hinge", _PLAIN | {"objective": "hinge", "learning_rate": 2e-4, "beta1": 0.0, "beta2": 0.9}),
+    "hinge": Recipe(
+        "hinge",
+        _PLAIN | {"objective": "hinge", "optimizer": {"learning_rate": 2e-4, "beta1": 0.0, "beta2": 0.9}},
+    ),
     "relativistic": Recipe("relativistic + R1 + R2", _RELATIVISTIC),
     "diffaugment": Recipe("relativistic + R1 + R2 + DiffAugment", _RELATIVISTIC | {"augment": tuple(AUGMENTATIONS)}),
     "ema": Recipe("relativistic + R1 + R2 + EMA", _PIXELS),
-    "features": Recipe("relativistic + R1 + R2 + EMA + features", {"feature_layers": FEATURE_LAYERS}),
+    "features": Recipe("relativistic + R1 + R2 + EMA + features", {"features.layers": FEATURE_LAYERS}),
     "default": Recipe(
-        "the same with dcgan-residual (the default)", {"feature_layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
+        "the same with dcgan-residual (the default)", {"features.layers": FEATURE_LAYERS, "architecture": "dcgan-residual"}
     ),
 }
 """Name -> recipe. The default augments if there are few images."""
@@ -100,8 +104,10 @@ def gan_recipes(
     if unknown := [name for name in only if name not in RECIPES]:
         raise ConfigError(f"There is no recipe {', '.join(unknown)}. Known: {', '.join(RECIPES)}.")
     where = find_device(device)
-    common = load_config("dcgan", GanConfig, set_).model_dump(exclude_unset=True)
-    common |= {"image_size": size, "width": width, "images": images, "features": features}
+    common = flatten(load_config("dcgan", GanConfig, set_), only_set=True) | {
+        "image_size": size, "generator.width": width, "discriminator.width": width, "images": images,
+        "evaluation.network": features,
+    }  # fmt: skip
     configs = {name: recipe_config(name, common, evaluations) for name in RECIPES if not only or name in only}
     folder = open_image_folder(data)
     require_count(folder, _LEAST_IMAGES)
@@ -116,7 +122,7 @@ def gan_recipes(
     for name, config in configs.items():
         typer.echo(f"{name}: {RECIPES[name].title}")
         plan = GanPlan(config=config, data=data.resolve().name, images=len(squares), fingerprint=folder.fingerprint)
-        judge = VggFeatures(config.feature_layers, vgg) if config.feature_layers else None
+        judge = VggFeatures(config.features.layers, vgg) if config.features.layers else None
         outcomes.append(train(name, out / name, plan, squares, fabric, network, judge))
     text = markdown(outcomes, DEFAULT)
     typer.echo(f"\n{text}")
@@ -139,7 +145,7 @@ def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> 
     """
     config = resolve({**common, **RECIPES[name].changes}, GanConfig, name)
     every = -(-config.steps // evaluations)
-    return config.model_copy(update={"evaluate_every": every, "sample_every": every, "checkpoint_every": every})
+    return with_values(config, {"evaluation.every": every, "sample_every": every, "checkpoint_every": every})
 
 
 def train(
@@ -169,7 +175,7 @@ def train(
             train_gan(run, squares, fabric, network, vgg=vgg)
         except RunError as error:  # a failed recipe is also a result
             failure = first_line(error)
-    stats = read_stats(folder / "stats.jsonl", plan.config.images_a_step)
+    stats = read_stats(folder / "stats.jsonl", plan.config.images_per_step)
     return Outcome(name, RECIPES[name].title, run, stats, failure)
 
 

@@ -126,7 +126,7 @@ def race(
     Returns:
         Real images per second of each round, by name.
     """
-    every = config.penalty_every if config.r1 or config.r2 else 0
+    every = config.penalty.every if config.penalty.r1 or config.penalty.r2 else 0
 
     def measure(step: Step, turn: int, seconds: float) -> float:
         done, start = 0, time.perf_counter()
@@ -140,7 +140,7 @@ def race(
             step(turn * every)
             _wait(device)
             mean += (time.perf_counter() - start - mean) / every
-        return config.images_a_step / mean
+        return config.images_per_step / mean
 
     for step in steps.values():
         measure(step, 1, 0.0)

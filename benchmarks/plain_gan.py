@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from training.config import flatten
 from training.data.sampler import batch_indices
 from training.errors import ConfigError
 from training.gan.augment import augment
@@ -33,7 +34,7 @@ INGREDIENTS: dict[Ingredient, str] = {
 """Name -> description."""
 
 _DISCRIMINATOR, _GENERATOR = 1, 2  # phases; the first latents of a step are those that Adversaries draws
-_LEFT_ALONE = ("classes", "pack", "instance_noise", "skip_below", "d_steps", "g_steps")
+_LEFT_ALONE = ("classes.count", "pack", "instance_noise", "skip_below", "d_steps", "g_steps")
 
 
 class PlainGan:
@@ -52,17 +53,21 @@ class PlainGan:
     def __init__(
         self, config: GanConfig, device: torch.device, squares: Tensor, ingredients: Sequence[Ingredient] = ()
     ) -> None:
+        values, defaults = flatten(config), flatten(GanConfig())
         for key in _LEFT_ALONE:
-            if getattr(config, key) != (default := GanConfig.model_fields[key].default):
-                raise ConfigError(f"The plain recipe does not support {key}. Leave it at {default} for this benchmark.")
+            if values[key] != defaults[key]:
+                raise ConfigError(f"The plain recipe does not support {key}. Leave it at {defaults[key]} for this benchmark.")
         self.config, self.device, self.squares, self.ingredients = config, device, squares, frozenset(ingredients)
         self._layout = torch.channels_last if "channels_last" in ingredients else torch.contiguous_format
         torch.manual_seed(config.seed)
         self.generator = self._place(build_generator(config))
         self.discriminator = self._place(build_discriminator(config))
         self.average = deepcopy(self.generator)
-        self.g_optimizer = self._optimizer(self.generator, config.learning_rate)
-        self.d_optimizer = self._optimizer(self.discriminator, config.d_learning_rate or config.learning_rate)
+        adam = config.optimizer
+        self.g_optimizer = self._optimizer(self.generator, adam.learning_rate)
+        self.d_optimizer = self._optimizer(
+            self.discriminator, config.optimizer.d_learning_rate or config.optimizer.learning_rate
+        )
         self._objective = objective(config.objective, config.label_smoothing)
         self._rng = torch.Generator().manual_seed(config.seed)  # for flips and augmentations
 
@@ -113,10 +118,10 @@ class PlainGan:
 
     def _step_discriminator(self, step: int, loss: Tensor, real: Tensor, fake: Tensor) -> None:
         config = self.config
-        if step % config.penalty_every == 0:
-            for weight, images in ((config.r1, real), (config.r2, fake)):
+        if step % config.penalty.every == 0:
+            for weight, images in ((config.penalty.r1, real), (config.penalty.r2, fake)):
                 if weight:
-                    loss = loss + weight * config.penalty_every * gradient_penalty(self.discriminator, images.float())
+                    loss = loss + weight * config.penalty.every * gradient_penalty(self.discriminator, images.float())
         self.d_optimizer.zero_grad()
         loss.backward(inputs=list(self.discriminator.parameters()) if "both once" in self.ingredients else None)
         self.d_optimizer.step()
@@ -161,4 +166,6 @@ class PlainGan:
 
     def _optimizer(self, network: nn.Module, rate: float) -> torch.optim.Adam:
         fused = True if "fused updates" in self.ingredients else None
-        return torch.optim.Adam(network.parameters(), rate, (self.config.beta1, self.config.beta2), fused=fused)
+        return torch.optim.Adam(
+            network.parameters(), rate, (self.config.optimizer.beta1, self.config.optimizer.beta2), fused=fused
+        )

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch.optim.swa_utils import AveragedModel
 
 from ganvas.files import write_whole
+from training.config import flatten
 from training.gan.evaluator import draw_samples
 from training.gan.plan import GanPlan
 from training.gan.report.stats import Stats
@@ -152,10 +153,11 @@ def _metrics(places: npt.NDArray[np.float64], metrics: dict[str, npt.NDArray[np.
 
 def _conditions(one: Outcome) -> str:
     plan = one.run.plan
+    options = ", ".join(f"{key} {value}" for key, value in flatten(plan.config.generator).items())
     return (
-        f"{plan.data}: {plan.images:,} images, {plan.config.image_size}x{plan.config.image_size}, width "
-        f"{plan.config.width}, batches of {plan.config.batch_size}, seed {plan.config.seed}; measured in "
-        f"{plan.config.features} features."
+        f"{plan.data}: {plan.images:,} images, {plan.config.image_size}x{plan.config.image_size}, generator "
+        f"{options}, batches of {plan.config.batch_size}, seed {plan.config.seed}; measured in "
+        f"{plan.config.evaluation.network} features."
     )
 
 

@@ -1,15 +1,17 @@
 """Training configs: frozen, resolved once, saved with the run and in the card.
 
 A config is a TOML file: one of `training/configs/` by name, or a path. It lists only what differs from the defaults of its
-class, `training.gan.config.GanConfig` or one of `training.style.config`; `--set key=value` changes single values.
+class, `training.gan.config.GanConfig` or one of `training.style.config`. `--set key=value` changes single values; a dotted key,
+such as `penalty.r1`, changes a value of a table.
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from training.errors import ConfigError, first_line
 
@@ -24,11 +26,28 @@ Layer = Literal[
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
 ]  # fmt: skip
 
+_UNKNOWN = "unknown_key"
 
-class Config(BaseModel):
-    """What every config has."""
+
+class Table(BaseModel):
+    """A config, or a table in one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, values: object) -> object:
+        """Name the known keys if a key is unknown; pydantic's own message does not."""
+        if isinstance(values, Mapping) and (unknown := [key for key in values if key not in cls.model_fields]):
+            known = ", ".join(cls.model_fields) or "none"
+            error = PydanticCustomError(_UNKNOWN, "unknown; known are {known}", {"known": known})
+            details = [InitErrorDetails(type=error, loc=(key,), input=values[key]) for key in unknown]
+            raise ValidationError.from_exception_data(cls.__name__, details)
+        return values
+
+
+class Config(Table):
+    """What every config has."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
 
@@ -50,10 +69,10 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
     Args:
         name: a file of `training/configs/` without its ending, or a path to a TOML file.
         kind: the class of the config.
-        changes: "key=value", the value as TOML writes it (a bare word is taken as a string).
+        changes: "key=value", the value as TOML writes it (a bare word is taken as a string); the key may be dotted.
 
     Raises:
-        ConfigError: no such config, or a key or value that is not allowed; names them.
+        ConfigError: the config does not exist, or a key or value is not allowed; names them.
     """
     path = CONFIGS / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
     if not path.is_file():
@@ -63,38 +82,81 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
         values = tomllib.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {first_line(error)}.") from error
-    return resolve(values | _parse(changes), kind, name)
+    return resolve(merge(values, _parse(changes)), kind, name)
 
 
 def change(config: SomeConfig, changes: Sequence[str], name: str) -> SomeConfig:
-    """A config with some values changed; arguments and errors as `load_config`."""
-    return resolve(config.model_dump() | _parse(changes), type(config), name)
+    """A config with some values changed; arguments and errors as in `load_config`."""
+    return resolve(merge(config.model_dump(), _parse(changes)), type(config), name)
 
 
-def resolve(values: dict[str, object], kind: type[SomeConfig], name: str) -> SomeConfig:
+def with_values(config: SomeConfig, values: Mapping[str, object]) -> SomeConfig:
+    """A config with some values changed: key, which may be dotted -> value. Raises as `resolve`."""
+    return resolve(merge(config.model_dump(), values), type(config), "with changes")
+
+
+def resolve(values: Mapping[str, object], kind: type[SomeConfig], name: str) -> SomeConfig:
     """Check values against a kind of config.
+
+    Args:
+        values: by key, which may be dotted.
+        kind: the class of the config.
+        name: of the config, for messages.
 
     Raises:
         ConfigError: names each key that is unknown or whose value is not allowed.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(merge({}, values))
     except ValidationError as error:
-        known = ", ".join(kind.model_fields)
-        lines: list[str] = [
-            f"  {'.'.join(map(str, e['loc'])) or 'together'}: "
-            + (f"unknown; known are {known}" if e["type"] == "extra_forbidden" else f"{e['msg']} (is {e['input']!r})")
+        lines = [
+            f"  {'.'.join(map(str, e['loc'])) or 'together'}: {e['msg'].removeprefix('Value error, ')}"
+            + ("" if e["type"] == _UNKNOWN else f" (is {e['input']!r})")
             for e in error.errors()
         ]
         raise ConfigError("\n".join([f"Config {name} is not allowed:", *lines])) from error
+
+
+def flatten(table: Table, *, only_set: bool = False) -> dict[str, object]:
+    """The values of a config by dotted key.
+
+    Args:
+        table: the config, or a table of one.
+        only_set: leave out the values that nobody set, which are the defaults.
+    """
+    found: dict[str, object] = {}
+    for key in type(table).model_fields:
+        value = getattr(table, key)
+        if only_set and key not in table.model_fields_set:
+            continue
+        if isinstance(value, Table):
+            found |= {f"{key}.{inner}": each for inner, each in flatten(value, only_set=only_set).items()}
+        else:
+            found[key] = value
+    return found
+
+
+def merge(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """Put changes, whose keys may be dotted, into nested tables."""
+    merged = dict(values)
+    for dotted, value in changes.items():
+        key, _, inner = dotted.partition(".")
+        old = merged.get(key)
+        if inner:
+            merged[key] = merge(old if isinstance(old, Mapping) else {}, {inner: value})
+        elif isinstance(value, Mapping) and isinstance(old, Mapping):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _parse(changes: Sequence[str]) -> dict[str, object]:
     values: dict[str, object] = {}
     for change in changes:
         key, equals, value = change.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {change}: write key=value, for instance --set batch_size=32.")
+        if not equals or not all(part.strip() for part in key.split(".")):
+            raise ConfigError(f"--set {change}: write key=value, for instance --set batch_size=32 or --set penalty.r1=0.1.")
         try:
             parsed = tomllib.loads(f"value = {value}")
         except (ValueError, RecursionError):

@@ -14,9 +14,10 @@ from benchmarks.plain_gan import INGREDIENTS, PlainGan
 from benchmarks.recipe_results import Outcome, markdown
 from benchmarks.shipped_gans import sample
 from tests.training.conftest import draw
-from training.config import resolve
+from tests.training.gan_configs import gan_config
 from training.devices import best_precision, launch
 from training.errors import ConfigError, RunError
+from training.gan.architectures.dcgan import DiscriminatorOptions
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.stats import Event, Stats, read_stats
@@ -26,11 +27,13 @@ from training.run import Run
 from training.vgg import VggFeatures
 
 CPU = torch.device("cpu")
-TINY = {"image_size": 16, "width": 4, "batch_size": 8, "latent_size": 8, "penalty_every": 2}
+TINY: dict[str, object] = {
+    "image_size": 16, "generator.width": 4, "discriminator.width": 4, "batch_size": 8, "latent_size": 8, "penalty.every": 2,
+}  # fmt: skip
 
 
 def tiny(**changes: object) -> GanConfig:
-    return resolve_gan(resolve({**TINY, **changes}, GanConfig, "tiny"), 10_000, False, CPU)
+    return resolve_gan(gan_config(TINY, changes), 10_000, False, CPU)
 
 
 @pytest.fixture
@@ -81,10 +84,10 @@ def test_slice_weights_steps_with_penalties() -> None:
     assert [_ordinary(number, 4) for number in range(1, 8)] == [1, 2, 3, 5, 6, 7, 9]
     assert [_ordinary(number, 0) for number in range(1, 4)] == [1, 2, 3]
     seen: list[int] = []
-    race({PLAIN: seen.append}, tiny(r1=1.0, r2=0.0, penalty_every=4), CPU, rounds=2, slice_seconds=0.0)
+    race({PLAIN: seen.append}, tiny(penalty={"r1": 1.0, "r2": 0.0, "every": 4}), CPU, rounds=2, slice_seconds=0.0)
     assert seen == [1, 4, 1, 8, 1, 12]  # an ordinary step and one with penalties, in the warm-up and in each round
     seen.clear()
-    race({PLAIN: seen.append}, tiny(r1=0.0, r2=0.0), CPU, rounds=1, slice_seconds=0.0)
+    race({PLAIN: seen.append}, tiny(penalty={"r1": 0.0, "r2": 0.0}), CPU, rounds=1, slice_seconds=0.0)
     assert seen == [1, 1]
 
 
@@ -119,7 +122,7 @@ def image_folder(tmp_path: Path) -> Path:
 
 
 def compare_recipes(data: Path, out: Path, only: list[str], images: int = 32, vgg: Path | None = None) -> str:
-    set_ = ["batch_size=16", "latent_size=8", "evaluate_samples=16"]
+    set_ = ["batch_size=16", "latent_size=8", "evaluation.samples=16"]
     gan_recipes(
         data, out, size=16, width=4, images=images, evaluations=1, features="pixels", weights=None, vgg=vgg, only=only,
         set_=set_, table=out.with_suffix(".md"), device="cpu",
@@ -161,7 +164,7 @@ def test_compares_recipes_and_skips_finished_runs(image_folder: Path, vgg_weight
 def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
     for name in RECIPES:
         config = resolve_gan(recipe_config(name, {**TINY, "images": 80, "precision": "float32"}, 1), 10_000, False, CPU)
-        vgg = VggFeatures(config.feature_layers, vgg_weights) if config.feature_layers else None
+        vgg = VggFeatures(config.features.layers, vgg_weights) if config.features.layers else None
         adversaries = Adversaries(config, launch(CPU, "float32"), squares, vgg)
         before = [weight.clone() for weight in adversaries.generator.parameters()]
         for step in (1, 2):
@@ -176,16 +179,20 @@ def test_rejects_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_recipe_goes_before_what_all_have_in_common() -> None:
-    common = {"learning_rate": 1e-3, "batch_size": 16, "images": 1600}
+    common = {"optimizer.learning_rate": 1e-3, "batch_size": 16, "images": 1600}
     classic, default = recipe_config("classic", common, 7), recipe_config(DEFAULT, common, 7)
-    assert (classic.learning_rate, classic.batch_size, classic.discriminator_norm) == (2e-4, 16, True)
-    assert default == GanConfig(
-        learning_rate=1e-3,
+    assert (classic.optimizer.learning_rate, classic.batch_size, classic.discriminator) == (
+        2e-4,
+        16,
+        DiscriminatorOptions(norm=True),
+    )
+    assert default == gan_config(
+        optimizer={"learning_rate": 1e-3},
         batch_size=16,
         images=1600,
         architecture="dcgan-residual",
-        feature_layers=FEATURE_LAYERS,
-        evaluate_every=15,
+        features={"layers": FEATURE_LAYERS},
+        evaluation={"every": 15},
         sample_every=15,
         checkpoint_every=15,
     )
@@ -197,7 +204,8 @@ def outcome(folder: Path, name: str, rate: float, frechets: list[float], events:
     for turn, frechet in enumerate(frechets, 1):
         place = {"step": 10.0 * turn, "images": 100.0 * turn}
         rows += [place | {"images_per_second": rate}, place | {"frechet": frechet, "density": 0.5, "coverage": 0.25}]
-    plan = GanPlan(config=GanConfig(channels=3, images=300, batch_size=10, features="pixels"), data="heads.zip", images=40)
+    config = gan_config(channels=3, images=300, batch_size=10, evaluation={"network": "pixels"})
+    plan = GanPlan(config=config, data="heads.zip", images=40)
     return Outcome(name, name.title(), Run.create(folder / name, plan), Stats(tuple(rows), events))
 
 
@@ -213,7 +221,7 @@ def test_table_compares_at_equal_images_and_equal_time(tmp_path: Path) -> None:
     assert slow.curve.seconds.tolist() == [50, 100, 150]
     table = markdown([slow, default, fast], "default")
     assert "at 300 images | the same after 75 seconds of training" in table
-    assert "heads.zip: 40 images, 64x64, width 64, batches of 10, seed 0; measured in pixels features." in table
+    assert "heads.zip: 40 images, 64x64, generator width 64, batches of 10, seed 0; measured in pixels features." in table
     won = "The samples are nearly all alike (first at 100 images). The discriminator has won (first at 100 images)."
     assert rows(table) == [
         ["Slow", "40.0, 0.50, 0.25", "75.0, 0.50, 0.25", "2", won],

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.optim.swa_utils import AveragedModel
 
-from training.gan.config import GanConfig
+from tests.training.gan_configs import gan_config
 from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
 from training.run import Run
@@ -62,7 +62,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def gan_run(tmp_path: Path) -> Path:
     """A run folder of a generator that never trained."""
-    config = GanConfig(image_size=28, channels=1, width=4, latent_size=6)
+    config = gan_config(image_size=28, channels=1, width=4, latent_size=6)
     run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
     run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from tests.training.gan_configs import gan_config
 from training.devices import launch
-from training.gan.config import GanConfig
 from training.gan.trainer import Adversaries
 
-CONFIG = GanConfig(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty_every=2)
+CONFIG = gan_config(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty={"every": 2})
 PICTURES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from tests.training.conftest import MakeImages
 from training.onnx_file import read_card
 
 TINY_GAN = [
-    "--set", "image_size=28", "--set", "width=4", "--set", "batch_size=8", "--set", "images=48", "--features", "pixels",
-    "--set", "feature_layers=[]",
+    "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4", "--set", "batch_size=8",
+    "--set", "images=48", "--features", "pixels", "--set", "features.layers=[]",
 ]  # fmt: skip
 TINY_STYLE = [
     "--set", "width=4", "--set", "residual_blocks=1", "--set", "crop_size=64", "--set", "batch_size=2", "--set", "steps=2",
@@ -49,7 +49,7 @@ def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
 
 
 def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
-    options = [*TINY_GAN, "--set", 'feature_layers=["relu1_1"]', "--set", "feature_from=0", "--vgg", vgg_weights]
+    options = [*TINY_GAN, "--set", 'features.layers=["relu1_1"]', "--set", "features.start=0", "--vgg", vgg_weights]
     assert "is not a file. --vgg takes" in refused(
         "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
     )
@@ -58,7 +58,9 @@ def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_p
     assert 0 <= json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[0])["f_accuracy"] <= 1
     out = tmp_path / "mine.onnx"
     assert call("export", tmp_path / "run", out).exit_code == 0
-    assert read_card(out).training_config["feature_layers"] == ["relu1_1"]
+    features = read_card(out).training_config["features"]
+    assert isinstance(features, dict)
+    assert features["layers"] == ["relu1_1"]
 
 
 def test_style_network_from_folder_to_exported_file(
@@ -258,10 +260,10 @@ def test_without_weights_a_run_uses_pixels(photos: Path, tmp_path: Path, monkeyp
     assert result.exit_code == 0, result.output
     assert "The metrics are measured in pixels instead." in result.output
     assert "Training continues without the feature discriminator" in result.output
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["feature_layers"] == []
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["features"]["layers"] == []
     asked = refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, "--features", "inception")
     assert "--features pixels" in asked
-    layers = ["--features", "pixels", "--set", 'feature_layers=["relu1_1"]']
+    layers = ["--features", "pixels", "--set", 'features.layers=["relu1_1"]']
     assert "torchvision could not download" in refused("gan", "--data", photos, "--out", tmp_path / "asked", *options, *layers)
     assert not (tmp_path / "asked").exists()
 

@@ -21,8 +21,10 @@ def test_every_shipped_config_resolves(path: Path) -> None:
 def test_reads_a_path_and_applies_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("image_size = 32\n")
-    config = load_config(str(path), GanConfig, ["batch_size=8", "learning_rate=1e-3", "flip=true", "architecture=dcgan"])
-    assert (config.image_size, config.batch_size, config.learning_rate, config.flip) == (32, 8, 1e-3, True)
+    config = load_config(
+        str(path), GanConfig, ["batch_size=8", "optimizer.learning_rate=1e-3", "flip=true", "architecture=dcgan"]
+    )
+    assert (config.image_size, config.batch_size, config.optimizer.learning_rate, config.flip) == (32, 8, 1e-3, True)
 
 
 def test_steps_cover_the_images() -> None:
@@ -35,16 +37,23 @@ def test_steps_cover_the_images() -> None:
         ("batch_sise=8", r"batch_sise: unknown; known are seed, .*batch_size"),
         ("batch_size=0", r"batch_size: .*greater than or equal to 2 \(is 0\)"),
         ("batch_size=many", r"batch_size: .*integer.* \(is 'many'\)"),
-        ("learning_rate=nan", r"learning_rate: "),
-        ("learning_rate=-1", r"learning_rate: .*greater than 0"),
+        ("optimizer.learning_rate=nan", r"optimizer\.learning_rate: "),
+        ("optimizer.learning_rate=-1", r"optimizer\.learning_rate: .*greater than 0"),
+        ("optimizer=3", r"optimizer: .*dictionary"),
+        ("penalty.r1.x=3", r"penalty\.r1: .*number"),
+        ("penalty.r3=1", r"penalty\.r3: unknown; known are r1, r2, every, "),
+        ("generator.norm=true", r"generator\.norm: unknown; known are width$"),
+        ("discriminator.width=1", r"discriminator\.width: .*greater than or equal to 4 \(is 1\)"),
+        ("architecture=stylegan9", r"architecture: There is no architecture stylegan9\. Known: dcgan, "),
         ("channels=2", r"channels: .*1 or 3"),
         ("images=99999999999999", r"images: .*less than or equal"),
         ("images=" + "9" * 5000, r"images: "),
-        ("width=" + "[" * 3000, r"width: "),
-        ("width=4\nbatch_size=9", r"one key=value at a time"),
+        ("generator.width=" + "[" * 3000, r"generator\.width: "),
+        ("generator.width=4\nbatch_size=9", r"one key=value at a time"),
         ("latent_size=1e9", r"latent_size: "),
         ("batch_size", r"--set batch_size: write key=value"),
         ("=3", r"--set =3: write key=value"),
+        (".width=3", r"--set \.width=3: write key=value"),
     ],
 )
 def test_rejects_and_names_invalid_values(change: str, message: str) -> None:

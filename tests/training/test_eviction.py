@@ -18,9 +18,10 @@ from tests.training.conftest import MakeImages
 LIMIT_S = 300  # generous: the machine may be busy with a training
 CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
 OPTIONS = [
-    "--set", "image_size=28", "--set", "width=4", "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",
-    "--set", f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluate_every=0", "--set", "precision=float32",
-    "--set", "sample_every=1000", "--set", "feature_layers=[]", "--auto-resume",
+    "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4",
+    "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",
+    "--set", f"checkpoint_every={CHECKPOINT_EVERY}", "--set", "evaluation.every=0", "--set", "precision=float32",
+    "--set", "sample_every=1000", "--set", "features.layers=[]", "--auto-resume",
 ]  # fmt: skip
 
 
@@ -78,10 +79,10 @@ def test_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
     # Started once more, as a Job whose node was lost at the end may be: nothing is left to do.
     assert start(sys.executable, *training(photos, evicted)).wait(LIMIT_S) == 0
     assert identical(checkpoint(whole), checkpoint(evicted))
-    mistaken = call("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "width=8", "--config", "mlp")
+    mistaken = call("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "generator.width=8", "--config", "mlp")
     assert mistaken.exit_code == 2
     assert "began with other values of architecture" in mistaken.output
-    assert "width" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "width=8")
+    assert "generator.width" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "generator.width=8")
     assert "exists already" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS[:-1])
 
 

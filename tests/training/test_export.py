@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ganvas.card import LATENTS, METADATA_KEY, GeneratorCard, StylizerCard, parse_card
+from tests.training.gan_configs import gan_config
 from training.card_details import CardDetails, StyleDetails, read_card_details
 from training.errors import ConfigError, ExportError, RunError
 from training.export import compare, export_run
@@ -31,7 +32,7 @@ def test_exports_a_generator(gan_run: Path, tmp_path: Path) -> None:
     assert parse_card(session.get_modelmeta().custom_metadata_map[METADATA_KEY]) == card
     assert isinstance(card, GeneratorCard)
     assert (card.name, card.title, card.licence) == ("tiny-digits", "Tiny Digits", "not stated")
-    assert card.training_config["width"] == 4
+    assert card.training_config["generator"] == {"width": 4}
     latents = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
     (pictures,) = session.run(["pictures"], {"latents": latents})
     assert (pictures.shape, pictures.dtype) == ((7, 28, 28, 1), np.uint8)
@@ -114,7 +115,7 @@ def test_rejects_a_file_that_differs_from_the_network(gan_run: Path, style_run: 
     out = tmp_path / "tiny.onnx"
     export_run(gan_run, out, CardDetails())
     torch.manual_seed(1)
-    other = GeneratorGraph(build_generator(GanConfig(image_size=28, channels=1, width=4, latent_size=6))).eval()
+    other = GeneratorGraph(build_generator(gan_config(image_size=28, channels=1, width=4, latent_size=6))).eval()
     with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
         compare(other, out.read_bytes(), [{LATENTS: np.random.default_rng(1).standard_normal((2, 6), np.float32)}])
 

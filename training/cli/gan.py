@@ -24,7 +24,7 @@ from training.cli.options import (
     run_to_resume,
     warn_unreadable,
 )
-from training.config import Features, load_config
+from training.config import Features, load_config, with_values
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.data.labels import labels_of
@@ -63,19 +63,19 @@ def gan(
     """Train a GAN on a folder or zip of images. The default is --config gan."""
     run = run_to_continue(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
     settings = run.plan.config if run else load_config(config or "gan", GanConfig, set_)
-    if run and features and features != settings.features:
-        raise ConfigError(f"{out} is measured in {settings.features}. Other metrics cannot be compared. Leave --features out.")
+    if run and features and features != settings.evaluation.network:
+        raise ConfigError(f"{out} is measured in {settings.evaluation.network}. Other metrics cannot be compared. Leave --features out.")
     where = find_device(device)
     folder = open_image_folder(data)
     require_count(folder, MIN_IMAGES)
     require_size(folder, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
-    judge, settings = _judge(settings, vgg or (weights if settings.features == "vgg" else None))
+    judge, settings = _judge(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
     settings = resolve_gan(settings, len(folder.names), folder.grey, where)
     refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
-    labels = labels_of(folder, settings.classes) if settings.classes else None
+    labels = labels_of(folder, settings.classes.count) if settings.classes.count else None
     images, broken = load_images(folder, settings.image_size, channels_of(settings))
     warn_unreadable(folder.unreadable | broken)
     if labels is not None:
@@ -102,9 +102,9 @@ def _feature_network(
     settings: GanConfig, asked: Features | None, weights: Path | None
 ) -> tuple[FeatureNetwork | None, GanConfig]:
     """The network that the metrics are measured in. If none was asked for and Inception cannot be downloaded, pixels."""
-    if not settings.evaluate_every:
+    if not settings.evaluation.every:
         return None, settings
-    name = asked or settings.features
+    name = asked or settings.evaluation.network
     try:
         network = build_features(name or "inception", weights)
     except WeightsError as error:
@@ -112,12 +112,12 @@ def _feature_network(
             raise
         typer.secho(f"{error} The metrics are measured in pixels instead.", fg="yellow", err=True)
         name, network = "pixels", build_features("pixels")
-    return network, settings.model_copy(update={"features": name or "inception"})
+    return network, with_values(settings, {"evaluation.network": name or "inception"})
 
 
 def _judge(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
     """VGG-16 for the feature discriminator. If it was not asked for and cannot be downloaded, none, with a warning."""
-    layers = settings.feature_layers
+    layers = settings.features.layers
     if layers is None:
         layers = FEATURE_LAYERS if settings.can_judge_features else ()
     network = None
@@ -125,7 +125,7 @@ def _judge(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | Non
         try:
             network = VggFeatures(layers, weights)
         except WeightsError as error:
-            if weights or settings.feature_layers:
+            if weights or settings.features.layers:
                 raise
             typer.secho(
                 f"{error} Training continues without the feature discriminator, and needs longer.",
@@ -133,4 +133,4 @@ def _judge(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | Non
                 err=True,
             )
             layers = ()
-    return network, settings.model_copy(update={"feature_layers": layers})
+    return network, with_values(settings, {"features.layers": layers})

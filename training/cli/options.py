@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from training.config import Features, change, load_config
+from training.config import Features, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
 from training.run import Plan, Run, require_new_folder
@@ -21,7 +21,7 @@ Out = Annotated[
 Config = Annotated[str | None, typer.Option(help="A config of training/configs/ by name, or a TOML file.", show_default=False)]
 Set = Annotated[
     list[str],
-    typer.Option("--set", help="Change one value of the config: --set key=value. Keys: docs/training.md. Repeatable."),
+    typer.Option("--set", help="Change one value of the config: --set key=value or --set table.key=value. Keys: docs/training.md. Repeatable."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out from its last checkpoint, with its own config.")
@@ -73,11 +73,11 @@ def _require_same_config(run: Run[SomePlan], config: str | None, changes: Sequen
     """Refuse values that a run did not begin with. A value that the config leaves open was resolved when the run began."""
     resolved: Any = run.plan.config
     chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
-    unresolved = (None, "auto")
+    before, unresolved = flatten(resolved), (None, "auto")
     changed = sorted(
-        name
-        for name in chosen.model_fields_set
-        if getattr(chosen, name) not in unresolved and getattr(chosen, name) != getattr(resolved, name)
+        key
+        for key, value in flatten(chosen, only_set=True).items()
+        if value not in unresolved and (key not in before or value != before[key])
     )
     if changed:
         raise ConfigError(

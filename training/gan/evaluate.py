@@ -231,9 +231,9 @@ def _trained(folder: Path, device: torch.device) -> Candidate:
         latent_size=config.latent_size,
         size=config.image_size,
         channels=channels_of(config),
-        features=config.features or "inception",
+        features=config.evaluation.network or "inception",
         step=step,
-        images=step * config.images_a_step,
+        images=step * config.images_per_step,
     )
 
 

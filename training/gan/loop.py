@@ -81,12 +81,12 @@ class _Training:
     ) -> None:
         self.run, self.fabric, self.on_collapse = run, fabric, on_collapse
         self.config = config = run.plan.config
-        learned, real = split(len(squares), config.evaluate_samples, config.seed)
+        learned, real = split(len(squares), config.evaluation.samples, config.seed)
         self.learned = squares[learned]
         self.adversaries = Adversaries(config, fabric, self.learned, vgg, None if labels is None else labels[learned])
         self.evaluator = (
             Evaluator(config, squares[real], network, fabric.device)
-            if network and config.evaluate_every and fabric.is_global_zero
+            if network and config.evaluation.every and fabric.is_global_zero
             else None
         )
         self.watch = CollapseWatch()
@@ -94,8 +94,8 @@ class _Training:
         self.parts = {**self.adversaries.parts, "watch": self.watch, "course": self.course}
         self.start = self._restore(LAST)
         self.reporter = Reporter(
-            run, steps=config.steps, start=self.start, images_per_step=config.images_a_step, quiet=not fabric.is_global_zero,
-            intervals=(_REPORT_EVERY, config.checkpoint_every, config.evaluate_every),
+            run, steps=config.steps, start=self.start, images_per_step=config.images_per_step, quiet=not fabric.is_global_zero,
+            intervals=(_REPORT_EVERY, config.checkpoint_every, config.evaluation.every),
         )  # fmt: skip
 
     def train(self) -> None:
@@ -126,7 +126,7 @@ class _Training:
         self.reporter.step_done(step, **losses)
         if self._due(step, config.sample_every):
             self.reporter.save_sample(step, sample_grid(self.generator, config, self.fabric.device))
-        verdict = self._evaluate(step) if self._due(step, config.evaluate_every) else Verdict()
+        verdict = self._evaluate(step) if self._due(step, config.evaluation.every) else Verdict()
         if self._due(step, config.checkpoint_every) or (verdict.collapsed and self.on_collapse == "stop"):
             self._save(step, LAST)
         if verdict.collapsed:
@@ -145,7 +145,7 @@ class _Training:
         if self.evaluator is not None:
             self.reporter.show_status("evaluating")
             fidelity = self.evaluator.measure(self.generator)
-            verdict = self.watch.judge(step, step * self.config.images_a_step, fidelity, accuracy)
+            verdict = self.watch.judge(step, step * self.config.images_per_step, fidelity, accuracy)
             self.reporter.log(step, **asdict(fidelity))
             best = self.watch.best is not None and self.watch.best[0] == step
             if verdict.words:
@@ -180,7 +180,7 @@ class _Training:
         self.course.setbacks, self.adversaries.damping = setbacks, damping
         self._save(back, LAST)  # so that a run killed from here on resumes with the lower rates
         self.reporter.rewind(back)
-        images = back * self.config.images_a_step
+        images = back * self.config.images_per_step
         self.reporter.log_event(back, f"{why} Back to the checkpoint of {images:,} images, with rates times {damping:g}.")
         return back
 

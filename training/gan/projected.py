@@ -35,7 +35,7 @@ class FeatureAdversary:
         # Autocast alone would convert its weights anew in every pass.
         self.vgg = vgg.to(fabric.device).in_precision(precision_of(config))
         with torch.no_grad(), fabric.autocast():
-            self.discriminator = place(FeatureDiscriminator(self._features(real), 1 + config.classes), fabric.device)
+            self.discriminator = place(FeatureDiscriminator(self._features(real), 1 + config.classes.count), fabric.device)
         self.optimizer = adam(config, self.discriminator)
         self._objective = objective(config.objective, config.label_smoothing)
 
@@ -79,7 +79,7 @@ class FeatureAdversary:
         terms = [
             weight * gradient_penalty(partial(_mean_logit, head, labels), head.normalised(features[layer].float()))
             for layer, head in self.discriminator.by_layer.items()
-            for weight, features in ((self.config.r1, real), (self.config.r2, fake))
+            for weight, features in ((self.config.penalty.r1, real), (self.config.penalty.r2, fake))
             if weight
         ]
         return torch.stack(terms).sum() / len(self.discriminator.heads)

@@ -22,12 +22,12 @@ def rate_factor(config: GanConfig, progress: float) -> float:
         A factor in 0..1.
     """
     factor = 1.0
-    if config.schedule == "step":
-        factor = config.step_factor ** math.floor(progress / config.step_every + 1e-9)
-    elif config.schedule == "cosine":
+    if config.optimizer.schedule == "step":
+        factor = config.optimizer.step_factor ** math.floor(progress / config.optimizer.step_every + 1e-9)
+    elif config.optimizer.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * progress))
-    if config.warm_up:
-        factor *= min(progress / config.warm_up, 1.0)
+    if config.optimizer.warm_up:
+        factor *= min(progress / config.optimizer.warm_up, 1.0)
     return factor
 
 
@@ -41,9 +41,9 @@ def penalty_factor(config: GanConfig, progress: float) -> float:
         config: penalty_start, penalty_fall.
         progress: part of the run that is done, 0..1.
     """
-    if progress >= config.penalty_fall:
+    if progress >= config.penalty.ramp:
         return 1.0
-    return float(config.penalty_start ** (1 - progress / config.penalty_fall))
+    return float(config.penalty.initial_factor ** (1 - progress / config.penalty.ramp))
 
 
 def class_share(config: GanConfig, progress: float) -> float:
@@ -53,6 +53,6 @@ def class_share(config: GanConfig, progress: float) -> float:
         config: class_from, class_rise.
         progress: part of the run that is done, 0..1.
     """
-    if progress < config.class_from:
+    if progress < config.classes.start:
         return 0.0
-    return min((progress - config.class_from) / config.class_rise, 1.0) if config.class_rise else 1.0
+    return min((progress - config.classes.start) / config.classes.ramp, 1.0) if config.classes.ramp else 1.0

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.devices import Precision, resolve_precision
 from training.errors import ConfigError
-from training.gan.architectures.registry import GANS, GanArchitecture
+from training.gan.architectures.registry import GANS
 from training.gan.augment import AUGMENTATIONS, FEW_PICTURES
 from training.gan.classes import ClassGenerator
 from training.gan.config import GanConfig
@@ -22,21 +22,17 @@ def build_generator(config: GanConfig) -> nn.Module:
     """The generator of a resolved config, untrained.
 
     Raises:
-        ConfigError: no such architecture, or not at this size.
+        ConfigError: the architecture cannot make images of this size.
     """
-    generator = _architecture(config).generator(config.image_size, channels_of(config), config.latent_size, config.width)
-    return ClassGenerator(generator, config.latent_size, config.classes) if config.classes else generator
+    build = GANS[config.architecture].generator
+    generator = build(config.image_size, channels_of(config), config.latent_size, config.generator)
+    return ClassGenerator(generator, config.latent_size, config.classes.count) if config.classes.count else generator
 
 
 def build_discriminator(config: GanConfig) -> nn.Module:
     """The discriminator of a resolved config, untrained. Raises as `build_generator`."""
-    return _architecture(config).discriminator(
-        config.image_size,
-        channels_of(config) * config.pack,
-        config.discriminator_width or config.width,
-        config.discriminator_norm,
-        1 + config.classes,
-    )
+    build = GANS[config.architecture].discriminator
+    return build(config.image_size, channels_of(config) * config.pack, 1 + config.classes.count, config.discriminator)
 
 
 def channels_of(config: GanConfig) -> Literal[1, 3]:
@@ -102,7 +98,7 @@ def place(network: SomeModule, device: torch.device) -> SomeModule:
 def adam(config: GanConfig, network: nn.Module) -> torch.optim.Adam:
     """The optimizer of a network that has been placed; its rate is set before each step."""
     fused = next(network.parameters()).device.type in {"cpu", "cuda"}
-    return torch.optim.Adam(network.parameters(), betas=(config.beta1, config.beta2), fused=fused)
+    return torch.optim.Adam(network.parameters(), betas=(config.optimizer.beta1, config.optimizer.beta2), fused=fused)
 
 
 def moving_average(config: GanConfig, network: nn.Module) -> AveragedModel:
@@ -122,9 +118,3 @@ def draw_latents(config: GanConfig, place: tuple[int, ...], count: int) -> Tenso
     """Float [count, latent_size] from N(0, 1), a function of the config's seed and the place they are for."""
     rng = np.random.default_rng((config.seed, *place))
     return torch.from_numpy(rng.standard_normal((count, config.latent_size), dtype=np.float32))
-
-
-def _architecture(config: GanConfig) -> GanArchitecture:
-    if config.architecture not in GANS:
-        raise ConfigError(f"There is no architecture {config.architecture}. Known: {', '.join(sorted(GANS))}.")
-    return GANS[config.architecture]

@@ -66,8 +66,8 @@ class Adversaries:
         self.config, self.fabric, self.squares, self._classes = config, fabric, squares, labels
         self.damping = 1.0
         refuse_uneven(config, fabric.world_size)
-        if config.classes and labels is None:
-            raise ConfigError(f"classes is {config.classes}, and the pictures have no labels: leave it at 0.")
+        if config.classes.count and labels is None:
+            raise ConfigError(f"classes is {config.classes.count}, and the pictures have no labels: leave it at 0.")
         torch.manual_seed(config.seed)
         self.generator = place(build_generator(config), fabric.device)
         self.discriminator = place(build_discriminator(config), fabric.device)
@@ -79,14 +79,14 @@ class Adversaries:
             "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
         }  # fmt: skip
         self.features: FeatureAdversary | None = None
-        if config.feature_layers:
+        if config.features.layers:
             if vgg is None:
-                raise ConfigError("feature_layers are judged by VGG-16: name its weights with --vgg FILE.")
+                raise ConfigError("features.layers are judged by VGG-16: name its weights with --vgg FILE.")
             self.features = FeatureAdversary(config, fabric, vgg, self._pictures(np.arange(min(_EXAMPLES, len(squares)))))
             self.parts |= {"feature_discriminator": self.features.discriminator, "f_optimizer": self.features.optimizer}
         self._objective = objective(config.objective, config.label_smoothing)
         # hinge: the discriminator's gradient is 0 where the generator's is not, so neither is a multiple of the other
-        self._judges_apart = not config.discriminator_norm and config.objective != "hinge"
+        self._judges_apart = config.discriminator.per_sample and config.objective != "hinge"
 
     def step(self, step: int) -> Losses:
         """One training step.
@@ -100,8 +100,8 @@ class Adversaries:
         """
         config = self.config
         factor = rate_factor(config, (step - 0.5) / config.steps) * self.damping
-        d_rate = (config.d_learning_rate or config.learning_rate) * factor
-        _set_rate(self.g_optimizer, config.learning_rate * factor)
+        d_rate = (config.optimizer.d_learning_rate or config.optimizer.learning_rate) * factor
+        _set_rate(self.g_optimizer, config.optimizer.learning_rate * factor)
         _set_rate(self.d_optimizer, d_rate)
         if self.features is not None:
             _set_rate(self.features.optimizer, d_rate)
@@ -151,13 +151,13 @@ class Adversaries:
     ) -> tuple[Tensor | None, Losses]:
         """Let the second discriminator learn, where it has joined: its part of the generator's gradient at `shown`."""
         config = self.config
-        if self.features is None or step <= config.feature_from * config.steps:
+        if self.features is None or step <= config.features.start * config.steps:
             return None, {}
-        count = max(1, round(config.feature_share * len(real)))
+        count = max(1, round(config.features.fraction * len(real)))
         direction, right = self.features.step(
             real[:count], seen[:count], shown, labels and labels.first(count), self._penalty(step), self._update
         )
-        return config.feature_weight * direction, {"f_accuracy": right}
+        return config.features.weight * direction, {"f_accuracy": right}
 
     def _separate_steps(self, step: int) -> Losses:
         """The classical two phases: `d_steps` of the discriminator, then `g_steps` of the generator."""
@@ -201,7 +201,7 @@ class Adversaries:
         if config.skip_below is not None and mean_over_processes(self.fabric, loss.detach()) < config.skip_below:
             return False
         if factor := self._penalty(step):
-            for weight, pictures in ((config.r1, real), (config.r2, fake)):
+            for weight, pictures in ((config.penalty.r1, real), (config.penalty.r2, fake)):
                 if weight:
                     loss = loss + factor * weight * gradient_penalty(partial(self._judge, labels=labels), pictures.float())
         self.d_optimizer.zero_grad()
@@ -212,9 +212,9 @@ class Adversaries:
     def _penalty(self, step: int) -> float:
         """What r1 and r2 are multiplied by: 0 in most steps, much in every `penalty_every`-th (lazily: Karras et al. 2020)."""
         config = self.config
-        if not (config.r1 or config.r2) or step % config.penalty_every:
+        if not (config.penalty.r1 or config.penalty.r2) or step % config.penalty.every:
             return 0.0
-        return config.penalty_every * penalty_factor(config, (step - 0.5) / config.steps)
+        return config.penalty.every * penalty_factor(config, (step - 0.5) / config.steps)
 
     def _update(self, optimizer: torch.optim.Optimizer) -> None:
         """Step, with the gradients averaged over the processes."""
@@ -255,7 +255,7 @@ class Adversaries:
         latents = draw_latents(self.config, (step, _LATENTS, turn) if turn else (step, _LATENTS), self.config.batch_size)
         latents = self._share(latents).to(self.fabric.device)
         if labels is not None:
-            latents = with_class(latents, labels.classes, self.config.classes)
+            latents = with_class(latents, labels.classes, self.config.classes.count)
         with self.fabric.autocast():
             pictures: Tensor = self.generator(latents)
         return pictures

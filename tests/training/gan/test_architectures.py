@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tests.training.gan_configs import gan_config
 from training.errors import ConfigError
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
 from training.gan.architectures.registry import GANS
-from training.gan.config import GanConfig
 from training.gan.setup import build_discriminator, build_generator
 from training.style.network import ConditionalInstanceNorm, NearestConv, Stylizer
 
@@ -18,7 +18,7 @@ from training.style.network import ConditionalInstanceNorm, NearestConv, Stylize
 @pytest.mark.parametrize("architecture", GANS)
 @pytest.mark.parametrize(("image_size", "channels"), [(16, 3), (28, 1), (32, 3), (64, 3)])
 def test_shapes_and_ranges(architecture: str, image_size: int, channels: int) -> None:
-    config = GanConfig(
+    config = gan_config(
         architecture=architecture, image_size=image_size, channels=1 if channels == 1 else 3, latent_size=7, width=8
     )
     pictures = build_generator(config)(torch.randn(2, 7))
@@ -29,7 +29,7 @@ def test_shapes_and_ranges(architecture: str, image_size: int, channels: int) ->
 
 @pytest.mark.parametrize("architecture", GANS)
 def test_every_weight_gets_a_gradient(architecture: str) -> None:
-    config = GanConfig(architecture=architecture, image_size=32, channels=3, width=8)
+    config = gan_config(architecture=architecture, image_size=32, channels=3, width=8)
     generator, discriminator = build_generator(config), build_discriminator(config)
     discriminator(generator(torch.randn(4, config.latent_size))).sum().backward()
     for network in (generator, discriminator):
@@ -81,7 +81,7 @@ def test_residual_blocks_judge_far_places_together() -> None:
     together = []
     for architecture in ("dcgan", "dcgan-residual"):
         torch.manual_seed(0)
-        config = GanConfig(architecture=architecture, image_size=28, channels=1, width=8)
+        config = gan_config(architecture=architecture, image_size=28, channels=1, width=8)
         discriminator, pictures = build_discriminator(config), torch.zeros(4, 1, 28, 28)
         for parameter in discriminator.parameters():
             parameter.mul_(5)
@@ -100,7 +100,7 @@ def test_blocks_reach_across(side: int, blocks: int) -> None:
 
 def test_an_unknown_architecture_lists_the_known() -> None:
     with pytest.raises(ConfigError, match=r"no architecture stylegan9. Known: dcgan"):
-        build_generator(GanConfig(architecture="stylegan9", channels=3))
+        gan_config(architecture="stylegan9", channels=3)
 
 
 VARIANTS: list[dict[str, Any]] = [

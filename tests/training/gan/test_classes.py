@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from tests.training.commands import done, refused
+from tests.training.gan_configs import gan_config
 from training.data.image_folder import open_image_folder
 from training.data.labels import labels_of
 from training.devices import launch
 from training.errors import ConfigError, DataError
 from training.gan.classes import Labels, class_of, logits_of, with_class
-from training.gan.config import GanConfig
 from training.gan.schedules import class_share
 from training.gan.setup import build_discriminator, build_generator
 from training.gan.trainer import Adversaries
@@ -64,24 +64,24 @@ def test_a_picture_is_judged_as_one_of_its_class() -> None:
 
 
 def test_classes_come_in_by_and_by() -> None:
-    config = GanConfig(classes=2, class_from=0.25, class_rise=0.5)
+    config = gan_config(classes={"count": 2, "start": 0.25, "ramp": 0.5})
     assert [class_share(config, progress) for progress in (0, 0.2, 0.5, 0.75, 1)] == [0, 0, 0.5, 1, 1]
-    assert [class_share(GanConfig(class_from=0.25, class_rise=0), progress) for progress in (0.2, 0.25)] == [0, 1]
+    assert [class_share(gan_config(classes={"start": 0.25, "ramp": 0}), progress) for progress in (0.2, 0.25)] == [0, 1]
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "dcgan-residual", "mlp"])
 def test_shapes(architecture: str) -> None:
-    config = GanConfig(architecture=architecture, image_size=16, channels=1, width=4, latent_size=7, classes=3)
+    config = gan_config(architecture=architecture, image_size=16, channels=1, width=4, latent_size=7, classes={"count": 3})
     pictures = build_generator(config)(LATENTS[:5])
     assert pictures.shape == (5, 1, 16, 16)
     assert build_discriminator(config)(pictures).shape == (5, 4)
 
 
 def test_classes_need_latents_to_be_chosen_by() -> None:
-    with pytest.raises(ValueError, match="classes go without pack, and 9 of them with a latent_size of as much at least"):
-        GanConfig(classes=9, latent_size=8)
-    with pytest.raises(ValueError, match="classes go without pack"):
-        GanConfig(classes=2, pack=2)
+    with pytest.raises(ConfigError, match="classes need pack = 1, and 9 classes need a latent_size of at least 9"):
+        gan_config(classes={"count": 9}, latent_size=8)
+    with pytest.raises(ConfigError, match="classes need pack = 1"):
+        gan_config(classes={"count": 2}, pack=2)
 
 
 def test_folders_are_classes(tmp_path: Path) -> None:
@@ -95,9 +95,10 @@ def test_folders_are_classes(tmp_path: Path) -> None:
 def test_each_class_learns_its_own_pictures(shared: bool) -> None:
     labels = torch.arange(64) % 2
     squares = (30 + 190 * labels)[:, None, None, None].expand(64, 1, 16, 16).to(torch.uint8)
-    config = GanConfig(
-        architecture="mlp", image_size=16, channels=1, width=8, latent_size=7, classes=2, batch_size=32, images=32 * 150,
-        augment=(), feature_layers=(), precision="float32", shared_pass=shared, learning_rate=1e-3, ema_decay=0.9,
+    config = gan_config(
+        architecture="mlp", image_size=16, channels=1, width=8, latent_size=7, classes={"count": 2}, batch_size=32,
+        images=32 * 150, augment=(), features={"layers": ()}, precision="float32", shared_pass=shared,
+        optimizer={"learning_rate": 1e-3}, ema_decay=0.9,
     )  # fmt: skip
     networks = Adversaries(config, launch(CPU, "float32"), squares, labels=labels)
     for step in range(1, config.steps + 1):
@@ -111,7 +112,10 @@ def test_each_class_learns_its_own_pictures(shared: bool) -> None:
 
 def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
     data, out, model = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run", tmp_path / "shades.onnx"
-    told = "image_size=16", "width=4", "images=64", "batch_size=16", "classes=2", "feature_layers=[]"
+    told = (
+        "image_size=16", "generator.width=4", "discriminator.width=4", "images=64", "batch_size=16", "classes.count=2",
+        "features.layers=[]",
+    )  # fmt: skip
     settings = [word for setting in told for word in ("--set", setting)]
     done("gan", "--data", data, "--out", out, *settings, "--features", "pixels", "--device", "cpu")
     done("export", out, model, "--card", ROOT / "training/model_cards/digits.toml")
@@ -122,7 +126,7 @@ def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
 
 def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
     data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
-    told = ("--set", "image_size=16", "--set", "classes=5", "--set", "feature_layers=[]", "--features", "pixels")
+    told = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
     said = refused("gan", "--data", data, "--out", out, *told)
     assert (
         "in 2 folders (black, white), but classes is 5. Put the images of each class into one folder and set classes=2" in said
@@ -131,6 +135,8 @@ def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
 
 
 def test_classes_without_labels_are_refused() -> None:
-    config = GanConfig(image_size=16, channels=1, width=4, classes=2, augment=(), feature_layers=(), precision="float32")
+    config = gan_config(
+        image_size=16, channels=1, width=4, classes={"count": 2}, augment=(), features={"layers": ()}, precision="float32"
+    )
     with pytest.raises(ConfigError, match="classes is 2, and the pictures have no labels: leave it at 0"):
         Adversaries(config, launch(CPU, "float32"), torch.zeros(4, 1, 16, 16, dtype=torch.uint8))

@@ -52,8 +52,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 6 steps."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    values = ["image_size=16", "channels=1", "width=4", "latent_size=8", "batch_size=8", "images=48", "features=pixels"]
-    values.append("feature_layers=[]")
+    values = ["image_size=16", "channels=1", "generator.width=4", "latent_size=8", "batch_size=8", "images=48"]
+    values += ["discriminator.width=4", "features.layers=[]", "evaluation.network=pixels"]
     done("gan", "--config", "dcgan", "--data", photos, "--out", run, *(word for value in values for word in ("--set", value)))
     return run
 

@@ -13,10 +13,10 @@ import torch
 
 from tests.training import processes
 from tests.training.conftest import draw
+from tests.training.gan_configs import gan_config
 from training.data.split import split
 from training.devices import launch
 from training.errors import RunError
-from training.gan.config import GanConfig
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
 from training.gan.trainer import Adversaries, Losses
@@ -28,11 +28,13 @@ SIZE, PICTURES = 16, 200
 FABRIC = launch(torch.device("cpu"), "float32")
 BASE = {
     "architecture": "dcgan", "image_size": SIZE, "channels": 3, "width": 8, "latent_size": 16, "batch_size": 16,
-    "images": 4800, "augment": (), "precision": "float32", "features": "pixels", "evaluate_samples": 200, "ema_decay": 0.9,
-    "evaluate_every": 60, "sample_every": 10_000, "checkpoint_every": 10_000, "penalty_every": 4, "learning_rate": 2e-3,
+    "images": 4800, "augment": (), "precision": "float32", "ema_decay": 0.9,
+    "evaluation": {"network": "pixels", "samples": 200, "every": 60}, "sample_every": 10_000, "checkpoint_every": 10_000,
+    "optimizer.learning_rate": 2e-3, "penalty.every": 4,
 }  # fmt: skip
 COLLAPSING: dict[str, Any] = {
-    "architecture": "mlp", "objective": "hinge", "r1": 0.0, "r2": 0.0, "learning_rate": 0.02, "d_learning_rate": 1e-7
+    "architecture": "mlp", "objective": "hinge", "penalty": {"r1": 0.0, "r2": 0.0},
+    "optimizer": {"learning_rate": 0.02, "d_learning_rate": 1e-7},
 }  # fmt: skip
 """The generator runs after a discriminator that hardly moves: to the one picture that it likes best."""
 
@@ -47,7 +49,7 @@ def squares() -> torch.Tensor:
 def train(
     folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
 ) -> Run[GanPlan]:
-    config = GanConfig.model_validate(BASE | changes)
+    config = gan_config(BASE, changes)
     run = Run.create(folder, GanPlan(config=config, data="discs", images=len(squares)))
     train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse, vgg)
     return run
@@ -120,7 +122,7 @@ def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> N
 
 def test_a_collapse_can_send_the_run_back_with_lower_rates(squares: torch.Tensor, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"gone back 3 times, each time with lower rates, to no avail"):
-        train(tmp_path / "run", squares, "rollback", evaluate_every=20, **COLLAPSING)
+        train(tmp_path / "run", squares, "rollback", evaluation={"every": 20}, **COLLAPSING)
     checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert (checkpoint["course"]["setbacks"], checkpoint["course"]["damping"]) == (3, 0.125)
@@ -144,7 +146,7 @@ def test_a_loss_that_is_no_number_sends_the_run_back(
 def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]) -> None:
     fail_at(47, break_weights, once=False)
     with pytest.raises(RunError, match=r"became NaN or infinite .* The run has gone back 3 times"):
-        train(tmp_path / "run", squares, evaluate_every=0, checkpoint_every=20)
+        train(tmp_path / "run", squares, evaluation={"every": 0}, checkpoint_every=20)
     checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert checkpoint["step"] == 40
@@ -153,17 +155,17 @@ def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_pa
 @pytest.mark.parametrize(
     "options",
     [
-        {"augment": ("translation", "cutout", "colour"), "instance_noise": 0.1, "schedule": "cosine", "flip": True},
-        {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "warm_up": 0.1},
-        {"feature_layers": ("relu1_1", "relu1_2"), "feature_from": 0.2},
+        {"augment": ("translation", "cutout", "colour"), "instance_noise": 0.1, "flip": True, "optimizer.schedule": "cosine"},
+        {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "optimizer.warm_up": 0.1},
+        {"features": {"layers": ("relu1_1", "relu1_2"), "start": 0.2}},
     ],
 )
 def test_a_run_interrupted_and_resumed_ends_bit_identical(
     squares: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
 ) -> None:
     """Interrupted after the checkpoint at step 40, in the middle of what the evaluation at step 60 sums up."""
-    options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluate_every": 30, "width": 4}
-    vgg = VggFeatures(options["feature_layers"], vgg_weights) if "feature_layers" in options else None
+    options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluation.every": 30, "width": 4}
+    vgg = VggFeatures(options["features"]["layers"], vgg_weights) if "features" in options else None
     whole = train(tmp_path / "whole", squares, vgg=vgg, **options)
     fail_at(57, interrupt)
     with pytest.raises(KeyboardInterrupt):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.training.gan_configs import gan_config
 from training.devices import launch
 from training.errors import ConfigError
-from training.gan.config import GanConfig
 from training.gan.feature_discriminator import FeatureDiscriminator
 from training.gan.trainer import Adversaries
 from training.vgg import VggFeatures
@@ -17,6 +17,8 @@ from training.vgg import VggFeatures
 FABRIC = launch(torch.device("cpu"), "float32")
 SQUARES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LAYERS = ("relu1_2", "relu2_2")
+UNEQUAL = {"learning_rate": 1e-6, "d_learning_rate": 2e-3}
+PENALTY = {"r1": 0.2, "r2": 0.2}
 
 
 @pytest.fixture
@@ -27,9 +29,9 @@ def vgg(vgg_weights: Path) -> VggFeatures:
 def adversaries(vgg: VggFeatures | None, squares: Tensor = SQUARES, **changes: Any) -> Adversaries:
     values = {
         "image_size": 16, "channels": squares.shape[1], "width": 4, "batch_size": 8, "images": 80, "augment": (),
-        "precision": "float32", "feature_layers": LAYERS, "feature_from": 0.0, "r1": 0.0, "r2": 0.0,
+        "precision": "float32", "features": {"layers": LAYERS, "start": 0.0}, "penalty": {"r1": 0.0, "r2": 0.0},
     }  # fmt: skip
-    return Adversaries(GanConfig.model_validate(values | changes), FABRIC, squares, vgg)
+    return Adversaries(gan_config(values, changes), FABRIC, squares, vgg)
 
 
 def weights(network: nn.Module) -> Tensor:
@@ -49,9 +51,9 @@ def test_logits_for_each_place_of_each_layer() -> None:
 @pytest.mark.parametrize("name", ["bce", "hinge", "relativistic"])
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_the_gradients_are_those_of_two_phases(vgg: VggFeatures, name: str, share: float) -> None:
-    both = adversaries(vgg, objective=name, feature_share=share, feature_weight=3.0)
+    both = adversaries(vgg, objective=name, features={"fraction": share, "weight": 3.0})
     assert both.features is not None
-    pixels = adversaries(vgg, objective=name, feature_share=share, feature_layers=())
+    pixels = adversaries(vgg, objective=name, features={"fraction": share, "layers": ()})
     pixels.step(1)
 
     before = adversaries(vgg, objective=name)  # the same seed, the same networks
@@ -82,15 +84,15 @@ def test_the_picture_itself_is_judged_as_well_but_small(vgg: VggFeatures) -> Non
 
 
 def test_it_learns_to_tell_real_from_fake(vgg: VggFeatures) -> None:
-    networks = adversaries(vgg, learning_rate=1e-6, d_learning_rate=2e-3, images=8000)
+    networks = adversaries(vgg, optimizer=UNEQUAL, images=8000)
     right = [float(networks.step(step)["f_accuracy"]) for step in range(1, 31)]
     assert 0.3 < right[0] < 0.8
     assert min(right[-5:]) > 0.9
 
 
 def test_penalties_keep_its_logits_flat(vgg: VggFeatures) -> None:
-    def slope(**changes: Any) -> Tensor:
-        networks = adversaries(vgg, learning_rate=1e-6, d_learning_rate=2e-3, images=8000, penalty_every=4, **changes)
+    def slope(**penalty: float) -> Tensor:
+        networks = adversaries(vgg, optimizer=UNEQUAL, images=8000, penalty={"every": 4} | penalty)
         assert networks.features is not None
         for step in range(1, 31):
             networks.step(step)
@@ -102,7 +104,7 @@ def test_penalties_keep_its_logits_flat(vgg: VggFeatures) -> None:
 
 
 def test_it_joins_when_it_is_told_to(vgg: VggFeatures) -> None:
-    networks = adversaries(vgg, feature_from=0.3)  # of ten steps
+    networks = adversaries(vgg, features={"start": 0.3})  # of ten steps
     assert networks.features is not None
     begun = weights(networks.features.discriminator)
     for step in range(1, 4):
@@ -113,7 +115,9 @@ def test_it_joins_when_it_is_told_to(vgg: VggFeatures) -> None:
 
 
 def test_grey_pictures_augmentation_and_noise(vgg: VggFeatures) -> None:
-    networks = adversaries(vgg, SQUARES[:, :1], augment=("translation", "cutout", "colour"), instance_noise=0.1, r1=0.2, r2=0.2)
+    networks = adversaries(
+        vgg, SQUARES[:, :1], augment=("translation", "cutout", "colour"), instance_noise=0.1, penalty=PENALTY
+    )
     before = weights(networks.generator)
     assert all(loss.isfinite() for step in range(1, 18) for loss in networks.step(step).values())  # 16: penalties
     assert not torch.equal(weights(networks.generator), before)
@@ -121,7 +125,7 @@ def test_grey_pictures_augmentation_and_noise(vgg: VggFeatures) -> None:
 
 def test_what_does_not_go_together(vgg: VggFeatures) -> None:
     for changes in ({"pack": 2}, {"shared_pass": False}, {"d_steps": 2}):
-        with pytest.raises(ValueError, match="feature_layers go with shared_pass, one step of each network, and no pack"):
+        with pytest.raises(ConfigError, match=r"features.layers need shared_pass, one step of each network, and pack = 1"):
             adversaries(vgg, **changes)
-    with pytest.raises(ConfigError, match=r"feature_layers are judged by VGG-16: name its weights with --vgg FILE"):
+    with pytest.raises(ConfigError, match=r"features.layers are judged by VGG-16: name its weights with --vgg FILE"):
         adversaries(None)

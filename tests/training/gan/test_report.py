@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageColor
 
+from training.config import flatten
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.neighbours import nearest_distances, neighbours_sheet, novelty, read_novelty, write_neighbours
@@ -45,7 +46,7 @@ def run(tmp_path: Path) -> Run[GanPlan]:
 
 
 def test_stats_by_kind_of_line(tmp_path: Path) -> None:
-    stats = read_stats(write_stats(tmp_path), images_a_step=64)
+    stats = read_stats(write_stats(tmp_path), images_per_step=64)
     images, losses = stats.series("d_loss")
     assert images.tolist() == [1280, 40 * 64]  # the second line did not count them
     assert losses.tolist() == [1.3, 1.1]
@@ -261,7 +262,7 @@ def test_the_page_of_a_run_that_has_it_all(run: Run[GanPlan]) -> None:
         assert words in text, words
     assert re.search(r'class="best"><td>60</td><td>3,840</td><td>44.4</td>.*<td>best</td>', page)
     assert re.search(r'<th scope="row">batch_size</th><td>64</td>', page)
-    assert all(f">{key}<" in page for key in run.plan.config.model_dump())
+    assert all(f">{key}<" in page for key in flatten(run.plan.config))
     assert page.index("It moves again.") < page.index("stands still")  # the newest first
     assert verdict(1.0625) in page
     assert " yet" not in page

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.training.gan_configs import gan_config
 from training.gan.config import GanConfig
 from training.gan.schedules import penalty_factor, rate_factor
 
@@ -15,17 +16,18 @@ def test_constant() -> None:
 
 
 def test_step() -> None:
-    config = GanConfig(schedule="step", step_every=0.25, step_factor=0.5)
+    config = gan_config(optimizer={"schedule": "step", "step_every": 0.25, "step_factor": 0.5})
     assert factors(config, 0.0, 0.24, 0.25, 0.5, 0.99) == [1.0, 1.0, 0.5, 0.25, 0.125]
 
 
 def test_cosine() -> None:
-    assert factors(GanConfig(schedule="cosine"), 0.0, 0.5, 1.0) == pytest.approx([1.0, 0.5, 0.0])
+    assert factors(gan_config(optimizer={"schedule": "cosine"}), 0.0, 0.5, 1.0) == pytest.approx([1.0, 0.5, 0.0])
 
 
 def test_warm_up_then_the_schedule() -> None:
-    assert factors(GanConfig(warm_up=0.1), 0.0, 0.05, 0.1, 0.5) == pytest.approx([0.0, 0.5, 1.0, 1.0])
-    assert factors(GanConfig(warm_up=0.5, schedule="cosine"), 0.25, 0.5) == pytest.approx([0.5 * 0.8535534, 0.5])
+    assert factors(gan_config(optimizer={"warm_up": 0.1}), 0.0, 0.05, 0.1, 0.5) == pytest.approx([0.0, 0.5, 1.0, 1.0])
+    both = gan_config(optimizer={"warm_up": 0.5, "schedule": "cosine"})
+    assert factors(both, 0.25, 0.5) == pytest.approx([0.5 * 0.8535534, 0.5])
 
 
 def test_the_penalty_stays() -> None:
@@ -33,5 +35,5 @@ def test_the_penalty_stays() -> None:
 
 
 def test_the_penalty_falls_in_the_first_part_of_the_run() -> None:
-    config = GanConfig(penalty_start=100, penalty_fall=0.5)
+    config = gan_config(penalty={"initial_factor": 100, "ramp": 0.5})
     assert [penalty_factor(config, place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([100, 10, 1, 1])

@@ -1,34 +1,33 @@
 """DCGAN whose generator upsamples by nearest neighbour: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
 
-A transposed convolution lays its 4x4 weights so that neighbouring pixels are made by different ones: a flat area comes out
-flat only where they happen to agree, which drawings show. Here every pixel is made by the same 3x3 weights. One more layer at
-the picture's own resolution draws its lines, and a small network before the first one lets all places of a picture agree. The
+A transposed convolution makes neighbouring pixels with different parts of its 4x4 weights. A flat area comes out flat only if
+those parts happen to agree; drawings show when they do not. Here the same 3x3 weights make every pixel. One more layer at the
+image's own resolution draws its lines. A small network before the first layer lets all places of an image agree. The
 discriminator is DCGAN's.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.gan.architectures.dcgan import halvings, initialise
+from training.gan.architectures import dcgan
+from training.gan.architectures.base import GanArchitecture
+from training.gan.architectures.dcgan import GeneratorOptions, halvings, initialise
 
 _MAPPING_WIDTH = 256
 _SLOWLY = 0.01
 
 
 class Generator(nn.Module):
-    """Latents -> pictures.
+    """Latents -> images; arguments as in `dcgan.Generator`.
 
-    Args:
-        image_size: height and width in pixels: 4 to 7 times a power of two, at least 16.
-        channels: 1 for grey, 3 for RGB.
-        latent_size: length d of a row of latents.
-        width: channels at half the picture's resolution; doubled at each halving of it, half at its own.
+    The width counts the channels at half the image's resolution. They double with each halving; at the image's own resolution
+    there are half as many.
     """
 
-    def __init__(self, image_size: int, channels: int, latent_size: int, width: int) -> None:
+    def __init__(self, image_size: int, channels: int, latent_size: int, options: GeneratorOptions) -> None:
         super().__init__()
         start, doublings = halvings(image_size)
-        features = width * 2 ** (doublings - 1)
+        features = options.width * 2 ** (doublings - 1)
         layers: list[nn.Module] = [nn.ConvTranspose2d(latent_size, features, start, bias=False)]
         for _ in range(doublings):
             layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True), UpsampledConv(features, features // 2)]
@@ -40,16 +39,16 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Float [n, latent_size] -> float [n, channels, image_size, image_size] in -1..1."""
-        pictures: Tensor = self.layers(self.mapping(latents)[:, :, None, None])
-        return pictures
+        images: Tensor = self.layers(self.mapping(latents)[:, :, None, None])
+        return images
 
 
 class Mapping(nn.Module):
-    """Latents -> latents that have decided: Karras et al. 2019, "A Style-Based Generator", as a change of the latents.
+    """The mapping network of Karras et al. 2019, "A Style-Based Generator", as a change that is added to the latents.
 
-    The first convolution is linear, so without this each place of a picture decides by itself what all have to agree on, such
-    as the colour of a background. It learns a hundred times as slowly as the rest, as in the paper: at the same rate it makes
-    all latents alike.
+    The first convolution is linear. Without this network each place of an image would decide by itself what all places have to
+    agree on, such as the colour of a background. As in the paper, the network learns at a hundredth of the rate of the others:
+    at the full rate it makes all latents alike.
     """
 
     def __init__(self, latent_size: int) -> None:
@@ -57,7 +56,7 @@ class Mapping(nn.Module):
         sizes = ((latent_size, _MAPPING_WIDTH), (_MAPPING_WIDTH, _MAPPING_WIDTH), (_MAPPING_WIDTH, latent_size))
         self.layers = nn.ModuleList(SlowLinear(*size) for size in sizes)
         for parameter in self.layers[-1].parameters():
-            parameter.data.mul_(0.1)  # so that it begins as little change
+            parameter.data.mul_(0.1)  # so that the change is small at first
 
     def forward(self, latents: Tensor) -> Tensor:
         """Float [n, latent_size] -> float [n, latent_size]."""
@@ -68,7 +67,7 @@ class Mapping(nn.Module):
 
 
 class SlowLinear(nn.Linear):
-    """A layer with weights a hundred times as large as what they do, so that Adam's steps change it a hundredth as much."""
+    """A linear layer that uses a hundredth of its weights, so that a step of Adam changes its output a hundredth as much."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
@@ -81,10 +80,10 @@ class SlowLinear(nn.Linear):
 
 
 class UpsampledConv(nn.ConvTranspose2d):
-    """Nearest-neighbour upsampling by 2, then a 3x3 convolution, computed without the upsampled picture.
+    """Nearest-neighbour upsampling by 2 and a 3x3 convolution, computed without the upsampled image.
 
-    That is a transposed convolution whose 4x4 weights are the 3x3 ones, spread over two pixels each way: as fast as one
-    with weights of its own.
+    The two equal a transposed convolution whose 4x4 weights are the 3x3 weights, spread over two pixels each way. It is as fast
+    as a transposed convolution with weights of its own.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -94,3 +93,6 @@ class UpsampledConv(nn.ConvTranspose2d):
         """Float [n, inputs, h, w] -> float [n, outputs, 2h, 2w]."""
         spread = 4 * F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
         return F.conv_transpose2d(features, spread, stride=2, padding=1)
+
+
+DCGAN_NEAREST = GanArchitecture(Generator, GeneratorOptions, dcgan.Discriminator, dcgan.DiscriminatorOptions)

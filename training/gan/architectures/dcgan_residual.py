@@ -1,29 +1,30 @@
-"""DCGAN's discriminator with residual blocks (He et al. 2016) where a picture is smallest.
+"""DCGAN's discriminator with residual blocks (He et al. 2016) at its smallest resolution, and the generator of dcgan-nearest.
 
-DCGAN judges its smallest features, 4x4 to 7x7, by one linear layer: at 28 pixels strokes come out well and do not add up to a
-digit, since no layer sees them together. Blocks before that layer see all of the smallest features at once.
+DCGAN judges its smallest features, 4x4 to 7x7, with one linear layer. No layer sees them together, so at 28 pixels the strokes
+come out well but do not add up to a digit. Blocks before that layer see all of the smallest features at once.
 """
 
 from torch import Tensor, nn
 
-from training.gan.architectures import dcgan
-from training.gan.architectures.dcgan import halvings, initialise
+from training.gan.architectures import dcgan, dcgan_nearest
+from training.gan.architectures.base import GanArchitecture
+from training.gan.architectures.dcgan import DiscriminatorOptions, halvings, initialise
 
 
 class Discriminator(dcgan.Discriminator):
-    """Pictures -> logits: above 0 says real; arguments as of `dcgan.Discriminator`."""
+    """Images -> logits; arguments as in `dcgan.Discriminator`."""
 
-    def __init__(self, image_size: int, channels: int, width: int, norm: bool, outputs: int = 1) -> None:
-        super().__init__(image_size, channels, width, norm, outputs)
+    def __init__(self, image_size: int, channels: int, outputs: int, options: DiscriminatorOptions) -> None:
+        super().__init__(image_size, channels, outputs, options)
         start, halvings_ = halvings(image_size)
-        features = width * 2 ** (halvings_ - 1)
+        features = options.width * 2 ** (halvings_ - 1)
         *rest, last = self.layers
-        blocks = [ResidualBlock(features, norm) for _ in range(blocks_across(start))]
+        blocks = [ResidualBlock(features, options.norm) for _ in range(blocks_across(start))]
         self.layers = nn.Sequential(*rest, *blocks, nn.LeakyReLU(0.2), last)
 
 
 class ResidualBlock(nn.Module):
-    """Features plus what two 3x3 convolutions change of them.
+    """Features plus a change that two 3x3 convolutions make.
 
     Args:
         features: channels.
@@ -46,5 +47,8 @@ class ResidualBlock(nn.Module):
 
 
 def blocks_across(side: int) -> int:
-    """How many blocks it takes until the middle of so many pixels sees all of them: each sees two further to every side."""
+    """How many blocks the middle pixel needs to see `side` pixels: each block sees two pixels further to every side."""
     return -(-(side - 1) // 4)
+
+
+DCGAN_RESIDUAL = GanArchitecture(dcgan_nearest.Generator, dcgan.GeneratorOptions, Discriminator, DiscriminatorOptions)

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from ganvas.files import write_whole
+from training.config import flatten
 from training.gan.plan import GanPlan
 from training.gan.report.neighbours import read_novelty
 from training.gan.report.plots import plot_losses, plot_metrics
@@ -60,8 +61,8 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         The path of report.html.
     """
     config = plan.config
-    images_a_step = config.images_a_step
-    stats = read_stats(run_folder / "stats.jsonl", images_a_step)
+    images_per_step = config.images_per_step
+    stats = read_stats(run_folder / "stats.jsonl", images_per_step)
     if any(len(stats.series(key)[0]) for key in ("d_loss", "g_loss")):
         _save(run_folder / _LOSSES, plot_losses(stats))
     if stats.evaluations:
@@ -78,14 +79,14 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         plan=plan,
         config=config,
         objective=config.objective,
-        evaluate_every=config.evaluate_every,
-        settings=[(key, _toml(value)) for key, value in config.model_dump(mode="json").items()],
+        evaluate_every=config.evaluation.every,
+        settings=[(key, _toml(value)) for key, value in flatten(config).items()],
         stats=stats,
         step=step,
-        images=max(stats.images, step * images_a_step),
+        images=max(stats.images, step * images_per_step),
         left=_left(stats, config.images),
         samples=samples,
-        images_a_step=images_a_step,
+        images_per_step=images_per_step,
         losses=_picture(run_folder, _LOSSES),
         metrics=_picture(run_folder, _METRICS),
         measured=_measured(stats),

@@ -69,12 +69,12 @@ class Stats:
         return float(np.median(speeds)) if len(speeds) else None
 
 
-def read_stats(path: Path, images_a_step: int) -> Stats:
+def read_stats(path: Path, images_per_step: int) -> Stats:
     """Read what can be read of a stats.jsonl: lines that are broken are left out, a file that is missing is empty.
 
     Args:
         path: the file.
-        images_a_step: counts the images of lines that do not.
+        images_per_step: counts the images of lines that do not.
     """
     rows: list[Row] = []
     events: list[Event] = []
@@ -82,7 +82,7 @@ def read_stats(path: Path, images_a_step: int) -> Stats:
         values = _values(line)
         row: Row = {key: value for key, value in values.items() if _is_number(value)}
         if "step" in row:
-            row.setdefault("images", row["step"] * images_a_step)
+            row.setdefault("images", row["step"] * images_per_step)
             rows.append(row)
             if isinstance(words := values.get("event"), str):
                 events.append(Event(int(row["step"]), int(row["images"]), words))

@@ -1,0 +1,57 @@
+"""What an architecture brings: its two networks, the options that each takes, and what the trainer must know of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import nn
+
+from training.config import Table
+
+
+class Options(Table):
+    """The options of one network: the fields of a subclass are the keys of `[generator]` or `[discriminator]` in a config."""
+
+
+class DiscriminatorOptions(Options):
+    """The options of a discriminator."""
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether an image's logit depends on that image alone, not on the rest of the batch.
+
+        Batch normalisation and minibatch standard deviation make a logit depend on the batch. If this is False, which is always
+        correct, the trainer makes one more backward pass in each step.
+        """
+        return False
+
+
+@runtime_checkable
+class TakesProgress(Protocol):
+    """A network, or a module of one, that changes with the progress of the run, for instance by fading layers in.
+
+    Keep the value in a buffer: then checkpoints, the moving average and exported models have it.
+    """
+
+    def set_progress(self, fraction: float) -> None:
+        """Called before each step with the fraction of the run that is done, 0..1."""
+        ...
+
+
+@dataclass(frozen=True)
+class GanArchitecture:
+    """The two networks of a GAN.
+
+    Attributes:
+        generator: called with image_size, channels, latent_size and its options; makes latents float [n, latent_size] into
+            images float [n, channels, image_size, image_size] in -1..1.
+        generator_options: checks `[generator]` of a config.
+        discriminator: called with image_size, channels, outputs and its options; makes such images into logits float [n], or
+            [n, outputs] if there are several outputs. `channels` counts those of all images that are judged together.
+        discriminator_options: checks `[discriminator]` of a config.
+    """
+
+    generator: Callable[[int, int, int, Any], nn.Module]
+    generator_options: type[Options]
+    discriminator: Callable[[int, int, int, Any], nn.Module]
+    discriminator_options: type[DiscriminatorOptions]
