@@ -64,7 +64,9 @@ def gan(
     run = run_to_continue(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
     settings = run.plan.config if run else load_config(config or "gan", GanConfig, set_)
     if run and features and features != settings.evaluation.network:
-        raise ConfigError(f"{out} is measured in {settings.evaluation.network}. Other metrics cannot be compared. Leave --features out.")
+        raise ConfigError(
+            f"{out} is measured in {settings.evaluation.network}. Other metrics cannot be compared. Leave --features out."
+        )
     where = find_device(device)
     folder = open_image_folder(data)
     require_count(folder, MIN_IMAGES)

@@ -21,7 +21,10 @@ Out = Annotated[
 Config = Annotated[str | None, typer.Option(help="A config of training/configs/ by name, or a TOML file.", show_default=False)]
 Set = Annotated[
     list[str],
-    typer.Option("--set", help="Change one value of the config: --set key=value or --set table.key=value. Keys: docs/training.md. Repeatable."),
+    typer.Option(
+        "--set",
+        help="Change one value of the config: --set key=value or --set table.key=value. Keys: docs/training.md. Repeatable.",
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out from its last checkpoint, with its own config.")
