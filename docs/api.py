@@ -43,7 +43,7 @@ def page(document: dict[str, Any]) -> str:
 
 def route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
     """Yield the parts of one route: its request and its responses."""
-    yield f"## {method.upper()} {path}\n\n{plain(operation['description'])}\n"
+    yield f"## {method.upper()} {path}\n\n{one_line(operation['description'])}\n"
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
         taken = body["schema"]
         yield f"Takes `{media_type}`:\n\n{fields(taken)}"
@@ -67,7 +67,7 @@ def of_schema(schema: dict[str, Any]) -> str:
 
 def schema(name: str, described: dict[str, Any]) -> str:
     """Describe one object in responses."""
-    summary = plain(described.get("description", "").partition("\n\n")[0])
+    summary = one_line(described.get("description", "").partition("\n\n")[0])
     return f"### {name}\n\n" + (f"{summary}\n\n" if summary else "") + fields(described)
 
 
@@ -78,7 +78,7 @@ def fields(described: dict[str, Any]) -> str:
     for name, field in described["properties"].items():
         default = f"`{json.dumps(field['default'])}`" if field.get("default") not in (None, "") else ""
         default = "required" if name in required else default
-        rows.append([f"`{name}`", type_of(field), default, plain(field.get("description", ""))])
+        rows.append([f"`{name}`", type_of(field), default, one_line(field.get("description", ""))])
     if not any(row[3] for row in rows):
         return table(["field", "type"], [row[:2] for row in rows])
     return table(["field", "type", "default", "meaning"], rows)
@@ -113,10 +113,8 @@ def size(least: int | None, most: int | None) -> str:
     return f" of {least or 0} to {most}" if most else f" of {least} or more"
 
 
-def plain(text: str) -> str:
-    """Put a description on one line, and replace BentoML's HTML."""
-    for tag in ("code", "b"):
-        text = text.replace(f"<{tag}>", "`").replace(f"</{tag}>", "`")
+def one_line(text: str) -> str:
+    """Put a description on one line."""
     return " ".join(text.split())
 
 

@@ -40,6 +40,13 @@ SEEDS_HEADER = {
     }
 }
 
+INFRASTRUCTURE = {
+    "/livez": "Liveness probe: fails if the process must be restarted, because a device hangs.",
+    "/readyz": "Readiness probe: fails during shutdown, if no model is served, or if a device hangs.",
+    "/healthz": "Liveness probe under an older name.",
+    "/metrics": "Metrics in the format of Prometheus.",
+}
+
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
@@ -55,8 +62,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         success = {"description": "The images.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
         paths[route] = {"post": operation}
-    for probe in ("/livez", "/readyz"):
-        paths[probe]["get"]["responses"].update(_problems(503))
+    for path, summary in INFRASTRUCTURE.items():
+        operation = {**paths[path]["get"], "description": summary}
+        if path in ("/livez", "/readyz"):
+            operation["responses"] = {**operation["responses"], **_problems(503)}
+        paths[path] = {"get": operation}
     paths.update(_get_routes(document["tags"][0]["name"]))
     return {
         **document,

@@ -1,0 +1,44 @@
+"""The facts of the HTTP API: their parts agree, and texts that repeat them are right."""
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner
+
+from ganvas import api, calls
+from ganvas.cli.app import app
+
+
+def test_every_format_has_a_file_type() -> None:
+    assert {*api.SAMPLE_FORMATS, *api.ANIMATION_FORMATS} == {*api.FILE_TYPES}
+
+
+def test_suffixes_map_back_to_their_formats() -> None:
+    assert api.formats_by_suffix(api.IMAGE_FORMATS) == {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+@pytest.mark.parametrize("bounds", [api.TRUNCATION, api.STRENGTH, api.KEEP_COLOR, api.KEYS, api.STEPS, api.FPS])
+def test_defaults_are_within_bounds(bounds: api.Bounds[float]) -> None:
+    assert bounds.minimum <= bounds.default <= bounds.maximum
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (calls.sample, f"truncation: {api.TRUNCATION}, "),
+        (calls.interpolate, f"seeds: {api.KEYS} keys"),
+        (calls.interpolate, f"latents: instead of seeds, numbers [{api.KEYS}, latent_size]"),
+        (calls.interpolate, f"steps: frames from one key to the next, {api.STEPS}."),
+        (calls.interpolate, f"fps: frames per second of an animation, {api.FPS}."),
+        (calls.stylize, f"strength: {api.STRENGTH}."),
+        (calls.stylize, f"keep_color: {api.KEEP_COLOR}."),
+    ],
+)
+def test_docstring_states_the_bounds(call: Callable[..., object], line: str) -> None:
+    assert line in (call.__doc__ or "")
+
+
+def test_help_states_the_bounds() -> None:
+    text = CliRunner().invoke(app, ["interpolate", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
+    assert f"{api.KEYS} keys" in text
+    assert f"{api.STEPS.minimum}<=x<={api.STEPS.maximum}" in text
