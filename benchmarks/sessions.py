@@ -1,6 +1,6 @@
 """Compares settings of onnxruntime sessions on the CPU with the choice of the service.
 
-    python -m benchmarks.sessions [--seconds 3] [--rounds 5] [--lanes 1 --lanes 2] [--threads 1] [--table docs/benchmarks.md]
+    python -m benchmarks.sessions [--seconds 3] [--rounds 5] [--callers 1] [--threads 1] [--table docs/benchmarks.md]
 
 Lanes are callers that run batches on one session at the same time, as the service does under load. Threads are those of the
 session for one batch. Spinning threads wait for work in a loop; other threads sleep. The arena keeps memory for the next
@@ -36,7 +36,7 @@ SECTION = "sessions"
 GENERATOR, STYLIZER, ROWS = "toon-heads", "painters", 16
 _SPINNING = "session.intra_op.allow_spinning"
 _CORES = os.cpu_count() or 1
-_LANES = sorted({1, min(_CORES, MAX_PARALLEL_BATCHES)})
+_CALLERS = sorted({1, min(_CORES, MAX_PARALLEL_BATCHES)})
 _THREADS = sorted({1, max(_CORES // MAX_PARALLEL_BATCHES, 1), _CORES})
 
 
@@ -44,7 +44,7 @@ _THREADS = sorted({1, max(_CORES // MAX_PARALLEL_BATCHES, 1), _CORES})
 class Variant:
     """Settings of a session, and the number of callers."""
 
-    lanes: int
+    callers: int
     threads: int
     spinning: bool
     arena: bool
@@ -61,20 +61,20 @@ class Variant:
 
     def cells(self) -> str:
         """The cells of its row."""
-        return f"{self.lanes} | {self.threads} | {_word(self.spinning)} | {_word(self.arena)}"
+        return f"{self.callers} | {self.threads} | {_word(self.spinning)} | {_word(self.arena)}"
 
 
 def main(
     seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each turn.")] = 3,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    lanes: Annotated[list[int], typer.Option(min=1, help="Callers at the same time. May be repeated.")] = _LANES,
+    callers: Annotated[list[int], typer.Option(min=1, help="Callers at the same time. May be repeated.")] = _CALLERS,
     threads: Annotated[list[int], typer.Option(min=1, help="Threads of a session. May be repeated.")] = _THREADS,
     size: Annotated[int, typer.Option(min=64, help="Side of the stylized image in pixels.")] = 512,
     table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Compare settings of sessions."""
     titles = {GENERATOR: f"{GENERATOR}, n = {ROWS}", STYLIZER: f"{STYLIZER}, {size} x {size}"}
-    compared = variants(lanes, threads)
+    compared = variants(callers, threads)
     own: Variant | None = None
     rates: dict[tuple[str, Variant | None], list[float]] = {}
     with Progress(transient=True) as progress:
@@ -86,14 +86,14 @@ def main(
             for variant in (None, *compared):  # None: the choice of the service, with its own sessions
                 run = _of_service(model, inputs) if variant is None else _of_session(variant.open(data), inputs)
                 run()  # the first run allocates memory
-                turn = rate(run, own.lanes if variant is None else variant.lanes, seconds)
+                turn = rate(run, own.callers if variant is None else variant.callers, seconds)
                 rates.setdefault((name, variant), []).append(turn)
                 progress.advance(task)
     names = " | ".join(f"{title}, images/s | ratio to the service" for title in titles.values())
     lines = [
         f"{measured_on()} {rounds} rounds of {seconds:g} s each; medians, with the lowest and highest round in brackets.",
         "",
-        f"| | lanes | threads | spinning | arena | {names} |",
+        f"| | callers | threads | spinning | arena | {names} |",
         "| --- | ---: | ---: | --- | --- |" + " ---: | ---: |" * len(titles),
     ]
     for variant in (None, *compared):
@@ -106,9 +106,9 @@ def main(
         replace_section(table, SECTION, text)
 
 
-def variants(lanes: Sequence[int], threads: Sequence[int]) -> list[Variant]:
+def variants(callers: Sequence[int], threads: Sequence[int]) -> list[Variant]:
     """All combinations."""
-    return [Variant(*one) for one in itertools.product(lanes, threads, (True, False), (True, False))]
+    return [Variant(*one) for one in itertools.product(callers, threads, (True, False), (True, False))]
 
 
 def chosen(model: LoadedModel) -> Variant:
@@ -126,24 +126,24 @@ def feeds(card: Card, rows: int, size: int) -> Feeds:
     return card.example(rows, dict.fromkeys(card.dimensions, size))
 
 
-def rate(run: Callable[[], int], lanes: int, seconds: float) -> float:
+def rate(run: Callable[[], int], callers: int, seconds: float) -> float:
     """Images per second of several callers at the same time.
 
     Args:
         run: makes one batch and returns its number of images.
-        lanes: number of threads that call it in a loop.
+        callers: number of threads that call it in a loop.
         seconds: after this time, no new call starts.
     """
     begin = time.perf_counter()
 
-    def lane() -> int:
+    def caller() -> int:
         made = run()
         while time.perf_counter() < begin + seconds:
             made += run()
         return made
 
-    with ThreadPoolExecutor(lanes) as pool:
-        made = sum(lane.result() for lane in [pool.submit(lane) for _ in range(lanes)])
+    with ThreadPoolExecutor(callers) as pool:
+        made = sum(call.result() for call in [pool.submit(caller) for _ in range(callers)])
         return made / (time.perf_counter() - begin)
 
 

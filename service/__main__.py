@@ -47,7 +47,7 @@ class Supervisor:
         self._listener = listener
         self._url = url
         self._worker: subprocess.Popen[bytes] | None = None
-        self._stopping = False  # not a threading.Event: two signals in quick succession would deadlock on its lock
+        self._signals: list[int] = []  # not a threading.Event: two signals in quick succession would deadlock on its lock
 
     def run(self) -> int:
         """Serve until a signal comes, and return the exit code."""
@@ -55,11 +55,11 @@ class Supervisor:
             signal.signal(number, self._stop)
         served_before = False
         failures = 0
-        while not self._stopping:
+        while not self._signals:
             code, served = self._one_worker()
-            if self._stopping and code == -signal.SIGTERM:  # before it accepted a request
+            if self._signals and code == -signal.SIGTERM:  # before it accepted a request
                 return 0
-            if self._stopping or code == 0 or not (served or served_before):
+            if self._signals or code == 0 or not (served or served_before):
                 return code if code >= 0 else 1
             failures = 0 if served else failures + 1
             served_before = True
@@ -83,7 +83,7 @@ class Supervisor:
             # The worker gets a session of its own, so Ctrl-C reaches only this process, which forwards it.
             worker = subprocess.Popen([*command, "--url", self._url], pass_fds=inherited, start_new_session=True)  # noqa: S603
             self._worker = worker
-            if self._stopping:
+            if self._signals:
                 self._stop_worker()
             for descriptor in (parent_read, ready_write):
                 os.close(descriptor)
@@ -94,7 +94,7 @@ class Supervisor:
             os.close(parent_write)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
+        self._signals.append(number)
         self._stop_worker()
 
     def _stop_worker(self) -> None:

@@ -31,8 +31,8 @@ def test_choice_of_the_service_is_read_from_its_session(tmp_path: Path) -> None:
     for threads in (1, 2, 6):
         model = load_model(path, "cpu", threads)
         own = chosen(model)
-        assert own.lanes == model.parallel_batches
-        assert own.lanes - 1 + own.threads <= threads  # the caller is one of the threads of a session
+        assert own.callers == model.parallel_batches
+        assert own.callers - 1 + own.threads <= threads  # the caller is one of the threads of a session
         assert own.threads >= 1
 
 
@@ -44,13 +44,13 @@ def test_feeds_fit_the_model(tmp_path: Path) -> None:
     assert feeds(stylizer.card, 2, 64)["styles"].sum() == pytest.approx(2)
 
 
-def test_lanes_run_at_the_same_time() -> None:
+def test_callers_run_at_the_same_time() -> None:
     together, seen = threading.Barrier(3), set[int]()
 
     def run() -> int:
         if (me := threading.get_ident()) not in seen:
             seen.add(me)
-            together.wait(60)  # breaks if the other lanes do not run
+            together.wait(60)  # breaks if the other callers do not run
         return 5
 
     assert rate(run, 3, 0.05) > 0
@@ -71,10 +71,10 @@ def test_rate_counts_images() -> None:
 def test_table_contains_all_variants(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- sessions -->\n<!-- /sessions -->\n")
-    main(seconds=0.01, rounds=2, lanes=[2], threads=[1], size=64, table=page)
+    main(seconds=0.01, rounds=2, callers=[2], threads=[1], size=64, table=page)
     _, _, how, _, head, _, *rows, _, _ = page.read_text().splitlines()
     assert how.startswith(f"{measured_on()} 2 rounds of 0.01 s each;")
-    assert [cell.strip() for cell in head.strip("|").split("|")][1:5] == ["lanes", "threads", "spinning", "arena"]
+    assert [cell.strip() for cell in head.strip("|").split("|")][1:5] == ["callers", "threads", "spinning", "arena"]
     cells = [[cell.strip() for cell in row.removeprefix("|").removesuffix("|").split("|")] for row in rows]
     assert [row[0] for row in cells] == ["the service", "", "", "", ""]
     assert [row[1:5] for row in cells[1:]] == [["2", "1", a, b] for a in ("yes", "no") for b in ("yes", "no")]
