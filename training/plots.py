@@ -17,7 +17,7 @@ INK, PALE = "#444444", "#E4E4E4"
 _WIDTH, _DPI = 900, 100  # pixels, and pixels an inch: matplotlib measures in inches
 
 
-def figure_with_axes(title: str, hint: str, heights: list[int], along: str = "real pictures seen") -> tuple[Figure, list[Axes]]:
+def figure_with_axes(title: str, hint: str, heights: list[int], along: str) -> tuple[Figure, list[Axes]]:
     """Axes one above the other. Heights are in pixels; `along` names the shared horizontal axis."""
     pixels = sum(heights) + 60 * len(heights) + 30
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)  # inches

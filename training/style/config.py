@@ -6,11 +6,11 @@ from pydantic import Field
 
 from training.config import Config, Layer, Positive, Rate, RunConfig, Weight
 
-Start = Literal["content", "noise"]  # of a painting: the photo, or noise
+Start = Literal["content", "noise"]  # where painting by optimisation starts: at the photo or at noise
 
 
 class PaintingConfig(Config):
-    """What painting is asked to do: the objective that the slow optimisation and the fast network share."""
+    """The objective, which painting by optimisation and the network share."""
 
     style_size: int = Field(default=384, ge=64, le=2048)  # shorter side of a painting in pixels
     content_layers: tuple[Layer, ...] = Field(default=("relu3_3",), min_length=1)
@@ -25,30 +25,34 @@ class StyleConfig(PaintingConfig, RunConfig):
 
     width: int = Field(default=16, ge=4, le=128)
     residual_blocks: int = Field(default=5, ge=0, le=20)
-    halvings: int = Field(default=2, ge=1, le=3)  # of the resolution, after the first layer and before the residual blocks
-    kernel: Literal[3, 5, 7, 9] = 9  # side of the first convolution, and of the last where stride is 1
-    stride: Literal[1, 2] = 1  # of the first convolution; 2: nothing is normalised at the full resolution
+    halvings: int = Field(default=2, ge=1, le=3)  # of the resolution, between the first layer and the residual blocks
+    kernel: Literal[3, 5, 7, 9] = 9  # side of the first convolution and, if stride is 1, of the last
+    stride: Literal[1, 2] = 1  # of the first convolution; with 2, nothing is normalised at the full resolution
     separable: bool = False  # depthwise-separable convolutions in the residual blocks
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels
-    optimizer: Literal["adam", "muon"] = "adam"  # muon: of the convolutions, all but the last
+    optimizer: Literal["adam", "muon"] = "adam"  # muon moves all convolutions but the last
     learning_rate: Rate = 1e-3
-    style_rate: float = Field(default=10.0, gt=0, le=100)  # of what belongs to a style, times learning_rate
-    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps from which the rate falls to 0
+    style_rate: float = Field(
+        default=10.0, gt=0, le=100
+    )  # learning rate of the scales and biases of styles, as a multiple of learning_rate
+    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps after which the rate falls to 0
 
 
 ARCHITECTURE = ("width", "residual_blocks", "halvings", "kernel", "stride", "separable")
-"""What of a `StyleConfig` makes the network: a trained one cannot have other values."""
+"""The values that define the network. They cannot change for a trained network."""
 
 
 class PaintConfig(PaintingConfig):
-    """How to paint one picture by optimisation: Gatys, Ecker and Bethge 2016."""
+    """How to paint one image by optimisation: Gatys, Ecker and Bethge 2016."""
 
-    size: int = Field(default=512, ge=64, le=4096)  # longer side of the picture in pixels
-    scales: int = Field(default=1, ge=1, le=5)  # sizes painted at, each twice the one before, the last one `size`
+    size: int = Field(default=512, ge=64, le=4096)  # longer side of the image in pixels
+    scales: int = Field(
+        default=1, ge=1, le=5
+    )  # number of sizes that are painted; each is twice the previous one, and the last is `size`
     start: Start = "content"
     optimizer: Literal["lbfgs", "adam"] = "lbfgs"
-    learning_rate: float = Field(default=5.0, gt=0, le=100)  # adam's, in grey levels
+    learning_rate: float = Field(default=5.0, gt=0, le=100)  # of adam, in grey levels
     iterations: int = Field(default=100, ge=1, le=100_000)  # at each scale
-    sample_every: int = Field(default=0, ge=0)  # iterations between intermediate pictures; 0: none
+    sample_every: int = Field(default=0, ge=0)  # iterations between intermediate images; 0: none

@@ -21,7 +21,7 @@ class StylizerGraph(nn.Module):
     `images` uint8 [n, h, w, 3], `styles` float32 [n, k], `strength` float32 [n], `keep_color` float32 [n] -> `pictures`
     uint8 [n, h, w, 3].
 
-    `strength` 0 gives the input back, 1 the painting. `keep_color` 1 takes the brightness of the painting and the colour of
+    `strength` 0 returns the input, 1 the painting. `keep_color` 1 takes the brightness of the painting and the colour of
     the input (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer"): in YIQ, and so in RGB, that is the
     input plus the change of brightness, the same in all three channels.
     """

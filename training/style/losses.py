@@ -1,4 +1,4 @@
-"""Losses of neural style transfer, each a pure function that returns one value a picture.
+"""Losses of neural style transfer, each a pure function that returns one value for each image.
 
 Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks" (content, Gram matrix, style);
 Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer" (normalised Gram matrix, total variation).
@@ -16,7 +16,7 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Which features come together, wherever they are: F F^T / (c h w).
+    """Which features occur together, regardless of their positions: F F^T / (c h w).
 
     Args:
         features: [n, c, h, w], float32 or bfloat16.
@@ -29,7 +29,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """F F^T, float32; autograd alone would go back through both factors, which are the same."""
+    """F F^T in float32. The factors are the same, so one product suffices for the gradient; autograd would take two."""
 
     @staticmethod
     def forward(flat: Tensor) -> Tensor:

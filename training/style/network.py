@@ -1,8 +1,8 @@
-"""The style network: one feed-forward pass paints a picture in any of several styles, or a blend of them.
+"""The style network: one feed-forward pass paints an image in any of several styles, or in a blend of them.
 
 Johnson, Alahi and Fei-Fei 2016 (down, residual blocks, up), Dumoulin, Shlens and Kudlur 2017, "A Learned Representation for
 Artistic Style" (conditional instance normalisation; mirror padding and nearest-neighbour upsampling before a convolution,
-against border and checkerboard patterns). Half of Johnson's width keeps the quality once instances are normalised.
+against border and checkerboard patterns). With instance normalisation, half of Johnson's width keeps the quality.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from training.style.config import ARCHITECTURE, StyleConfig
 
 
 class ConditionalInstanceNorm(nn.Module):
-    """Instance normalisation whose scale and bias are blended from one row a style."""
+    """Instance normalisation. Each style has one row of scales and one of biases; the weights of the styles blend the rows."""
 
     def __init__(self, features: int, styles: int) -> None:
         super().__init__()
@@ -24,14 +24,14 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor, styles: Tensor) -> Tensor:
         """Float [n, c, h, w] and style weights float [n, k] -> float [n, c, h, w]."""
-        # With the batch among the channels, each row has a scale and bias of its own and all is one operator of ONNX.
-        rows = x.float().reshape(1, -1, *x.shape[2:])  # float32: a sum over all positions overflows half precision
+        # With the batch among the channels, each row has its own scale and bias, and ONNX needs one operator.
+        rows = x.float().reshape(1, -1, *x.shape[2:])  # float32, because a sum over all positions overflows half precision
         scale, bias = (styles @ self.scale).flatten(), (styles @ self.bias).flatten()
         return F.instance_norm(rows, weight=scale, bias=bias).reshape(x.shape)
 
 
 class MirrorConv(nn.Module):
-    """A convolution behind mirror padding, which leaves no border in the picture."""
+    """A convolution after mirror padding, which leaves no border in the image."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -47,29 +47,29 @@ class MirrorConv(nn.Module):
 class NearestConv(nn.Module):
     """Nearest-neighbour upsampling by 2, then a 5x5 convolution, computed before the upsampling.
 
-    Of the 5 pixels in a row that an upsampled pixel sees, two and two (or one) are the same: 3x3 weights suffice for each of
-    the four pixels that a pixel becomes, and the upsampled picture is never made.
+    An upsampled pixel sees 5 pixels in a row, but only 3 different ones. So 3x3 weights suffice for each of the four pixels
+    that a pixel becomes, and the upsampled image is never made.
     """
 
     folds: Tensor
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 5)  # as it would be after the upsampling
-        # [place, pixel before, pixel after]: which of the 3 pixels before are the 5 after, for the left and the right place
+        self.conv = nn.Conv2d(inputs, outputs, 5)  # the convolution after the upsampling
+        # [place, pixel before, pixel after]: which of the 3 pixels before upsampling are the 5 after it, on the left and right
         folds = [[[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]]]
         self.register_buffer("folds", torch.tensor(folds, dtype=torch.float32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [n, inputs, h, w] -> float [n, outputs, 2 h, 2 w]."""
         weight = torch.einsum("pas,qbt,oist->opqiab", self.folds, self.folds, self.conv.weight).flatten(0, 2)
-        assert self.conv.bias is not None  # noqa: S101  for mypy: there is one unless told not to
+        assert self.conv.bias is not None  # noqa: S101  for mypy; Conv2d has a bias by default
         y = F.conv2d(F.pad(x, [1] * 4, mode="reflect"), weight, self.conv.bias.repeat_interleave(4))
         return F.pixel_shuffle(y, 2)
 
 
 class SeparableConv(nn.Module):
-    """A convolution of each channel by itself, then one across channels: Howard et al. 2017, "MobileNets"."""
+    """A convolution within each channel, then one across channels: Howard et al. 2017, "MobileNets"."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class SeparableConv(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution, conditional instance normalisation and, unless told not to, ReLU."""
+    """Convolution, conditional instance normalisation and, by default, ReLU."""
 
     def __init__(self, conv: nn.Module, outputs: int, styles: int, *, relu: bool = True) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a straight way through."""
+    """Two 3x3 convolutions with a skip connection."""
 
     def __init__(self, features: int, styles: int, *, separable: bool) -> None:
         super().__init__()
@@ -117,18 +117,18 @@ class Stylizer(nn.Module):
     """The whole network.
 
     Args:
-        styles: how many styles, k.
+        styles: number of styles, k.
         width: channels of the first layer (Johnson: 32), doubled at each halving of the resolution.
-        residual_blocks: how many at the lowest resolution (Johnson: 5).
+        residual_blocks: number of blocks at the lowest resolution (Johnson: 5).
         halvings: of the resolution after the first layer, before the residual blocks (Johnson: 2).
-        kernel: side of the first convolution, and of the last one where `stride` is 1 (Johnson: 9).
-        stride: of the first convolution (Johnson: 1). With 2, nothing is normalised at the full resolution, where layers cost
-            most.
+        kernel: side of the first convolution and, if `stride` is 1, of the last (Johnson: 9).
+        stride: of the first convolution (Johnson: 1). With 2, nothing is normalised at the full resolution, where layers are
+            the most expensive.
         separable: depthwise-separable convolutions in the residual blocks.
 
     Attributes:
-        size_multiple: of which height and width must be multiples.
-        min_side: the smallest height and width in pixels: mirror padding needs more than it mirrors.
+        size_multiple: height and width must be multiples of this number.
+        min_side: the smallest height and width in pixels; mirror padding needs more pixels than it mirrors.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Stylizer(nn.Module):
             styles: float [n, k]; each row weighs the k styles and sums to 1.
 
         Returns:
-            float [n, 3, h, w] RGB in about 0..255; not clamped, so that the gradient of what lies beyond is not lost.
+            float [n, 3, h, w] RGB in about 0..255; not clamped, so that values outside keep their gradient.
         """
         x = images / 127.5 - 1
         for layer in self.down:
@@ -170,7 +170,7 @@ class Stylizer(nn.Module):
             x = block(x, styles)
         for layer in self.up:
             x = layer(x, styles)
-        # Linear, where Johnson has a scaled tanh: what once saturates stays black, for want of a gradient.
+        # Linear instead of Johnson's scaled tanh: a saturated pixel would have no gradient and stay black.
         return 127.5 + 127.5 * self.last(x).float()
 
 

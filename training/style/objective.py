@@ -1,7 +1,6 @@
-"""What a painted picture is measured by: content + style + variation, in VGG-16 features.
+"""The objective of style transfer: content + style + variation, in VGG-16 features.
 
-The same for the slow optimisation (`training.style.paint`), for training the fast network (`training.style.loop`) and for
-comparing the two.
+Painting by optimisation (`training.style.paint`), training of the network (`training.style.loop`) and evaluation all use it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from training.vgg import VggFeatures
 
 
 class Terms(NamedTuple):
-    """The weighted losses of each picture of a batch, float [n] each."""
+    """The weighted losses of each image of a batch, float [n] each."""
 
     content: Tensor
     style: Tensor
@@ -25,18 +24,18 @@ class Terms(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """What is lowered: float [n]."""
+        """The objective: float [n]."""
         return self.content + self.style + self.variation
 
 
 class Objective:
-    """Content + style + variation of painted pictures.
+    """Content + style + variation of painted images.
 
     Args:
         config: layers and weights.
-        paintings: style name -> float [1, 3, h, w] RGB in 0..255, any size each; k of them.
-        vgg: has the layers of `features_for(config)`; on the device where pictures will be. Losses are float32 whatever its
-            precision.
+        paintings: style name -> float [1, 3, h, w] RGB in 0..255, each of any size; k of them.
+        vgg: has the layers of `features_for(config)`; on the device of the images. Losses are float32 for any precision of
+            the features.
     """
 
     def __init__(self, config: PaintingConfig, paintings: Mapping[str, Tensor], vgg: VggFeatures) -> None:
@@ -49,17 +48,17 @@ class Objective:
 
     @torch.no_grad()
     def balance(self, photos: Tensor, baseline: float | None = None) -> float:
-        """Weigh each style so that unpainted photos are equally far from all: no painting drowns another.
+        """Weight the styles so that unpainted photos are equally far from all of them. Then no painting dominates.
 
         Args:
             photos: uint8 [n, 3, h, w].
-            baseline: how far; None: as far as they are from the styles in the mean.
+            baseline: style loss that each style shall have on the photos. None takes the mean over the styles.
 
         Returns:
-            The baseline: a style loss, before `style_weight`.
+            The baseline, a style loss before `style_weight`.
 
         Raises:
-            WeightsError: the features are no numbers.
+            WeightsError: the features are NaN or infinite.
         """
         grams = self._grams(self.vgg(photos.to(self.balances.device, torch.float32)))
         self.balances.fill_(1)
@@ -68,21 +67,21 @@ class Objective:
         baseline = baselines.mean().item() if baseline is None else baseline
         self.balances = baseline / baselines
         if not self.balances.isfinite().all():
-            raise WeightsError("The VGG-16 features of the paintings are not finite numbers: the weights of --vgg are broken.")
+            raise WeightsError("The VGG-16 features of the paintings are NaN or infinite: the weights of --vgg are broken.")
         return baseline
 
     @torch.no_grad()
     def content(self, photos: Tensor) -> dict[str, Tensor]:
-        """What is to be kept of photos, float [n, 3, h, w] RGB in 0..255: features by layer."""
+        """Features to keep, by layer, of photos float [n, 3, h, w] RGB in 0..255."""
         return self.vgg(photos, self.config.content_layers)
 
     def __call__(self, painted: Tensor, content: Mapping[str, Tensor], styles: Tensor) -> Terms:
-        """The losses of painted pictures.
+        """The losses of painted images.
 
         Args:
             painted: float [n, 3, h, w] RGB in 0..255.
-            content: of the photos that were painted, as `content` gives it.
-            styles: float [n, k]; each row weighs the styles.
+            content: of the photos that were painted, from `content`.
+            styles: float [n, k]; each row weights the styles.
         """
         features, config = self.vgg(painted), self.config
         kept = [content_loss(features[layer].float(), content[layer].float()) for layer in config.content_layers]
@@ -96,10 +95,10 @@ class Objective:
         return {layer: gram_matrix(features[layer]) for layer in self.config.style_layers}
 
     def _style(self, grams: Mapping[str, Tensor], styles: Tensor) -> Tensor:
-        """Style loss of each picture, its styles weighed: float [n].
+        """Weighted style loss of each image: float [n].
 
-        The weighted mean of squared differences from several targets is the squared difference from their weighted mean, plus
-        how far the targets are from it themselves: one comparison a picture, however many styles there are.
+        The weighted mean of squared differences from several targets equals the squared difference from their weighted mean
+        plus the targets' own spread around it. So each image is compared once, for any number of styles.
         """
         weights = styles * self.balances
         sums = weights.sum(dim=1)
@@ -113,5 +112,5 @@ class Objective:
 
 
 def features_for(config: PaintingConfig) -> tuple[str, ...]:
-    """The layers that an objective looks at."""
+    """The layers of VGG-16 that an objective needs."""
     return (*config.content_layers, *config.style_layers)

@@ -1,4 +1,4 @@
-"""What moves the weights of a style network: Adam, or Muon for its convolutions and Adam for the rest."""
+"""The optimizers of a style network: Adam, or Muon for the convolutions and Adam for the rest."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,22 +12,22 @@ from training.run import Stateful
 from training.style.config import StyleConfig
 from training.style.network import Stylizer, is_style_parameter
 
-_BETAS = (0.9, 0.99)  # Adam's; the first losses are a hundred times the last: 0.999 would remember them for a thousand steps
+_BETAS = (0.9, 0.99)  # of Adam. The first losses are a hundred times the last, and 0.999 would remember them for 1,000 steps
 
 
 class StyleOptimizers:
-    """The optimizers of a network on its device, with their learning rates, which a step moves along.
+    """The optimizers of a network and their learning rate schedules.
 
     Args:
-        network: its parameters that require a gradient learn.
-        config: names the optimizer and its rates.
+        network: on its device. Its parameters that require a gradient are trained.
+        config: names the optimizer and the rates.
     """
 
     def __init__(self, network: Stylizer, config: StyleConfig) -> None:
         self._network = network
         by_muon = dict(_convolutions(network)) if config.optimizer == "muon" else {}
         others = {n: p for n, p in network.named_parameters() if p.requires_grad and n not in by_muon}
-        # What belongs to a style learns faster: a step moves only the rows of the few styles in its batch.
+        # Style parameters learn faster, because a step moves only the rows of the few styles in its batch.
         groups: list[dict[str, Any]] = [
             {"params": [p for n, p in others.items() if not is_style_parameter(n)]},
             {"params": [p for n, p in others.items() if is_style_parameter(n)], "lr": config.learning_rate * config.style_rate},
@@ -39,13 +39,13 @@ class StyleOptimizers:
 
     @property
     def parts(self) -> dict[str, Stateful]:
-        """For a checkpoint, by name."""
+        """The parts of a checkpoint, by name."""
         names = ("schedule", "muon_schedule")
         return {**self._optimizers, **dict(zip(names, self._schedules, strict=False))}
 
     def step(self, loss: Tensor) -> None:
-        """Lower a loss, a scalar."""
-        self._network.zero_grad()  # not by the optimizers: Muon's parameters are not the network's own
+        """Make one step that lowers a loss, a scalar."""
+        self._network.zero_grad()  # not through the optimizers: Muon's parameters are not the network's
         loss.backward()
         for each in self._optimizers.values():
             each.step()
@@ -54,7 +54,7 @@ class StyleOptimizers:
 
 
 def _convolutions(network: Stylizer) -> Iterator[tuple[str, nn.Parameter]]:
-    """The weights that mix channels; not the last layer's, which belongs to the picture, as Muon's authors advise."""
+    """The weights that mix channels, except those of the output layer, as the authors of Muon advise."""
     for name, parameter in network.named_parameters():
         if parameter.requires_grad and parameter.ndim == 4 and parameter.shape[1] > 1 and not name.startswith("last."):
             yield name, parameter
@@ -63,15 +63,15 @@ def _convolutions(network: Stylizer) -> Iterator[tuple[str, nn.Parameter]]:
 def _muon(weights: list[nn.Parameter], learning_rate: float) -> torch.optim.Muon:
     """Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
 
-    An update's singular values are all brought to about 1: the flat directions of the loss learn as fast as the steep ones.
-    torch's takes matrices, so it gets the weights [outputs, inputs x height x width], which share their memory.
+    All singular values of an update become about 1, so flat directions of the loss learn as fast as steep ones. torch's Muon
+    takes matrices, so it gets the weights as [outputs, inputs x height x width], which share their memory.
     """
     matrices = [nn.Parameter(weight.detach().flatten(1)) for weight in weights]
     muon = torch.optim.Muon(matrices, learning_rate, weight_decay=0, adjust_lr_fn="match_rms_adamw")
 
     def take_gradients(*_: object) -> None:
         for matrix, weight in zip(matrices, weights, strict=True):
-            assert weight.grad is not None  # noqa: S101  there was a backward pass
+            assert weight.grad is not None  # noqa: S101  set by the backward pass
             matrix.grad = weight.grad.flatten(1)
 
     muon.register_step_pre_hook(take_gradients)
@@ -79,6 +79,6 @@ def _muon(weights: list[nn.Parameter], learning_rate: float) -> torch.optim.Muon
 
 
 def _rate(config: StyleConfig, step: int) -> float:
-    """The learning rate's factor: 1, then down to 0 along half a cosine."""
+    """Factor of the learning rate: 1, then down to 0 along half a cosine."""
     progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
     return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))

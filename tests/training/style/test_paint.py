@@ -149,7 +149,7 @@ def test_paints_coarse_to_fine(vgg: VggFeatures) -> None:
 def test_rejects_images_that_are_too_thin(vgg: VggFeatures) -> None:
     weights = torch.tensor([1.0, 0.0])
     with pytest.raises(
-        DataError, match=r"At 64 pixels the photo is 64 x 16; a side under 32 is too small\. Take a larger size"
+        DataError, match=r"At 64 pixels, the photo is 64 x 16\. Both sides need at least 32 pixels\. Choose a larger size"
     ):
         paint(config(), noise(1, 3, 16, 64), PAINTINGS, weights, vgg)
     with pytest.raises(DataError, match="At 64 pixels two is 8 x 400"):

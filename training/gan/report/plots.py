@@ -10,6 +10,7 @@ from training.gan.report.stats import Stats
 from training.metrics.fidelity import METRICS
 from training.plots import BLUE, GREEN, INK, ORANGE, PURPLE, add_legend, add_title, figure_with_axes, render, short_number
 
+_ALONG = "real images shown"
 _MOST_NUMBERS = 12  # events; more lines than that leave no place for numbers
 _SHARES = {"density": (PURPLE, "D"), "coverage": (BLUE, "o"), "precision": (GREEN, "s"), "recall": (ORANGE, "^")}
 
@@ -21,7 +22,9 @@ def plot_losses(stats: Stats) -> Image.Image:
         RGB, 900 pixels wide; with words in place of lines where nothing was reported yet.
     """
     with_accuracy = len(stats.series("d_accuracy")[0]) > 0
-    figure, axes = figure_with_axes("Losses", "they should go up and down", heights=[290, 80] if with_accuracy else [290])
+    figure, axes = figure_with_axes(
+        "Losses", "they should go up and down", heights=[290, 80] if with_accuracy else [290], along=_ALONG
+    )
     shown = []
     for key, colour, label in (("d_loss", BLUE, "discriminator"), ("g_loss", ORANGE, "generator")):
         images, values = stats.series(key)
@@ -47,7 +50,7 @@ def plot_metrics(stats: Stats) -> Image.Image:
     Returns:
         RGB, 900 pixels wide; with words in place of lines where nothing was evaluated yet.
     """
-    figure, axes = figure_with_axes("Frechet distance", "lower is better", heights=[210, 210])
+    figure, axes = figure_with_axes("Frechet distance", "lower is better", heights=[210, 210], along=_ALONG)
     _frechet(axes[0], stats)
     highest = 1.2
     for key, (colour, marker) in _SHARES.items():
