@@ -152,9 +152,9 @@ def test_rejects_images_that_are_too_thin(vgg: VggFeatures) -> None:
         DataError, match=r"At 64 pixels, the photo is 64 x 16\. Both sides need at least 32 pixels\. Choose a larger size"
     ):
         paint(config(), noise(1, 3, 16, 64), PAINTINGS, weights, vgg)
-    with pytest.raises(DataError, match="At 64 pixels two is 8 x 400"):
+    with pytest.raises(DataError, match="At 64 pixels, two is 8 x 400"):
         paint(config(), PHOTO, PAINTINGS | {"two": noise(1, 3, 400, 8)}, weights, vgg)
-    with pytest.raises(NotFiniteError, match=r"at iteration 1\. Lower the weights .* or take --set optimizer=adam"):
+    with pytest.raises(NotFiniteError, match=r"at iteration 1\. Lower the weights .* or choose --set optimizer=adam"):
         paint(config(), PHOTO, PAINTINGS | {"one": torch.full((1, 3, 64, 64), math.nan)}, weights, vgg)
 
 
