@@ -13,7 +13,7 @@ def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap
 
     Args:
         images: at least one.
-        columns: images in a row. None makes as many rows as columns, or one fewer.
+        columns: images in a row. None makes the sheet as square as possible.
         gap: pixels between images.
     """
     columns = columns or math.ceil(math.sqrt(len(images)))

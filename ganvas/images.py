@@ -7,8 +7,9 @@
     if opened.header.pixels < 10**6:
         image = opened.decode(max_side=1024)
 
-Reads JPEG, PNG and WebP, whatever a file is called. An image comes out upright as its EXIF orientation says, with its colours
-converted from its ICC profile to sRGB, and with transparent parts laid on white. Of an animation, the first frame is read.
+Reads JPEG, PNG and WebP; the name of a file does not matter. The result is upright according to its EXIF orientation, its
+colours are converted from the ICC profile to sRGB, and transparent parts are laid on white. Only the first frame of an
+animation is read.
 """
 
 import contextlib
@@ -92,11 +93,11 @@ def limit_pillow(max_pixels: int) -> None:
 
 
 class OpenImage:
-    """An image file whose header has been read. The file is opened once, however much of it is read later.
+    """An image file whose header has been read. The file stays open until `decode` or `close`.
 
     Args:
         file: its content, or its path.
-        max_pixels: limit of width times height as stored. None leaves it to Pillow's own limit.
+        max_pixels: limit of width times height as stored. None leaves only Pillow's own limit.
 
     Attributes:
         header: what the header states.
@@ -177,7 +178,7 @@ def read_image(
 
     Args:
         file: its content, or its path.
-        max_pixels: limit of width times height as stored. None leaves it to Pillow's own limit.
+        max_pixels: limit of width times height as stored. None leaves only Pillow's own limit.
         max_side: a larger image is shrunk until its longer side has this length in pixels.
         min_size: (width, height) in pixels that are enough: a large JPEG is decoded faster, at a fraction of its size. Not used
             beside `max_side`, which implies one.

@@ -44,7 +44,7 @@ class Dimension:
 
 
 ROWS = Dimension("n")
-"""The first dimension of every tensor: one row an image. Rows of several requests share a batch."""
+"""The first dimension of every tensor: one row per image. Rows of several requests share a batch."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ SHRINK = 0.7
 
 
 class AdaptiveLimiter:
-    """Admits as many requests as the service accepts.
+    """Limits the requests in flight to what the service accepts.
 
     Args:
         maximum: the limit never grows beyond this.

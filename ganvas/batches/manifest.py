@@ -78,7 +78,7 @@ class Manifest:
     def _read(self) -> None:
         if not self.path.exists():
             return
-        # A killed run may leave half a line. It is cut off, so that the next entry starts on a line of its own.
+        # A killed run may leave half a line. It is cut off, so that the next entry starts on a new line.
         whole = 0
         with self.path.open("rb") as lines:
             for line in lines:

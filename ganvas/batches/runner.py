@@ -1,4 +1,4 @@
-"""Sends the requests of a batch: as many at a time as the service accepts, in bounded memory, through refusals and restarts."""
+"""Sends the requests of a batch at the rate that the service accepts, in bounded memory, through refusals and restarts."""
 
 import errno
 import random
@@ -40,7 +40,7 @@ OWN_FAULT = (TooLargeError, UnsupportedError, InternalError, TimedOutError, *OUT
 """Errors of one image. Any other error, such as an unknown style, would be the same for all images and ends the batch."""
 
 IMPOSSIBLE_PATH = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ)
-"""The disk does not accept the name of one image, or something else lies in its place. Other images can still be written."""
+"""The disk does not accept the name of one image, or its path is taken. Other images can still be written."""
 
 
 @dataclass(frozen=True)

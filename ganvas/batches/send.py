@@ -1,4 +1,4 @@
-"""How a batch sends a call: each client gives it such a function."""
+"""The function with which each client sends the calls of a batch."""
 
 from typing import Protocol, TypeVar
 

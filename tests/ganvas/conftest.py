@@ -33,7 +33,7 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     save(generator_model(), folder / "digits.onnx", generator_card())
     save(stylizer_model(), folder / "painters.onnx", stylizer_card())
-    (folder / "broken.onnx").write_bytes(b"this is no model")
+    (folder / "broken.onnx").write_bytes(b"not a model")
     return folder
 
 
