@@ -110,8 +110,8 @@ def test_v1_routes_need_a_key_and_other_routes_do_not(
         allowed = client.options("/v1/sample", headers={**asked, "Access-Control-Request-Headers": "authorization"})
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://studio.example"
-        answer = client.post("/v1/sample", headers={"Origin": "https://studio.example", "X-API-Key": SECRET})
-        assert "Ganvas-Seed" in answer.headers["access-control-expose-headers"]
+        response = client.post("/v1/sample", headers={"Origin": "https://studio.example", "X-API-Key": SECRET})
+        assert "Ganvas-Seed" in response.headers["access-control-expose-headers"]
         refused = client.options("/v1/sample", headers={**asked, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in refused.headers
 

@@ -37,10 +37,10 @@ def value(client: httpx.Client, name: str, **labels: str) -> float:
 
 @pytest.mark.parametrize("path", ["/v1/sample", "/v1/stylize", "/nope", "/v1/models", "/livez"])
 def test_keeps_safe_request_id(client: httpx.Client, path: str) -> None:
-    answer = client.post(path, headers={"X-Request-ID": "trace-1/ab.c"})
-    assert answer.headers["x-request-id"] == "trace-1/ab.c"
-    if answer.status_code >= 400:
-        assert answer.json()["request_id"] == "trace-1/ab.c"
+    response = client.post(path, headers={"X-Request-ID": "trace-1/ab.c"})
+    assert response.headers["x-request-id"] == "trace-1/ab.c"
+    if response.status_code >= 400:
+        assert response.json()["request_id"] == "trace-1/ab.c"
 
 
 @pytest.mark.parametrize("given", [None, "", "a" * 129, "a b", 'a"b', "a\nb", "é", "{}"])
@@ -51,14 +51,14 @@ def test_generates_id_if_given_one_is_unsafe(given: str | None) -> None:
 
 
 def test_problem_documents_of_every_layer_have_the_request_id(client: httpx.Client) -> None:
-    for answer in (
+    for response in (
         client.get("/nope"),  # Starlette's
         client.put("/v1/sample"),
         client.post("/v1/sample", content=b"{"),  # Ganvas's
         client.post("/v1/sample", content=b" " * (2 * 2**20)),  # of the limits
         client.get("/v1/models/nope"),
     ):
-        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
 def test_counts_batches_waits_and_device_time_by_model(client: httpx.Client) -> None:
@@ -111,10 +111,10 @@ def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path)
 
         assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == 0
         with ThreadPoolExecutor(4) as pool:
-            answers = [*pool.map(call, range(4))]
-        refused = [answer for answer in answers if answer.status_code == 429]
-        assert {answer.status_code for answer in answers} == {200, 429}
-        assert all("decoded" in answer.json()["detail"] and answer.headers["retry-after"] for answer in refused)
+            responses = [*pool.map(call, range(4))]
+        refused = [response for response in responses if response.status_code == 429]
+        assert {response.status_code for response in responses} == {200, 429}
+        assert all("decoded" in response.json()["detail"] and response.headers["retry-after"] for response in refused)
         assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == len(refused)
         assert value(client, "ganvas_queue_used_ratio", model="painters") == 0
         assert call(0).status_code == 200

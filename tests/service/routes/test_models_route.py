@@ -78,8 +78,8 @@ def test_concurrent_requests_share_one_preview(tmp_path: Path) -> None:
     with slow_service(tmp_path, row_s=1) as service, httpx.Client(base_url=service.url) as client:
         with ThreadPoolExecutor(4) as pool:
             shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
-        assert [answer.status_code for answer in shown] == [200] * 4
-        assert len({answer.content for answer in shown}) == 1
+        assert [response.status_code for response in shown] == [200] * 4
+        assert len({response.content for response in shown}) == 1
         assert value(client, "ganvas_batch_rows_sum", model="slow") == PREVIEW_IMAGES
 
 

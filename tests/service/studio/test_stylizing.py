@@ -170,18 +170,18 @@ def test_applies_exif_orientation(open_studio: Open, smooth: np.ndarray) -> None
 def test_shows_a_problem_until_the_next_success(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
-    with studio.page.expect_response("**/v1/stylize") as answer:
+    with studio.page.expect_response("**/v1/stylize") as response:
         studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not an image"})
     alert = studio.page.get_by_role("alert")
-    told = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP image")
-    expect(told).to_contain_text("Unsupported media type")
-    expect(told.locator("code")).to_have_text(answer.value.headers["x-request-id"])
+    notice = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP image")
+    expect(notice).to_contain_text("Unsupported media type")
+    expect(notice.locator("code")).to_have_text(response.value.headers["x-request-id"])
     # The previous photo stays.
     studio.set_slider("strength", 0.5)
     wait_until_painted(studio)
-    expect(told).to_be_visible()
+    expect(notice).to_be_visible()
     load(studio, smooth)
-    expect(told).to_have_count(0)
+    expect(notice).to_have_count(0)
 
 
 def test_reports_a_service_that_stopped(open_studio: Open, models_folder: Path, tmp_path: Path) -> None:
