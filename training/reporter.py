@@ -77,7 +77,7 @@ class Reporter:
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NotFiniteError(
                 f"{' and '.join(bad)} became NaN or infinite at step {step}. The last checkpoint is intact. Start a new run "
-                f"with a lower rate (--set learning_rate=...). See {self._run.folder / 'stats.jsonl'}."
+                f"with a lower learning rate. See {self._run.folder / 'stats.jsonl'}."
             )
         rate = (step - self._reported) * self._images_per_step / (time.monotonic() - self._since)
         self.restart_timer(step)

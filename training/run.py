@@ -161,7 +161,7 @@ class Run(Generic[SomePlan]):
         if not _finite(state):
             raise NotFiniteError(
                 f"A weight became NaN or infinite by step {step}. {self.folder / name} was not replaced. Start a new run "
-                "with a lower rate (--set learning_rate=...)."
+                "with a lower learning rate."
             )
         write_whole(self.folder / name, lambda path: torch.save(state, path))
 

@@ -3,7 +3,10 @@
 python -m training table
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from ganvas.files import write_whole
 from training.errors import ExportError
@@ -34,7 +37,7 @@ def exported_readme(folder: Path) -> str:
         lines = [f"## {card.title}", "", card.summary, "", f"- architecture: {card.architecture}", f"- licence: {card.licence}"]
         lines += [f"- trained on: {data.title}; {data.source}; {data.licence}" for data in card.training_data]
         lines += [f"- {metric.name}: {metric.value:g} ({metric.method})" for metric in card.metrics]
-        lines.append("- config: " + ", ".join(f"{key} {_value(value)}" for key, value in card.training_config.items()))
+        lines.append("- config: " + ", ".join(f"{key} {value}" for key, value in _flat(card.training_config)))
         if section := kind_of_card(card).table_entry(card).section:
             lines += ["", *section]
         parts.append("\n".join(lines) + "\n")
@@ -68,5 +71,10 @@ def write_tables(folder: Path, readme: Path) -> None:
     write_whole(readme, lambda path: path.write_text(whole))
 
 
-def _value(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _flat(config: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """The values of a config by key; the keys of a table are dotted."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield key, " ".join(map(str, value)) if isinstance(value, list) else str(value)

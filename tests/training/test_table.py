@@ -49,3 +49,9 @@ def test_rejects_missing_markers_folders_and_broken_models(exported: Path, tmp_p
     (exported / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(ExportError, match=r"broken.onnx is not an ONNX file"):
         write_tables(exported, readme)
+
+
+def test_page_flattens_the_tables_of_a_config(exported: Path) -> None:
+    card = generator_card(training_config={"images": 100, "optimizer": {"betas": [0, 0.99]}, "classes": {}})
+    save(generator_model(), exported / "digits.onnx", card)
+    assert "- config: images 100, optimizer.betas 0 0.99\n" in exported_readme(exported)

@@ -13,11 +13,10 @@ from training.cli.options import Device, Weights, chosen_options, name_of, takes
 from training.data.image_folder import open_image_folder
 from training.devices import find_device
 from training.errors import ConfigError, RunError
-from training.evaluate import keep_in_card, keep_in_run
 from training.export import export_run
 from training.images import FORMATS
 from training.kinds import KINDS, kind_of_model, open_run
-from training.metrics.evaluation import EVALUATION
+from training.metrics.evaluation import EVALUATION, Evaluation, write_metrics
 from training.run import BEST, LAST
 from training.style.quantize import PHOTOS, int8_stylizer
 from training.table import write_tables
@@ -75,11 +74,11 @@ def evaluate(
         typer.echo(measured.explanation)
         metrics, step = metrics + measured.metrics, measured.step
     if write:
-        keep_in_card(model, metrics)
+        write_metrics(model, metrics)
         typer.echo(f"Wrote the metrics into the card of {model}.")
     elif model.is_dir():
         assert step is not None  # noqa: S101  a run knows its step
-        written = keep_in_run(model, step, name_of(data), metrics)
+        written = Evaluation(step=step, data=name_of(data), metrics=metrics).write(model)
         typer.echo(f"Wrote {written}. Export puts the metrics into the card.")
 
 

@@ -12,6 +12,7 @@ from ganvas.card import Metric
 from ganvas.files import write_whole
 from training.errors import RunError
 from training.metrics.fidelity import METRICS, Fidelity
+from training.onnx_file import read_card, write_card
 
 EVALUATION = "evaluation.json"
 
@@ -69,6 +70,19 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         return Evaluation.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}. Evaluate the run again, or delete it.") from error
+
+
+def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
+    """Write metrics into the card of an exported file. They replace metrics of the same names.
+
+    Raises:
+        ExportError: the file is not an exported model, or cannot be written.
+    """
+    card = read_card(path)
+    measured = rounded(metrics)
+    names = {metric.name for metric in measured}
+    others = (metric for metric in card.metrics if metric.name not in names)
+    write_card(path, card.model_copy(update={"metrics": (*measured, *others)}))
 
 
 def named(fidelity: Fidelity, method: str) -> tuple[Metric, ...]:
