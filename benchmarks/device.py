@@ -80,7 +80,7 @@ def main(
                 rates[name].append(rate(run, 1, seconds))
                 progress.advance(task)
     lines = [
-        f"{where} {rounds} rounds of {seconds:g} s each; medians.",
+        f"{where} {rounds} round{'s' * (rounds != 1)} of {seconds:g} s each; medians.",
         f"Ceiling, for a product of {ceiling.side} x {ceiling.side} matrices: {statistics.median(tops):,.0f} GFLOP/s.",
         "",
         "| | GFLOP per image | images/s | GFLOP/s | ratio to the ceiling |",

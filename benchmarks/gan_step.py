@@ -76,7 +76,7 @@ def gan_step(
     speeds = compare(race(steps, settings, where, rounds, slice_))
     title = (
         f"{config}: batches of {settings.batch_size}, {settings.image_size}x{settings.image_size}, on {_hardware(where)}, "
-        f"ours in {settings.precision}; {rounds} rounds of {slice_:g} s"
+        f"ours in {settings.precision}; {rounds} round{'s' * (rounds != 1)} of {slice_:g} s"
     )
     Console().print(_table(title, speeds))
     if json_ is not None:

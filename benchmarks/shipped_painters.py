@@ -71,7 +71,7 @@ def main(
         means.append(np.mean(losses, axis=0))
         lines.append(_row(style, means[-1]))
     lines.append(_row("mean", np.mean(means, axis=0)))
-    text = f"{len(chosen)} photos, longer side {SIZE} pixels.\n\n" + "\n".join(lines) + "\n"
+    text = f"{len(chosen)} photo{'s' * (len(chosen) != 1)}, longer side {SIZE} pixels.\n\n" + "\n".join(lines) + "\n"
     Console().print(Markdown(text))
     if table:
         write_whole(table, lambda path: path.write_text(text))

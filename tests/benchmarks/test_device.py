@@ -22,7 +22,7 @@ def test_table_rows_are_consistent(tmp_path: Path) -> None:
     gpu, _, written = page.read_text().partition(f"<!-- {section('cpu')} -->\n")
     assert gpu.splitlines()[1] == "GPU results"
     _, where, ceiling, _, _, _, *rows, _, _ = written.splitlines()
-    assert where == f"{measured_on()} 1 rounds of 0.01 s each; medians."
+    assert where == f"{measured_on()} 1 round of 0.01 s each; medians."
     top = float(ceiling.rpartition(": ")[2].removesuffix(" GFLOP/s.").replace(",", ""))
     cells = [row.strip("| ").split(" | ") for row in rows]
     assert [row[0] for row in cells] == ["toon-heads, n = 1", "toon-heads, n = 4", "painters, 64 x 64", "painters, 128 x 128"]
