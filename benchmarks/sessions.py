@@ -91,7 +91,8 @@ def main(
                 progress.advance(task)
     names = " | ".join(f"{title}, images/s | ratio to the service" for title in titles.values())
     lines = [
-        f"{measured_on()} {rounds} round{'s' * (rounds != 1)} of {seconds:g} s each; medians, with the lowest and highest round in brackets.",
+        f"{measured_on()} {rounds} round{'s' * (rounds != 1)} of {seconds:g} s each; "
+        "medians, with the lowest and highest round in brackets.",
         "",
         f"| | callers | threads | spinning | arena | {names} |",
         "| --- | ---: | ---: | --- | --- |" + " ---: | ---: |" * len(titles),

@@ -74,7 +74,8 @@ def main(
                     if one.name not in contestant.skips:
                         found[one.name, contestant.name].append(_measure(contestant, one, threads, seconds))
                     progress.advance(task)
-    how = f"{CONNECTIONS} connections on the same cores; {rounds} round{'s' * (rounds != 1)} of {seconds:g} s, {threads} thread{'s' * (threads != 1)} per session."
+    turns, many = f"{rounds} round{'s' * (rounds != 1)}", f"{threads} thread{'s' * (threads != 1)}"
+    how = f"{CONNECTIONS} connections on the same cores; {turns} of {seconds:g} s, {many} per session."
     peers = ", ".join(f"{one.title} {one.version()}" for one in contestants if one.script)
     head = [f"{measured_on(CONTESTANTS['ganvas'].version)} {how}"]
     head += [f"Other servers, with the same onnxruntime: {peers}."] if peers else []
