@@ -112,6 +112,11 @@ def test_v1_routes_need_a_key_and_other_routes_do_not(
         assert allowed.headers["access-control-allow-origin"] == "https://studio.example"
         response = client.post("/v1/sample", headers={"Origin": "https://studio.example", "X-API-Key": SECRET})
         assert "Ganvas-Seed" in response.headers["access-control-expose-headers"]
+        # CORS is outside of authentication, so the page can read why it was rejected.
+        rejected = client.post("/v1/sample", headers={"Origin": "https://studio.example"})
+        problem(rejected, 401, mentions="API key")
+        assert rejected.headers["access-control-allow-origin"] == "https://studio.example"
+        assert "X-Request-ID" in rejected.headers["access-control-expose-headers"]
         refused = client.options("/v1/sample", headers={**asked, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in refused.headers
 
