@@ -1,4 +1,4 @@
-"""The command line of training, as tests call it."""
+"""Calls the command line of training."""
 
 import re
 
@@ -12,14 +12,14 @@ def call(*arguments: object) -> Result:
 
 
 def done(*arguments: object) -> str:
-    """Call what must succeed; give back what it said."""
+    """Call a command that must succeed and return its output."""
     result = call(*arguments)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def refused(*arguments: object) -> str:
-    """Call what must be refused; give back what it said, on one line."""
+    """Call a command that must be refused and return its output on one line."""
     result = call(*arguments)
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output

@@ -1,4 +1,4 @@
-"""Small pictures and weights that the training tests make for themselves."""
+"""Small images and untrained runs for the training tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +20,11 @@ from training.style.plan import StylePlan
 MakeImages = Callable[..., Path]
 STYLES = {"night": "", "wave": "", "scream": ""}
 
-torch.set_num_threads(1)  # for networks this small two threads wait for each other, and longer on a busy machine
+torch.set_num_threads(1)  # with networks this small, two threads mostly wait for each other
 
 
 def draw(index: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """A picture that differs from every other: a coloured disc on a gradient."""
+    """A coloured disc on a gradient. Each index gives another image."""
     width, height = size
     rng = np.random.default_rng(index)
     y, x = np.mgrid[:height, :width]
@@ -37,7 +37,7 @@ def draw(index: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
 
 @pytest.fixture
 def make_images(tmp_path: Path) -> MakeImages:
-    """make_images("photos", 40, size=(48, 40)) -> a folder of 40 jpegs."""
+    """make_images("photos", 40, size=(48, 40)) -> a folder of 40 images."""
 
     def make(name: str, count: int, size: tuple[int, int] = (48, 40), mode: str = "RGB") -> Path:
         folder = tmp_path / name
@@ -51,7 +51,7 @@ def make_images(tmp_path: Path) -> MakeImages:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No weights at hand: torch's cache is empty and the network refuses at once."""
+    """No weights: torch's cache is empty, and downloads fail at once."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -61,7 +61,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def gan_run(tmp_path: Path) -> Path:
-    """A run folder of a generator that never trained."""
+    """A run folder with an untrained generator."""
     config = gan_config(image_size=28, channels=1, width=4, latent_size=6)
     run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
@@ -71,7 +71,7 @@ def gan_run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def style_run(tmp_path: Path) -> Path:
-    """A run folder of a style network that never trained."""
+    """A run folder with an untrained style network."""
     config = StyleConfig(width=4, residual_blocks=1)
     run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", images=40))
     torch.manual_seed(0)

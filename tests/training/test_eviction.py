@@ -1,4 +1,4 @@
-"""A training whose pod is evicted: SIGTERM, then the same command again, on one machine and on two."""
+"""Eviction of a training pod: SIGTERM, then the same command again, on one machine and on two."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import torch
 from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
 
-LIMIT_S = 300  # generous: the machine may be busy with a training
+LIMIT_S = 300  # generous, because the machine may be busy
 CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
 OPTIONS = [
     "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4",
@@ -76,7 +76,7 @@ def test_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
     assert checkpoint(whole)["step"] == STEPS
     assert identical(checkpoint(whole), checkpoint(evicted))
 
-    # Started once more, as a Job whose node was lost at the end may be: nothing is left to do.
+    # Start once more, like a Job whose node was lost at the end. Nothing is left to do.
     assert start(sys.executable, *training(photos, evicted)).wait(LIMIT_S) == 0
     assert identical(checkpoint(whole), checkpoint(evicted))
     mistaken = call("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "generator.width=8", "--config", "mlp")
@@ -87,7 +87,7 @@ def test_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
 
 
 def test_run_on_two_machines_survives_eviction_of_one(photos: Path, tmp_path: Path) -> None:
-    """As the Indexed Job runs it: torchrun on each, the first one's address known to all."""
+    """Like the Indexed Job: torchrun on each machine, with the address of the first machine."""
     whole, evicted = tmp_path / "whole", tmp_path / "evicted"
 
     def both(run: Path) -> list[subprocess.Popen[bytes]]:
@@ -106,7 +106,7 @@ def test_run_on_two_machines_survives_eviction_of_one(photos: Path, tmp_path: Pa
     nodes = both(evicted)
     wait_for_checkpoint(evicted, *nodes)
     nodes[1].send_signal(signal.SIGTERM)
-    assert [process.wait(LIMIT_S) != 0 for process in nodes] == [True, True]  # the other one does not wait for ever
+    assert [process.wait(LIMIT_S) != 0 for process in nodes] == [True, True]  # the other machine does not wait for ever
     assert checkpoint(evicted)["step"] < STEPS
     assert [process.wait(LIMIT_S) for process in both(evicted)] == [0, 0]
 

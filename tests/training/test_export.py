@@ -59,7 +59,7 @@ def test_exports_a_stylizer(style_run: Path, tmp_path: Path) -> None:
     full, coloured = painted(1, 0).astype(float), painted(1, 1).astype(float)
     assert full.shape == photos.shape
     assert np.abs(full - photos).mean() > 20
-    # keep_color shifts all channels of a pixel alike, where none is cut off at black or white
+    # keep_color shifts all channels of a pixel alike, unless one is clipped to black or white
     shift = coloured - photos
     whole = ((coloured > 0) & (coloured < 255)).all(axis=-1)
     assert np.ptp(shift[whole], axis=-1).max() <= 1

@@ -1,4 +1,4 @@
-"""What each kind of model brings, and a third kind that the shared parts have never heard of."""
+"""The kinds of models, a third kind that the shared modules do not know, and samples."""
 
 from pathlib import Path
 from typing import Any, Literal

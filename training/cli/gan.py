@@ -52,7 +52,7 @@ def gan(
     device: Device = "auto",
     on_collapse: Annotated[
         OnCollapse,
-        typer.Option(help="If the run collapses. rollback returns to the best checkpoint with lower rates."),
+        typer.Option(help="What to do after a collapse; rollback returns to the best checkpoint with lower rates."),
     ] = "warn",
     features: ChooseFeatures = None,
     weights: Weights = None,
@@ -72,7 +72,7 @@ def gan(
     require_count(folder, MIN_IMAGES)
     require_size(folder, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
-    judge, settings = _judge(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
+    judge, settings = _judging_vgg(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
     settings = resolve_gan(settings, len(folder.names), folder.grey, where)
     refuse_uneven(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
@@ -117,7 +117,7 @@ def _feature_network(
     return network, with_values(settings, {"evaluation.network": name or "inception"})
 
 
-def _judge(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
+def _judging_vgg(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
     """VGG-16 for the feature discriminator. If it was not asked for and cannot be downloaded, none, with a warning."""
     layers = settings.features.layers
     if layers is None:

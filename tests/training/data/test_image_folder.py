@@ -29,26 +29,26 @@ def test_finds_class_folders_and_capital_endings_but_no_other_files(tmp_path: Pa
     for name in ("notes.txt", "cats/._a.jpg", "__MACOSX/d.png"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"no picture")
-    pictures = open_image_folder(tmp_path)
-    assert pictures.names == ["cats/a.JPG", "cats/b.webp", "d.png", "dogs/small/c.jpeg"]
-    assert pictures.unreadable == {}
+        path.write_bytes(b"no image")
+    images = open_image_folder(tmp_path)
+    assert images.names == ["cats/a.JPG", "cats/b.webp", "d.png", "dogs/small/c.jpeg"]
+    assert images.unreadable == {}
 
 
 def test_lists_unreadable_images(make_images: MakeImages) -> None:
     folder = make_images("photos", 2)
     (folder / "text.jpg").write_text("hello")
     (folder / "empty.png").touch()
-    pictures = open_image_folder(folder)
-    assert pictures.names == ["000.png", "001.png"]
-    assert pictures.unreadable == dict.fromkeys(["empty.png", "text.jpg"], "not a JPEG, PNG or WebP image")
+    images = open_image_folder(folder)
+    assert images.names == ["000.png", "001.png"]
+    assert images.unreadable == dict.fromkeys(["empty.png", "text.jpg"], "not a JPEG, PNG or WebP image")
 
 
 def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeImages, tmp_path: Path) -> None:
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for picture in make_images("photos", 3).iterdir():
-            archive.write(picture, picture.name)
+        for image in make_images("photos", 3).iterdir():
+            archive.write(image, image.name)
         offsets = {info.filename: info.header_offset for info in archive.infolist()}
     content = bytearray(path.read_bytes())
     content[offsets["001.png"] + 60 : offsets["001.png"] + 90] = bytes(30)
@@ -56,9 +56,9 @@ def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeIm
     entry = content.index(b"002.png", central) - 46
     content[entry + 8] |= 1  # says that it is encrypted
     path.write_bytes(content)
-    pictures = open_image_folder(path)
-    assert pictures.names == ["000.png"]
-    assert list(pictures.unreadable) == ["001.png", "002.png"]
+    images = open_image_folder(path)
+    assert images.names == ["000.png"]
+    assert list(images.unreadable) == ["001.png", "002.png"]
 
 
 def test_rejects_a_file_that_only_looks_like_a_zip(tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_converts_every_mode_to_rgb_and_grey(tmp_path: Path, mode: str) -> None:
     else:
         suffix = "jpg" if mode == "CMYK" else "png"
         Image.new("L", (8, 8), 128).convert("RGB").convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / f"a.{suffix}")
-    pictures = open_image_folder(tmp_path)
-    assert pictures.grey == (mode in {"1", "L", "LA", "I;16"})
-    rgb, grey = (pictures.open(pictures.names[0], "RGB"), pictures.open(pictures.names[0], "L"))
+    images = open_image_folder(tmp_path)
+    assert images.grey == (mode in {"1", "L", "LA", "I;16"})
+    rgb, grey = (images.open(images.names[0], "RGB"), images.open(images.names[0], "L"))
     assert (rgb.mode, grey.mode) == ("RGB", "L")
     if mode != "1":  # dithered
         assert abs(np.asarray(rgb).astype(int) - 128).max() <= 3
@@ -122,20 +122,20 @@ def test_lays_transparent_images_on_white(tmp_path: Path) -> None:
     palette = Image.new("P", (4, 4), 0)
     palette.putpalette([0, 0, 0, 255, 0, 0])
     palette.save(tmp_path / "palette.png", transparency=0)
-    pictures = open_image_folder(tmp_path)
-    for name in pictures.names:
-        assert pictures.open(name, "RGB").getpixel((0, 0)) == (255, 255, 255)
+    images = open_image_folder(tmp_path)
+    for name in images.names:
+        assert images.open(name, "RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_turns_pixels_and_sizes_upright(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (60, 20), "blue")
-    picture.paste("red", (0, 0, 20, 20))
+    image = Image.new("RGB", (60, 20), "blue")
+    image.paste("red", (0, 0, 20, 20))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright: what was left is now on top
-    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    pictures = open_image_folder(tmp_path)
-    upright = pictures.open("a.jpg", "RGB")
-    assert pictures.sizes["a.jpg"] == upright.size == (20, 60)
+    image.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    images = open_image_folder(tmp_path)
+    upright = images.open("a.jpg", "RGB")
+    assert images.sizes["a.jpg"] == upright.size == (20, 60)
     red, _, blue = np.asarray(upright)[8, 10]
     assert red > 200
     assert blue < 50
@@ -155,10 +155,10 @@ def test_rejects_other_files_and_missing_paths(tmp_path: Path) -> None:
 
 
 def test_rejects_small_and_few_images_with_advice(make_images: MakeImages) -> None:
-    pictures = open_image_folder(make_images("photos", 3, size=(48, 40)))
-    require_size(pictures, 40, "--set image_size=...")
+    images = open_image_folder(make_images("photos", 3, size=(48, 40)))
+    require_size(images, 40, "--set image_size=...")
     with pytest.raises(DataError, match=r"3 of 3 images .* under 41 pixels: 000.png \(48x40\).*--set image_size"):
-        require_size(pictures, 41, "--set image_size=...")
-    require_count(pictures, 3)
+        require_size(images, 41, "--set image_size=...")
+    require_count(images, 3)
     with pytest.raises(DataError, match=r"holds 3 readable images\. At least 4 are needed"):
-        require_count(pictures, 4)
+        require_count(images, 4)

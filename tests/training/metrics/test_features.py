@@ -1,4 +1,4 @@
-"""The networks that metrics are measured in, with random weights where they have any."""
+"""The networks that metrics are measured in, with random weights."""
 
 import pickle
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 
 class _Untrained(FeatureExtractorInceptionV3):
-    """Inception v3 as it is before its weights are loaded."""
+    """Inception v3 before its weights are loaded."""
 
     def load_state_dict(self, *_: object) -> None:
         pass
@@ -24,7 +24,7 @@ class _Untrained(FeatureExtractorInceptionV3):
 
 @pytest.fixture(scope="module")
 def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Inception v3 as a local file holds it, but with random weights."""
+    """A local file of Inception v3 with random weights."""
     folder = tmp_path_factory.mktemp("inception")
     torch.save({}, folder / "none.pth")
     torch.manual_seed(0)
@@ -33,7 +33,7 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "inception.pth"
 
 
-def pictures(count: int, channels: int = 3, size: int = 32) -> Tensor:
+def images(count: int, channels: int = 3, size: int = 32) -> Tensor:
     return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -42,7 +42,7 @@ def test_inception_features_of_grey_equal_those_of_rgb(inception_weights: Path) 
     assert network.name == "Inception v3 pool, 2048"
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    grey = pictures(2, channels=1)
+    grey = images(2, channels=1)
     features = extract(network, grey)
     assert (features.shape, features.dtype) == ((2, 2048), torch.float32)
     assert not torch.equal(features[0], features[1])
@@ -53,7 +53,7 @@ def test_vgg_features_of_grey_equal_those_of_rgb(vgg_weights: Path) -> None:
     network = build_features("vgg", vgg_weights)
     assert network.name == "VGG-16 relu4_3, mean over positions"
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    grey = pictures(2, channels=1)
+    grey = images(2, channels=1)
     features = extract(network, grey)
     assert (features.shape, features.dtype) == ((2, 512), torch.float32)
     assert (features >= 0).all()
@@ -63,17 +63,17 @@ def test_vgg_features_of_grey_equal_those_of_rgb(vgg_weights: Path) -> None:
 def test_pixels_are_averaged_over_areas() -> None:
     network = build_features("pixels")
     assert network.name == "pixels at 16 x 16"
-    picture = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
-    picture[0, 0, :2, :2] = torch.tensor([[10, 20], [30, 40]])  # becomes the first of 16 x 16
-    picture[0, 0, 31, 31] = 200  # a quarter of the last
-    features = extract(network, picture)[0]
+    image = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+    image[0, 0, :2, :2] = torch.tensor([[10, 20], [30, 40]])  # becomes the first of 16 x 16
+    image[0, 0, 31, 31] = 200  # a quarter of the last
+    features = extract(network, image)[0]
     assert features.shape == (256,)
     assert (features[0].item(), features[-1].item(), features.sum().item()) == (25, 50, 75)
-    assert extract(network, pictures(2)).shape == (2, 3 * 256)
+    assert extract(network, images(2)).shape == (2, 3 * 256)
 
 
 def test_extract_takes_one_tensor_or_batches() -> None:
-    network, many = build_features("pixels"), pictures(7)
+    network, many = build_features("pixels"), images(7)
 
     def batches() -> Iterator[Tensor]:
         yield many[:4]

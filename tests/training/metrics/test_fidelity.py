@@ -63,7 +63,7 @@ def test_frechet_distance_equals_the_formula_in_numpy() -> None:
 
     a, b = real.double().numpy(), fake.double().numpy()
     c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    cross = root(root(c1) @ c2 @ root(c1))  # of the same trace as sqrt(C1 C2)
+    cross = root(root(c1) @ c2 @ root(c1))  # has the same trace as sqrt(C1 C2)
     expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(c1 + c2 - 2 * cross)
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
 

@@ -1,4 +1,4 @@
-"""What moves the weights of a style network."""
+"""The optimizers of a style network."""
 
 import math
 
@@ -21,7 +21,7 @@ def config(optimizer: str) -> StyleConfig:
 
 
 def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
-    """How far each parameter was moved by the last of so many steps."""
+    """How far the last of `steps` steps moved each parameter."""
     torch.manual_seed(0)
     network = build_stylizer(config(optimizer), styles=2)
     optimizers = StyleOptimizers(network, config(optimizer))
@@ -33,7 +33,7 @@ def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_gradients_do_not_accumulate_over_steps(optimizer: str) -> None:
-    """None is added to the one before."""
+    """The gradient of a step is not added to that of the step before."""
     network = build_stylizer(config(optimizer), styles=2)
     optimizers = StyleOptimizers(network, config(optimizer))
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_muon_updates_have_equal_singular_values() -> None:
         change = muon[name].flatten(1)
         rate = 1e-3 * 0.2 * math.sqrt(max(change.shape))
         values = torch.linalg.svdvals(change) / rate
-        assert all((values > 0.3) & (values < 1.4)), name  # 1 but for what five iterations of Newton and Schulz leave
+        assert all((values > 0.3) & (values < 1.4)), name  # 1, up to the error of five Newton-Schulz iterations
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])

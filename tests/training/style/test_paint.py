@@ -1,4 +1,4 @@
-"""Painting by optimisation: what it lowers, how, and the command."""
+"""Painting by optimisation: the objective, the optimisation and the command."""
 
 import itertools
 import json
@@ -81,7 +81,7 @@ def test_bfloat16_features_give_nearly_the_same_losses(vgg: VggFeatures) -> None
 def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -> None:
     painted = noise(1, 3, 32, 40, seed=3).requires_grad_()
     objective = Objective(config(), PAINTINGS, vgg)
-    objective.balances = torch.tensor([0.5, 2.0])  # as of photos that are far from the second
+    objective.balances = torch.tensor([0.5, 2.0])  # as for photos that are far from the second style
     content = objective.content(PHOTO[:, :, :32, :40])
 
     def style(*weights: float) -> tuple[float, Tensor]:
@@ -97,7 +97,7 @@ def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -
 def test_balanced_styles_are_equally_far_from_photos(vgg: VggFeatures) -> None:
     photos = noise(3, 3, 32, 32, seed=5).byte()
     objective = Objective(config(), PAINTINGS, vgg)
-    for _ in range(2):  # a second time changes nothing
+    for _ in range(2):  # the second call changes nothing
         objective.balance(photos)
         content = objective.content(photos.float())
         one, two = (objective(photos.float(), content, torch.eye(2)[k].expand(3, -1)).style.mean() for k in (0, 1))
@@ -120,10 +120,10 @@ def test_painting_lowers_the_objective(optimizer: str, start: str, vgg: VggFeatu
 
 def test_reported_losses_are_those_of_the_image(vgg: VggFeatures) -> None:
     settings = config(iterations=5)
-    picture, weights = PHOTO.clone(), torch.tensor([1.0, 0.0])
+    image, weights = PHOTO.clone(), torch.tensor([1.0, 0.0])
     objective = Objective(settings, PAINTINGS, vgg)
-    *_, last = optimise(settings, objective, PHOTO, picture, weights)
-    assert objective(picture, objective.content(PHOTO), weights[None]).total.item() == pytest.approx(last.total, rel=1e-4)
+    *_, last = optimise(settings, objective, PHOTO, image, weights)
+    assert objective(image, objective.content(PHOTO), weights[None]).total.item() == pytest.approx(last.total, rel=1e-4)
 
 
 def test_without_style_loss_the_result_is_the_photo(vgg: VggFeatures) -> None:
@@ -171,8 +171,8 @@ def test_command_writes_image_losses_and_intermediate_images(command: list[str],
     samples = ["--set", "iterations=4", "--set", "sample_every=2"]
     result = CliRunner().invoke(app, [*command, *styles, "--out", str(tmp_path / "out.webp"), *samples])
     assert result.exit_code == 0, result.output
-    with Image.open(tmp_path / "out.webp") as picture:
-        assert (picture.format, picture.size) == ("WEBP", (64, 48))
+    with Image.open(tmp_path / "out.webp") as image:
+        assert (image.format, image.size) == ("WEBP", (64, 48))
     lines = [json.loads(line) for line in (tmp_path / "out-losses.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
     assert set(lines[0]) == {"iteration", "size", "content", "style", "variation"}
@@ -199,7 +199,7 @@ def test_command_rejects_invalid_arguments(
     change: list[str], words: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("broken.png").write_text("no picture")
+    Path("broken.png").write_text("no image")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     rest = [] if "--style" in change else ["--style", "night.png"]
     out = [] if "--out" in change else ["--out", "out.png"]
@@ -221,6 +221,6 @@ def test_stopped_painting_is_kept(command: list[str], tmp_path: Path) -> None:
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert re.search(r"Wrote .*out\.png as of iteration \d+\.", error.decode())
-    with Image.open(out) as picture:
-        assert picture.size == (64, 48)
+    with Image.open(out) as image:
+        assert image.size == (64, 48)
     assert (tmp_path / "out-losses.jsonl").read_text().count("\n") >= 2

@@ -86,7 +86,7 @@ def test_calibration_uses_every_photo_and_every_style(exported: Path, make_image
 def test_calibration_skips_broken_photos(exported: Path, make_images: MakeImages) -> None:
     folder = make_images("photos", 3, size=(200, 200))
     for path in sorted(folder.iterdir())[:2]:
-        path.write_bytes(path.read_bytes()[:400])  # its header is good
+        path.write_bytes(path.read_bytes()[:400])  # the header stays valid
     assert len({each["images"].tobytes() for each in calibration(card_of(exported), open_image_folder(folder))}) == 1
     (folder / "002.png").write_bytes((folder / "002.png").read_bytes()[:400])
     with pytest.raises(DataError, match="No photo in"):

@@ -50,7 +50,7 @@ def options(folder: Path, vgg_weights: Path) -> list[object]:
 
 
 def by_hand(folder: Path, vgg_weights: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The network's three mean losses, and those of L-BFGS after each iteration."""
+    """The three mean losses of the network, and those of L-BFGS after each iteration."""
     painter = load_painter(folder / "run", torch.device("cpu"))
     settings = PaintConfig.model_validate(painter.config.model_dump() | {"iterations": ITERATIONS})
     vgg = VggFeatures(features_for(settings), vgg_weights)
@@ -81,7 +81,9 @@ def test_losses_and_equal_iterations_of_a_run(folder: Path, options: list[object
     assert [metric["name"] for metric in kept["metrics"]] == [f"{name} at 80 px" for name in NAMES]
     *losses, equal = [metric["value"] for metric in kept["metrics"]]
     assert losses == pytest.approx([*ours, ours.sum()], rel=1e-4)
-    reached = np.flatnonzero(reference.sum(axis=1) <= ours.sum())  # hardly trained, it is as good as the first at most
+    reached = np.flatnonzero(
+        reference.sum(axis=1) <= ours.sum()
+    )  # the network is hardly trained, so at most as good as the first
     assert equal == reached[0] + 1 == 1
     assert "The network equals 1 iteration of L-BFGS." in said
     rows = {line.split("│")[1].strip(): line.split("│")[5].strip() for line in said.splitlines() if line.startswith("│")}
@@ -98,7 +100,9 @@ def test_exported_file_scores_like_its_run(folder: Path, options: list[object], 
     done("evaluate", tmp_path / "painters.onnx", *options, "--size", SIZE, "--write")
     again = read_card(tmp_path / "painters.onnx")
     values = {metric.name: metric.value for metric in card.metrics}
-    assert {metric.name: metric.value for metric in again.metrics} == pytest.approx(values, rel=1e-2)  # a grey level apart
+    assert {metric.name: metric.value for metric in again.metrics} == pytest.approx(
+        values, rel=1e-2
+    )  # the images may differ by one grey level
 
 
 def test_starts_from_noise_and_takes_fewer_pairs(folder: Path, options: list[object]) -> None:
