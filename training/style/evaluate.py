@@ -8,7 +8,7 @@ objective of L-BFGS first falls to the network's at iteration k.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,18 +21,15 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ganvas.card import IMAGES, KEEP_COLOR, STRENGTH, STYLES, Metric, StylizerCard
+from ganvas.card import Metric
 from training.data.image_folder import UNREADABLE, ImageFolder, open_image_folder, reason
 from training.data.paintings import load_paintings
-from training.errors import ConfigError, DataError, ExportError
+from training.errors import ConfigError, DataError
 from training.metrics.evaluation import Measurement, four_digits
-from training.onnx_file import ExportedModel
-from training.run import Run
-from training.style.config import PaintConfig, PaintingConfig, Start
-from training.style.export import stylizer_graph
+from training.style.config import PaintConfig, Start
 from training.style.objective import Objective, Terms, features_for
 from training.style.paint import first_image, optimise, resize
-from training.style.plan import StylePlan
+from training.style.painter import Painter, load_painter
 from training.vgg import VggFeatures
 
 _SHOWN_ITERATIONS = (10, 25, 50, 100, 200)  # of the reference, one row of the table each
@@ -65,27 +62,6 @@ class EvaluateOptions:
     def reference(self) -> "Reference":
         """The slow optimisation that the options ask for."""
         return Reference(self.iterations, ("content", "noise") if self.start == "both" else (self.start,), self.pairs)
-
-
-@dataclass(frozen=True)
-class Painter:
-    """A stylizer to evaluate, from a run or from a file.
-
-    Attributes:
-        path: the run folder or the exported file.
-        paint: photos uint8 [n, h, w, 3] and styles float [n, k] -> images uint8 [n, h, w, 3].
-        styles: names of the k styles.
-        config: the objective that it was trained to lower.
-        multiple: h and w must be multiples of this number.
-        step: training steps done; None if the card does not say.
-    """
-
-    path: Path
-    paint: Callable[[Tensor, Tensor], Tensor]
-    styles: tuple[str, ...]
-    config: PaintingConfig
-    multiple: int
-    step: int | None
 
 
 @dataclass(frozen=True)
@@ -185,20 +161,6 @@ def evaluate_stylizer(
             unreadable=unreadable | broken,
         )
         unreadable = {}
-
-
-def load_painter(path: Path, device: torch.device) -> Painter:
-    """The network of a style run or of an exported file.
-
-    Args:
-        path: run folder or .onnx file.
-        device: for a run's network. onnxruntime runs an exported one on the CPU.
-
-    Raises:
-        RunError: there is no run, a run of another kind, or a run without checkpoint.
-        ExportError: the file is not an exported stylizer, cannot be run, or does not say what it was trained for.
-    """
-    return _exported(path) if path.is_file() else _trained(path, device)
 
 
 def choose_photos(folder: ImageFolder, size: int, multiple: int) -> tuple[list[Tensor], dict[str, str]]:
@@ -313,40 +275,3 @@ def _middle(photo: Tensor, side: int) -> Tensor:
     """The square in the middle of a photo, on which styles are balanced."""
     top, left = ((length - side) // 2 for length in photo.shape[2:])
     return photo[:, :, top : top + side, left : left + side]
-
-
-def _trained(folder: Path, device: torch.device) -> Painter:
-    run = Run.open(folder, StylePlan)
-    checkpoint = run.checkpoint_to_export()
-    graph = stylizer_graph(run, checkpoint).to(device)
-
-    def paint(photos: Tensor, styles: Tensor) -> Tensor:
-        ones = torch.ones(len(photos), device=device)
-        painted: Tensor = graph(photos.to(device), styles.to(device), ones, 0 * ones)
-        return painted
-
-    config = PaintingConfig.model_validate(run.plan.config.model_dump(include=set(PaintingConfig.model_fields)))
-    return Painter(folder, paint, tuple(run.plan.styles), config, graph.stylizer.size_multiple, checkpoint["step"])
-
-
-def _exported(path: Path) -> Painter:
-    model = ExportedModel(path, StylizerCard)
-    card = model.card
-    objective = {name: value for name, value in card.training_config.items() if name in PaintingConfig.model_fields}
-    if objective.keys() != PaintingConfig.model_fields.keys():
-        raise ExportError(f"The card of {path} does not say what objective it was trained for. Export it again from its run.")
-
-    def paint(photos: Tensor, styles: Tensor) -> Tensor:
-        ones = np.ones(len(photos), np.float32)
-        inputs = {IMAGES: photos.numpy(), STYLES: styles.numpy(), STRENGTH: ones, KEEP_COLOR: 0 * ones}
-        return torch.from_numpy(model.run(inputs))
-
-    step = card.training_config.get("trained_steps")
-    return Painter(
-        path=path,
-        paint=paint,
-        styles=tuple(style.name for style in card.styles),
-        config=PaintingConfig.model_validate(objective),
-        multiple=card.size_multiple,
-        step=step if isinstance(step, int) else None,
-    )

@@ -17,9 +17,10 @@ from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.onnx_file import read_card
 from training.style.config import PaintConfig
-from training.style.evaluate import load_painter, spread
+from training.style.evaluate import spread
 from training.style.objective import Objective, features_for
 from training.style.paint import optimise
+from training.style.painter import load_painter
 from training.vgg import VggFeatures
 
 LAYERS = {"content_layers": '["relu1_2"]', "style_layers": '["relu1_1"]'}
