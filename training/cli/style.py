@@ -1,6 +1,6 @@
 """`python -m training style` and `paint`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -73,51 +73,40 @@ def style(
     """Train one style network on every painting of a folder. The default is --config style; without a GPU, use style-cpu."""
     run = run_to_continue(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
     continues = run is not None and auto_resume
-    base = _run_to_extend(extend, begin, config, resume=resume) if extend and not continues else None
-    first = _run_to_begin_with(begin, resume=resume) if begin and not continues else None
-    if run:
-        settings = run.plan.config
-    elif base:
-        settings = _settings_to_extend(base, set_)
-    elif first:
-        settings = _settings_to_begin_with(first, config, set_)
-    else:
-        settings = load_config(config or "style", StyleConfig, set_)
-    where = find_device(device)
-    precision = resolve_precision(settings.precision, where)
+    extended = _run_to_extend(extend, begin, config, resume=resume) if extend and not continues else None
+    initial = _run_to_begin_with(begin, resume=resume) if begin and not continues else None
+    torch_device = find_device(device)
+    settings = _settings(run, extended, initial, config, set_)
+    precision = resolve_precision(settings.precision, torch_device)
     settings = settings.model_copy(update={"precision": precision})
-    photos = open_image_folder(content)
+
+    photos, painting_files = open_image_folder(content), open_image_folder(styles)
     require_count(photos, MIN_PHOTOS)
-    require_size(photos, settings.crop_size, "--set crop_size=...")
-    found = open_image_folder(styles)
-    require_size(found, settings.crop_size, "--set crop_size=...")
-    paintings, thumbnails, broken = load_paintings(found, settings.style_size)
-    warn_unreadable(photos.unreadable | found.unreadable | broken)
-    old = base.plan.styles if base else dict(list(run.plan.styles.items())[: run.plan.kept]) if run else {}
+    for folder in (photos, painting_files):
+        require_size(folder, settings.crop_size, "--set crop_size=...")
+    paintings, thumbnails, broken = load_paintings(painting_files, settings.style_size)
+    warn_unreadable(photos.unreadable | painting_files.unreadable | broken)
+    kept = _kept_styles(run, extended)
     if run is not None:
         require_same_images(run.plan.fingerprint, photos, out)
-        if run.plan.styles != old | thumbnails:
-            learnt = list(run.plan.styles)[run.plan.kept :]
-            raise RunError(
-                f"{out} was trained on {', '.join(learnt)}, but {styles} holds other paintings ({', '.join(paintings)}). "
-                "Resume with the same paintings."
-            )
-    elif again := old.keys() & thumbnails.keys():
+        _require_same_paintings(run, kept | thumbnails, styles, paintings)
+    elif again := kept.keys() & thumbnails.keys():
         raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or remove it from {styles}.")
+
     crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
-    features = VggFeatures(features_for(settings), vgg).to(where).in_precision(precision)
+    features = VggFeatures(features_for(settings), vgg).to(torch_device).in_precision(precision)
     objective = Objective(settings, paintings, features)
-    known = run or base
-    baseline = objective.balance(crops.first(BASELINE_CROPS), known.plan.baseline if known else None)
+    balanced = run or extended  # a run whose styles are balanced already
+    baseline = objective.balance(crops.first(BASELINE_CROPS), balanced.plan.baseline if balanced else None)
     network = None
-    if source := base or first:
-        state = source.checkpoint_to_export()["network"]
-        network = stylizer_from(settings, list(old | thumbnails), state, list(source.plan.styles))
+    if source := extended or initial:
+        weights = source.checkpoint_to_export()["network"]
+        network = stylizer_from(settings, list(kept | thumbnails), weights, list(source.plan.styles))
     if run is None:
         plan = StylePlan(
             config=settings,
-            styles=old | thumbnails,
-            kept=len(old),
+            styles=kept | thumbnails,
+            kept=len(kept),
             baseline=baseline,
             data=name_of(content),
             images=len(photos.names),
@@ -126,10 +115,45 @@ def style(
         run = Run.create(out, plan)
     typer.echo(
         f"Training {count_of(len(paintings), 'style')} ({', '.join(paintings)}) on {count_of(len(photos.names), 'photo')} for "
-        f"{count_of(settings.steps, 'step')} on {where}, {precision}; see {out}"
+        f"{count_of(settings.steps, 'step')} on {torch_device}, {precision}; see {out}"
     )
-    train_style(run, crops, objective, where, network)
+    train_style(run, crops, objective, torch_device, network)
     print_next_steps(out, out / "samples")
+
+
+def _settings(
+    run: Run[StylePlan] | None,
+    extended: Run[StylePlan] | None,
+    initial: Run[StylePlan] | None,
+    config: str | None,
+    changes: Sequence[str],
+) -> StyleConfig:
+    """The config of the run to continue, of the run to extend, of the run to begin with, or of a new run."""
+    if run:
+        return run.plan.config
+    if extended:
+        return _settings_to_extend(extended, changes)
+    if initial:
+        return _settings_to_begin_with(initial, config, changes)
+    return load_config(config or "style", StyleConfig, changes)
+
+
+def _kept_styles(run: Run[StylePlan] | None, extended: Run[StylePlan] | None) -> dict[str, str]:
+    """The styles that do not learn, with their thumbnails."""
+    if extended:
+        return extended.plan.styles
+    return dict(list(run.plan.styles.items())[: run.plan.kept]) if run else {}
+
+
+def _require_same_paintings(
+    run: Run[StylePlan], found: Mapping[str, str], folder: Path, paintings: Mapping[str, Tensor]
+) -> None:
+    if run.plan.styles != found:
+        trained = list(run.plan.styles)[run.plan.kept :]
+        raise RunError(
+            f"{run.folder} was trained on {', '.join(trained)}, but {folder} holds other paintings ({', '.join(paintings)}). "
+            "Resume with the same paintings."
+        )
 
 
 def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resume: bool) -> Run[StylePlan]:
@@ -191,12 +215,12 @@ def paint(
     """Paint one photo by optimisation (Gatys et al.): slow, and the reference for the fast network."""
     settings = load_config(config or "paint", PaintConfig, set_)
     painting = Painting(out)
-    where = find_device(device)
+    torch_device = find_device(device)
     photo = _tensor(read_image(content))
     named = dict(_weighted(each) for each in style)
     paintings = {str(path): _tensor(read_image(path)) for path in named}
     weights = torch.tensor(list(named.values()))
-    features = VggFeatures(features_for(settings), vgg).to(where)
+    features = VggFeatures(features_for(settings), vgg).to(torch_device)
     bar = Progress(
         TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeElapsedColumn(),
         TimeRemainingColumn(),
