@@ -195,7 +195,7 @@ def test_gan_rejects_unusable_data(photos: Path, make_images: MakeImages, tmp_pa
     said = refused("gan", "--data", photos, *out, "--set", "image_size=128")
     assert "40 of 40 images" in said
     assert "under 128 pixels" in said
-    assert "the smallest side here is 70" in said
+    assert "the smallest side is 70" in said
     assert not (tmp_path / "run").exists()
 
 
