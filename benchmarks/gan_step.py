@@ -27,10 +27,10 @@ from benchmarks.plain_gan import INGREDIENTS, Ingredient, PlainGan
 from ganvas.files import write_whole
 from training.config import load_config
 from training.devices import best_precision, find_device, launch
-from training.gan.augment import FEW_PICTURES
+from training.gan.augment import FEW_IMAGES
 from training.gan.config import GanConfig
 from training.gan.setup import channels_of, precision_of, resolve_gan
-from training.gan.trainer import Adversaries
+from training.gan.trainer import GanTrainer
 
 PLAIN, OURS = "plain", "ours"
 
@@ -70,7 +70,7 @@ def gan_step(
     """Compare the speed of a GAN's training step with that of the plain float32 recipe."""
     where = find_device(device)
     # With this many images, a config augments only if it says so.
-    settings = resolve_gan(load_config(config, GanConfig, set_), FEW_PICTURES, False, where)
+    settings = resolve_gan(load_config(config, GanConfig, set_), FEW_IMAGES, False, where)
     steps = contestants(settings, where, ablation)
     rounds = max(1, round(seconds / slice_)) if slice_ else 1
     speeds = compare(race(steps, settings, where, rounds, slice_))
@@ -107,7 +107,7 @@ def contestants(config: GanConfig, device: torch.device, ablation: bool = True) 
             steps[f"plain + {ingredient}"] = PlainGan(config, device, squares, [ingredient]).step
         for count in range(2, len(here) + 1):
             steps[f"... + {here[count - 1]}"] = PlainGan(config, device, squares, here[:count]).step
-    steps[OURS] = Adversaries(config, launch(device, precision_of(config)), squares).step
+    steps[OURS] = GanTrainer(config, launch(device, precision_of(config)), squares).step
     return steps
 
 

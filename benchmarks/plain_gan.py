@@ -2,7 +2,7 @@
 
 Without ingredients, the step uses contiguous float32 and two phases with separate fake images. The generator phase computes
 gradients of the discriminator weights and discards them. Adam has its default implementation, and the moving average loops
-over the weights. Networks, batches, objective and penalties are those of `training.gan.trainer.Adversaries`, from the same
+over the weights. Networks, batches, objective and penalties are those of `training.gan.trainer.GanTrainer`, from the same
 seed.
 """
 
@@ -21,7 +21,8 @@ from training.errors import ConfigError
 from training.gan.augment import augment
 from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
-from training.gan.setup import build_discriminator, build_generator, draw_latents
+from training.gan.setup import build_discriminator, build_generator
+from training.random import Stream, draw_latents
 
 Ingredient = Literal["channels_last", "generator once", "both once", "fused updates", "bfloat16"]
 INGREDIENTS: dict[Ingredient, str] = {
@@ -33,7 +34,7 @@ INGREDIENTS: dict[Ingredient, str] = {
 }
 """Name -> description."""
 
-_DISCRIMINATOR, _GENERATOR = 1, 2  # phases; the first latents of a step are those that Adversaries draws
+_DISCRIMINATOR, _GENERATOR = 0, 1  # phases; the first latents of a step are those that GanTrainer draws
 _LEFT_ALONE = ("classes.count", "pack", "instance_noise", "skip_below", "d_steps", "g_steps")
 
 
@@ -149,7 +150,9 @@ class PlainGan:
         return real.to(self.device, memory_format=self._layout)
 
     def _fake(self, step: int, phase: int) -> Tensor:
-        latents = draw_latents(self.config, (step, phase), self.config.batch_size).to(self.device)
+        config = self.config
+        latents = draw_latents(config.seed, Stream.LATENTS, step, phase, count=config.batch_size, size=config.latent_size)
+        latents = latents.to(self.device)
         with self._autocast():
             images: Tensor = self.generator(latents)
         return images

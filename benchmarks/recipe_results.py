@@ -129,10 +129,10 @@ def write_image(path: Path, outcomes: Sequence[Outcome], device: torch.device) -
     for one in outcomes:
         config = one.run.plan.config
         checkpoint = one.run.load_checkpoint()
-        average = AveragedModel(build_generator(config).to(device))
+        generator_ema = AveragedModel(build_generator(config).to(device))
         if checkpoint is not None:
-            one.run.fit(average, checkpoint, "average")
-        samples = draw_samples(average.module, config, _SAMPLES, device)
+            one.run.fit(generator_ema, checkpoint, "generator_ema")
+        samples = draw_samples(generator_ema.module, config, _SAMPLES, device)
         strips.append(grid(samples.permute(0, 2, 3, 1).cpu().numpy(), columns=_SAMPLES))
     font = ImageFont.load_default(_LABEL)
     left = round(max(font.getlength(one.title) for one in outcomes)) + 2 * _LABEL

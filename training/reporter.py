@@ -25,15 +25,24 @@ class Reporter:
         images_per_step: training images in one step.
         intervals: steps between two reports. If there are several intervals, a report is due at each of them: with the
             interval of checkpoints among them, no checkpoint is written whose losses were not checked.
+        status: names of the scalars to show beside the bar; None: all.
         quiet: show and write nothing but still check the losses. For all processes of a run but the first.
     """
 
     def __init__(
-        self, run: Run[Any], *, steps: int, start: int, images_per_step: int, intervals: tuple[int, ...], quiet: bool = False
+        self,
+        run: Run[Any],
+        *,
+        steps: int,
+        start: int,
+        images_per_step: int,
+        intervals: tuple[int, ...],
+        status: tuple[str, ...] | None = None,
+        quiet: bool = False,
     ) -> None:
         self._run, self._steps, self._images_per_step = run, steps, images_per_step
         self._intervals = tuple(interval for interval in intervals if interval)
-        self._quiet = quiet
+        self._status, self._quiet = status, quiet
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
@@ -60,20 +69,20 @@ class Reporter:
         """Whether a report is due after this step."""
         return step == self._steps or any(step % interval == 0 for interval in self._intervals)
 
-    def step_done(self, step: int, **losses: Tensor) -> None:
-        """Advance the bar and, if a report is due, check and report the losses.
+    def step_done(self, step: int, **scalars: Tensor | float) -> None:
+        """Advance the bar and, if a report is due, check and report the scalars of the step.
 
         Args:
             step: steps done so far.
-            losses: scalars by name. They are read only if a report is due, because reading waits for the device.
+            scalars: by name. Tensors are read only if a report is due, because reading waits for the device.
 
         Raises:
-            NotFiniteError: a loss is not finite. The last checkpoint is untouched.
+            NotFiniteError: a scalar is not finite. The last checkpoint is untouched.
         """
         self._bar.update(self._task, completed=step)
         if not self.due(step):
             return
-        values = {name: loss.item() for name, loss in losses.items()}
+        values = {name: scalar.item() if isinstance(scalar, Tensor) else scalar for name, scalar in scalars.items()}
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NotFiniteError(
                 f"{' and '.join(bad)} became NaN or infinite at step {step}. The last checkpoint is intact. Start a new run "
@@ -82,7 +91,7 @@ class Reporter:
         rate = (step - self._reported) * self._images_per_step / (time.monotonic() - self._since)
         self.restart_timer(step)
         self.log(step, **values, images_per_second=rate)
-        shown = " ".join(f"{name} {value:.3g}" for name, value in values.items())
+        shown = " ".join(f"{name} {value:.3g}" for name, value in values.items() if not self._status or name in self._status)
         self.show_status(f"{rate:.3g} images/s {shown}")
 
     def log(self, step: int, **stats: float) -> None:

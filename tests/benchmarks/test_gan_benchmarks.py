@@ -22,7 +22,7 @@ from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.stats import Event, Stats, read_stats
 from training.gan.setup import resolve_gan
-from training.gan.trainer import Adversaries
+from training.gan.trainer import GanTrainer
 from training.run import Run
 from training.vgg import VggFeatures
 
@@ -45,7 +45,7 @@ def squares() -> torch.Tensor:
 @pytest.mark.parametrize("shared", [False, True])
 def test_plain_step_computes_the_same_losses(objective: str, shared: bool, squares: torch.Tensor) -> None:
     config = tiny(objective=objective, shared_pass=shared, precision="float32", ema_decay=0.0)
-    ours = Adversaries(config, launch(CPU, "float32"), squares)
+    ours = GanTrainer(config, launch(CPU, "float32"), squares)
     plain = PlainGan(config, CPU, squares, ["both once"] if shared else ["generator once"])
     for step in (1, 2):  # step 2 has penalties
         expected, found = ours.step(step), plain.step(step)
@@ -165,7 +165,7 @@ def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
     for name in RECIPES:
         config = resolve_gan(recipe_config(name, {**TINY, "images": 80, "precision": "float32"}, 1), 10_000, False, CPU)
         vgg = VggFeatures(config.features.layers, vgg_weights) if config.features.layers else None
-        adversaries = Adversaries(config, launch(CPU, "float32"), squares, vgg)
+        adversaries = GanTrainer(config, launch(CPU, "float32"), squares, vgg)
         before = [weight.clone() for weight in adversaries.generator.parameters()]
         for step in (1, 2):
             losses = adversaries.step(step)

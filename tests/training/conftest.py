@@ -65,7 +65,7 @@ def gan_run(tmp_path: Path) -> Path:
     config = gan_config(image_size=28, channels=1, width=4, latent_size=6)
     run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
-    run.save_checkpoint(1, {"average": AveragedModel(build_generator(config))})
+    run.save_checkpoint(1, {"generator_ema": AveragedModel(build_generator(config))})
     return run.folder
 
 

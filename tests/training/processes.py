@@ -10,16 +10,16 @@ import torch
 
 from tests.training.gan_configs import gan_config
 from training.devices import launch
-from training.gan.trainer import Adversaries
+from training.gan.trainer import GanTrainer
 
 CONFIG = gan_config(image_size=16, channels=3, width=4, batch_size=8, images=80, augment=(), penalty={"every": 2})
-PICTURES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 if __name__ == "__main__":
     fabric = launch(torch.device("cpu"), "float32", processes=2)
-    adversaries = Adversaries(CONFIG, fabric, PICTURES)
-    batches = [adversaries._real(step) for step in (1, 2, 3)]
+    trainer = GanTrainer(CONFIG, fabric, IMAGES)
+    batches = [trainer.batches.real(number) for number in range(3)]
     for step in (1, 2, 3):
-        adversaries.step(step)
-    parts = {name: part.state_dict() for name, part in adversaries.parts.items()}
+        trainer.step(step)
+    parts = {name: part.state_dict() for name, part in trainer.parts.items()}
     torch.save({"real": batches, **parts}, Path(sys.argv[1]) / f"{fabric.global_rank}.pt")

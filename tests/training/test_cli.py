@@ -55,7 +55,7 @@ def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_p
     )
     result = call("gan", "--data", photos, "--out", tmp_path / "run", *options)
     assert result.exit_code == 0, result.output
-    assert 0 <= json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[0])["f_accuracy"] <= 1
+    assert 0 <= json.loads((tmp_path / "run" / "stats.jsonl").read_text().splitlines()[0])["feature_accuracy"] <= 1
     out = tmp_path / "mine.onnx"
     assert call("export", tmp_path / "run", out).exit_code == 0
     features = read_card(out).training_config["features"]
@@ -97,7 +97,7 @@ def test_killed_and_resumed_run_ends_like_an_uninterrupted_run(photos: Path, tmp
     assert call("gan", "--data", photos, "--out", tmp_path / "cut", "--resume").exit_code == 0
     whole, cut = (torch.load(tmp_path / run / "checkpoint.pt", weights_only=True) for run in ("whole", "cut"))
     assert whole["step"] == cut["step"] == 200
-    for part in ("generator", "discriminator", "average"):
+    for part in ("generator", "discriminator", "generator_ema"):
         assert all(torch.equal(value, cut[part][name]) for name, value in whole[part].items())
     steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "stats.jsonl").read_text().splitlines()]
     assert steps == [*range(20, 201, 20), 200]  # the last is the evaluation

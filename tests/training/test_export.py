@@ -122,7 +122,7 @@ def test_rejects_a_file_that_differs_from_the_network(gan_run: Path, style_run: 
 
 def test_rejects_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
-    checkpoint["average"]["module.layers.0.weight"].fill_(float("nan"))
+    checkpoint["generator_ema"]["module.layers.0.weight"].fill_(float("nan"))
     torch.save(checkpoint, gan_run / "checkpoint.pt")
     with pytest.raises(ExportError, match="holds NaN or infinite numbers"):
         export_run(gan_run, tmp_path / "tiny.onnx", CardDetails())

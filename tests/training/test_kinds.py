@@ -104,7 +104,7 @@ def test_a_new_kind_is_exported_without_changes_elsewhere(tmp_path: Path, monkey
 
 def test_samples_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
-    for name, value in checkpoint["average"].items():
+    for name, value in checkpoint["generator_ema"].items():
         if name.endswith("weight") and value.ndim == 4:
             value.mul_(20)  # untrained, all images are nearly grey
     torch.save(checkpoint, gan_run / "checkpoint.pt")

@@ -67,8 +67,8 @@ def test_rejects_a_checkpoint_of_another_network(run: Run[GanPlan], tmp_path: Pa
     run.save_checkpoint(7, {"network": torch.nn.Linear(2, 3)})
     with pytest.raises(RunError, match=r"does not fit run.json beside it \(network: "):
         run.restore({"network": torch.nn.Linear(5, 3)})
-    with pytest.raises(RunError, match=r"does not fit run.json beside it \(average: "):
-        run.restore({"average": torch.nn.Linear(2, 3)})
+    with pytest.raises(RunError, match=r"does not fit run.json beside it \(generator_ema: "):
+        run.restore({"generator_ema": torch.nn.Linear(2, 3)})
     for content in (b"", b"PK"):
         (run.folder / "checkpoint.pt").write_bytes(content)
         with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):

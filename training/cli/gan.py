@@ -33,7 +33,7 @@ from training.errors import ConfigError, WeightsError
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
-from training.gan.setup import build_discriminator, build_generator, channels_of, precision_of, refuse_uneven, resolve_gan
+from training.gan.setup import build_discriminator, build_generator, channels_of, precision_of, require_even_batch, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
 from training.run import Run
 from training.vgg import VggFeatures
@@ -74,7 +74,7 @@ def gan(
     network, settings = _feature_network(settings, features, weights)
     judge, settings = _judging_vgg(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
     settings = resolve_gan(settings, len(folder.names), folder.grey, where)
-    refuse_uneven(settings, processes * nodes)
+    require_even_batch(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
     labels = labels_of(folder, settings.classes.count) if settings.classes.count else None

@@ -10,6 +10,7 @@ from torch import Tensor
 from training.data.image_folder import UNREADABLE, ImageFolder, reason
 from training.data.sampler import batch_indices
 from training.errors import DataError
+from training.random import Stream, numpy_rng
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Crops:
         Raises:
             DataError: no photo can be decoded.
         """
-        rng = np.random.default_rng((self.seed, step, 1))
+        rng = numpy_rng(self.seed, Stream.CROPS, step)
         names = self.photos.names
         crops = [self._crop(names, int(i), rng) for i in batch_indices(len(names), self.batch_size, step, self.seed)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from training.random import Stream, numpy_rng
+
 
 def batch_indices(count: int, batch_size: int, step: int, seed: int) -> np.ndarray:
     """The images of one step's batch: int64 [batch_size], each in 0..count-1.
@@ -11,5 +13,5 @@ def batch_indices(count: int, batch_size: int, step: int, seed: int) -> np.ndarr
     """
     places = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = places // count
-    orders = {epoch: np.random.default_rng((seed, int(epoch))).permutation(count) for epoch in np.unique(epochs)}
+    orders = {epoch: numpy_rng(seed, Stream.ORDER, int(epoch)).permutation(count) for epoch in np.unique(epochs)}
     return np.array([orders[epoch][place % count] for epoch, place in zip(epochs, places, strict=True)])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-FEW_PICTURES = 5000
+FEW_IMAGES = 5000
 """Below this a run augments where its config does not say: the paper gains much at 10,000 photos, and loses at 70,000."""
 
 _SHIFT = 0.125  # of the side, at most

@@ -7,6 +7,7 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, mod
 from training.config import Features, Layer, Positive, Rate, RunConfig, Table, Weight
 from training.gan.architectures.base import DiscriminatorOptions, Options
 from training.gan.architectures.registry import GANS
+from training.progress import Progress
 
 Augmentation = Literal["translation", "cutout", "colour"]
 FEATURE_LAYERS: tuple[Layer, ...] = ("relu2_2", "relu3_3", "relu4_3")
@@ -148,3 +149,7 @@ class GanConfig(RunConfig):
     def steps(self) -> int:
         """Training steps: enough to show `images`."""
         return -(-self.images // self.images_per_step)
+
+    def progress(self, step: int) -> Progress:
+        """The progress of the run at a step; the first is 1."""
+        return Progress(step, self.steps, self.images_per_step)

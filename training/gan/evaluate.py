@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from pydantic import JsonValue
@@ -31,9 +30,9 @@ from training.metrics.evaluation import Measurement, four_digits, named
 from training.metrics.features import FeatureNetwork, build_features, extract
 from training.metrics.fidelity import METRICS, Fidelity, measure
 from training.onnx_file import ExportedModel
+from training.random import Stream, draw_latents, numpy_rng
 from training.run import Run
 
-_LATENTS, _REAL = 7, 8  # streams of random numbers
 _BATCH = 100
 
 
@@ -174,7 +173,7 @@ def choose_real(folder: ImageFolder, candidate: Candidate, options: EvaluateOpti
     """
     require_count(folder, 2 * (options.neighbours + 1))
     require_size(folder, candidate.size, "--set image_size=...")
-    order = np.random.default_rng((options.seed, _REAL)).permutation(len(folder.names))
+    order = numpy_rng(options.seed, Stream.EVALUATE_IMAGES).permutation(len(folder.names))
     names = [folder.names[index] for index in order[: 2 * options.samples]]
     chosen = replace(folder, sizes={name: folder.sizes[name] for name in names})
     return load_images(chosen, candidate.size, candidate.channels)
@@ -216,8 +215,8 @@ def evaluate(
 @torch.no_grad()
 def draw_samples(candidate: Candidate, count: int, seed: int) -> Iterator[Tensor]:
     """Samples in batches, uint8 [n, channels, size, size]. They depend on the seed alone."""
-    latents = np.random.default_rng((seed, _LATENTS)).standard_normal((count, candidate.latent_size), dtype=np.float32)
-    for batch in torch.from_numpy(latents).split(_BATCH):
+    latents = draw_latents(seed, Stream.EVALUATE_LATENTS, count=count, size=candidate.latent_size)
+    for batch in latents.split(_BATCH):
         yield candidate.draw(batch).permute(0, 3, 1, 2)
 
 

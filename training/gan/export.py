@@ -38,9 +38,9 @@ def generator_graph(run: Run[Any], checkpoint: Checkpoint) -> GeneratorGraph:
     Raises:
         RunError: the checkpoint does not fit the plan.
     """
-    average = AveragedModel(build_generator(run.plan.config))
-    run.fit(average, checkpoint, "average")
-    return GeneratorGraph(average.module).eval()
+    generator_ema = AveragedModel(build_generator(run.plan.config))
+    run.fit(generator_ema, checkpoint, "generator_ema")
+    return GeneratorGraph(generator_ema.module).eval()
 
 
 def generator_card(name: str, plan: GanPlan, details: CardDetails, step: int) -> GeneratorCard:

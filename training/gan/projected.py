@@ -1,4 +1,4 @@
-"""The second discriminator of a GAN, which judges VGG-16 features: see `training.gan.feature_discriminator`."""
+"""The second discriminator of a GAN in training, which judges VGG-16 features: see `training.gan.feature_discriminator`."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,77 +20,79 @@ _SHRUNK = 16  # pixels a side
 Update = Callable[[torch.optim.Optimizer], None]
 
 
-class FeatureAdversary:
-    """Learns to tell real pictures from fake ones by their features, and tells the generator where to go.
+class ProjectedDiscriminator:
+    """Learns to tell real images from fake images by their features, and gives the generator a gradient.
 
     Args:
         config: resolved; names the layers.
         fabric: launched; carries device and precision.
-        vgg: has those layers. It is moved to the device, and to the precision.
-        real: float [n, c, h, w] in -1..1, some real pictures: they tell how large features are.
+        vgg: has these layers. It is moved to the device and converted to the precision.
+        real: float [n, c, h, w] in -1..1, real images that set the scale of the features.
     """
 
     def __init__(self, config: GanConfig, fabric: Fabric, vgg: VggFeatures, real: Tensor) -> None:
         self.config, self.fabric = config, fabric
-        # Autocast alone would convert its weights anew in every pass.
+        # Autocast alone would convert the weights again in every pass.
         self.vgg = vgg.to(fabric.device).in_precision(precision_of(config))
         with torch.no_grad(), fabric.autocast():
-            self.discriminator = place(FeatureDiscriminator(self._features(real), 1 + config.classes.count), fabric.device)
+            self.discriminator = place(FeatureDiscriminator(self.extract(real), 1 + config.classes.count), fabric.device)
         self.optimizer = adam(config, self.discriminator)
         self._objective = objective(config.objective, config.label_smoothing)
 
     def step(
-        self, real: Tensor, seen: Tensor, shown: Tensor, labels: Labels | None, penalty: float, update: Update
-    ) -> tuple[Tensor, Tensor]:
-        """Learn from one batch, and judge its fake pictures as before that.
+        self, real: Tensor, fake_augmented: Tensor, fake_leaf: Tensor, labels: Labels | None, penalty: float, update: Update
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from one batch, and judge its fake images as before that.
 
-        One pass through VGG-16 serves both phases: the discriminator's gradients end at the features.
+        One pass through VGG-16 serves both losses: the gradients of the discriminator's loss end at the features.
 
         Args:
-            real: float [n, c, h, w] in -1..1, real pictures as the discriminators see them.
-            seen: as many fake ones.
-            shown: what those were made from; its graph is kept.
-            labels: of each real picture and of the fake one beside it, where there are classes.
-            penalty: what r1 and r2 are multiplied by in this step; 0: it has none.
+            real: float [n, c, h, w] in -1..1, preprocessed real images.
+            fake_augmented: as many preprocessed fake images.
+            fake_leaf: the fake images before preprocessing; the graph between the two is kept.
+            labels: of each real image and of the fake image that it is paired with, if there are classes.
+            penalty: factor of r1 and r2 in this step; 0: no penalties.
             update: steps an optimizer.
 
         Returns:
-            The gradient of the generator's loss at `shown`, and the share of places where the real logit is the higher one.
+            The gradient of the generator's loss at `fake_leaf`, and both losses and the accuracy over all places by name.
         """
         with self.fabric.autocast():
             with torch.no_grad():
-                real_features = self._features(real)
-            fake_features = self._features(seen)
+                real_features = self.extract(real)
+            fake_features = self.extract(fake_augmented)
             logits = zip(self.discriminator(real_features), self.discriminator(fake_features), strict=True)
         pairs = [tuple(logits_of(each.float(), labels) for each in both) for both in logits]
         d_loss = _mean([self._objective.discriminator(real_logits, fake_logits) for real_logits, fake_logits in pairs])
         g_loss = _mean([self._objective.generator(real_logits.detach(), fake_logits) for real_logits, fake_logits in pairs])
-        (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
-        if penalty:
-            d_loss = d_loss + penalty * self._penalties(real_features, fake_features, labels)
+        (grad_fake,) = torch.autograd.grad(g_loss, fake_leaf, retain_graph=True)
+        penalised = d_loss + penalty * self._penalties(real_features, fake_features, labels) if penalty else d_loss
         self.optimizer.zero_grad()
-        d_loss.backward(inputs=list(self.discriminator.parameters()))
+        penalised.backward(inputs=list(self.discriminator.parameters()))
         update(self.optimizer)
-        right = _mean([(real_logits > fake_logits).float().mean() for real_logits, fake_logits in pairs])
-        return direction, right
+        accuracy = _mean([(real_logits > fake_logits).float().mean() for real_logits, fake_logits in pairs])
+        return grad_fake, {
+            "feature_d_loss": d_loss.detach(), "feature_g_loss": g_loss.detach(), "feature_accuracy": accuracy
+        }  # fmt: skip
+
+    def extract(self, images: Tensor) -> dict[str, Tensor]:
+        """Layer name -> features of images float [n, c, h, w] in -1..1; grey images count as RGB.
+
+        One more layer is the image itself, shrunk. It shows flat areas and their colours, which VGG-16 hardly sees.
+        """
+        features = self.vgg(127.5 * (images.expand(-1, 3, -1, -1) + 1))
+        return features | {"shrunk": F.adaptive_avg_pool2d(images, _SHRUNK)}
 
     def _penalties(self, real: Mapping[str, Tensor], fake: Mapping[str, Tensor], labels: Labels | None) -> Tensor:
-        """R1 and R2 of each head's mean logit by its normalised features, the mean over the heads."""
+        """R1 and R2 of each head's mean logit with respect to its normalised features; the mean over the heads."""
+        config = self.config.penalty
         terms = [
             weight * gradient_penalty(partial(_mean_logit, head, labels), head.normalised(features[layer].float()))
             for layer, head in self.discriminator.by_layer.items()
-            for weight, features in ((self.config.penalty.r1, real), (self.config.penalty.r2, fake))
+            for weight, features in ((config.r1, real), (config.r2, fake))
             if weight
         ]
         return torch.stack(terms).sum() / len(self.discriminator.heads)
-
-    def _features(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Float [n, c, h, w] in -1..1 -> their features, those of grey pictures as of RGB.
-
-        One more layer is the picture itself, shrunk: flat areas and their colours, which VGG-16 hardly looks at.
-        """
-        features = self.vgg(127.5 * (pictures.expand(-1, 3, -1, -1) + 1))
-        return features | {"shrunk": F.adaptive_avg_pool2d(pictures, _SHRUNK)}
 
 
 def _mean_logit(head: Head, labels: Labels | None, normalised: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from PIL import Image
@@ -12,6 +11,7 @@ from PIL import Image
 from training.gan.export import generator_graph
 from training.gan.plan import GanPlan
 from training.images import grid
+from training.random import Stream, draw_latents
 from training.run import Checkpoint, Run
 
 _BATCH = 100
@@ -39,7 +39,6 @@ class SampleOptions:
 def sample_generator(run: Run[GanPlan], checkpoint: Checkpoint, options: SampleOptions, device: torch.device) -> Image.Image:
     """See `training.kind.Kind`. The images depend on the checkpoint and the seed alone."""
     graph = generator_graph(run, checkpoint).to(device)
-    rng = np.random.default_rng(options.seed)
-    latents = torch.from_numpy(rng.standard_normal((options.n, run.plan.config.latent_size), dtype=np.float32))
+    latents = draw_latents(options.seed, Stream.SAMPLE_LATENTS, count=options.n, size=run.plan.config.latent_size)
     images = torch.cat([graph(batch.to(device)).cpu() for batch in latents.split(_BATCH)])
     return grid(images.numpy(), columns=math.ceil(math.sqrt(options.n)))

@@ -1,16 +1,16 @@
-"""What a GAN's config leaves open, decided; and what is built from one that is decided."""
+"""Resolves what a GAN's config leaves open, and builds networks and optimizers from a resolved config."""
 
 from typing import Literal, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from training.config import with_values
 from training.devices import Precision, resolve_precision
 from training.errors import ConfigError
 from training.gan.architectures.registry import GANS
-from training.gan.augment import AUGMENTATIONS, FEW_PICTURES
+from training.gan.augment import AUGMENTATIONS, FEW_IMAGES
 from training.gan.classes import ClassGenerator
 from training.gan.config import GanConfig
 
@@ -19,7 +19,7 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_generator(config: GanConfig) -> nn.Module:
-    """The generator of a resolved config, untrained.
+    """The untrained generator of a resolved config.
 
     Raises:
         ConfigError: the architecture cannot make images of this size.
@@ -30,91 +30,83 @@ def build_generator(config: GanConfig) -> nn.Module:
 
 
 def build_discriminator(config: GanConfig) -> nn.Module:
-    """The discriminator of a resolved config, untrained. Raises as `build_generator`."""
+    """The untrained discriminator of a resolved config. Raises as `build_generator`."""
     build = GANS[config.architecture].discriminator
     return build(config.image_size, channels_of(config) * config.pack, 1 + config.classes.count, config.discriminator)
 
 
 def channels_of(config: GanConfig) -> Literal[1, 3]:
-    """The channels of a config in which they are resolved, 1 or 3.
+    """The channels of a resolved config.
 
     Raises:
-        ConfigError: they are not.
+        ConfigError: they are not resolved.
     """
     if config.channels is None:
-        raise ConfigError("channels must be resolved before a network is built: set channels to 1 or 3.")
+        raise ConfigError("channels must be resolved before a network is built. Set channels to 1 or 3.")
     return config.channels
 
 
 def precision_of(config: GanConfig) -> Precision:
-    """The precision of a config in which it is resolved.
+    """The precision of a resolved config.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not resolved.
     """
     if config.precision == "auto":
-        raise ConfigError("precision must be resolved before a training: set precision to float32 or bfloat16.")
+        raise ConfigError("precision must be resolved before training. Set precision to float32 or bfloat16.")
     return config.precision
 
 
-def refuse_uneven(config: GanConfig, processes: int) -> None:
-    """Refuse a batch that so many processes cannot share.
+def require_even_batch(config: GanConfig, processes: int) -> None:
+    """Refuse a batch size that the processes cannot share evenly.
 
     Raises:
-        ConfigError: says which sizes they can.
+        ConfigError: names the sizes that they can share.
     """
-    least = config.pack * processes
-    if config.batch_size % least:
+    multiple = config.pack * processes
+    if config.batch_size % multiple:
         packs = f" in packs of {config.pack}" if config.pack > 1 else ""
         raise ConfigError(
-            f"batch_size {config.batch_size} cannot be shared by {processes} processes{packs}. Choose a multiple of {least}."
+            f"batch_size {config.batch_size} cannot be shared by {processes} processes{packs}. Choose a multiple of {multiple}."
         )
 
 
-def resolve_gan(config: GanConfig, pictures: int, grey: bool, device: torch.device) -> GanConfig:
-    """Decide what a config leaves open, from the pictures and the device; what it says is kept.
+def resolve_gan(config: GanConfig, images: int, grey: bool, device: torch.device) -> GanConfig:
+    """Resolve what a config leaves open; values that it sets are kept.
 
     Args:
-        config: as it was read.
-        pictures: how many there are.
-        grey: whether all of them are.
+        config: as read.
+        images: number of training images.
+        grey: whether all of them are grey.
         device: where to train.
     """
-    few = pictures < FEW_PICTURES
-    return config.model_copy(
-        update={
-            "channels": config.channels or (1 if grey else 3),
-            "augment": (tuple(AUGMENTATIONS) if few else ()) if config.augment is None else config.augment,
-            "precision": resolve_precision(config.precision, device),
-        }
-    )
+    few = images < FEW_IMAGES
+    return with_values(config, {
+        "channels": config.channels or (1 if grey else 3),
+        "augment": (tuple(AUGMENTATIONS) if few else ()) if config.augment is None else config.augment,
+        "precision": resolve_precision(config.precision, device),
+    })  # fmt: skip
 
 
 def place(network: SomeModule, device: torch.device) -> SomeModule:
-    """On the device, its convolutions' weights in the order of memory that they are fastest in."""
+    """Move a network to the device, in the memory format that its convolutions are fastest in."""
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def adam(config: GanConfig, network: nn.Module) -> torch.optim.Adam:
-    """The optimizer of a network that has been placed; its rate is set before each step."""
+    """The optimizer of a placed network. The trainer sets its learning rate before each step."""
     fused = next(network.parameters()).device.type in {"cpu", "cuda"}
     return torch.optim.Adam(network.parameters(), betas=(config.optimizer.beta1, config.optimizer.beta2), fused=fused)
 
 
 def moving_average(config: GanConfig, network: nn.Module) -> AveragedModel:
-    """An exponential moving average (EMA) of a network, whose memory grows with the run up to `ema_decay`.
+    """An exponential moving average (EMA) of a network. Its decay grows to `ema_decay` during the first steps.
 
-    So the first samples are not those of the untrained network.
+    With the full decay from the start, the first samples would be those of the untrained network.
     """
 
     def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        now = min(config.ema_decay, (1 + int(count)) / (10 + int(count)))
-        get_ema_multi_avg_fn(now)(averaged, current, count)
+        decay = min(config.ema_decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)
 
     return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
-
-
-def draw_latents(config: GanConfig, place: tuple[int, ...], count: int) -> Tensor:
-    """Float [count, latent_size] from N(0, 1), a function of the config's seed and the place they are for."""
-    rng = np.random.default_rng((config.seed, *place))
-    return torch.from_numpy(rng.standard_normal((count, config.latent_size), dtype=np.float32))

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from training.run import Stateful
+from training.schedules import cosine
 from training.style.config import StyleConfig
 from training.style.network import Stylizer, is_style_parameter
 
@@ -81,4 +82,4 @@ def _muon(weights: list[nn.Parameter], learning_rate: float) -> torch.optim.Muon
 def _rate(config: StyleConfig, step: int) -> float:
     """Factor of the learning rate: 1, then down to 0 along half a cosine."""
     progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
-    return 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(max(progress, 0.0), 1.0)))))
+    return cosine(min(max(progress, 0.0), 1.0))

@@ -19,7 +19,7 @@ from training.errors import ConfigError, DataError
 from training.gan.classes import Labels, class_of, logits_of, with_class
 from training.gan.schedules import class_share
 from training.gan.setup import build_discriminator, build_generator
-from training.gan.trainer import Adversaries
+from training.gan.trainer import GanTrainer
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -65,8 +65,8 @@ def test_a_picture_is_judged_as_one_of_its_class() -> None:
 
 def test_classes_come_in_by_and_by() -> None:
     config = gan_config(classes={"count": 2, "start": 0.25, "ramp": 0.5})
-    assert [class_share(config, progress) for progress in (0, 0.2, 0.5, 0.75, 1)] == [0, 0, 0.5, 1, 1]
-    assert [class_share(gan_config(classes={"start": 0.25, "ramp": 0}), progress) for progress in (0.2, 0.25)] == [0, 1]
+    assert [class_share(config.classes, progress) for progress in (0, 0.2, 0.5, 0.75, 1)] == [0, 0, 0.5, 1, 1]
+    assert [class_share(gan_config(classes={"start": 0.25, "ramp": 0}).classes, progress) for progress in (0.2, 0.25)] == [0, 1]
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "dcgan-residual", "mlp"])
@@ -100,11 +100,11 @@ def test_each_class_learns_its_own_pictures(shared: bool) -> None:
         images=32 * 150, augment=(), features={"layers": ()}, precision="float32", shared_pass=shared,
         optimizer={"learning_rate": 1e-3}, ema_decay=0.9,
     )  # fmt: skip
-    networks = Adversaries(config, launch(CPU, "float32"), squares, labels=labels)
+    trainer = GanTrainer(config, launch(CPU, "float32"), squares, classes=labels)
     for step in range(1, config.steps + 1):
-        networks.step(step)
+        trainer.step(step)
     latents = LATENTS[:200]
-    levels = 127.5 * (networks.average.module.eval()(latents).detach().mean(dim=(1, 2, 3)) + 1)
+    levels = 127.5 * (trainer.generator_ema.module.eval()(latents).detach().mean(dim=(1, 2, 3)) + 1)
     bright = class_of(latents, 2).bool()
     assert abs(levels[bright].mean() - 220) < 45
     assert abs(levels[~bright].mean() - 30) < 45
@@ -138,5 +138,5 @@ def test_classes_without_labels_are_refused() -> None:
     config = gan_config(
         image_size=16, channels=1, width=4, classes={"count": 2}, augment=(), features={"layers": ()}, precision="float32"
     )
-    with pytest.raises(ConfigError, match="classes is 2, and the pictures have no labels: leave it at 0"):
-        Adversaries(config, launch(CPU, "float32"), torch.zeros(4, 1, 16, 16, dtype=torch.uint8))
+    with pytest.raises(ConfigError, match=r"classes.count is 2, but the images have no labels. Leave it at 0"):
+        GanTrainer(config, launch(CPU, "float32"), torch.zeros(4, 1, 16, 16, dtype=torch.uint8))

@@ -27,6 +27,7 @@ from training.images import to_uint8
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
 from training.onnx_file import read_card
+from training.random import Stream, draw_latents, numpy_rng
 from training.run import Run
 from training.style.config import StyleConfig
 from training.style.plan import StylePlan
@@ -80,14 +81,14 @@ def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
     """The metrics and the floor, from the same pictures."""
     plan = Run.open(run, GanPlan).plan
     assert isinstance(plan, GanPlan)
-    average = AveragedModel(build_generator(plan.config))
-    average.load_state_dict(torch.load(run / "best.pt", weights_only=True)["average"])
-    average.eval()
-    latents = np.random.default_rng((SEED, 7)).standard_normal((SAMPLES, 8), dtype=np.float32)
+    generator_ema = AveragedModel(build_generator(plan.config))
+    generator_ema.load_state_dict(torch.load(run / "best.pt", weights_only=True)["generator_ema"])
+    generator_ema.eval()
+    latents = draw_latents(SEED, Stream.EVALUATE_LATENTS, count=SAMPLES, size=8)
     with torch.no_grad():
-        samples = to_uint8(average.module(torch.from_numpy(latents))).permute(0, 3, 1, 2)
+        samples = to_uint8(generator_ema.module(latents)).permute(0, 3, 1, 2)
     squares, _ = load_images(open_image_folder(photos), 16, 1)
-    squares = squares[np.random.default_rng((SEED, 8)).permutation(PICTURES)]
+    squares = squares[numpy_rng(SEED, Stream.EVALUATE_IMAGES).permutation(PICTURES)]
     network = build_features("pixels")
     fresh, real, others = (
         extract(network, part) for part in (samples, squares[:SAMPLES], squares[SAMPLES : 2 * SAMPLES])
@@ -127,7 +128,7 @@ def test_the_last_checkpoint_where_none_is_best(run: Path, photos: Path) -> None
     done("evaluate", run, "--data", photos, *OPTIONS)
     best = kept(run)
     checkpoint = torch.load(run / "best.pt", weights_only=True)
-    checkpoint["average"]["module.layers.0.weight"] *= 3
+    checkpoint["generator_ema"]["module.layers.0.weight"] *= 3
     torch.save(checkpoint, run / "best.pt")
     done("evaluate", run, "--data", photos, *OPTIONS)
     assert kept(run) != best

@@ -1,4 +1,4 @@
-"""Whole runs of a GAN: watched, interrupted, brought back, shared by two processes."""
+"""Whole runs of a GAN: watched, interrupted, rolled back, shared by two processes."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from training.devices import launch
 from training.errors import RunError
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
-from training.gan.trainer import Adversaries, Losses
+from training.gan.trainer import GanTrainer, Scalars
 from training.metrics.features import build_features
 from training.run import BEST, LAST, Run
 from training.vgg import VggFeatures
 
-SIZE, PICTURES = 16, 200
+SIZE, COUNT = 16, 200
 FABRIC = launch(torch.device("cpu"), "float32")
 BASE = {
     "architecture": "dcgan", "image_size": SIZE, "channels": 3, "width": 8, "latent_size": 16, "batch_size": 16,
@@ -36,22 +36,22 @@ COLLAPSING: dict[str, Any] = {
     "architecture": "mlp", "objective": "hinge", "penalty": {"r1": 0.0, "r2": 0.0},
     "optimizer": {"learning_rate": 0.02, "d_learning_rate": 1e-7},
 }  # fmt: skip
-"""The generator runs after a discriminator that hardly moves: to the one picture that it likes best."""
+"""The discriminator hardly moves, so the generator collapses to the image with the highest logit."""
 
 
 @pytest.fixture(scope="module")
-def squares() -> torch.Tensor:
-    pictures = [draw(index, (SIZE, SIZE)) for index in range(PICTURES)]
-    rows = [torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8) for picture in pictures]
-    return torch.stack(rows).reshape(PICTURES, SIZE, SIZE, 3).permute(0, 3, 1, 2).contiguous()
+def images() -> torch.Tensor:
+    drawings = [draw(index, (SIZE, SIZE)) for index in range(COUNT)]
+    rows = [torch.frombuffer(bytearray(drawing.tobytes()), dtype=torch.uint8) for drawing in drawings]
+    return torch.stack(rows).reshape(COUNT, SIZE, SIZE, 3).permute(0, 3, 1, 2).contiguous()
 
 
 def train(
-    folder: Path, squares: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
+    folder: Path, dataset: torch.Tensor, on_collapse: OnCollapse = "warn", vgg: VggFeatures | None = None, **changes: Any
 ) -> Run[GanPlan]:
     config = gan_config(BASE, changes)
-    run = Run.create(folder, GanPlan(config=config, data="discs", images=len(squares)))
-    train_gan(run, squares, FABRIC, build_features("pixels"), on_collapse, vgg)
+    run = Run.create(folder, GanPlan(config=config, data="discs", images=len(dataset)))
+    train_gan(run, dataset, FABRIC, build_features("pixels"), on_collapse, vgg)
     return run
 
 
@@ -61,33 +61,33 @@ def lines(run_folder: Path, key: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def fail_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """fail_at(47, fault): call fault(adversaries) before step 47; every time, or only once."""
+    """fail_at(47, fault): call fault(trainer) before step 47; every time, or only once."""
 
-    def arm(step: int, fault: Callable[[Adversaries], None], once: bool = True) -> None:
-        sound, left = Adversaries.step, [step]
+    def arm(step: int, fault: Callable[[GanTrainer], None], once: bool = True) -> None:
+        sound, left = GanTrainer.step, [step]
 
-        def faulty(self: Adversaries, number: int) -> Losses:
+        def faulty(self: GanTrainer, number: int) -> Scalars:
             if number in left:
                 if once:
                     left.clear()
                 fault(self)
             return sound(self, number)
 
-        monkeypatch.setattr(Adversaries, "step", faulty)
+        monkeypatch.setattr(GanTrainer, "step", faulty)
 
     return arm
 
 
-def break_weights(adversaries: Adversaries) -> None:
-    next(adversaries.generator.parameters()).data.fill_(float("nan"))
+def break_weights(trainer: GanTrainer) -> None:
+    next(trainer.generator.parameters()).data.fill_(float("nan"))
 
 
-def interrupt(adversaries: Adversaries) -> None:
+def interrupt(trainer: GanTrainer) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_healthy_run_is_left_alone_and_its_best_is_kept(squares: torch.Tensor, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", squares)
+def test_healthy_run_ends_without_findings_and_keeps_its_best(images: torch.Tensor, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", images)
     assert lines(run.folder, "event") == []
     evaluations = lines(run.folder, "frechet")
     assert [line["images"] for line in evaluations] == [960, 1920, 2880, 3840, 4800]
@@ -102,17 +102,17 @@ def test_a_healthy_run_is_left_alone_and_its_best_is_kept(squares: torch.Tensor,
     assert list((run.folder / "tensorboard").iterdir())
 
 
-def test_a_collapse_is_announced_while_it_happens(squares: torch.Tensor, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", squares, **COLLAPSING)
+def test_collapse_is_reported_while_it_happens(images: torch.Tensor, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", images, **COLLAPSING)
     first, *_ = lines(run.folder, "event")
-    assert "The samples are nearly all alike: diversity 0." in first["event"]
-    assert "Try another --set: objective=relativistic" in first["event"]
+    assert "The samples are nearly all alike: their diversity is 0." in first["event"]
+    assert "Try --set objective=relativistic" in first["event"]
     assert first["images"] == 2880
 
 
-def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"Stopped, as --on-collapse says. The samples are nearly all alike"):
-        train(tmp_path / "run", squares, "stop", **COLLAPSING)
+def test_collapse_stops_the_run_if_asked(images: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"Stopped because of --on-collapse stop. The samples are nearly all alike"):
+        train(tmp_path / "run", images, "stop", **COLLAPSING)
     assert (tmp_path / "run" / BEST).is_file()
     assert lines(tmp_path / "run", "step")[-1]["images"] == 2880
     checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
@@ -120,33 +120,36 @@ def test_a_collapse_can_stop_the_run(squares: torch.Tensor, tmp_path: Path) -> N
     assert checkpoint["step"] == 180
 
 
-def test_a_collapse_can_send_the_run_back_with_lower_rates(squares: torch.Tensor, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"gone back 3 times, each time with lower rates, to no avail"):
-        train(tmp_path / "run", squares, "rollback", evaluation={"every": 20}, **COLLAPSING)
+def test_collapse_rolls_the_run_back_with_lower_rates_if_asked(images: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"gone back 3 times, each time with lower learning rates, without success"):
+        train(tmp_path / "run", images, "rollback", evaluation={"every": 20}, **COLLAPSING)
     checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
-    assert (checkpoint["course"]["setbacks"], checkpoint["course"]["damping"]) == (3, 0.125)
+    assert (checkpoint["run_state"]["rollbacks"], checkpoint["run_state"]["lr_scale"]) == (3, 0.125)
     events = [line["event"] for line in lines(tmp_path / "run", "event")]
     assert any("The run has collapsed. Back to the checkpoint" in event for event in events)
 
 
-def test_a_loss_that_is_no_number_sends_the_run_back(
-    squares: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
-) -> None:
+def test_nan_rolls_the_run_back(images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]) -> None:
     fail_at(47, break_weights)
-    run = train(tmp_path / "run", squares, images=1600, checkpoint_every=20)
+    run = train(tmp_path / "run", images, images=1600, checkpoint_every=20)
     (event,) = lines(run.folder, "event")
     assert event["step"] == 40
-    assert "became NaN or infinite at step 60. Back to the checkpoint of 640 images, with rates times 0.5." in event["event"]
+    assert (
+        "became NaN or infinite at step 60. Back to the checkpoint of 640 images, with learning rates times 0.5."
+        in event["event"]
+    )
     checkpoint = run.load_checkpoint()
     assert checkpoint is not None
     assert checkpoint["step"] == 100
 
 
-def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]) -> None:
+def test_run_that_always_diverges_ends_with_a_message(
+    images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
+) -> None:
     fail_at(47, break_weights, once=False)
     with pytest.raises(RunError, match=r"became NaN or infinite .* The run has gone back 3 times"):
-        train(tmp_path / "run", squares, evaluation={"every": 0}, checkpoint_every=20)
+        train(tmp_path / "run", images, evaluation={"every": 0}, checkpoint_every=20)
     checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
     assert checkpoint is not None
     assert checkpoint["step"] == 40
@@ -160,19 +163,19 @@ def test_training_that_only_diverges_ends_in_words(squares: torch.Tensor, tmp_pa
         {"features": {"layers": ("relu1_1", "relu1_2"), "start": 0.2}},
     ],
 )
-def test_a_run_interrupted_and_resumed_ends_bit_identical(
-    squares: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
+def test_interrupted_and_resumed_run_ends_bit_identical(
+    images: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
 ) -> None:
-    """Interrupted after the checkpoint at step 40, in the middle of what the evaluation at step 60 sums up."""
+    """Interrupted after the checkpoint at step 40, between the evaluations at steps 30 and 60."""
     options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluation.every": 30, "width": 4}
     vgg = VggFeatures(options["features"]["layers"], vgg_weights) if "features" in options else None
-    whole = train(tmp_path / "whole", squares, vgg=vgg, **options)
+    whole = train(tmp_path / "whole", images, vgg=vgg, **options)
     fail_at(57, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "cut", squares, vgg=vgg, **options)
+        train(tmp_path / "cut", images, vgg=vgg, **options)
     cut = Run.open(tmp_path / "cut", GanPlan)
     assert isinstance(cut.plan, GanPlan)
-    train_gan(Run(cut.folder, cut.plan), squares, FABRIC, build_features("pixels"), vgg=vgg)
+    train_gan(Run(cut.folder, cut.plan), images, FABRIC, build_features("pixels"), vgg=vgg)
     for name in (LAST, BEST):
         assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
     for line, again in zip(lines(whole.folder, "step"), lines(cut.folder, "step"), strict=True):
@@ -189,7 +192,7 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def test_two_processes_train_one_pair_of_networks(tmp_path: Path) -> None:
+def test_two_processes_train_the_same_networks(tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.training.processes", str(tmp_path)]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
@@ -197,13 +200,13 @@ def test_two_processes_train_one_pair_of_networks(tmp_path: Path) -> None:
     for part in ("g_optimizer", "d_optimizer"):
         assert same(first[part], second[part])
     assert same(first["discriminator"], second["discriminator"])
-    alone = Adversaries(processes.CONFIG, FABRIC, processes.PICTURES)
-    for step in (1, 2, 3):
-        halves = torch.cat([first["real"][step - 1], second["real"][step - 1]])
-        assert torch.equal(halves, alone._real(step))
+    alone = GanTrainer(processes.CONFIG, FABRIC, processes.IMAGES)
+    for number in range(3):
+        halves = torch.cat([first["real"][number], second["real"][number]])
+        assert torch.equal(halves, alone.batches.real(number))
 
 
-def test_pictures_are_held_out_where_there_are_enough() -> None:
+def test_images_are_held_out_if_there_are_enough() -> None:
     learned, real = split(16_000, 1000, seed=0)
     assert (len(learned), len(real)) == (15_000, 1000)
     assert not set(learned) & set(real)

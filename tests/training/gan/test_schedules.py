@@ -8,7 +8,7 @@ from training.gan.schedules import penalty_factor, rate_factor
 
 
 def factors(config: GanConfig, *places: float) -> list[float]:
-    return [rate_factor(config, place) for place in places]
+    return [rate_factor(config.optimizer, place) for place in places]
 
 
 def test_constant() -> None:
@@ -31,9 +31,9 @@ def test_warm_up_then_the_schedule() -> None:
 
 
 def test_the_penalty_stays() -> None:
-    assert [penalty_factor(GanConfig(), place) for place in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+    assert [penalty_factor(GanConfig().penalty, place) for place in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
 
 
 def test_the_penalty_falls_in_the_first_part_of_the_run() -> None:
     config = gan_config(penalty={"initial_factor": 100, "ramp": 0.5})
-    assert [penalty_factor(config, place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([100, 10, 1, 1])
+    assert [penalty_factor(config.penalty, place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([100, 10, 1, 1])

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ganvas.files import write_whole
 from training.images import grid, to_uint8
+from training.random import Stream, numpy_rng
 
-_STREAM = 4  # of random numbers; the streams of the training loop have other numbers
 _BATCH = 64  # pictures
 _COLUMNS = 4
 _FRAME = 40  # milliseconds; 25 frames/s
@@ -79,7 +79,7 @@ def latent_walk(
     Returns:
         stops * frames_between frames, 8 bits a channel, that close a loop.
     """
-    rng = np.random.default_rng((seed, _STREAM))
+    rng = numpy_rng(seed, Stream.WALK)
     latents = loop(torch.from_numpy(rng.standard_normal((stops, pictures, latent_size), np.float32)), frames_between)
     training = generator.training
     generator.eval()
