@@ -40,7 +40,8 @@ def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
     report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())
-    assert report.keys() == {"step", "images", "d_loss", "g_loss", "d_accuracy", "images_per_second"}
+    scalars = {"d_loss", "g_loss", "d_accuracy", "real_logit", "fake_logit", "learning_rate", "d_learning_rate"}
+    assert report.keys() == {"step", "images", "images_per_second", *scalars}
     assert {"frechet", "density", "coverage"} < evaluation.keys()
     result = call("export", run, out)
     assert result.exit_code == 0, result.output

@@ -89,6 +89,8 @@ def interrupt(trainer: GanTrainer) -> None:
 def test_healthy_run_ends_without_findings_and_keeps_its_best(images: torch.Tensor, tmp_path: Path) -> None:
     run = train(tmp_path / "run", images)
     assert lines(run.folder, "event") == []
+    reports = lines(run.folder, "d_loss")
+    assert all(line["r1"] > 0 and line["r2"] > 0 and line["learning_rate"] == 2e-3 for line in reports)
     evaluations = lines(run.folder, "frechet")
     assert [line["images"] for line in evaluations] == [960, 1920, 2880, 3840, 4800]
     best = min(evaluations, key=lambda line: line["frechet"])
