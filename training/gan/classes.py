@@ -1,12 +1,12 @@
-"""Classes of pictures in a GAN: Mirza and Osindero 2014, "Conditional Generative Adversarial Nets".
+"""Classes of images in a GAN: Mirza and Osindero 2014, "Conditional Generative Adversarial Nets".
 
-The generator's class is chosen by its latents, so that what is exported takes nothing else: of the first k latents the largest
-one names it, each class as often as any other, and truncation, which scales all of them, leaves it alone. The discriminator has
-a logit for all pictures and one for each class, of which the picture's own is added (as in Miyato and Koyama 2018). Nothing
-passes that lies between two classes.
+The latents choose the class of a generated image, so an exported model needs no further input: the largest of the first k
+latents decides. Each class is equally frequent, and truncation, which scales all latents, does not change the class. The
+discriminator has one logit for all images and one for each class, and adds the logit of the image's own class (as in Miyato and
+Koyama 2018). So an image between two classes is detected as fake.
 
-Told apart from the start, each class becomes a single picture: Shahbazi et al. 2022, "Collapse by Conditioning". As there,
-classes come in once the pictures as a whole are of many kinds.
+If classes are used from the first step, each class collapses to a single image: Shahbazi et al. 2022, "Collapse by
+Conditioning". As in that paper, classes are used only after the images have become varied.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 
 class ClassGenerator(nn.Module):
-    """A generator whose latents are moved to a place of their class, which is learnt from 0 on.
+    """A generator whose latents are shifted by a learned vector of their class, which starts at 0.
 
     Args:
-        generator: float [n, latent_size] -> pictures.
+        generator: float [n, latent_size] -> images.
         latent_size: length d of a row of latents, at least `classes`.
-        classes: how many, k.
+        classes: number of classes, k.
     """
 
     def __init__(self, generator: nn.Module, latent_size: int, classes: int) -> None:
@@ -31,18 +31,20 @@ class ClassGenerator(nn.Module):
         nn.init.zeros_(self.places.weight)
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Float [n, latent_size] -> what the generator makes of them."""
-        pictures: Tensor = self.generator(latents + self.places(class_of(latents, self.places.num_embeddings)))
-        return pictures
+        """Float [n, latent_size] -> images."""
+        images: Tensor = self.generator(latents + self.places(class_of(latents, self.places.num_embeddings)))
+        return images
 
 
 def class_of(latents: Tensor, classes: int) -> Tensor:
-    """Latents float [n, d] -> the class that each row chooses: int64 [n] in 0..classes-1."""
+    """The class that each row of latents float [n, d] chooses: int64 [n] in 0..classes-1."""
     return latents[:, :classes].argmax(dim=1)
 
 
 def with_class(latents: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Latents as they are distributed where they choose a given class: the largest of the first k and the label's swapped.
+    """Make latents choose given classes: the largest of the first k latents and that of the label are swapped.
+
+    The result is distributed like latents that choose the class by chance.
 
     Args:
         latents: float [n, d] from N(0, 1).
@@ -57,27 +59,27 @@ def with_class(latents: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of some pictures.
+    """The classes of some images.
 
     Attributes:
         classes: int64 [n] in 0..k-1.
-        share: of the class in a logit: 0 (not told apart) to 1.
+        share: share of the class in a logit: 0 (classes are not used) to 1.
     """
 
     classes: Tensor
     share: float
 
     def first(self, count: int) -> "Labels":
-        """Those of the first so many pictures."""
+        """The labels of the first `count` images."""
         return Labels(self.classes[:count], self.share)
 
 
 def logits_of(logits: Tensor, labels: Labels | None) -> Tensor:
-    """One logit for each picture: the one for all, and that of its own class.
+    """One logit for each image: the logit for all images plus the share of the logit of its class.
 
     Args:
         logits: float [n, 1 + k] or [n, 1 + k, places]; without labels [n] or [n, places].
-        labels: of the n pictures, or None where there are no classes.
+        labels: of the n images; None if there are no classes.
 
     Returns:
         float [n] or [n, places].

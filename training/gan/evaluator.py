@@ -1,4 +1,4 @@
-"""Measures a generator: fresh samples against real pictures, in a feature network."""
+"""Measures a generator while it trains: samples against real images, in a feature network."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
-"""A discriminator that sees pictures through a frozen, pretrained network.
+"""A discriminator that sees images through a frozen, pretrained network.
 
 Sauer et al. 2021, "Projected GANs Converge Faster", and Kumari et al. 2022, "Ensembling Off-the-shelf Models for GAN
-Training". What a pretrained network tells apart (strokes, eyes, hair) need not be learned from the pictures first. Each layer
-of it is judged by a head of its own, behind a random mixture of its channels that is never trained: no head can look for what
-a single channel gives away.
+Training". A pretrained network already knows strokes, eyes and hair, so the discriminator need not learn them from the images.
+Each layer has a head of its own, behind a random mixture of the layer's channels that is never trained. So no head can rely on
+a single channel.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from training.gan.architectures.dcgan import initialise
 
-_SMALLEST = 4  # side of the last features: there is a logit for each place
+_SMALLEST = 4  # side of the last features; each place has a logit
 _WIDTH = 64  # channels
 
 
 class FeatureDiscriminator(nn.Module):
-    """Features -> logits: above 0 says real.
+    """Features -> logits; a logit above 0 means "real".
 
     Args:
-        features: layer name -> float [n, c, h, w], those of some real pictures: they tell channels, sizes and magnitudes.
-        outputs: logits of a place: one, or one more for each class.
+        features: layer name -> float [n, c, h, w], the features of some real images. They set channels, sizes and scales.
+        outputs: logits per place: one, or one more for each class.
     """
 
     def __init__(self, features: Mapping[str, Tensor], outputs: int = 1) -> None:
@@ -31,7 +31,7 @@ class FeatureDiscriminator(nn.Module):
         self.heads = nn.ModuleDict({layer: Head(example, outputs) for layer, example in features.items()})
 
     def forward(self, features: Mapping[str, Tensor]) -> list[Tensor]:
-        """Layer name -> float [n, c, h, w] as of the constructor; for each layer, its head's logits."""
+        """Layer name -> float [n, c, h, w] as in the constructor; returns the logits of each layer's head."""
         return [head(features[layer]) for layer, head in self.by_layer.items()]
 
     @property
@@ -41,11 +41,11 @@ class FeatureDiscriminator(nn.Module):
 
 
 class Head(nn.Module):
-    """The features of one layer -> a logit for each place: strided convolutions down to about 4 x 4.
+    """The features of one layer -> a logit for each place, after strided convolutions down to about 4 x 4.
 
     Args:
-        example: float [n, c, h, w], features of some real pictures.
-        outputs: logits of a place.
+        example: float [n, c, h, w], features of some real images.
+        outputs: logits per place.
     """
 
     scale: Tensor
@@ -69,7 +69,7 @@ class Head(nn.Module):
         return self.judge(self.normalised(features))
 
     def normalised(self, features: Tensor) -> Tensor:
-        """The features, so that those of real pictures have a mean square of 1."""
+        """Scale features so that those of real images have a mean square of 1."""
         return features / self.scale
 
     def judge(self, normalised: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""DiffAugment: what each change does to a picture, and that gradients pass."""
+"""DiffAugment: the effect of each augmentation, and its gradients."""
 
 import pytest
 import torch
@@ -10,17 +10,17 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_translation_shifts_whole_pictures_by_an_eighth_at_most() -> None:
-    pictures = torch.zeros(64, 1, 16, 16)
-    pictures[:, :, 8, 8] = 1.0
-    shifted = translation(pictures, rng())
+def test_translation_shifts_whole_images_by_at_most_an_eighth() -> None:
+    images = torch.zeros(64, 1, 16, 16)
+    images[:, :, 8, 8] = 1.0
+    shifted = translation(images, rng())
     places = shifted.flatten(1).argmax(1)
     rows, columns = places // 16 - 8, places % 16 - 8
     assert set(rows.tolist()) == set(columns.tolist()) == {-2, -1, 0, 1, 2}
     assert shifted.flatten(1).sum(1).tolist() == [1.0] * 64
 
 
-def test_translation_brings_in_grey() -> None:
+def test_translation_fills_uncovered_pixels_with_grey() -> None:
     shifted = translation(torch.ones(64, 3, 16, 16), rng())
     assert set(shifted.unique().tolist()) == {0.0, 1.0}
     filled = shifted[:, 0].flatten(1).mean(1)
@@ -28,31 +28,31 @@ def test_translation_brings_in_grey() -> None:
     assert filled.max().item() == 1.0
 
 
-def test_cutout_makes_a_hole_of_half_the_side() -> None:
+def test_cutout_makes_a_hole_with_half_the_side() -> None:
     holes = (cutout(torch.ones(200, 3, 16, 16), rng()) == 0).all(dim=1)
     assert holes.flatten(1).sum(1).max().item() == 8 * 8
     assert holes.flatten(1).sum(1).min().item() >= 4 * 4  # a centre on the edge leaves half a side each way
 
 
-def test_colour_of_each_picture_changes_as_one() -> None:
+def test_colour_changes_each_image_uniformly() -> None:
     grey = torch.full((32, 3, 4, 4), 0.2)
     changed = colour(grey, rng())
-    assert torch.allclose(changed, changed[:, :1, :1, :1].expand_as(changed), atol=1e-6)  # a grey picture stays grey and flat
+    assert torch.allclose(changed, changed[:, :1, :1, :1].expand_as(changed), atol=1e-6)  # a grey image stays grey and flat
     assert (changed[:, 0, 0, 0] - 0.2).abs().max().item() <= 0.5 + 1e-6
     assert changed[:, 0, 0, 0].std() > 0.1
 
 
-def test_random_numbers_decide_and_gradients_pass() -> None:
-    pictures = torch.rand(4, 3, 16, 16, requires_grad=True)
+def test_augmentation_depends_on_the_rng_and_passes_gradients() -> None:
+    images = torch.rand(4, 3, 16, 16, requires_grad=True)
     names = tuple(AUGMENTATIONS)
-    first, again, other = (augment(pictures, names, rng(seed)) for seed in (0, 0, 1))
+    first, again, other = (augment(images, names, rng(seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     first.sum().backward()
-    assert pictures.grad is not None
-    assert pictures.grad.abs().sum() > 0
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
 
 
-def test_no_augmentation_leaves_pictures_as_they_are() -> None:
-    pictures = torch.rand(4, 3, 16, 16)
-    assert augment(pictures, (), rng()) is pictures
+def test_no_augmentation_returns_the_same_images() -> None:
+    images = torch.rand(4, 3, 16, 16)
+    assert augment(images, (), rng()) is images

@@ -1,4 +1,4 @@
-"""Classes of pictures: told by folders, chosen by latents, judged apart."""
+"""Classes of images: read from folders, chosen by latents, added to the logits."""
 
 import io
 import zipfile
@@ -33,14 +33,14 @@ def shades(path: Path, classes: dict[str, int], each: int = 12) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, level in classes.items():
             for number in range(each):
-                picture = io.BytesIO()
+                image = io.BytesIO()
                 pixels = (level + noise.integers(-9, 10, (16, 16))).astype(np.uint8)
-                Image.fromarray(pixels).save(picture, "PNG")
-                archive.writestr(f"{name}/{number}.png", picture.getvalue())
+                Image.fromarray(pixels).save(image, "PNG")
+                archive.writestr(f"{name}/{number}.png", image.getvalue())
     return path
 
 
-def test_latents_with_a_class_are_those_that_choose_it() -> None:
+def test_latents_with_a_class_choose_it() -> None:
     moved = with_class(LATENTS, LABELS, 3)
     assert torch.equal(class_of(moved, 3), LABELS)
     assert torch.equal(moved.sort(dim=1).values, LATENTS.sort(dim=1).values)  # swapped, not changed
@@ -49,13 +49,13 @@ def test_latents_with_a_class_are_those_that_choose_it() -> None:
     assert torch.equal(moved[already], LATENTS[already])
 
 
-def test_each_class_is_chosen_as_often_and_truncation_leaves_it() -> None:
+def test_classes_are_equally_frequent_and_survive_truncation() -> None:
     shares = torch.bincount(class_of(LATENTS, 3)) / len(LATENTS)
     assert ((shares - 1 / 3).abs() < 0.03).all()
     assert torch.equal(class_of(0.1 * LATENTS, 3), class_of(LATENTS, 3))
 
 
-def test_a_picture_is_judged_as_one_of_its_class() -> None:
+def test_logit_includes_the_class_of_the_image() -> None:
     logits, labels = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), Labels(torch.tensor([1, 0]), share=0.5)
     assert logits_of(logits, labels).tolist() == [1 + 0.5 * 3, 4 + 0.5 * 5]
     assert logits_of(logits[..., None], labels).tolist() == [[2.5], [6.5]]
@@ -63,36 +63,36 @@ def test_a_picture_is_judged_as_one_of_its_class() -> None:
     assert logits_of(logits[:, 0], None).tolist() == [1.0, 4.0]
 
 
-def test_classes_come_in_by_and_by() -> None:
+def test_class_share_rises_during_the_ramp() -> None:
     config = gan_config(classes={"count": 2, "start": 0.25, "ramp": 0.5})
     assert [class_share(config.classes, progress) for progress in (0, 0.2, 0.5, 0.75, 1)] == [0, 0, 0.5, 1, 1]
     assert [class_share(gan_config(classes={"start": 0.25, "ramp": 0}).classes, progress) for progress in (0.2, 0.25)] == [0, 1]
 
 
 @pytest.mark.parametrize("architecture", ["dcgan", "dcgan-residual", "mlp"])
-def test_shapes(architecture: str) -> None:
+def test_networks_with_classes_have_the_promised_shapes(architecture: str) -> None:
     config = gan_config(architecture=architecture, image_size=16, channels=1, width=4, latent_size=7, classes={"count": 3})
-    pictures = build_generator(config)(LATENTS[:5])
-    assert pictures.shape == (5, 1, 16, 16)
-    assert build_discriminator(config)(pictures).shape == (5, 4)
+    images = build_generator(config)(LATENTS[:5])
+    assert images.shape == (5, 1, 16, 16)
+    assert build_discriminator(config)(images).shape == (5, 4)
 
 
-def test_classes_need_latents_to_be_chosen_by() -> None:
+def test_rejects_more_classes_than_latents() -> None:
     with pytest.raises(ConfigError, match="classes need pack = 1, and 9 classes need a latent_size of at least 9"):
         gan_config(classes={"count": 9}, latent_size=8)
     with pytest.raises(ConfigError, match="classes need pack = 1"):
         gan_config(classes={"count": 2}, pack=2)
 
 
-def test_folders_are_classes(tmp_path: Path) -> None:
-    pictures = open_image_folder(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
-    assert labels_of(pictures, 2).tolist() == [0, 0, 1, 1]
+def test_each_folder_is_a_class(tmp_path: Path) -> None:
+    images = open_image_folder(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
+    assert labels_of(images, 2).tolist() == [0, 0, 1, 1]
     with pytest.raises(DataError, match=r"images in 2 folders \(black, white\), but classes is 3"):
-        labels_of(pictures, 3)
+        labels_of(images, 3)
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_each_class_learns_its_own_pictures(shared: bool) -> None:
+def test_each_class_learns_its_own_images(shared: bool) -> None:
     labels = torch.arange(64) % 2
     squares = (30 + 190 * labels)[:, None, None, None].expand(64, 1, 16, 16).to(torch.uint8)
     config = gan_config(
@@ -110,7 +110,7 @@ def test_each_class_learns_its_own_pictures(shared: bool) -> None:
     assert abs(levels[~bright].mean() - 30) < 45
 
 
-def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
+def test_command_line_trains_and_exports_classes(tmp_path: Path) -> None:
     data, out, model = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run", tmp_path / "shades.onnx"
     told = (
         "image_size=16", "generator.width=4", "discriminator.width=4", "images=64", "batch_size=16", "classes.count=2",
@@ -120,11 +120,11 @@ def test_trained_and_exported_by_the_command_line(tmp_path: Path) -> None:
     done("gan", "--data", data, "--out", out, *settings, "--features", "pixels", "--device", "cpu")
     done("export", out, model, "--card", ROOT / "training/model_cards/digits.toml")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (pictures,) = session.run(None, {"latents": np.zeros((3, 100), np.float32)})
-    assert pictures.shape == (3, 16, 16, 1)
+    (images,) = session.run(None, {"latents": np.zeros((3, 100), np.float32)})
+    assert images.shape == (3, 16, 16, 1)
 
 
-def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
+def test_rejects_a_wrong_number_of_folders(tmp_path: Path) -> None:
     data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
     told = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
     said = refused("gan", "--data", data, "--out", out, *told)
@@ -134,7 +134,7 @@ def test_other_folders_than_classes_are_refused(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_classes_without_labels_are_refused() -> None:
+def test_rejects_classes_without_labels() -> None:
     config = gan_config(
         image_size=16, channels=1, width=4, classes={"count": 2}, augment=(), features={"layers": ()}, precision="float32"
     )

@@ -108,7 +108,7 @@ def shown(said: str) -> dict[str, list[float]]:
     }  # the rest is wrapped words
 
 
-def test_a_run_by_hand(run: Path, photos: Path) -> None:
+def test_metrics_of_a_run_match_a_calculation_by_hand(run: Path, photos: Path) -> None:
     said = done("evaluate", run, "--data", photos, *OPTIONS)
     fidelity, floor = by_hand(run, photos)
     assert kept(run) == pytest.approx(dict(zip(NAMES, asdict(fidelity).values(), strict=True)), rel=1e-5)
@@ -124,7 +124,7 @@ def test_a_run_by_hand(run: Path, photos: Path) -> None:
     assert {metric["method"] for metric in whole["metrics"]} == {METHOD}
 
 
-def test_the_last_checkpoint_where_none_is_best(run: Path, photos: Path) -> None:
+def test_evaluates_the_last_checkpoint_if_there_is_no_best(run: Path, photos: Path) -> None:
     done("evaluate", run, "--data", photos, *OPTIONS)
     best = kept(run)
     checkpoint = torch.load(run / "best.pt", weights_only=True)
@@ -137,7 +137,7 @@ def test_the_last_checkpoint_where_none_is_best(run: Path, photos: Path) -> None
     assert kept(run) == best  # trained without a pause, the last was the best
 
 
-def test_the_exported_file_scores_as_the_run(run: Path, exported: Path, photos: Path) -> None:
+def test_exported_file_scores_like_its_run(run: Path, exported: Path, photos: Path) -> None:
     before = exported.read_bytes()
     said = done("evaluate", exported, "--data", photos, "--features", "pixels", *OPTIONS)
     done("evaluate", run, "--data", photos, *OPTIONS)
@@ -147,7 +147,7 @@ def test_the_exported_file_scores_as_the_run(run: Path, exported: Path, photos: 
     assert list(exported.parent.iterdir()) == [exported]
 
 
-def test_export_puts_the_evaluation_before_the_metrics_of_the_details(run: Path, exported: Path, photos: Path) -> None:
+def test_export_prefers_the_evaluation_to_the_metrics_of_the_details(run: Path, exported: Path, photos: Path) -> None:
     done("evaluate", run, "--data", photos, *OPTIONS)
     *measured, said = read_card(exported).metrics
     assert said == BEAUTY
@@ -156,7 +156,7 @@ def test_export_puts_the_evaluation_before_the_metrics_of_the_details(run: Path,
     assert {metric.name: metric.value for metric in measured} == {name: float(f"{x:.4g}") for name, x in kept(run).items()}
 
 
-def test_the_evaluation_of_another_step_is_left_out(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_export_ignores_the_evaluation_of_another_step(run: Path, photos: Path, tmp_path: Path) -> None:
     done("evaluate", run, "--data", photos, *OPTIONS)
     checkpoint = torch.load(run / "best.pt", weights_only=True)
     torch.save(checkpoint | {"step": 4}, run / "best.pt")
@@ -168,7 +168,7 @@ def test_the_evaluation_of_another_step_is_left_out(run: Path, photos: Path, tmp
     assert "evaluation.json cannot be read: Field required. Evaluate the run again" in refused("export", run, out)
 
 
-def test_write_changes_the_metrics_and_nothing_else(exported: Path, photos: Path, tmp_path: Path) -> None:
+def test_write_changes_only_the_metrics(exported: Path, photos: Path, tmp_path: Path) -> None:
     before, card, path = onnx.load(exported), read_card(exported), tmp_path / "tiny.onnx"
     recall = Metric(name="Recall", value=0.5, method="by eye")
     text = dump_card(card.model_copy(update={"metrics": (BEAUTY, recall)}))
@@ -189,7 +189,7 @@ def test_write_changes_the_metrics_and_nothing_else(exported: Path, photos: Path
     assert onnx.load(exported).graph.SerializeToString(deterministic=True) == after.graph.SerializeToString(deterministic=True)
 
 
-def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> None:
     said = done("evaluate", run, "--data", photos, "--samples", 30, "--neighbours", K)
     assert "30 samples against 30 real images" in said
     assert "the score of 20 real images against 20 others. There are too few images for 30 against 30" in said
@@ -209,7 +209,7 @@ def test_few_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
     assert "1 of 9 images" in refused("evaluate", run, "--data", few, *OPTIONS)
 
 
-def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path) -> None:
+def test_real_images_get_the_channels_of_the_generator(photos: Path, tmp_path: Path) -> None:
     for channels in (1, 3):
         path = tmp_path / "made.onnx"
         save(generator_model(side=16, channels=channels), path, generator_card(height=16, width=16, channels=channels))
@@ -219,7 +219,7 @@ def test_pictures_get_the_channels_of_the_generator(photos: Path, tmp_path: Path
     assert f"{METHOD}.\n" in said  # its card tells no steps
 
 
-def test_samples_are_a_function_of_the_seed(exported: Path) -> None:
+def test_samples_depend_on_the_seed_alone(exported: Path) -> None:
     candidate = load_candidate(exported, CPU)
 
     def samples(count: int, seed: int) -> Tensor:
@@ -231,13 +231,13 @@ def test_samples_are_a_function_of_the_seed(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["shape", "run", "rows"])
-def test_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> None:
+def test_rejects_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> None:
     path = save(generator_model(broken=broken), tmp_path / "broken.onnx", generator_card())  # type: ignore[arg-type]
     with pytest.raises(ExportError, match=r"cannot be run|makes uint8 .* its card says uint8 \(7, 8, 8, 1\)"):
         list(draw_samples(load_candidate(path, CPU), 7, 0))
 
 
-def test_what_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_rejects_models_that_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
     data = ["--data", photos]
     stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
     assert "painters.onnx is a stylizer. Name the folder or zip of its paintings with --styles." in refused(

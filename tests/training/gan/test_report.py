@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> Run[GanPlan]:
 # stats.jsonl
 
 
-def test_stats_by_kind_of_line(tmp_path: Path) -> None:
+def test_reads_reports_evaluations_and_events(tmp_path: Path) -> None:
     stats = read_stats(write_stats(tmp_path), images_per_step=64)
     images, losses = stats.series("d_loss")
     assert images.tolist() == [1280, 40 * 64]  # the second line did not count them
@@ -56,12 +56,12 @@ def test_stats_by_kind_of_line(tmp_path: Path) -> None:
     assert (stats.step, stats.images, stats.images_per_second) == (80, 5120, 200)
 
 
-def test_broken_lines_are_left_out(tmp_path: Path) -> None:
+def test_ignores_broken_lines(tmp_path: Path) -> None:
     tail = '[1]\n7\n\n{"d_loss": 1}\n{"step": "x"}\n{"step": true}\n' + "[" * 10_000 + '\n{"step": 60, "d_los'
     assert read_stats(write_stats(tmp_path, LINES[:2], tail), 64).rows == read_stats(write_stats(tmp_path, LINES[:2]), 64).rows
 
 
-def test_no_stats(tmp_path: Path) -> None:
+def test_missing_stats_are_empty(tmp_path: Path) -> None:
     stats = read_stats(tmp_path / "stats.jsonl", 64)
     assert (stats, stats.best, stats.step, stats.images, stats.images_per_second) == (Stats(), None, 0, 0, None)
     assert len(stats.series("d_loss")[0]) == 0
@@ -70,41 +70,41 @@ def test_no_stats(tmp_path: Path) -> None:
 # Plots
 
 
-def pixels_of(colour: str, picture: Image.Image) -> int:
-    return int((np.abs(np.asarray(picture, np.int16) - ImageColor.getrgb(colour)).max(axis=2) < 24).sum())
+def pixels_of(colour: str, image: Image.Image) -> int:
+    return int((np.abs(np.asarray(image, np.int16) - ImageColor.getrgb(colour)).max(axis=2) < 24).sum())
 
 
-def test_the_losses_are_drawn() -> None:
+def test_plots_losses_and_accuracy() -> None:
     rows: list[Row] = [
         {"step": i, "images": 64.0 * i, "d_loss": 1 + 0.1 * math.sin(i), "g_loss": 2 + 0.1 * math.cos(i), "d_accuracy": 0.7}
         for i in range(1, 100)
     ]
-    picture = plot_losses(Stats(tuple(rows)))
-    assert picture.mode == "RGB"
-    assert picture.width == 900
-    assert picture.getpixel((0, 0)) == (255, 255, 255)
-    assert all(pixels_of(colour, picture) > 500 for colour in (BLUE, ORANGE, GREEN))
+    image = plot_losses(Stats(tuple(rows)))
+    assert image.mode == "RGB"
+    assert image.width == 900
+    assert image.getpixel((0, 0)) == (255, 255, 255)
+    assert all(pixels_of(colour, image) > 500 for colour in (BLUE, ORANGE, GREEN))
     only_g = plot_losses(Stats(tuple({key: row[key] for key in ("step", "images", "g_loss")} for row in rows)))
-    assert only_g.height < picture.height  # the axis of the accuracy is left out
+    assert only_g.height < image.height  # the axis of the accuracy is left out
     assert [pixels_of(colour, only_g) for colour in (BLUE, GREEN)] == [0, 0]
     assert pixels_of(ORANGE, only_g) > 500
 
 
-def test_the_metrics_are_drawn() -> None:
+def test_plots_metrics_and_events() -> None:
     rows: tuple[Row, ...] = tuple(
         {"step": i, "images": 64.0 * i, "frechet": 900 / i, "density": 0.9, "coverage": 0.6, "precision": 0.4, "recall": 0.2}
         for i in range(1, 20)
     )
-    picture, empty = plot_metrics(Stats(rows)), plot_metrics(Stats())
-    assert picture.size == empty.size
+    image, empty = plot_metrics(Stats(rows)), plot_metrics(Stats())
+    assert image.size == empty.size
     for colour in (BLUE, ORANGE, GREEN, PURPLE):
-        assert pixels_of(colour, picture) > 300
+        assert pixels_of(colour, image) > 300
         assert pixels_of(colour, empty) == 0
-    assert plot_metrics(Stats(rows, (Event(9, 576, "news"),))) != picture  # a line shows where
+    assert plot_metrics(Stats(rows, (Event(9, 576, "news"),))) != image  # a line shows where
     assert pixels_of(PURPLE, plot_metrics(Stats(({"step": 1, "images": 64.0, "density": 40.0},)))) > 20  # not cut off
 
 
-def test_plots_of_next_to_nothing() -> None:
+def test_plots_of_empty_or_single_rows() -> None:
     empty = plot_losses(Stats())
     assert (np.asarray(empty) < 128).any()  # words
     one = plot_losses(Stats(({"step": 1, "images": 64.0, "d_loss": 1.0, "g_loss": 1.0},)))
@@ -112,7 +112,7 @@ def test_plots_of_next_to_nothing() -> None:
     assert pixels_of(BLUE, plot_metrics(Stats(({"step": 1, "images": 64.0, "frechet": 0.0},)))) == 0  # a log axis has no 0
 
 
-def test_running_mean() -> None:
+def test_running_mean_shrinks_its_window_at_the_ends() -> None:
     np.testing.assert_allclose(running_mean(np.array([1.0, 2, 6, 4, 5]), 3), [1.5, 3, 4, 5, 4.5])
     np.testing.assert_allclose(running_mean(np.array([7.0, 1]), 1), [7, 1])
 
@@ -120,7 +120,7 @@ def test_running_mean() -> None:
 # The walk
 
 
-def test_slerp_by_hand() -> None:
+def test_slerp_matches_a_calculation_by_hand() -> None:
     a, b = torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
     half = math.sqrt(0.5)
     torch.testing.assert_close(
@@ -134,7 +134,7 @@ def test_slerp_by_hand() -> None:
     assert slerp(torch.zeros(1, 2), b[:1], 0.5).isfinite().all()
 
 
-def test_the_loop_closes() -> None:
+def test_loop_returns_to_its_first_stop() -> None:
     stops = torch.nn.functional.normalize(torch.randn(4, 3, 16, generator=torch.Generator().manual_seed(0)), dim=2)
     way = loop(stops, 5)
     assert way.shape == (20, 3, 16)
@@ -146,7 +146,7 @@ def test_the_loop_closes() -> None:
 
 
 class Painter(torch.nn.Module):
-    """Latents [n, 4] -> pictures [n, 3, 16, 16] of one colour: tanh of the first three."""
+    """Latents [n, 4] -> images [n, 3, 16, 16] of one colour: tanh of the first three."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class Painter(torch.nn.Module):
         return self.norm(latents)[:, :3, None, None].tanh().expand(-1, -1, 16, 16)
 
 
-def test_a_walk_of_eight(tmp_path: Path) -> None:
+def test_writes_an_animation_of_eight_walks(tmp_path: Path) -> None:
     generator = Painter()
     frames = latent_walk(generator, 4, 7, torch.device("cpu"), stops=3, frames_between=6)
     assert generator.training
@@ -179,14 +179,14 @@ def test_a_walk_of_eight(tmp_path: Path) -> None:
 # Neighbours
 
 
-def test_nearest_by_hand() -> None:
+def test_nearest_distances_match_a_calculation_by_hand() -> None:
     features = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
     distances, indices = nearest_distances(torch.tensor([[0.0, 0.0], [3.0, 3.0]]), features, 2)
     torch.testing.assert_close(distances, torch.tensor([[0.0, 1.0], [1.0, math.sqrt(13)]]))
     assert indices.tolist() == [[0, 2], [1, 2]]
 
 
-def test_nearest_of_many_as_double_precision_finds_them() -> None:
+def test_nearest_of_many_matches_double_precision() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, features = (100 + torch.rand(n, 32, generator=generator) for n in (5, 400))  # far from 0: hard on rounding
     exact = (queries.double()[:, None] - features.double()).norm(dim=2).topk(3, largest=False)
@@ -195,7 +195,7 @@ def test_nearest_of_many_as_double_precision_finds_them() -> None:
     torch.testing.assert_close(distances.double(), exact.values, rtol=1e-4, atol=0)
 
 
-def test_copies_and_inventions() -> None:
+def test_novelty_separates_copies_from_inventions() -> None:
     generator = torch.Generator().manual_seed(0)
     training, others = (torch.randint(0, 256, (n, 3, 8, 8), dtype=torch.uint8, generator=generator) for n in (50, 20))
     known, new = training.float().flatten(1), others.float().flatten(1)
@@ -206,10 +206,10 @@ def test_copies_and_inventions() -> None:
     assert [verdict(number)[:24] for number in (0.0, 1.0)] == ["the samples are copies o", "the samples are as new a"]
 
 
-def test_the_sheet_puts_a_copy_beside_its_original(tmp_path: Path) -> None:
+def test_sheet_shows_a_copy_beside_its_original(tmp_path: Path) -> None:
     training = torch.arange(0, 200, 20, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 12, 12)  # ten greys
     samples = torch.tensor([207, 60], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 12, 12)
-    features = [pictures[:, 0, 0, :1].float() for pictures in (samples, training)]
+    features = [images[:, 0, 0, :1].float() for images in (samples, training)]
     sheet = neighbours_sheet(samples, features[0], training, features[1], k=2)
     assert sheet.size == (12 + 4 + 2 * 14 - 2, 2 * 14 - 2)
     greys = np.asarray(sheet)[5::14, [5, 21, 35], 0]
@@ -224,10 +224,10 @@ def test_the_sheet_puts_a_copy_beside_its_original(tmp_path: Path) -> None:
     assert read_novelty(tmp_path / "plain.png") is None
 
 
-def test_a_grey_sheet() -> None:
-    pictures = torch.zeros(4, 1, 6, 6, dtype=torch.uint8)
+def test_sheet_of_grey_images_is_grey() -> None:
+    images = torch.zeros(4, 1, 6, 6, dtype=torch.uint8)
     features = torch.arange(4.0)[:, None]
-    assert neighbours_sheet(pictures[:2], features[:2], pictures, features).mode == "L"
+    assert neighbours_sheet(images[:2], features[:2], images, features).mode == "L"
 
 
 # The page
@@ -237,11 +237,11 @@ def sources(page: str) -> set[str]:
     return set(re.findall(r'(?:src|href)="([^"]*)"', page))
 
 
-def test_the_page_of_a_run_that_has_it_all(run: Run[GanPlan]) -> None:
+def test_page_shows_everything_in_the_run_folder(run: Run[GanPlan]) -> None:
     write_stats(run.folder, tail='{"step": 100, "ima')
     for step in (40, 80):
         run.save_sample(step, Image.new("RGB", (40, 40), (step, 0, 0)))
-    (run.folder / "samples" / "0000120.png").write_bytes(b"half a picture")
+    (run.folder / "samples" / "0000120.png").write_bytes(b"half an image")
     write_walk(run.folder / "walk.webp", [Image.new("RGB", (8, 8), (grey, 0, 0)) for grey in (0, 200)])
     write_neighbours(run.folder / "neighbours.png", Image.new("RGB", (8, 8)), 1.0625)
     path = write_report(run.folder, run.plan)
@@ -255,9 +255,9 @@ def test_the_page_of_a_run_that_has_it_all(run: Run[GanPlan]) -> None:
     assert "http" not in page
     text = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page))
     for words in (
-        "Steps 80 of 200", "Real pictures seen 5,120 of 12,800", "Speed 200 pictures/s about 1 min to go",
+        "Steps 80 of 200", "Real images shown 5,120 of 12,800", "Speed 200 images/s about 1 min to go",
         "Best Frechet 44.4 at step 60",
-        "Architecture dcgan", "14,000 pictures", "40 2,560 51.2 0.600 0.200 0.410 0.320 - ", "Novelty 1.06",
+        "Architecture dcgan", "14,000 images", "40 2,560 51.2 0.600 0.200 0.410 0.320 - ", "Novelty 1.06",
     ):  # fmt: skip
         assert words in text, words
     assert re.search(r'class="best"><td>60</td><td>3,840</td><td>44.4</td>.*<td>best</td>', page)
@@ -268,7 +268,7 @@ def test_the_page_of_a_run_that_has_it_all(run: Run[GanPlan]) -> None:
     assert " yet" not in page
 
 
-def test_names_are_escaped(run: Run[GanPlan]) -> None:
+def test_page_escapes_names(run: Run[GanPlan]) -> None:
     write_stats(run.folder)
     page = write_report(run.folder, run.plan).read_text(encoding="utf-8")
     assert "<script>alert" not in page
@@ -276,7 +276,7 @@ def test_names_are_escaped(run: Run[GanPlan]) -> None:
     assert "<b>stands" not in page
 
 
-def test_the_page_of_a_run_that_has_nothing(run: Run[GanPlan]) -> None:
+def test_page_of_a_new_run_says_what_is_missing(run: Run[GanPlan]) -> None:
     page = write_report(run.folder, run.plan).read_text(encoding="utf-8")
     assert sources(page) == set()
     assert "<img " not in page
@@ -294,7 +294,7 @@ def test_the_page_of_a_run_that_has_nothing(run: Run[GanPlan]) -> None:
     assert {path.name for path in run.folder.iterdir()} == {"run.json", "samples", "report.html"}
 
 
-def test_the_page_is_written_anew(run: Run[GanPlan]) -> None:
+def test_page_is_replaced_when_written_again(run: Run[GanPlan]) -> None:
     write_stats(run.folder, LINES[:2])
     first = write_report(run.folder, run.plan).read_text(encoding="utf-8")
     assert sources(first) == {"losses.png"}

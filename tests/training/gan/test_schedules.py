@@ -11,29 +11,29 @@ def factors(config: GanConfig, *places: float) -> list[float]:
     return [rate_factor(config.optimizer, place) for place in places]
 
 
-def test_constant() -> None:
+def test_constant_schedule_stays_at_1() -> None:
     assert factors(GanConfig(), 0.0, 0.5, 1.0) == [1.0, 1.0, 1.0]
 
 
-def test_step() -> None:
+def test_step_schedule_falls_at_each_step() -> None:
     config = gan_config(optimizer={"schedule": "step", "step_every": 0.25, "step_factor": 0.5})
     assert factors(config, 0.0, 0.24, 0.25, 0.5, 0.99) == [1.0, 1.0, 0.5, 0.25, 0.125]
 
 
-def test_cosine() -> None:
+def test_cosine_schedule_falls_to_0() -> None:
     assert factors(gan_config(optimizer={"schedule": "cosine"}), 0.0, 0.5, 1.0) == pytest.approx([1.0, 0.5, 0.0])
 
 
-def test_warm_up_then_the_schedule() -> None:
+def test_warm_up_multiplies_the_schedule() -> None:
     assert factors(gan_config(optimizer={"warm_up": 0.1}), 0.0, 0.05, 0.1, 0.5) == pytest.approx([0.0, 0.5, 1.0, 1.0])
     both = gan_config(optimizer={"warm_up": 0.5, "schedule": "cosine"})
     assert factors(both, 0.25, 0.5) == pytest.approx([0.5 * 0.8535534, 0.5])
 
 
-def test_the_penalty_stays() -> None:
+def test_penalty_without_ramp_stays_at_1() -> None:
     assert [penalty_factor(GanConfig().penalty, place) for place in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
 
 
-def test_the_penalty_falls_in_the_first_part_of_the_run() -> None:
+def test_penalty_falls_during_the_ramp() -> None:
     config = gan_config(penalty={"initial_factor": 100, "ramp": 0.5})
     assert [penalty_factor(config.penalty, place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([100, 10, 1, 1])

@@ -1,11 +1,11 @@
-"""Inventions or copies? Each sample beside the training pictures that are most like it.
+"""Inventions or copies? Each sample beside its nearest training images.
 
-How to read the sheet: a row is a sample, then, after the gap, the training pictures nearest to it. Neighbours that are alike in
-kind but differ in shape, colour and detail: the generator invents. A neighbour that is the same picture: it copies.
+How to read the sheet: a row is a sample and, after a gap, its nearest training images. If they are of the same kind but differ
+in shape, colour and detail, the generator invents. If one of them is the same image, the generator copies.
 
-How to read the number (`novelty`): how far samples lie from the training pictures, measured in how far training pictures lie
-from each other. About 1 or more: a sample is as new as one more picture of the folder would be. Near 0: copies. Much above 1
-it says only that samples are unlike the training pictures, which bad pictures are as well: look at them.
+How to read the number (`novelty`): the distance of samples from the training images, divided by the distance of training images
+from each other. About 1 or more: a sample is as new as another image of the folder would be. Near 0: copies. Much above 1: the
+samples are unlike the training images; bad images are unlike them too, so look at the samples.
 """
 
 from pathlib import Path
@@ -20,9 +20,9 @@ from torch import Tensor
 from ganvas.files import write_whole
 from training.images import grid
 
-_QUERIES = 1000  # training pictures whose own neighbours are looked up: enough for a median, and quick
+_QUERIES = 1000  # training images whose own neighbours are searched: enough for a median, and fast
 _BLOCK = 2**24  # distances at a time
-_SPARE = 16  # candidates more than asked for
+_SPARE = 16  # additional candidates
 _NOVELTY = "novelty"  # where neighbours.png keeps the number
 
 
@@ -32,16 +32,16 @@ def nearest_distances(queries: Tensor, features: Tensor, k: int = 1) -> tuple[Te
     Args:
         queries: float [n, d].
         features: float [N, d], N at least k.
-        k: how many.
+        k: number of neighbours.
 
     Returns:
-        Distances float [n, k] and indices int64 [n, k]. Equal rows are at distance 0 exactly.
+        Distances float [n, k] and indices int64 [n, k]. Equal rows have distance 0 exactly.
     """
     centre = features.mean(0)
-    queries, features = queries - centre, features - centre  # shorter rows lose less in rounding
+    queries, features = queries - centre, features - centre  # shorter rows lose less to rounding
     distances, indices = [], []
     for block in queries.split(max(1, _BLOCK // len(features))):
-        # Matrix products find candidates quickly but lose small distances in rounding; those of the candidates are exact.
+        # Matrix products find candidates fast but lose small distances to rounding. The distances of the candidates are exact.
         candidates = torch.cdist(block, features).topk(min(k + _SPARE, len(features)), largest=False).indices
         exact, order = (block[:, None] - features[candidates]).norm(dim=2).sort(dim=1)
         distances.append(exact[:, :k])
@@ -50,22 +50,22 @@ def nearest_distances(queries: Tensor, features: Tensor, k: int = 1) -> tuple[Te
 
 
 def novelty(sample_features: Tensor, training_features: Tensor) -> float:
-    """Tells copies from inventions; see the head of this file for how to read it.
+    """A number that separates copies from inventions; the docstring of this file explains it.
 
-    The median distance from a sample to the nearest training picture, divided by the median distance from a training picture
-    to the nearest other one (over 1000 of them at most, evenly spread). Where pictures are mirrored in training, pass mirrored
-    ones as well, or a copy of a mirrored picture goes unnoticed.
+    It is the median distance from a sample to the nearest training image, divided by the median distance from a training image
+    to the nearest other training image (of at most 1,000, evenly spread). If training mirrors images, pass mirrored images as
+    well. Otherwise a copy of a mirrored image is not detected.
 
     Args:
         sample_features: float [n, d].
         training_features: float [N, d], N at least 2, in the same feature space.
 
     Returns:
-        0 or more; infinite where more than half of the training pictures have an exact double and the samples are none.
+        0 or more; infinite if more than half of the training images have an exact double but the samples have none.
     """
     ours = nearest_distances(sample_features, training_features)[0].median().item()
     spread = torch.linspace(0, len(training_features) - 1, min(_QUERIES, len(training_features))).long()
-    # The nearest to a training picture is itself, at distance 0; the second is the nearest other.
+    # The nearest image to a training image is itself, at distance 0; the second is the nearest other image.
     theirs = nearest_distances(training_features[spread], training_features, 2)[0][:, 1].median().item()
     if theirs == 0:
         return 0.0 if ours == 0 else float("inf")
@@ -75,14 +75,14 @@ def novelty(sample_features: Tensor, training_features: Tensor) -> float:
 def neighbours_sheet(
     samples: Tensor, sample_features: Tensor, training: Tensor, training_features: Tensor, k: int = 3
 ) -> Image.Image:
-    """One row a sample: the sample, a gap, its k nearest training pictures. The samples nearest to one come first.
+    """One row per sample: the sample, a gap, its k nearest training images. Samples with the nearest neighbours come first.
 
     Args:
         samples: uint8 [n, c, h, w].
         sample_features: float [n, d].
         training: uint8 [N, c, h, w].
         training_features: float [N, d], in the same feature space.
-        k: neighbours a row.
+        k: neighbours per row.
     """
     distances, indices = nearest_distances(sample_features, training_features, k)
     order = distances[:, 0].argsort()
@@ -96,14 +96,14 @@ def neighbours_sheet(
 
 
 def write_neighbours(path: Path, sheet: Image.Image, number: float) -> None:
-    """Write the sheet as PNG, the `novelty` inside, where `read_novelty` and so the report finds it."""
+    """Write the sheet as PNG, with the `novelty` inside, where `read_novelty` finds it."""
     info = PngInfo()
     info.add_text(_NOVELTY, repr(number))
     write_whole(path, lambda partial: sheet.save(partial, format="PNG", pnginfo=info))
 
 
 def read_novelty(path: Path) -> float | None:
-    """The number inside a PNG that `write_neighbours` wrote; None where there is none."""
+    """The number inside a PNG of `write_neighbours`; None if there is none."""
     with Image.open(path) as sheet:
         try:
             return float(sheet.info[_NOVELTY])
@@ -111,5 +111,5 @@ def read_novelty(path: Path) -> float | None:
             return None
 
 
-def _rows(pictures: Tensor) -> npt.NDArray[np.uint8]:
-    return pictures.permute(0, 2, 3, 1).cpu().numpy()
+def _rows(images: Tensor) -> npt.NDArray[np.uint8]:
+    return images.permute(0, 2, 3, 1).cpu().numpy()

@@ -1,8 +1,7 @@
-"""Writes report.html: one page with all that a GAN run has to show, beside the pictures that it links to.
+"""Writes report.html: one page that shows everything about a GAN run, beside the image files that it links to.
 
-It needs no server and asks nothing of the network: it opens from the run folder in any browser. Cheap enough to be written
-anew at every evaluation; the walk and the neighbours (`walk`, `neighbours`) take longer, so
-whoever wants them makes them first.
+The page needs neither a server nor the network: it opens from the run folder in any browser. It is written again at every
+evaluation. The walk and the neighbours take longer; `training.gan.loop` makes them before the page.
 
     runs/NAME/report.html
               losses.png metrics.png       drawn here
@@ -29,17 +28,17 @@ from training.metrics.fidelity import METRICS
 
 REPORT, WALK, NEIGHBOURS = "report.html", "walk.webp", "neighbours.png"
 _LOSSES, _METRICS = "losses.png", "metrics.png"
-_LARGE = 800  # pixels up to which small pictures are shown enlarged
+_LARGE = 800  # pixels; small images are shown enlarged up to this width
 
 
-class Picture(NamedTuple):
-    """A picture file of the run folder.
+class ImageLink(NamedTuple):
+    """An image file of the run folder.
 
     Attributes:
         href: relative to the run folder.
         width: in pixels.
         height: in pixels.
-        shown: width at which to show it: small pictures are enlarged.
+        shown: width in pixels on the page; small images are enlarged.
         step: of a sample grid, else 0.
     """
 
@@ -51,7 +50,7 @@ class Picture(NamedTuple):
 
 
 def write_report(run_folder: Path, plan: GanPlan) -> Path:
-    """Draw the plots and write the page, from whatever the run folder holds by now.
+    """Draw the plots and write the page from the present content of the run folder.
 
     Args:
         run_folder: an existing run folder; report.html, losses.png and metrics.png in it are replaced.
@@ -68,11 +67,11 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
     if stats.evaluations:
         _save(run_folder / _METRICS, plot_metrics(stats))
     samples = [
-        picture._replace(step=int(path.stem))
+        link._replace(step=int(path.stem))
         for path in sorted((run_folder / "samples").glob("*.png"))
-        if path.stem.isdecimal() and (picture := _picture(run_folder, f"samples/{path.name}"))
+        if path.stem.isdecimal() and (link := _link(run_folder, f"samples/{path.name}"))
     ]
-    neighbours = _picture(run_folder, NEIGHBOURS)
+    neighbours = _link(run_folder, NEIGHBOURS)
     step = max([stats.step, *(sample.step for sample in samples)])
     page = _environment().get_template(f"{REPORT}.jinja").render(
         name=run_folder.resolve().name,
@@ -87,10 +86,10 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         left=_left(stats, config.images),
         samples=samples,
         images_per_step=images_per_step,
-        losses=_picture(run_folder, _LOSSES),
-        metrics=_picture(run_folder, _METRICS),
+        losses=_link(run_folder, _LOSSES),
+        metrics=_link(run_folder, _METRICS),
         measured=_measured(stats),
-        walk=_picture(run_folder, WALK),
+        walk=_link(run_folder, WALK),
         neighbours=neighbours,
         novelty=read_novelty(run_folder / NEIGHBOURS) if neighbours else None,
     )  # fmt: skip
@@ -100,14 +99,14 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
 
 
 def verdict(novelty: float) -> str:
-    """What a `training.gan.report.neighbours.novelty` says, in words."""
+    """The meaning of a `training.gan.report.neighbours.novelty` in words."""
     if novelty < 0.25:
-        return "the samples are copies of training pictures, or all but"
+        return "the samples are copies of training images, or nearly so"
     if novelty < 0.75:
-        return "the samples stay close to single training pictures; compare them in the sheet"
+        return "the samples are close to single training images; compare them in the sheet"
     if novelty < 1.5:
-        return "the samples are as new as further pictures of the folder would be"
-    return "the samples are no copies, but less like the training pictures than those are like each other"
+        return "the samples are as new as other images of the folder would be"
+    return "the samples are not copies, but they resemble the training images less than these resemble each other"
 
 
 def _environment() -> Environment:
@@ -120,27 +119,27 @@ def _environment() -> Environment:
     return environment
 
 
-def _picture(folder: Path, href: str) -> Picture | None:
-    """What the page needs to know of a picture; None where it is missing or broken."""
+def _link(folder: Path, href: str) -> ImageLink | None:
+    """The link to an image file; None if it is missing or broken."""
     try:
-        with Image.open(folder / href) as picture:
-            width, height = picture.size
+        with Image.open(folder / href) as image:
+            width, height = image.size
     except (OSError, UnidentifiedImageError):
         return None
-    return Picture(href, width, height, max(width, min(_LARGE, 4 * width)))
+    return ImageLink(href, width, height, max(width, min(_LARGE, 4 * width)))
 
 
-def _save(path: Path, picture: Image.Image) -> None:
-    write_whole(path, lambda partial: picture.save(partial, format="PNG"))
+def _save(path: Path, image: Image.Image) -> None:
+    write_whole(path, lambda partial: image.save(partial, format="PNG"))
 
 
 def _measured(stats: Stats) -> dict[str, tuple[str, str]]:
-    """The metrics that any evaluation holds."""
+    """The metrics that any evaluation has."""
     return {key: words for key, words in METRICS.items() if any(key in row for row in stats.evaluations)}
 
 
 def _left(stats: Stats, images: int) -> str | None:
-    """How long the rest of a run takes at its present speed; None where there is no rest, or no speed."""
+    """How long the rest of the run takes at its present speed; None if it is complete or the speed is unknown."""
     speed = stats.images_per_second
     if not speed or speed <= 0 or stats.images >= images:
         return None
@@ -149,7 +148,7 @@ def _left(stats: Stats, images: int) -> str | None:
 
 
 def _digits(row: Row, key: str) -> str:
-    """A metric to three digits, large ones whole; a dash where it was not measured."""
+    """A metric with three digits, without decimals from 1,000; a dash if it was not measured."""
     if key not in row:
         return "-"
     return f"{row[key]:,.0f}" if row[key] >= 1000 else f"{row[key]:#.3g}".rstrip(".")

@@ -2,9 +2,9 @@
 
     {"step": 20, "images": 1280, "d_loss": 1.31, "g_loss": 0.82, "d_accuracy": 0.71, "images_per_second": 265.1}
     {"step": 600, "images": 38400, "frechet": 41.2, "precision": 0.62, "recall": 0.31, "density": 0.8, "coverage": 0.6}
-    {"step": 600, "images": 38400, "event": "The generator makes nearly the same picture again and again."}
+    {"step": 600, "images": 38400, "event": "The samples are nearly all alike: their diversity is 0.12 ..."}
 
-Any key but `step` may be missing: older runs wrote fewer, and a killed one leaves a line that is cut off.
+Any key except `step` may be missing. If a run was killed, its last line may be incomplete.
 """
 
 import json
@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from training.metrics.fidelity import METRICS
 
-Row = dict[str, float]  # the numbers of one line by key; `step` and `images` are always there
+Row = dict[str, float]  # the numbers of one line by key, always with `step` and `images`
 
 
 class Event(NamedTuple):
-    """Something that a user should know, and when it was."""
+    """Something that a user should know, and when it happened."""
 
     step: int
     images: int
@@ -31,13 +31,13 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Stats:
-    """What stats.jsonl says, oldest first. Numbers that are not finite are left out."""
+    """The content of stats.jsonl, oldest first, without numbers that are not finite."""
 
     rows: tuple[Row, ...] = ()
     events: tuple[Event, ...] = ()
 
     def series(self, key: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Images seen and values, float [m] each, of the m lines that have this key."""
+        """Images shown and values, float [m] each, of the m lines that have this key."""
         points = [(row["images"], row[key]) for row in self.rows if key in row]
         images, values = np.array(points, np.float64).reshape(-1, 2).T
         return images, values
@@ -49,7 +49,7 @@ class Stats:
 
     @property
     def best(self) -> Row | None:
-        """The evaluation of the smallest Frechet distance; the first of equals, None where there is none."""
+        """The evaluation with the lowest Frechet distance, the first of several; None if there is no evaluation."""
         return min((row for row in self.rows if "frechet" in row), key=lambda row: row["frechet"], default=None)
 
     @property
@@ -59,22 +59,22 @@ class Stats:
 
     @property
     def images(self) -> int:
-        """Real pictures shown by the last line, repeats counted."""
+        """Real images shown by the last line, repeats counted."""
         return int(max((row["images"] for row in self.rows), default=0))
 
     @property
     def images_per_second(self) -> float | None:
-        """The median of the last ten reports; None where there is none."""
+        """The median of the last ten reports; None if there is no report."""
         speeds = self.series("images_per_second")[1][-10:]
         return float(np.median(speeds)) if len(speeds) else None
 
 
 def read_stats(path: Path, images_per_step: int) -> Stats:
-    """Read what can be read of a stats.jsonl: lines that are broken are left out, a file that is missing is empty.
+    """Read stats.jsonl. Broken lines are left out; a missing file counts as empty.
 
     Args:
         path: the file.
-        images_per_step: counts the images of lines that do not.
+        images_per_step: fills in `images` if a line does not have it.
     """
     rows: list[Row] = []
     events: list[Event] = []
@@ -92,7 +92,7 @@ def read_stats(path: Path, images_per_step: int) -> Stats:
 def _values(line: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
-    except (ValueError, RecursionError):  # cut off when the run was killed
+    except (ValueError, RecursionError):  # incomplete because the run was killed
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -1,8 +1,8 @@
-"""A walk through latent space: an animation in which pictures melt into each other and come back to where they began.
+"""A walk through latent space: an animation in which images melt into each other and return to the first image.
 
-Where the generator has learned the data and not single pictures, every picture on the way is a good one (Radford et al.
-2016, section 6.1). Latents are interpolated along the sphere (White 2016, "Sampling Generative Networks"): of latents drawn
-from N(0, 1) the length hardly varies, and a straight line between two of them would pass through shorter ones.
+If the generator has learned the data rather than single images, every image on the way is good (Radford et al. 2016, section
+6.1). Latents are interpolated along the sphere (White 2016, "Sampling Generative Networks"): the length of latents from N(0, 1)
+hardly varies, but a straight line between two of them passes through shorter latents.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from ganvas.files import write_whole
 from training.images import grid, to_uint8
 from training.random import Stream, numpy_rng
 
-_BATCH = 64  # pictures
+_BATCH = 64  # images
 _COLUMNS = 4
 _FRAME = 40  # milliseconds; 25 frames/s
 
@@ -30,7 +30,7 @@ def slerp(start: Tensor, end: Tensor, position: float) -> Tensor:
         position: 0 gives `start`, 1 gives `end`.
 
     Returns:
-        Float [n, d]. Rows of opposite directions have no shortest way between them: they pass through 0.
+        Float [n, d]. Between rows of opposite directions there is no shortest way; these pass through 0.
     """
     lengths = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
     a, b = (latents / length.clamp_min(1e-12) for latents, length in zip((start, end), lengths, strict=True))
@@ -42,14 +42,14 @@ def slerp(start: Tensor, end: Tensor, position: float) -> Tensor:
 
 
 def loop(stops: Tensor, frames_between: int) -> Tensor:
-    """Latents on closed ways through stops, back to the first.
+    """Latents on closed walks through stops, back to the first stop.
 
     Args:
         stops: float [s, n, d], n walks of s stops.
         frames_between: frames from one stop to the next.
 
     Returns:
-        Float [s * frames_between, n, d]. The last frame is one before the first: played again and again, it runs on smoothly.
+        Float [s * frames_between, n, d]. The last frame is one step before the first, so a loop plays smoothly.
     """
     ways = zip(stops, stops.roll(-1, 0), strict=True)
     return torch.stack([slerp(a, b, frame / frames_between) for a, b in ways for frame in range(frames_between)])
@@ -63,29 +63,29 @@ def latent_walk(
     device: torch.device,
     stops: int = 6,
     frames_between: int = 16,
-    pictures: int = 8,
+    walks: int = 8,
 ) -> list[Image.Image]:
     """Several walks at once, side by side.
 
     Args:
-        generator: latents float [n, latent_size] -> pictures float [n, c, h, w] in -1..1; on `device`.
+        generator: latents float [n, latent_size] -> images float [n, c, h, w] in -1..1; on `device`.
         latent_size: length of a row of latents.
         seed: the same seed makes the same walk.
         device: where to compute.
-        stops: random latents that each walk passes.
+        stops: number of random latents that each walk passes.
         frames_between: frames from one stop to the next.
-        pictures: walks, in rows of four.
+        walks: number of walks, in rows of four.
 
     Returns:
-        stops * frames_between frames, 8 bits a channel, that close a loop.
+        stops * frames_between frames with 8 bits per channel that close a loop.
     """
     rng = numpy_rng(seed, Stream.WALK)
-    latents = loop(torch.from_numpy(rng.standard_normal((stops, pictures, latent_size), np.float32)), frames_between)
+    latents = loop(torch.from_numpy(rng.standard_normal((stops, walks, latent_size), np.float32)), frames_between)
     training = generator.training
     generator.eval()
     made = torch.cat([to_uint8(generator(batch.to(device))).cpu() for batch in latents.flatten(0, 1).split(_BATCH)])
     generator.train(training)
-    return [grid(frame.numpy(), columns=_COLUMNS) for frame in made.split(pictures)]
+    return [grid(frame.numpy(), columns=_COLUMNS) for frame in made.split(walks)]
 
 
 def write_walk(path: Path, frames: list[Image.Image]) -> None:

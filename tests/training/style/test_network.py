@@ -1,0 +1,69 @@
+"""The style network: sizes, upsampling, conditional normalisation and blends."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from training.style.network import ConditionalInstanceNorm, NearestConv, Stylizer
+
+VARIANTS: list[dict[str, Any]] = [
+    {}, {"stride": 2, "kernel": 5}, {"halvings": 3, "kernel": 3}, {"separable": True}, {"stride": 2, "halvings": 3}
+]  # fmt: skip
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
+def stylizer(request: pytest.FixtureRequest) -> Stylizer:
+    torch.manual_seed(0)
+    network = Stylizer(styles=3, width=4, residual_blocks=1, **request.param)
+    for name, parameter in network.named_parameters():
+        if name.endswith(("norm.scale", "norm.bias")):  # untrained styles are all alike
+            nn.init.normal_(parameter, 1.0 if name.endswith("scale") else 0.0, 0.5)
+    return network
+
+
+def test_stylizer_keeps_any_size(stylizer: Stylizer) -> None:
+    multiple = stylizer.size_multiple
+    for height, width in ((4, 2), (5, 9), (16, 8)):
+        painted = stylizer(torch.rand(1, 3, multiple * height, multiple * width) * 255, torch.eye(3)[:1])
+        assert painted.shape == (1, 3, multiple * height, multiple * width)
+        assert painted.isfinite().all()
+
+
+def test_nearest_conv_equals_upsampling_then_convolution() -> None:
+    layer, x = NearestConv(3, 4), torch.rand(2, 3, 6, 9)
+    after = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), layer.conv.weight, layer.conv.bias, padding=2)
+    assert torch.allclose(layer(x)[:, :, 2:-2, 2:-2], after[:, :, 2:-2, 2:-2], atol=1e-6)  # but for the padding
+
+
+@torch.no_grad()
+def test_conditional_instance_norm_matches_a_calculation_by_hand() -> None:
+    norm, x = ConditionalInstanceNorm(2, styles=3), torch.rand(2, 2, 5, 4) * 9
+    nn.init.normal_(norm.scale)
+    nn.init.normal_(norm.bias)
+    styles = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
+    normal = (x - x.mean(dim=(2, 3), keepdim=True)) / (x.var(dim=(2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    scale = torch.stack([norm.scale[1], (norm.scale[0] + norm.scale[2]) / 2])[:, :, None, None]
+    bias = torch.stack([norm.bias[1], (norm.bias[0] + norm.bias[2]) / 2])[:, :, None, None]
+    assert torch.allclose(norm(x, styles), normal * scale + bias, atol=1e-5)
+
+
+@torch.no_grad()
+def test_images_do_not_depend_on_their_neighbours(stylizer: Stylizer) -> None:
+    photos = torch.rand(3, 3, 32, 32) * 255
+    together = stylizer(photos, torch.eye(3))
+    for i in range(3):
+        assert torch.allclose(stylizer(photos[i : i + 1], torch.eye(3)[i : i + 1])[0], together[i], atol=0.05)
+    assert not torch.allclose(together[0], stylizer(photos[:1], torch.eye(3)[1:2])[0], atol=1)
+
+
+@torch.no_grad()
+def test_blend_of_two_equal_styles_is_that_style(stylizer: Stylizer) -> None:
+    for name, parameter in stylizer.named_parameters():
+        if name.endswith(("norm.scale", "norm.bias")):
+            parameter[1] = parameter[0]
+    photo = torch.rand(1, 3, 32, 32) * 255
+    one, blend = stylizer(photo, torch.tensor([[1.0, 0, 0]])), stylizer(photo, torch.tensor([[0.4, 0.6, 0]]))
+    assert torch.allclose(one, blend, atol=0.01)
