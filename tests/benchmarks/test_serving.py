@@ -104,7 +104,7 @@ def test_page_has_a_section_for_each_benchmark() -> None:
         "serving",
         "overload",
         "soak",
-        "life",
+        "shutdown",
         "fuzz",
         "codecs",
         "client",

@@ -1,6 +1,6 @@
 """Stops the service under load and kills its worker. Is a request lost, and how soon does it serve again?
 
-    python -m benchmarks.life [--terms 50] [--kills 5] [--table docs/benchmarks.md]
+    python -m benchmarks.shutdown [--terms 50] [--kills 5] [--table docs/benchmarks.md]
 
 Callers sample and stylize continuously on open connections. Then the service receives SIGTERM. Each sent request must be
 answered with images, 429 or 503. Only new connections may fail, after the service has exited. Then the worker is killed, and
@@ -30,7 +30,7 @@ from benchmarks.serving.load import Request
 from benchmarks.serving.workloads import WORKLOADS
 from benchmarks.tables import replace_section
 
-SECTION = "life"
+SECTION = "shutdown"
 CALLERS = 8
 _AGAIN_S = 60.0
 _PAUSE_S = 0.05  # after a 429 or a 503
