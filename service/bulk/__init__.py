@@ -1,1 +1,1 @@
-"""Restyling of millions of images without HTTP: Ray Data distributes them to workers that run the engine (extra `bulk`)."""
+"""Stylizes millions of images without HTTP. Ray Data distributes them to workers that run the engine (extra `bulk`)."""

@@ -1,10 +1,10 @@
-"""Restyle millions of images without HTTP, on one machine or on a Ray cluster.
+"""Stylize millions of images without HTTP, on one machine or on a Ray cluster.
 
     python -m service.bulk --images photos --out painted --model painters --style starry-night
 
-Each image is written whole or not at all; then its line is appended to OUT/manifest.jsonl. To resume after any interruption,
-run the same command again. Settings are the service's environment variables; see `service/settings.py`. If RAY_ADDRESS is set,
-the workers run on that Ray cluster; otherwise on this machine.
+Each image is written completely or not at all. Then its line is appended to OUT/manifest.jsonl. To resume after any
+interruption, run the same command again. Settings are the service's environment variables; see `service/settings.py`. The
+workers run on the Ray cluster at RAY_ADDRESS or, if it is not set, on this machine.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from service.settings import settings
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, restyle what the manifest does not list yet, and return the exit code."""
+    """Parse the command line, stylize what the manifest does not list yet, and return the exit code."""
     options = _parser().parse_args(arguments)
     if importlib.util.find_spec("ray") is None:
         return _fail("Ray is not installed; install the extra `bulk` as docs/container.md says under Millions of images")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         return stop.exit_code if isinstance(stop, Terminated) else 130
     if failed:
         counted = "1 image" if failed == 1 else f"{failed} images"
-        sys.stderr.write(f"ganvas: {counted} could not be restyled; {opened.manifest.path} has the reasons\n")
+        sys.stderr.write(f"ganvas: {counted} could not be stylized; {opened.manifest.path} has the reasons\n")
     return 0
 
 
@@ -59,7 +59,7 @@ def _task(options: argparse.Namespace) -> Task:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m service.bulk", description="Restyle a folder of any size with an exported style network."
+        prog="python -m service.bulk", description="Stylize a folder of any size with an exported style network."
     )
     parser.add_argument("--images", required=True, help="folder, or a URL that fsspec supports, such as s3://bucket/photos")
     parser.add_argument("--out", required=True, help="folder or URL to write to; file names are kept")
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--manifest", help="path of the manifest (default: OUT/manifest.jsonl; required if OUT is a URL)")
     parser.add_argument("--retry-failed", action="store_true", help="try failed images again")
     parser.add_argument(
-        "--workers", type=_count, help="number of workers (default: one for each GPU, or as many as the cores allow)"
+        "--workers", type=_count, help="number of workers (default: one per GPU; without GPUs, the most that fit the cores)"
     )
     parser.add_argument("--cores", type=_count, default=1, help="CPU cores of each worker (default: %(default)s)")
     return parser

@@ -19,15 +19,15 @@ from service.settings import ROOT, Device, settings
 
 
 def run(opened: OpenTask, *, workers: int | None, cores: int) -> int:
-    """Restyle the remaining images of a task.
+    """Stylize the remaining images of a task.
 
     Args:
         opened: the task; the caller keeps it open.
-        workers: how many; None: one for each GPU, or as many as the cores allow if there is no GPU.
+        workers: their number; None: one per GPU, or without GPUs the most that fit the cores.
         cores: of each worker.
 
     Returns:
-        The number of images that could not be restyled.
+        The number of images that could not be stylized.
 
     Raises:
         BulkError: the device does not work, or a worker failed.
@@ -39,7 +39,7 @@ def run(opened: OpenTask, *, workers: int | None, cores: int) -> int:
         gpus = gpus if device != "cpu" else 0
         count = workers or (gpus if gpus else max(1, int(ray.cluster_resources()["CPU"]) // cores))
         failed = 0
-        columns = (TextColumn("restyling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (TextColumn("stylizing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         with opened.manifest.appending() as manifest, Progress(*columns) as progress:
             bar = progress.add_task(
                 "", total=len(opened.manifest.done) + len(opened.remaining), completed=len(opened.manifest.done)
@@ -63,7 +63,7 @@ def _start(workers: int | None, cores: int) -> None:
     else:
         options = {"num_cpus": max(os.cpu_count() or 1, (workers or 1) * cores), "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    raise_on_sigterm()  # Ray installed its own handler, which exits with code 15
+    raise_on_sigterm()  # in place of Ray's handler, which exits with code 15
     ray.data.DataContext.get_current().enable_progress_bars = False  # `run` shows its own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 

@@ -1,4 +1,4 @@
-"""The manifest: one line an image, appended when the image is written. A resumed task skips the images that it lists."""
+"""The manifest: one line per image, appended when the image is written. A resumed task skips the images that it lists."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ class Manifest:
 
     Args:
         path: of the file; it need not exist.
-        retry_failed: whether to remove the images that could not be restyled.
+        retry_failed: whether to remove the images that could not be stylized.
     """
 
     def __init__(self, path: Path, *, retry_failed: bool = False) -> None:
@@ -59,7 +59,7 @@ def line_of(entry: Mapping[str, object]) -> str:
 
 
 def is_failure(line: str) -> bool:
-    """Whether a line is about an image that could not be restyled."""
+    """Whether a line is about an image that could not be stylized."""
     return "error" in json.loads(line)
 
 

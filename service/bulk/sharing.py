@@ -1,4 +1,4 @@
-"""How a task is distributed: how many images a worker takes at a time, and on which device. Knows nothing of Ray."""
+"""How a task is distributed: how many images a worker takes at a time, and on which device. This module does not import Ray."""
 
 import math
 

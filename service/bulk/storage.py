@@ -1,4 +1,4 @@
-"""Files of a folder or an object store, through fsspec. They are written whole or not at all."""
+"""Files of a folder or an object store, through fsspec. They are written completely or not at all."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Storage:
         return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all, as object stores do by themselves."""
+        """Write a file completely or not at all. Object stores do so by themselves."""
         if self._local:
             path = Path(self._root, name)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """A bulk task: what it does to each image, and which images remain.
 
-OUT/manifest.jsonl   one line an image: what was written, or why it could not be restyled
+OUT/manifest.jsonl   one line per image: what was written, or why it could not be stylized
 bulk.json        the task, beside the manifest; written first
 .bulk.lock       held while a process works on the task
 .../NAME.jpg     the images, with the names of their inputs
@@ -49,7 +49,7 @@ class OpenTask:
     Attributes:
         task: what is done to every image.
         manifest: what is done already.
-        remaining: the images to restyle, by their path below `task.images`.
+        remaining: the images to stylize, by their path below `task.images`.
     """
 
     task: Task
@@ -76,12 +76,12 @@ def versioned(task: Task) -> Task:
 def open_task(task: Task, manifest: str | None = None, *, retry_failed: bool = False) -> Iterator[OpenTask]:
     """List the images, without those that an earlier run of the same task has done.
 
-    Until the block ends, no other process can open the task, so nobody else restyles these images or rewrites the manifest.
+    Until the block ends, no other process can open the task, stylize its images or change the manifest.
 
     Args:
         task: the task, `versioned`.
         manifest: path of the manifest; None: in the output folder.
-        retry_failed: whether to try the images again that could not be restyled.
+        retry_failed: whether to try the images again that could not be stylized.
 
     Raises:
         BulkError: there are no images, two would be written to one file, another process works on the task, or the manifest

@@ -1,6 +1,6 @@
 """One worker: the exported model in a session, with the engine's batcher and codecs.
 
-It knows nothing of Ray: a batch of names goes in, a batch of lines for the manifest comes out.
+This module does not import Ray. A worker takes a batch of names and returns a batch of lines for the manifest.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from service.settings import Device, settings
 T = TypeVar("T")
 
 UNBOUNDED = 2**62  # pixels that may wait in the queue; `IN_FLIGHT` bounds them instead
-IN_FLIGHT = 4  # images a core: enough to decode and encode while the device works
+IN_FLIGHT = 4  # images per core: enough to decode and encode while the device works
 
 
 class ImageError(Exception):
-    """One image cannot be restyled; the message says why. The others are not affected."""
+    """One image cannot be stylized; the message says why. The others are not affected."""
 
 
 class Worker:
-    """Restyles images in batches.
+    """Stylizes images in batches.
 
     Args:
         task: what is done to each image.
@@ -59,7 +59,7 @@ class Worker:
         self._runner = asyncio.Runner()  # one event loop for all batches, which the batcher requires
 
     def __call__(self, batch: dict[str, npt.NDArray[np.object_]]) -> dict[str, list[str]]:
-        """Restyle and write the images of one batch.
+        """Stylize and write the images of one batch.
 
         Args:
             batch: the column `image` holds their names.
@@ -89,12 +89,12 @@ class Worker:
         async with self._in_flight:
             try:
                 pixels = await self._in_thread(lambda: self._read(name))
-                restyled = await self._restyle(name, pixels)
-                data = await self._in_thread(lambda: self._encode(name, restyled))
+                stylized = await self._stylize(name, pixels)
+                data = await self._in_thread(lambda: self._encode(name, stylized))
             except ImageError as error:
                 return line_of({"image": name, "error": str(error)})
             await self._in_thread(lambda: self._out.write(written, data))
-        height, width = restyled.shape[:2]
+        height, width = stylized.shape[:2]
         return line_of({"image": name, "written": written, "width": width, "height": height, "bytes": len(data)})
 
     def _read(self, name: str) -> Pixels:
@@ -107,15 +107,15 @@ class Worker:
         except RequestError as error:
             raise ImageError(str(error)) from None
 
-    async def _restyle(self, name: str, pixels: Pixels) -> Pixels:
+    async def _stylize(self, name: str, pixels: Pixels) -> Pixels:
         task = self._task
         try:
             with self._stylizer.reserve([pixels.shape[:2]]) as reservation:
-                (restyled,) = await self._stylizer.stylize(reservation, [pixels], self._weights, task.strength, task.keep_color)
+                (stylized,) = await self._stylizer.stylize(reservation, [pixels], self._weights, task.strength, task.keep_color)
         except Exception as error:  # onnxruntime's exceptions have no common base
             height, width = pixels.shape[:2]
             raise ImageError(f"the model failed on {name} ({width} x {height}): {_reason(error)}") from None
-        return restyled
+        return stylized
 
     def _encode(self, name: str, image: Pixels) -> bytes:
         try:

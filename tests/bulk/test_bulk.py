@@ -120,7 +120,7 @@ def test_ten_thousand_images_survive_two_kills(models: Path, tmp_path: Path) -> 
     workers[0].kill()  # Ray starts another in its place
     code, stderr = resumed.wait()
     assert code == 0, stderr
-    assert "1 image could not be restyled" in stderr
+    assert "1 image could not be stylized" in stderr
 
     listed = entries(manifest)
     assert Counter(entry["image"] for entry in listed) == dict.fromkeys([*drawn, "0/broken.png"], 1)

@@ -81,7 +81,7 @@ def png(height: int, width: int, colour: tuple[int, int, int] = (10, 120, 200)) 
     return buffer.getvalue()
 
 
-def restyle(task: Task, *names: str) -> dict[str, dict]:
+def stylize(task: Task, *names: str) -> dict[str, dict]:
     """Run one worker; returns the entries of the manifest by name of image."""
     worker = Worker(task, "cpu", 1)
     try:
@@ -93,14 +93,14 @@ def restyle(task: Task, *names: str) -> dict[str, dict]:
     return dict(zip(names, entries, strict=True))
 
 
-def test_restyles_from_an_object_store_to_an_object_store(models: Path, bucket: str) -> None:
+def test_stylizes_from_an_object_store_to_an_object_store(models: Path, bucket: str) -> None:
     photos = {"a.png": (17, 20, (10, 120, 200)), "deep/er/b.png": (30, 16, (200, 30, 90))}
     for name, size_and_colour in photos.items():
         Storage(f"{bucket}/photos").write(name, png(*size_and_colour))
     Storage(f"{bucket}/photos").write(".hidden.png", b"")
     names = find(f"{bucket}/photos")
     assert names == [*photos]
-    entries = restyle(a_task(models, f"{bucket}/photos", f"{bucket}/painted"), *names)
+    entries = stylize(a_task(models, f"{bucket}/photos", f"{bucket}/painted"), *names)
     assert find(f"{bucket}/painted") == names
     for name, (height, width, colour) in photos.items():
         data = Storage(f"{bucket}/painted").read(name)
@@ -113,7 +113,7 @@ def test_image_that_the_model_fails_on_is_one_line_of_the_manifest(models: Path,
     storage = Storage(f"{bucket}/photos")
     for index in range(8):
         storage.write(f"{index}.png", png(TOO_HIGH if index == 3 else 20, 20 + index))
-    entries = restyle(a_task(models, f"{bucket}/photos", f"{bucket}/painted", model="fragile"), *find(f"{bucket}/photos"))
+    entries = stylize(a_task(models, f"{bucket}/photos", f"{bucket}/painted", model="fragile"), *find(f"{bucket}/photos"))
     failed = entries.pop("3.png")
     assert failed.keys() == {"image", "error"}
     assert failed["error"].startswith("the model failed on 3.png (23 x 40): ")
@@ -150,7 +150,7 @@ def test_unreadable_image_is_one_line_of_the_manifest(models: Path, tmp_path: Pa
         (tmp_path / "photos" / name).write_bytes(png(20, 20))
     (tmp_path / "photos" / "c.png").write_bytes(b"not an image")
     with serving(tmp_path / "photos") as url:
-        entries = restyle(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
+        entries = stylize(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
     assert "error" not in entries["a.png"]
     assert entries["b.png"]["error"].startswith("b.png cannot be read: 500")
     assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP image."
@@ -162,7 +162,7 @@ def test_side_too_long_for_the_format_is_one_line_of_the_manifest(models: Path, 
     Storage(f"{bucket}/photos").write("long.png", png(16, 16_400))
     Storage(f"{bucket}/photos").write("short.png", png(16, 16))
     task = a_task(models, f"{bucket}/photos", f"{bucket}/painted", format="webp", max_side=20_000)
-    entries = restyle(task, "long.png", "short.png")
+    entries = stylize(task, "long.png", "short.png")
     assert "long.png cannot be written as webp" in entries["long.png"]["error"]
     assert entries["short.png"]["written"] == "short.png.webp"
 
@@ -172,7 +172,7 @@ def test_full_disk_ends_the_task(models: Path, tmp_path: Path, bucket: str) -> N
     Storage(f"{bucket}/photos").write("a.png", png(16, 16))
     (tmp_path / "out").write_text("a file where a folder must be")
     with pytest.raises(ExceptionGroup) as raised:
-        restyle(a_task(models, f"{bucket}/photos", tmp_path / "out"), "a.png")
+        stylize(a_task(models, f"{bucket}/photos", tmp_path / "out"), "a.png")
     assert raised.group_contains(OSError)
 
 
