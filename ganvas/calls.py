@@ -100,7 +100,7 @@ def sample(
         model: a generator. Needed if several are served.
         seed: 0 to 2**32 - 1, random by default; `result.seed` returns it. The same seed gives the same images, and a larger n
             adds images to them.
-        seeds: instead of `seed`, one seed per image. Each image is the first one that its seed makes.
+        seeds: instead of `seed`, one seed per image. Each image is the first image of its seed.
         latents: instead of seeds, numbers [n, latent_size].
         truncation: 0 to 1, multiplies the latents. Below 1, images are more typical and less varied.
         format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.

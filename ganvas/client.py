@@ -7,7 +7,7 @@
     async with AsyncClient() as client:
         painted = await client.stylize("photo.jpg", style="starry-night")
 
-`ganvas.calls` and `ganvas.batches` define what each method takes, returns and raises. This module sends it.
+`ganvas.calls` and `ganvas.batches` define what each method takes, returns and raises. This module sends the requests.
 """
 
 import functools

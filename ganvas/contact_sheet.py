@@ -9,7 +9,7 @@ GAP = 2  # pixels of white between images
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = GAP) -> Image.Image:
-    """Lay images of one size and mode out in rows on white.
+    """Lay out images of one size and mode in rows on white.
 
     Args:
         images: at least one.

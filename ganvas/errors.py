@@ -17,8 +17,8 @@
         ├── UnavailableError      503  the service is starting or shutting down, or has no model
         └── TimedOutError         504  the request exceeded the service's time limit
 
-The client raises NoResponseError, QueueFullError, UnavailableError and TimedOutError after its retries are used up. A file that
-cannot be read raises OSError, and an argument that is not an image raises TypeError or ValueError.
+After a lost connection, 429, 502, 503 or 504, the client raises an error only when its retries are used up. A file that cannot
+be read raises OSError, and an argument that is not an image raises TypeError or ValueError.
 """
 
 import http

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
     """Write a file beside `path`, flush it to the disk, then put it in place in one step.
 
-    A process that is killed leaves the old file, or none. What it leaves beside `path` is overwritten by the next write of the
-    same file, so two processes must not write one file at the same time.
+    If the process is killed, the old file stays, if there was one. The next write replaces the partial file beside `path`, so
+    two processes must not write the same file at the same time.
 
     Args:
         path: the file; its folder exists.
@@ -19,7 +19,7 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
     Raises:
         OSError: the file cannot be written. The old file is unchanged.
     """
-    # Not named by the file itself, whose name may be as long as a name can be.
+    # The name does not contain that of the file, which may already have the longest length that the disk allows.
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     partial = path.with_name(f".{digest}.partial")
     try:

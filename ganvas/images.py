@@ -83,9 +83,9 @@ class Header(NamedTuple):
 def limit_pillow(max_pixels: int) -> None:
     """Set Pillow's own pixel limit for the whole process, beside the `max_pixels` of each call.
 
-    Pillow's limit is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. Pillow warns above the
-    limit, where `read_image` refuses anyway, and raises above twice the limit. Its warnings about broken EXIF concern only
-    the owner of the file, so they are kept out of the log.
+    Pillow's limit is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. Above the limit Pillow
+    warns, which changes nothing because `read_image` refuses the image. Above twice the limit it raises. Its warnings about
+    broken EXIF concern only the owner of the file, so they are kept out of the log.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -116,7 +116,7 @@ class OpenImage:
             width, height = image.size
             if max_pixels is not None and width * height > max_pixels:
                 raise ImageTooLargeError(f"too large: {width} x {height} pixels; at most {max_pixels} are allowed")
-            # Asked for the EXIF of a PNG that has none before its pixels, Pillow would decode the image to look behind them.
+            # If a PNG has no EXIF before its pixels, Pillow would decode the pixels to look for EXIF after them.
             if (image.format != "PNG" or "exif" in image.info) and _turn_of(image) in _SIDEWAYS:
                 width, height = height, width
             self.header = Header(image.width * image.height, width, height, image.mode in _GREY_MODES)
@@ -204,7 +204,7 @@ def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int]
     if max_side is not None:
         min_size = (max_side, max_side)
     if min_size is not None:
-        # A JPEG decodes straight to a half, a quarter or an eighth, never below the size asked for.
+        # Pillow can decode a JPEG at a half, a quarter or an eighth of its size. The result is at least as large as `min_size`.
         image.draft(None, min_size)
     image.load()
     turn = _turn_of(image)
@@ -215,7 +215,7 @@ def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int]
         image, profile = to_srgb(image, profile), None
     else:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    # Shrunk before anything else is done, since every step holds another copy of the image.
+    # Shrink before the other steps, because each step makes another copy of the image.
     if max_side is not None and (size := shrunk(image.size, max_side)) != image.size:
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     image = to_srgb(image, profile)
@@ -227,7 +227,7 @@ def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int]
 
 
 def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    """What turns the image upright, as EXIF says. For broken EXIF, Pillow raises in a PNG or a WebP, and not in a JPEG."""
+    """The turn that makes the image upright. For broken EXIF, Pillow raises in a PNG or a WebP, and not in a JPEG."""
     try:
         return TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # SyntaxError, struct.error, ValueError, TypeError...

@@ -71,7 +71,7 @@ class Models(Sequence[Model]):
         return [model.card for model in self.served if isinstance(model.card, kind)]
 
     def find(self, name: str | None, kind: type[C]) -> tuple[C, str]:
-        """The card and version of the model with this name, or of the only model of its kind if no name is given.
+        """The card and version of the model of this kind and name. The name may be None if there is only one model of the kind.
 
         Raises:
             ValueError: there is no such model, or none is named and several are served.

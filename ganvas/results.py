@@ -102,7 +102,7 @@ class ImageResult(Sequence[Image.Image]):
         return stacked if stacked.ndim == 4 else stacked[..., None]
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Write the content as received, whole or not at all. `images[0].save(...)` writes another format.
+        """Write the content as received, completely or not at all. `images[0].save(...)` writes another format.
 
         Raises:
             OSError: the file cannot be written.

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageCms
 
 MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printers have up to about three million
 CACHED_PROFILES = 16  # a handful of cameras and programs write nearly all profiles
-CLOSE = 2  # grey levels: a profile that moves every colour by less is sRGB under another name
+CLOSE = 2  # grey levels: a profile that changes no colour by more counts as sRGB
 
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
@@ -21,7 +21,7 @@ class SrgbTransform:
 
     Attributes:
         mode: the mode of the images that it takes: RGB, L or CMYK.
-        needless: whether it changes no colour visibly.
+        needless: whether no colour changes visibly.
 
     Raises:
         PyCMSError, OSError, ValueError: the profile is broken.

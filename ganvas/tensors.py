@@ -29,7 +29,7 @@ class Dimension:
     Attributes:
         name: as in the exported graph; inputs and outputs with the same name have the same size.
         least: the smallest size.
-        multiple: what every size is a multiple of.
+        multiple: every size is a multiple of this.
         factor: for an output, how many times the size of the input's dimension of this name.
     """
 

@@ -12,7 +12,7 @@ LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keep
 
 STATUSES = (429, 502, 503, 504)
 LOST = (httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProtocolError)
-"""The connection failed or broke. A request that timed out while it was read is not sent again: it would be slow again."""
+"""The connection failed or broke. If the response timed out, the request is not sent again, because it would be slow again."""
 
 MAX_BACKOFF_S = 30
 MAX_WAIT_S = 75

@@ -42,8 +42,8 @@ def upload_of(image: ImageSource) -> Upload:
 
     Raises:
         OSError: the path cannot be read.
-        TypeError: not of a type that is accepted.
-        ValueError: an array of another shape, or an empty file.
+        TypeError: the type is not accepted.
+        ValueError: the shape of an array is not accepted, or the file is empty.
     """
     upload = _upload_of(image)
     if not upload.data:
@@ -54,7 +54,7 @@ def upload_of(image: ImageSource) -> Upload:
 def _upload_of(image: ImageSource) -> Upload:
     if isinstance(image, str | os.PathLike):
         path = Path(image)
-        # Linux accepts any bytes as a name, a form only text.
+        # On Linux a name may contain any bytes; in a form it must be text.
         return Upload(path.name.encode("utf-8", "replace").decode(), path.read_bytes())
     if isinstance(image, bytes | bytearray | memoryview):
         return Upload("image", bytes(image))

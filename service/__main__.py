@@ -1,8 +1,8 @@
 """Run the service: `python -m service --port 3000`. When it is ready, it prints its address and commands to try.
 
 This process holds the port and keeps one worker serving on it (`service/process/worker.py`). If a worker dies, the next one
-starts at once; callers who connect meanwhile wait. SIGTERM and Ctrl-C let accepted requests finish, then exit with 0. Settings
-are environment variables; see `service/settings.py`.
+starts at once; callers that connect in between wait. SIGTERM and Ctrl-C let accepted requests finish, then exit with 0.
+Settings are environment variables; see `service/settings.py`.
 """
 
 import argparse

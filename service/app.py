@@ -1,6 +1,6 @@
 """The BentoML service: `bentoml serve service.app:Ganvas`, or better `python -m service`.
 
-Every route is listed here. The work of each is in `service.routes`, one file a route.
+Every route is listed here. The work of each is in `service.routes`, one file per route.
 """
 
 import asyncio

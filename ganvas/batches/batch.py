@@ -27,7 +27,7 @@ async def run_batch(
     Args:
         send: sends a call.
         manifest: of the folder that the images are written into.
-        requests: what is to be done.
+        requests: the requests of all images that do not exist yet.
         title: for the progress bar.
         total: images of the whole batch.
         skipped: images of the batch that exist already.
@@ -59,6 +59,6 @@ async def run_batch(
 
 
 def _without_frames(error: Exception) -> Exception:
-    """An error to keep by the thousand: without its frames, which hold the photo and the request."""
+    """Remove the frames of an error. They would keep the photo and the request of each failure in memory."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

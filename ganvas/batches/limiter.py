@@ -1,4 +1,4 @@
-"""A limit on requests in flight that adapts as in TCP: it grows while all goes well and shrinks when the service is full.
+"""A limit on requests in flight that adapts as in TCP: it grows while requests succeed and shrinks when the service is full.
 
 The limit doubles each round until the first refusal. Then it grows by one each round and shrinks to seven tenths at a refusal
 (additive increase, multiplicative decrease: Chiu and Jain 1989), so that several clients share one service evenly.
@@ -21,7 +21,7 @@ class AdaptiveLimiter:
 
     Attributes:
         limit: requests that may be in flight now; a fraction counts towards the next one.
-        in_flight: requests that are.
+        in_flight: requests that are in flight now.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -33,7 +33,7 @@ class AdaptiveLimiter:
         self._waiting: deque[anyio.Event] = deque()
 
     async def acquire(self, *, first: bool = False) -> float:
-        """Wait until a request may be sent; `first` goes before the others that wait. Returns the time, for `refused`."""
+        """Wait until a request may be sent; `first` passes the others that wait. Returns the time, for `refused`."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return time.monotonic()
@@ -60,7 +60,11 @@ class AdaptiveLimiter:
         self._admit()
 
     def refused(self, acquired: float) -> None:
-        """Shrink after a refusal of a request that was admitted at this time: once for all that were in flight together."""
+        """Shrink after a refusal, but only once for all requests that were in flight together.
+
+        Args:
+            acquired: what `acquire` returned for the refused request.
+        """
         self._is_doubling = False
         if acquired > self._shrunk_at:
             self._shrunk_at = time.monotonic()

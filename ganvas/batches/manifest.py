@@ -47,7 +47,7 @@ class Manifest:
             self._lock.acquire()
         except filelock.Timeout:
             raise BlockingIOError(f"Another batch is writing into {folder}. Wait for it, or choose another folder.") from None
-        # A digest per image, not its line: a hundred thousand fit into a few megabytes.
+        # A digest per image instead of its line: 100,000 digests take a few megabytes.
         self._known: dict[str, tuple[int, bytes]] = {}
         self._read()
         self._file = self.path.open("a", encoding="utf-8")
@@ -96,7 +96,7 @@ class Manifest:
             file, size = entry.pop("file"), entry.pop("bytes")
             self._known[file] = (size, _digest(entry))
         except (ValueError, KeyError, AttributeError, TypeError):
-            return  # somebody broke this line: its image is made again
+            return  # this line is broken: its image is made again
 
 
 def _digest(provenance: Provenance) -> bytes:

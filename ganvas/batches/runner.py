@@ -29,10 +29,10 @@ from ganvas.results import ImageResult
 
 MAX_CONCURRENCY = 32
 MAX_BYTES = 48 * 2**20
-"""Bytes of images, to send or received, that a batch holds in memory. A request that is larger goes alone."""
+"""Most bytes of images, to send or received, that a batch holds in memory. A larger request is sent alone."""
 
-RESPONSE_BYTES = 2**19  # counted for each response, whose size is not known before
-TRIES = 4  # of one request that meets a failing service; refusals do not count
+RESPONSE_BYTES = 2**19  # counted for each response, because its size is not known in advance
+TRIES = 4  # of one request if the service fails; refusals do not count
 PATIENCE_S = 300.0
 
 OUT_OF_ORDER = (NoResponseError, UnavailableError)
@@ -95,7 +95,8 @@ class Runner:
         """Run the requests. `done` receives what `store` returned.
 
         Raises:
-            GanvasError: an error that every request would meet, or the last one of a service that stayed away.
+            GanvasError: an error that every request would cause, or the last error of a service that was unavailable for
+                `patience`.
             OSError: an image could not be written.
         """
         async with anyio.create_task_group() as self._tasks:

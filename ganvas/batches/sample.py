@@ -64,7 +64,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
         ProblemError: the service refuses what all requests have in common, such as the truncation.
-        NoResponseError: the service cannot be reached, or stayed away for longer than `patience`.
+        NoResponseError: the service cannot be reached, or was unavailable for longer than `patience`.
     """
     if total < 1 or (per_seed is not None and per_seed < 1):
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")

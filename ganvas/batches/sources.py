@@ -1,4 +1,4 @@
-"""Which photos a batch takes, and the file name of each image."""
+"""The photos of a batch, and the file name of each image."""
 
 import glob
 import os

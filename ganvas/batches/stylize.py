@@ -38,10 +38,10 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
 ) -> BatchReport:
     """Stylize many photos into a folder. Calling it again stylizes only new or changed photos.
 
-    The number of requests in flight adapts to what the service accepts, and about 48 MiB of photos are held in memory. A
-    request that the service refuses because its queue is full is sent again, and a restart of the service is waited out.
-    `manifest.jsonl` beside the images lists what each was made from, with which style and version of the model. A photo is
-    skipped if its path, size, modification time and all of these are unchanged.
+    The number of requests in flight adapts to what the service accepts, and about 48 MiB of photos are held in memory. If the
+    service refuses a request because its queue is full, or restarts, the request is sent again later. `manifest.jsonl` beside
+    the images lists what each was made from, with which style and version of the model. A photo is skipped if its path, size,
+    modification time and all of these are unchanged.
 
     Args:
         sources: a folder with all folders below it, a file, a pattern such as `photos/*.jpg`, or several of these.
@@ -65,7 +65,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
         ProblemError: the service refuses what all photos have in common, such as the style.
-        NoResponseError: the service cannot be reached, or stayed away for longer than `patience`.
+        NoResponseError: the service cannot be reached, or was unavailable for longer than `patience`.
     """
     folder = Path(out_dir)
     # Disk access runs in threads, so that it does not block the caller's event loop.
@@ -109,7 +109,7 @@ def _is_done(photo: Photo, params: StylizeParams, version: str, manifest: Manife
     try:
         return manifest.has(photo.file, params.provenance(photo.source, photo.source.stat(), version))
     except OSError:
-        return False  # the request will fail, where failures are counted
+        return False  # the request fails later and is counted there
 
 
 def _request(photo: Photo, params: StylizeParams, folder: Path) -> BatchRequest:

@@ -45,7 +45,7 @@ Progress = Annotated[
         "--progress/--no-progress", help="Show the progress of a batch. By default, in a terminal only.", show_default=False
     ),
 ]
-MaxConcurrency = Annotated[int, typer.Option("--max-concurrency", min=1, help="Limit of the requests in flight of a batch.")]
+MaxConcurrency = Annotated[int, typer.Option("--max-concurrency", min=1, help="Most requests of a batch in flight at a time.")]
 GeneratorName = Annotated[
     str | None,
     typer.Option(

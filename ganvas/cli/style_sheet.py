@@ -52,7 +52,7 @@ async def stylize_in_every_style(
 
 
 def captioned_sheet(tiles: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """Lay captions and images of one size out in rows, in a sheet that is about as wide as it is high."""
+    """Lay out images of one size with their captions in rows, in a sheet that is about square."""
     width, height = tiles[0][1].size
     columns = math.ceil(math.sqrt(len(tiles) * height / width))
     sheet = contact_sheet([_captioned(image, caption) for caption, image in tiles], columns, GAP)

@@ -1,8 +1,8 @@
-"""From requests to batches: the batcher of one model joins waiting jobs into batches and runs them.
+"""The batcher of one model joins waiting jobs into batches and runs them.
 
-A model has as many threads as batches that may run in parallel. Each thread takes the next batch out of the queue itself, at
-the moment when it is free, so a busy event loop does not delay it. Rows are only ever stacked along the first dimension, so an
-image does not depend on the other images of its batch.
+A model has one thread for each batch that may run in parallel. A free thread takes the next batch from the queue itself, so a
+busy event loop does not delay it. Rows are only stacked along the first dimension, so an image does not depend on the other
+images of its batch.
 
     batcher = Batcher("digits", model.run, Limits(max_batch=32, max_queue=256, max_wait_s=0.002))
     with batcher.reserve(job.cost) as reservation:
@@ -38,7 +38,7 @@ class Run(Protocol):
     """Runs one batch."""
 
     def __call__(self, feeds: Feeds, *, alone: bool) -> Images:
-        """Compute one image a row. `alone`: nothing else runs or waits, so the batch may use every core."""
+        """Compute one image per row. `alone`: nothing else runs or waits, so the batch may use every core."""
 
 
 class Reservation:
@@ -88,7 +88,7 @@ class Batcher:
         """Reserve space in the queue for a whole request, before anything expensive is done for it.
 
         Args:
-            cost: of all its jobs that wait at a time, in the unit of `max_queue`.
+            cost: of all jobs of the request that wait at the same time, in the unit of `max_queue`.
 
         Raises:
             QueueFullError: too much waits already.
@@ -202,7 +202,7 @@ class Batcher:
         try:
             while taken := self._next_batch():
                 self._serve_batch(*taken)
-        except Exception as error:  # a bug of ours: what a model raises is the outcome of its jobs
+        except Exception as error:  # a bug: an error of the model would be the outcome of its jobs
             logger.exception("A thread of %s has died; /livez fails from now on.", self.name)
             with self._changed:
                 self._died = True

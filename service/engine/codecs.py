@@ -1,6 +1,6 @@
 """Images in and out: uploaded bytes to uint8 arrays; arrays to PNG, JPEG, WebP, contact sheets, animations, zip and npy.
 
-All of this is blocking code, which the caller runs in a thread, off the event loop. `ganvas.images` reads the uploads; their
+All functions block, so call them in a thread and not in the event loop. `ganvas.images` reads the uploads; their
 metadata (EXIF, colour profile, comments) is never copied into a response.
 """
 
@@ -26,7 +26,7 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 """Every image format that is written, and Pillow's options for it."""
 
 GIF_TICK = 10  # milliseconds: the unit of time in a GIF
-GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for a tenth of a second
+GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for 100 ms
 
 
 class OpenUpload:

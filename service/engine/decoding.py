@@ -1,7 +1,7 @@
 """Decoding of uploads in the codec threads, with a bound on what waits. If one upload of a request fails, the rest are skipped.
 
-A model's queue counts an image as the model gets it. An image that is shrunk to a thumbnail costs the model almost nothing, but
-the codec threads as much as any other of its stored size. So what waits for them is counted in stored pixels.
+A model's queue counts an image at the size that the model gets. If an image is shrunk to a thumbnail, the model has almost no
+work, but the codec threads must decode all stored pixels. So uploads that wait for decoding are counted in stored pixels.
 
     decoders = Decoders(ThreadPoolExecutor(2), max_pixels=500_000_000)
     images = await decoders.each(decode, uploads, pixels, model="painters")
@@ -24,7 +24,7 @@ class Decoders:
     """Decodes the images of a request in parallel.
 
     Args:
-        threads: that decode. Other work may use them as well.
+        threads: they decode. Other work may use them as well.
         max_pixels: of all uploads that are decoded or wait for it. A request with more is accepted if nothing waits.
     """
 
@@ -71,7 +71,7 @@ class Decoders:
             self._waiting += pixels
 
     def _begin(self, decode: Callable[[T], R], upload: T, pixels: int) -> "Future[R]":
-        held = [upload]  # a cancelled task stays in the queue of the threads until its turn; its bytes must not
+        held = [upload]  # a cancelled task stays in the queue of the threads until its turn, so its bytes are freed separately
 
         def ended(_: "Future[R]") -> None:
             held.clear()

@@ -1,13 +1,14 @@
-"""The queue of one model: which requests are accepted, what runs next and how much waits. No threads, no clock, no device.
+"""The queue of one model: which requests are accepted, what runs next and how much waits. It has no threads, clock or device.
 
-Everything is counted in cost: the rows of a generator, the pixels of a stylizer. A request reserves its cost before its uploads
+The queue counts cost: the rows of a generator, the pixels of a stylizer. A request reserves its cost before its uploads
 are decoded and releases it when its response is built. While a job runs on the device, its cost does not count as waiting. So
-everything that is accepted and held in memory is bounded, whether it is decoded or not and whether it has run or not.
+all accepted work in memory is bounded, before and after decoding, and before and after it runs.
 
-A batch takes the oldest job and, in order, the jobs of the same shapes that fit. No shape can starve, because the oldest job
-always runs next. A batch ends where it would run too long: if one image keeps the device busy, more images at a time gain
-nothing, and all of them wait for the last. An idle device waits a little, but only until as many jobs have come as ran before.
-Callers who were served together come again together, and a lone caller never waits for nobody.
+A batch takes the oldest job and, in order, the jobs of the same shapes that fit. The oldest job always runs next, so no shape
+waits forever. A batch takes no job that would make it run too long: if one image keeps the device busy, larger batches gain
+nothing, and all callers wait for the last image. An idle device waits a little until the number of jobs equals that of the
+previous batch, because callers that were served together often send their next requests together. After a batch with a single
+job, it does not wait.
 """
 
 import asyncio
@@ -18,9 +19,9 @@ from dataclasses import dataclass
 
 from service.engine.arrays import Feeds, Images
 
-DECAY = 0.95  # of past measurements, each batch: parallel batches end in pairs, so a mean over few batches would swing
+DECAY = 0.95  # weight of past measurements at each batch: parallel batches end in pairs, so a mean over few batches would swing
 
-WAIT_FRACTION = 0.85  # of `max_queue_s`: measured under overload, one request in 100 waits up to 1/7 longer than expected
+WAIT_FRACTION = 0.85  # fraction of `max_queue_s`: under overload, 1 request in 100 waits up to 1/7 longer than expected
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Job:
         self.cost = self.rows * row_cost
         self.bucket = tuple((name, array.shape[1:]) for name, array in feeds.items())
         self.arrived = 0.0  # set by the queue
-        self.cancelled = False  # nobody waits for it any more
-        self.done: asyncio.Future[Images]  # set by the batcher, for the caller who waits
+        self.cancelled = False  # its caller does not wait any more
+        self.done: asyncio.Future[Images]  # set by the batcher, for the waiting caller
 
 
 class FullError(Exception):
@@ -87,7 +88,7 @@ class JobQueue:
         self._busy_since = 0.0  # when the device began with what runs, or when a batch last finished
         self._finished = -math.inf  # when a batch last finished
         self._past_s, self._past_cost = 0.0, 0.0  # seconds and cost of the batches so far; older batches weigh less
-        self._expected_jobs = 1  # in the next batch: as many as ran before
+        self._expected_jobs = 1  # in the next batch: the number of the previous batch
 
     def waiting(self) -> int:
         """The cost that is accepted and not on the device, in the unit of `max_queue`."""
@@ -155,7 +156,7 @@ class JobQueue:
         return batch, None
 
     def _gather(self, free: float) -> tuple[list[Job], bool]:
-        """The oldest job and the jobs of its bucket that fit, in order; and whether no more would fit.
+        """The oldest job and the jobs of its bucket that fit, in order; and whether the batch is full.
 
         A batch takes only its share of what is ready. If it took everything, other threads would have nothing to run.
         """
@@ -179,7 +180,7 @@ class JobQueue:
         return sum(job.cost for batch in self._running for job in batch)
 
     def finished(self, batch: list[Job], now: float) -> float:
-        """Note that a running batch has finished. Returns the seconds that the device was busy since one last did."""
+        """Note the end of a running batch. Returns the seconds that the device was busy since the previous batch ended."""
         seconds = now - self._busy_since
         self._busy_since = self._finished = now
         self._running.remove(batch)
@@ -198,7 +199,7 @@ class JobQueue:
         return waiting
 
     def cancel(self, jobs: Sequence[Job]) -> int:
-        """Nobody waits for these jobs any more. Removes those that have not started and returns how many rows they had."""
+        """Cancel jobs. Removes those that have not started and returns the number of their rows."""
         removed = 0
         for job in jobs:
             job.cancelled = True

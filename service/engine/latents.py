@@ -15,7 +15,7 @@ from ganvas.api import SEED_LIMIT
 from service.engine.arrays import Floats
 
 SMALLEST_SINE = 1e-6
-"""Of the angle between two latents. Below it they lie on one line, so no single great circle connects them."""
+"""The smallest sine of the angle between two latents. Below it, no single great circle connects the latents."""
 
 
 class _Drawing(threading.local):

@@ -30,8 +30,8 @@ DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}  # onnxruntime's
 DEVICES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
 # Shapes vary from batch to batch. The default, an exhaustive search, would time every algorithm again for each shape.
 CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
-# Batches of one model that run in parallel on the CPU. On two cores, two batches with a core each made 1.2 to 1.4 times as many
-# images a second as one batch on both cores, whose threads wait for each other between layers.
+# Batches of one model that run in parallel on the CPU. On two cores, two batches with a core each made 1.2 to 1.4 times the
+# images per second of one batch on both cores, whose threads wait for each other between layers.
 MAX_PARALLEL_BATCHES = 4
 # The smallest graph, x + x of one float. It tries a device before any model is loaded.
 TRIAL = base64.b64decode("CAoSADo1Cg4KAXgKAXgSAXkiA0FkZBIBcFoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBQ=")
@@ -47,7 +47,7 @@ class LoadedModel:
         card: from the file.
         version: hash of the file's content.
         session: uses all threads, for a batch that runs alone.
-        parallel_session: for batches that run in parallel. Its threads and one caller a batch use every core. None: batches
+        parallel_session: for batches that run in parallel. Its threads and one caller per batch use every core. None: batches
             never run in parallel.
         parallel_batches: how many batches run at a time.
     """
@@ -126,7 +126,7 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     compare(card, session)
     cores = threads or os.cpu_count() or 1
     parallel = min(cores, MAX_PARALLEL_BATCHES) if session.get_providers()[0] == CPU else 1
-    # The calling thread is one of a session's threads. With one caller a batch, callers and own threads use every core.
+    # The calling thread is one of a session's threads. With one caller per batch, callers and own threads use every core.
     parallel_session = _session(data, [CPU], cores - parallel + 1) if parallel > 1 else None
     model = LoadedModel(card, version, session, parallel_session, parallel)
     _warm_up(model)
@@ -174,7 +174,7 @@ def _warm_up(model: LoadedModel) -> None:
 
 
 def _open(data: bytes, device: Device, threads: int) -> ort.InferenceSession:
-    """Open a session on the requested device, and only there."""
+    """Open a session on the requested device, without a fallback."""
     if device == "cpu":
         return _session(data, [CPU], threads)
     wanted = TENSORRT if device == "tensorrt" else CUDA

@@ -1,4 +1,4 @@
-"""API keys: a file with one key a line. The file is read again when it changes.
+"""API keys: a file with one key per line. The file is read again when it changes.
 
     GANVAS_API_KEYS_FILE=/run/secrets/ganvas-keys python -m service
     curl -H "Authorization: Bearer KEY" ...      or      curl -H "X-API-Key: KEY" ...
@@ -29,7 +29,7 @@ class ApiKeys:
     """The keys of one file.
 
     Args:
-        path: one key a line; blank lines and lines that begin with # are ignored.
+        path: one key per line; blank lines and lines that begin with # are ignored.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -83,7 +83,7 @@ class ApiKeys:
             raise KeysError(f"{self._path} cannot be read: {reason}") from None
         keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
         if not keys:
-            raise KeysError(f"{self._path} contains no key; write one key a line")
+            raise KeysError(f"{self._path} contains no key; write one key per line")
         return [_hash(key) for key in keys]
 
 

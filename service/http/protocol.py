@@ -1,11 +1,11 @@
 """uvicorn's HTTP/1.1 protocol (with httptools), with bounds that uvicorn does not have.
 
-The head of a request has a limit in bytes and in seconds. Without it, a client that sends endless headers, or one byte an hour,
+The head of a request has a limit in bytes and in seconds. Otherwise a client that sends endless headers, or one byte per hour,
 would cost memory and sockets. Invalid HTTP gets a problem document as well.
 
 For uvicorn, a response is sent when it is in the connection's buffer. Here it is sent when the buffer is empty. Until then
-`send` waits, so the middleware still counts the request. A client that reads nothing for a while is disconnected. Otherwise
-it could keep the response in memory, and delay a shutdown, for as long as it likes.
+`send` waits, so the middleware still counts the request. A client that reads nothing for a while is disconnected. Otherwise it
+could keep the response in memory and delay a shutdown without a limit.
 """
 
 import asyncio

@@ -1,18 +1,18 @@
 """The lifecycle of the service: after SIGTERM it drains until every accepted request is answered, then it exits.
 
-serving --SIGTERM--> draining: /readyz fails, new requests are answered 503 --all responses sent--> exit
+serving --SIGTERM--> draining: /readyz fails, new requests get 503 --all responses sent--> exit
 """
 
 import functools
 import time
 from collections.abc import Callable
 
-QUIET_S = 0.3  # without a new request: callers with open connections were refused and went elsewhere
-LINGER_S = 2.0  # at most, for callers who keep asking
+QUIET_S = 0.3  # without a new request: callers with open connections were refused and use another connection now
+LINGER_S = 2.0  # longest wait for callers that continue to send requests
 
 
 class Lifecycle:
-    """Whether the service drains, and what it still has to answer.
+    """The state of the drain, and the number of accepted requests that are not answered.
 
     Args:
         clock: monotonic, in seconds.

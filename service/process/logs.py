@@ -1,4 +1,4 @@
-"""Logs on stderr: one JSON object a line, or text on a terminal, with the id of the request."""
+"""Logs on stderr: one JSON object per line, or text on a terminal, with the id of the request."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""The worker process, which serves: models, threads, HTTP. `python -m service` starts it, and starts another when it dies.
+"""The worker process: it holds the models and serves HTTP. `python -m service` starts it, and starts another when it dies.
 
 It runs BentoML's application in uvicorn, as BentoML's own workers do. After SIGTERM it finishes the accepted requests and exits
 with 0; a second SIGTERM ends it at once. It also ends when the process that started it dies.
@@ -95,7 +95,7 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
             lifecycle().drain()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # From here on nobody can connect. Callers who have connected are answered before their connections close.
+            # No new connection is accepted from here on. Callers with open connections are answered before these close.
             callers = [caller for listening in sockets or [] for caller in _pending(listening)]
             for server in self.servers:
                 server.close()

@@ -1,4 +1,4 @@
-"""GET / and GET /docs: the studio, and the API as a page to read and to try."""
+"""GET / and GET /docs: the studio, and a page to read and try the API."""
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response

@@ -35,7 +35,7 @@ class _Preview:
         """Wait for the PNG."""
         self._waiting += 1
         try:
-            self.png = await asyncio.shield(self._task)  # a caller who disconnects must not cancel it for the others
+            self.png = await asyncio.shield(self._task)  # a caller that disconnects must not cancel it for the others
             return self.png
         finally:
             self._waiting -= 1

@@ -13,7 +13,7 @@ from service.routes.threads import CodecThreads
 async def respond(request: StylizeRequest, models: Models, threads: CodecThreads) -> Response:
     """Paint the images of a stylize request.
 
-    The queue is asked before anything is decoded, by the sizes in the uploads' headers.
+    Space in the queue is reserved before anything is decoded, from the sizes in the uploads' headers.
     """
     stylizer = models.find(Stylizer, request.model)
     weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])

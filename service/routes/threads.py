@@ -49,6 +49,6 @@ class CodecThreads:
         return await asyncio.get_running_loop().run_in_executor(self._codecs, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
-        """Start nothing more; what runs is not waited for."""
+        """Start no more work. Running work is not waited for."""
         for threads in (self._codecs, self._headers):
             threads.shutdown(wait=False, cancel_futures=True)

@@ -28,7 +28,7 @@ class Handler(ABC):
     """As the card and messages name it."""
 
     cost_unit: ClassVar[Literal["rows", "pixels"]]
-    """What queue and batches are counted in. The settings have bounds for each unit."""
+    """The unit of the queue and of batches. The settings have bounds for each unit."""
 
     def __init__(self, card: Card, model: LoadedModel, settings: Settings) -> None:
         self.card = card
@@ -38,7 +38,7 @@ class Handler(ABC):
 
     @abstractmethod
     async def preview(self) -> Sequence[Pixels]:
-        """Small images that show what the model makes, all of one size: the tiles of its contact sheet.
+        """Small images of one size that show what the model makes: the tiles of its contact sheet.
 
         Raises:
             NotFoundError: the model has nothing to show.

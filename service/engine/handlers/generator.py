@@ -33,10 +33,10 @@ class Generator(Handler):
         return self.batcher.limits.max_batch
 
     async def sample(self, reservation: Reservation, latents: Floats) -> Images:
-        """Make one image a row. More rows than `max_batch` run in several batches.
+        """Make one image per row. More rows than `max_batch` run in several batches.
 
         Args:
-            reservation: for one image a row.
+            reservation: for one image per row.
             latents: float32 [n, latent_size].
         """
         images = await self.batcher.submit(reservation, self._jobs(latents))
@@ -61,7 +61,7 @@ class Generator(Handler):
             return list(await self.sample(reservation, latents))
 
     def example_command(self, url: str, photo: str) -> str:
-        """Sixteen samples."""
+        """A command that makes 16 samples."""
         body = f'{{"model": "{self.card.name}", "n": 16, "seed": 7}}'
         return f"curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
 

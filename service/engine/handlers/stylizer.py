@@ -1,4 +1,4 @@
-"""Stylizers: images to the same images in a style."""
+"""Stylizers: from images to the same images in a style."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ class Stylizer(Handler):
     async def stylize(
         self, reservation: Reservation, images: Sequence[Pixels], styles: Floats, strength: float, keep_color: float
     ) -> list[Pixels]:
-        """Restyle images of any sizes.
+        """Stylize images of any sizes.
 
         Args:
             reservation: for these images.
@@ -55,7 +55,7 @@ class Stylizer(Handler):
         return await asyncio.to_thread(self._thumbnails)
 
     def example_command(self, url: str, photo: str) -> str:
-        """The first style."""
+        """A command that paints a photo in the first style."""
         style = self.card.styles[0].name
         return f"curl {url}/v1/stylize -F image=@{photo} -F model={self.card.name} -F style={style} -o {style}.jpg"
 

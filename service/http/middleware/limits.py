@@ -20,7 +20,7 @@ from service.http.request_ids import REQUEST_ID
 logger = logging.getLogger("ganvas.service")
 
 PICKLE = "application/vnd.bentoml+pickle"
-KEPT_HEADERS = ("allow", "retry-after", "server")  # of a foreign error, in its problem document
+KEPT_HEADERS = ("allow", "retry-after", "server")  # headers of a foreign error that its problem document keeps
 
 HELD = Gauge("ganvas_http_held_bytes", "Bytes of request bodies and of unsent responses.", multiprocess_mode="livesum")
 
