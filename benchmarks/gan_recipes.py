@@ -115,15 +115,15 @@ def gan_recipes(
     network = build_features(features, weights)
     configs = {name: resolve_gan(config, len(folder.names), folder.grey, where) for name, config in configs.items()}
     first = next(iter(configs.values()))
-    squares, _ = load_images(folder, size, channels_of(first))
+    dataset, _ = load_images(folder, size, channels_of(first))
     fabric = launch(where, precision_of(first))
 
     outcomes = []
     for name, config in configs.items():
         typer.echo(f"{name}: {RECIPES[name].title}")
-        plan = GanPlan(config=config, data=data.resolve().name, images=len(squares), fingerprint=folder.fingerprint)
+        plan = GanPlan(config=config, data=data.resolve().name, images=len(dataset), fingerprint=folder.fingerprint)
         judge = VggFeatures(config.features.layers, vgg) if config.features.layers else None
-        outcomes.append(train(name, out / name, plan, squares, fabric, network, judge))
+        outcomes.append(train(name, out / name, plan, dataset, fabric, network, judge))
     text = markdown(outcomes, DEFAULT)
     typer.echo(f"\n{text}")
     if table is not None:
@@ -149,7 +149,7 @@ def recipe_config(name: str, common: Mapping[str, object], evaluations: int) -> 
 
 
 def train(
-    name: str, folder: Path, plan: GanPlan, squares: Tensor, fabric: Fabric, network: FeatureNetwork, vgg: VggFeatures | None
+    name: str, folder: Path, plan: GanPlan, dataset: Tensor, fabric: Fabric, network: FeatureNetwork, vgg: VggFeatures | None
 ) -> Outcome:
     """Train one recipe. An interrupted run resumes, and a finished one is not trained again.
 
@@ -157,7 +157,7 @@ def train(
         name: of `RECIPES`.
         folder: of the run.
         plan: what it is to do.
-        squares: uint8 [N, c, size, size], the real images.
+        dataset: uint8 [N, c, size, size], the real images.
         fabric: launched.
         network: what the metrics are measured in.
         vgg: with the layers that a recipe's second discriminator judges, where it has one.
@@ -172,7 +172,7 @@ def train(
     checkpoint = run.load_checkpoint()
     if checkpoint is None or checkpoint["step"] < plan.config.steps:
         try:
-            train_gan(run, squares, fabric, network, vgg=vgg)
+            train_gan(run, dataset, fabric, network, vgg=vgg)
         except RunError as error:  # a failed recipe is also a result
             failure = first_line(error)
     stats = read_stats(folder / "stats.jsonl", plan.config.images_per_step)

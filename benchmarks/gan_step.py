@@ -99,15 +99,15 @@ def contestants(config: GanConfig, device: torch.device, ablation: bool = True) 
         ConfigError: the plain recipe does not support a setting of the config.
     """
     shape = (_SYNTHETIC, channels_of(config), config.image_size, config.image_size)
-    squares = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(config.seed))
-    steps: dict[str, Step] = {PLAIN: PlainGan(config, device, squares).step}
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(config.seed))
+    steps: dict[str, Step] = {PLAIN: PlainGan(config, device, images).step}
     here: list[Ingredient] = [name for name in INGREDIENTS if name != "bfloat16" or best_precision(device) == "bfloat16"]
     if ablation:
         for ingredient in here:
-            steps[f"plain + {ingredient}"] = PlainGan(config, device, squares, [ingredient]).step
+            steps[f"plain + {ingredient}"] = PlainGan(config, device, images, [ingredient]).step
         for count in range(2, len(here) + 1):
-            steps[f"... + {here[count - 1]}"] = PlainGan(config, device, squares, here[:count]).step
-    steps[OURS] = GanTrainer(config, launch(device, precision_of(config)), squares).step
+            steps[f"... + {here[count - 1]}"] = PlainGan(config, device, images, here[:count]).step
+    steps[OURS] = GanTrainer(config, launch(device, precision_of(config)), images).step
     return steps
 
 

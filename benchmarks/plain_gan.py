@@ -44,21 +44,19 @@ class PlainGan:
     Args:
         config: resolved config.
         device: device to train on.
-        squares: uint8 [N, c, size, size], the real images.
+        images: uint8 [N, c, size, size], the real images.
         ingredients: any keys of `INGREDIENTS`.
 
     Raises:
         ConfigError: the plain recipe does not support a setting of the config.
     """
 
-    def __init__(
-        self, config: GanConfig, device: torch.device, squares: Tensor, ingredients: Sequence[Ingredient] = ()
-    ) -> None:
+    def __init__(self, config: GanConfig, device: torch.device, images: Tensor, ingredients: Sequence[Ingredient] = ()) -> None:
         values, defaults = flatten(config), flatten(GanConfig())
         for key in _LEFT_ALONE:
             if values[key] != defaults[key]:
                 raise ConfigError(f"The plain recipe does not support {key}. Leave it at {defaults[key]} for this benchmark.")
-        self.config, self.device, self.squares, self.ingredients = config, device, squares, frozenset(ingredients)
+        self.config, self.device, self.images, self.ingredients = config, device, images, frozenset(ingredients)
         self._layout = torch.channels_last if "channels_last" in ingredients else torch.contiguous_format
         torch.manual_seed(config.seed)
         self.generator = self._place(build_generator(config))
@@ -142,8 +140,8 @@ class PlainGan:
 
     def _real(self, step: int) -> Tensor:
         config = self.config
-        chosen = batch_indices(len(self.squares), config.batch_size, step - 1, config.seed)
-        real = self.squares[chosen].float() / 127.5 - 1
+        chosen = batch_indices(len(self.images), config.batch_size, step - 1, config.seed)
+        real = self.images[chosen].float() / 127.5 - 1
         if config.flip:
             flips = torch.rand(len(real), generator=self._rng) < 0.5
             real[flips] = real[flips].flip(3)

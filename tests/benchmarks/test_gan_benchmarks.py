@@ -37,16 +37,16 @@ def tiny(**changes: object) -> GanConfig:
 
 
 @pytest.fixture
-def squares() -> torch.Tensor:
+def images() -> torch.Tensor:
     return torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("objective", ["bce", "hinge", "relativistic"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_plain_step_computes_the_same_losses(objective: str, shared: bool, squares: torch.Tensor) -> None:
+def test_plain_step_computes_the_same_losses(objective: str, shared: bool, images: torch.Tensor) -> None:
     config = tiny(objective=objective, shared_pass=shared, precision="float32", ema_decay=0.0)
-    ours = GanTrainer(config, launch(CPU, "float32"), squares)
-    plain = PlainGan(config, CPU, squares, ["both once"] if shared else ["generator once"])
+    ours = GanTrainer(config, launch(CPU, "float32"), images)
+    plain = PlainGan(config, CPU, images, ["both once"] if shared else ["generator once"])
     for step in (1, 2):  # step 2 has penalties
         expected, found = ours.step(step), plain.step(step)
         torch.testing.assert_close(found["d_loss"], expected["d_loss"], rtol=1e-4, atol=1e-5)
@@ -59,25 +59,25 @@ def test_plain_step_computes_the_same_losses(objective: str, shared: bool, squar
         assert torch.equal(mean, weight)  # ema_decay 0
 
 
-def test_plain_phases_use_separate_fake_images(squares: torch.Tensor) -> None:
+def test_plain_phases_use_separate_fake_images(images: torch.Tensor) -> None:
     config = tiny(precision="float32")
-    plain, once = PlainGan(config, CPU, squares), PlainGan(config, CPU, squares, ["generator once"])
+    plain, once = PlainGan(config, CPU, images), PlainGan(config, CPU, images, ["generator once"])
     first, other = plain.step(1), once.step(1)
     torch.testing.assert_close(first["d_loss"], other["d_loss"])
     assert first["g_loss"] != other["g_loss"]
 
 
-def test_ingredients_do_not_change_the_loss(squares: torch.Tensor) -> None:
+def test_ingredients_do_not_change_the_loss(images: torch.Tensor) -> None:
     config = tiny(precision="float32")
-    plain = PlainGan(config, CPU, squares).step(1)["d_loss"]
+    plain = PlainGan(config, CPU, images).step(1)["d_loss"]
     for ingredient in INGREDIENTS:
-        found = PlainGan(config, CPU, squares, [ingredient]).step(1)["d_loss"]
+        found = PlainGan(config, CPU, images, [ingredient]).step(1)["d_loss"]
         torch.testing.assert_close(found, plain, rtol=0.02 if ingredient == "bfloat16" else 1e-5, atol=1e-5)
 
 
-def test_rejects_unsupported_settings(squares: torch.Tensor) -> None:
+def test_rejects_unsupported_settings(images: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match=r"does not support pack\. Leave it at 1"):
-        PlainGan(tiny(pack=2), CPU, squares)
+        PlainGan(tiny(pack=2), CPU, images)
 
 
 def test_slice_weights_steps_with_penalties() -> None:
@@ -161,16 +161,16 @@ def test_compares_recipes_and_skips_finished_runs(image_folder: Path, vgg_weight
         compare_recipes(image_folder, out, ["classic"], images=64)
 
 
-def test_all_recipes_train(squares: torch.Tensor, vgg_weights: Path) -> None:
+def test_all_recipes_train(images: torch.Tensor, vgg_weights: Path) -> None:
     for name in RECIPES:
         config = resolve_gan(recipe_config(name, {**TINY, "images": 80, "precision": "float32"}, 1), 10_000, False, CPU)
         vgg = VggFeatures(config.features.layers, vgg_weights) if config.features.layers else None
-        adversaries = GanTrainer(config, launch(CPU, "float32"), squares, vgg)
-        before = [weight.clone() for weight in adversaries.generator.parameters()]
+        trainer = GanTrainer(config, launch(CPU, "float32"), images, vgg)
+        before = [weight.clone() for weight in trainer.generator.parameters()]
         for step in (1, 2):
-            losses = adversaries.step(step)
+            losses = trainer.step(step)
         assert all(loss.isfinite() for loss in losses.values()), name
-        assert not any(map(torch.equal, before, adversaries.generator.parameters())), name
+        assert not any(map(torch.equal, before, trainer.generator.parameters())), name
 
 
 def test_rejects_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:

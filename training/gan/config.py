@@ -93,7 +93,7 @@ class GanConfig(RunConfig):
     classes: ClassesConfig = ClassesConfig()
     features: FeaturesConfig = FeaturesConfig()
 
-    # Whose turn it is
+    # Steps of each network
     d_steps: int = Field(default=1, ge=1, le=20)  # steps of the discriminator, each with images of its own, to ...
     g_steps: int = Field(default=1, ge=1, le=20)  # ... this many steps of the generator
     skip_below: float | None = None  # the discriminator skips its step while its loss is below this

@@ -28,7 +28,7 @@ LABELS = torch.arange(4000) % 3
 
 
 def shades(path: Path, classes: dict[str, int], each: int = 12) -> Path:
-    """A zip with a folder a class: squares of about one grey level."""
+    """A zip with one folder per class: images of about one grey level."""
     noise = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as archive:
         for name, level in classes.items():
@@ -94,13 +94,13 @@ def test_each_folder_is_a_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_each_class_learns_its_own_images(shared: bool) -> None:
     labels = torch.arange(64) % 2
-    squares = (30 + 190 * labels)[:, None, None, None].expand(64, 1, 16, 16).to(torch.uint8)
+    dataset = (30 + 190 * labels)[:, None, None, None].expand(64, 1, 16, 16).to(torch.uint8)
     config = gan_config(
         architecture="mlp", image_size=16, channels=1, width=8, latent_size=7, classes={"count": 2}, batch_size=32,
         images=32 * 150, augment=(), features={"layers": ()}, precision="float32", shared_pass=shared,
         optimizer={"learning_rate": 1e-3}, ema_decay=0.9,
     )  # fmt: skip
-    trainer = GanTrainer(config, launch(CPU, "float32"), squares, classes=labels)
+    trainer = GanTrainer(config, launch(CPU, "float32"), dataset, classes=labels)
     for step in range(1, config.steps + 1):
         trainer.step(step)
     latents = LATENTS[:200]
@@ -112,11 +112,11 @@ def test_each_class_learns_its_own_images(shared: bool) -> None:
 
 def test_command_line_trains_and_exports_classes(tmp_path: Path) -> None:
     data, out, model = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run", tmp_path / "shades.onnx"
-    told = (
+    options = (
         "image_size=16", "generator.width=4", "discriminator.width=4", "images=64", "batch_size=16", "classes.count=2",
         "features.layers=[]",
     )  # fmt: skip
-    settings = [word for setting in told for word in ("--set", setting)]
+    settings = [word for setting in options for word in ("--set", setting)]
     done("gan", "--data", data, "--out", out, *settings, "--features", "pixels", "--device", "cpu")
     done("export", out, model, "--card", ROOT / "training/model_cards/digits.toml")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -126,8 +126,8 @@ def test_command_line_trains_and_exports_classes(tmp_path: Path) -> None:
 
 def test_rejects_a_wrong_number_of_folders(tmp_path: Path) -> None:
     data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
-    told = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
-    said = refused("gan", "--data", data, "--out", out, *told)
+    options = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
+    said = refused("gan", "--data", data, "--out", out, *options)
     assert (
         "in 2 folders (black, white), but classes is 5. Put the images of each class into one folder and set classes=2" in said
     )

@@ -32,7 +32,7 @@ from training.run import Run
 from training.style.config import StyleConfig
 from training.style.plan import StylePlan
 
-PICTURES, SAMPLES, K, SEED = 40, 16, 3, 5
+COUNT, SAMPLES, K, SEED = 40, 16, 3, 5
 OPTIONS = ["--samples", SAMPLES, "--neighbours", K, "--seed", SEED]
 NAMES = ["Frechet distance", "Precision", "Recall", "Density", "Coverage", "Diversity"]
 METHOD = f"pixels at 16 x 16; {SAMPLES} samples against {SAMPLES} real images, k = {K}, seed {SEED}"
@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "photos"
     folder.mkdir()
-    for index in range(PICTURES):
+    for index in range(COUNT):
         draw(index).save(folder / f"{index:03d}.png")
     return folder
 
@@ -78,7 +78,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
-    """The metrics and the floor, from the same pictures."""
+    """The metrics and the floor, from the same images."""
     plan = Run.open(run, GanPlan).plan
     assert isinstance(plan, GanPlan)
     generator_ema = AveragedModel(build_generator(plan.config))
@@ -87,11 +87,11 @@ def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
     latents = draw_latents(SEED, Stream.EVALUATE_LATENTS, count=SAMPLES, size=8)
     with torch.no_grad():
         samples = to_uint8(generator_ema.module(latents)).permute(0, 3, 1, 2)
-    squares, _ = load_images(open_image_folder(photos), 16, 1)
-    squares = squares[numpy_rng(SEED, Stream.EVALUATE_IMAGES).permutation(PICTURES)]
+    images, _ = load_images(open_image_folder(photos), 16, 1)
+    images = images[numpy_rng(SEED, Stream.EVALUATE_IMAGES).permutation(COUNT)]
     network = build_features("pixels")
     fresh, real, others = (
-        extract(network, part) for part in (samples, squares[:SAMPLES], squares[SAMPLES : 2 * SAMPLES])
+        extract(network, part) for part in (samples, images[:SAMPLES], images[SAMPLES : 2 * SAMPLES])
     )  # fmt: skip
     return measure(real, fresh, K), measure(real, others, K)
 
@@ -201,7 +201,7 @@ def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> N
         draw(index).save(few / f"{index}.png")
     assert "few holds 7 readable images. At least 8 are needed" in refused("evaluate", run, "--data", few, *OPTIONS)
     draw(7).save(few / "7.png")
-    (few / "broken.png").write_text("no picture")
+    (few / "broken.png").write_text("not an image")
     said = done("evaluate", run, "--data", few, *OPTIONS)
     assert "8 samples against 8 real images" in said
     assert "broken.png: not a JPEG, PNG or WebP image" in said

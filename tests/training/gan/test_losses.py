@@ -46,8 +46,8 @@ def test_label_smoothing_lowers_the_target() -> None:
 def test_gradient_penalty_is_half_the_squared_slope() -> None:
     slope = torch.tensor([3.0, 4.0], requires_grad=True)
 
-    def linear(pictures: torch.Tensor) -> torch.Tensor:
-        return pictures.flatten(1) @ slope
+    def linear(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) @ slope
 
     penalty = gradient_penalty(linear, torch.randn(5, 1, 1, 2))
     assert penalty.item() == pytest.approx(25 / 2)
