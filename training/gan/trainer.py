@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from training.errors import ConfigError
-from training.gan.architectures.base import TakesProgress
+from training.gan.architectures.base import modules_with_progress
 from training.gan.augment import augment
 from training.gan.batches import Batch, BatchSource
 from training.gan.classes import Labels, logits_of
@@ -79,7 +79,7 @@ class GanTrainer:
         self._objective = objective(config.objective, config.label_smoothing)
         self._shared_backward = config.discriminator.per_sample and config.objective != "hinge"
         networks = (self.generator, self.discriminator, self.generator_ema)
-        self._follow_progress = [m for network in networks for m in network.modules() if isinstance(m, TakesProgress)]
+        self._modules_with_progress = [module for network in networks for module in modules_with_progress(network)]
 
     def step(self, step: int) -> Scalars:
         """Make one training step; the first is 1.
@@ -94,8 +94,7 @@ class GanTrainer:
         """
         progress = self.config.progress(step)
         self._set_rates(progress)
-        for module in self._follow_progress:
-            module.set_progress(progress.fraction)
+        self.set_progress(progress)
         scalars = self._one_pass_step(progress) if self.config.one_pass else self._two_phase_step(progress)
         self.generator_ema.update_parameters(self.generator)
         return scalars
@@ -173,6 +172,11 @@ class GanTrainer:
             self._update(self.g_optimizer)
         self.discriminator.requires_grad_(True)
         return _summarise(d_loss, g_loss, real_logits, fake_logits) | penalties
+
+    def set_progress(self, progress: Progress) -> None:
+        """Tell the networks that change with the progress of the run how far it is."""
+        for module in self._modules_with_progress:
+            module.set_progress(progress.fraction)
 
     def generate(self, latents: Tensor) -> Tensor:
         """Fake images: float [n, latent_size] -> float [n, c, h, w] in -1..1."""

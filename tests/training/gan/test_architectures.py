@@ -7,6 +7,7 @@ from torch import nn
 
 from tests.training.gan_configs import gan_config
 from training.errors import ConfigError
+from training.gan.architectures.base import modules_with_progress
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
@@ -30,6 +31,8 @@ def test_networks_have_the_promised_shapes_and_ranges(architecture: str, image_s
 def test_every_weight_gets_a_gradient(architecture: str) -> None:
     config = gan_config(architecture=architecture, image_size=32, channels=3, width=8)
     generator, discriminator = build_generator(config), build_discriminator(config)
+    for module in modules_with_progress(generator) + modules_with_progress(discriminator):
+        module.set_progress(0.5)
     discriminator(generator(torch.randn(4, config.latent_size))).sum().backward()
     for network in (generator, discriminator):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
@@ -37,9 +40,10 @@ def test_every_weight_gets_a_gradient(architecture: str) -> None:
 
 @pytest.mark.parametrize("architecture", GANS)
 def test_per_sample_says_whether_a_logit_depends_on_the_batch(architecture: str) -> None:
-    for norm in (False, True):
+    has_norm = "norm" in GANS[architecture].discriminator_options.model_fields
+    for options in ({}, {"norm": True}) if has_norm else ({},):
         torch.manual_seed(0)
-        config = gan_config(architecture=architecture, image_size=32, channels=3, width=8, discriminator={"norm": norm})
+        config = gan_config(architecture=architecture, image_size=32, channels=3, width=8, discriminator=options)
         discriminator, images = build_discriminator(config), torch.randn(6, 3, 32, 32)
         half, whole = discriminator(images[:3]), discriminator(images)[:3]
         assert config.discriminator.per_sample == torch.allclose(half, whole, rtol=1e-4, atol=1e-5)

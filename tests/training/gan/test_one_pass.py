@@ -12,13 +12,14 @@ from training.gan.architectures.registry import GANS
 from training.gan.losses import objective
 from training.gan.trainer import GanTrainer
 
-ARCHITECTURES = [*GANS, "stddev"]
+ARCHITECTURES = [*GANS, "stddev", "fading"]
 
 
 @pytest.fixture(autouse=True)
 def toy_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GANS, "stddev", toys.STDDEV)
     monkeypatch.setitem(GANS, "wrong-stddev", toys.WRONG_STDDEV)
+    monkeypatch.setitem(GANS, "fading", toys.FADING)
 
 
 def generator_error(name: str, sureness: float = 1, **options: Any) -> float:
@@ -43,6 +44,7 @@ def generator_error(name: str, sureness: float = 1, **options: Any) -> float:
 def reference(trainer: GanTrainer, name: str) -> tuple[torch.Tensor, ...]:
     """The gradients of the generator's loss, with a backward pass of their own."""
     progress = trainer.config.progress(1)
+    trainer.set_progress(progress)
     batch = trainer.batches.draw(progress)
     real = trainer.preprocess(batch.real, progress, batch.rng)
     fake = trainer.preprocess(trainer.generate(batch.latents), progress, batch.rng)

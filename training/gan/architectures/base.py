@@ -38,6 +38,11 @@ class TakesProgress(Protocol):
         ...
 
 
+def modules_with_progress(network: nn.Module) -> list[TakesProgress]:
+    """The modules of a network, or the network itself, that take the progress of the run."""
+    return [module for module in network.modules() if isinstance(module, TakesProgress)]
+
+
 @dataclass(frozen=True)
 class GanArchitecture:
     """The two networks of a GAN.
