@@ -26,6 +26,7 @@ class Stream(IntEnum):
     EVALUATE_LATENTS = 10  # of `python -m training evaluate`
     EVALUATE_IMAGES = 11  # which real images `python -m training evaluate` takes
     SAMPLE_LATENTS = 12  # of `python -m training sample`
+    PAINT_NOISE = 13  # that a painting starts from
 
 
 def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:

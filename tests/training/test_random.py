@@ -5,6 +5,14 @@ import torch
 from training.random import Stream, draw_latents, numpy_rng, torch_rng
 
 
+def test_streams_keep_their_numbers() -> None:
+    """Another number would change every run that is resumed."""
+    assert {stream.name: stream.value for stream in Stream} == {
+        "ORDER": 1, "LATENTS": 2, "FLIPS": 3, "PREPROCESSING": 4, "SAMPLE_GRID": 5, "SPLIT": 6, "EVALUATION": 7, "WALK": 8,
+        "CROPS": 9, "EVALUATE_LATENTS": 10, "EVALUATE_IMAGES": 11, "SAMPLE_LATENTS": 12, "PAINT_NOISE": 13,
+    }  # fmt: skip
+
+
 def test_the_same_place_gives_the_same_numbers() -> None:
     for stream in Stream:
         assert numpy_rng(3, stream, 7, 1).random() == numpy_rng(3, stream, 7, 1).random()

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.errors import DataError, NotFiniteError
+from training.random import Stream, torch_rng
 from training.style.config import PaintConfig
 from training.style.objective import Objective
 from training.vgg import VggFeatures
@@ -165,7 +166,7 @@ def first_image(config: PaintConfig, photo: Tensor) -> Tensor:
     """The start of an optimisation: float [1, 3, h, w], the photo itself or noise around the middle grey."""
     if config.start == "content":
         return photo.clone()
-    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(config.seed))
+    noise = torch.randn(photo.shape, generator=torch_rng(config.seed, Stream.PAINT_NOISE))
     return 127.5 + _NOISE * noise.to(photo.device)
 
 
