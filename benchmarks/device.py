@@ -97,7 +97,7 @@ def main(
 
 
 def with_halves(path: Path, device: Named, threads: int) -> LoadedModel:
-    """A model with float16 inside, its inputs and outputs as they were."""
+    """A model that computes in float16, with unchanged inputs and outputs."""
     with tempfile.TemporaryDirectory() as folder:
         converted = Path(folder) / path.name
         onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), converted)

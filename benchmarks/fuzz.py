@@ -64,7 +64,7 @@ def fuzz(url: str, requests: int, seed: int) -> Counter[str]:
     """Send malformed requests, with a good one to sample or stylize after every few. Returns the count of each status.
 
     Raises:
-        HarmError: a request was answered with 5xx, a complete one not at all, or a good one not with 200.
+        HarmError: a response was a 5xx, a complete request got no response, or a good request did not get 200.
     """
     cards = [model["card"] for model in _json_of(f"{url}/v1/models")["models"]]
     return asyncio.run(_fuzz(url, Maker(_json_of(f"{url}/docs.json"), seed), requests, good_requests(cards)))
@@ -107,7 +107,7 @@ async def _fuzz(url: str, maker: Maker, requests: int, good: Sequence[Malformed]
                 group = made[begin : begin + _AT_ONCE]
                 for sent, status in zip(group, await asyncio.gather(*(exchange(url, one) for one in group)), strict=True):
                     if status >= 500 or (sent.whole and not status):
-                        raise HarmError(f"{status or 'No answer'} to {sent.kind}: {sent.data[:3000]!r}")
+                        raise HarmError(f"{status or 'No response'} to {sent.kind}: {sent.data[:3000]!r}")
                     statuses[str(status or "without a response")] += 1
             right = next(turns)
             if (status := await exchange(url, right)) != 200:

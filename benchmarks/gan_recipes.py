@@ -159,8 +159,8 @@ def train(
         plan: what it is to do.
         dataset: uint8 [N, c, size, size], the real images.
         fabric: launched.
-        network: what the metrics are measured in.
-        vgg: with the layers that a recipe's second discriminator judges, where it has one.
+        network: its features are used for the metrics.
+        vgg: VGG-16 with the layers of the second discriminator; needed if a recipe has one.
 
     Raises:
         RunError: the folder contains a run with other settings or images.

@@ -44,7 +44,7 @@ class Malformed:
     Attributes:
         data: bytes to send.
         kind: description for the report.
-        whole: whether a response is due. Otherwise the server may wait for more, and the client closes the connection.
+        whole: whether the request is complete, so a response is due. Otherwise the client closes the connection after a while.
     """
 
     data: bytes

@@ -1,4 +1,4 @@
-"""Sends twice the load that the service can carry. Are accepted requests fast, refusals immediate and memory bounded?
+"""Sends twice the load that the service can carry. Measures accepted requests, refusals and memory.
 
     python -m benchmarks.overload [--seconds 20] [--workload sample-16 --workload stylize] [--table docs/benchmarks.md]
 

@@ -75,7 +75,7 @@ class Outcome:
 
     @property
     def findings(self) -> str:
-        """Findings of the watch and of the run: each kind once, with the number of images at its first occurrence."""
+        """Findings of the watch and of the run: each kind once, with the number of images when it first occurred."""
         kinds: dict[str, str] = {}
         for event in self.stats.events:
             for sentence in _SENTENCE.split(event.words):

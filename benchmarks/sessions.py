@@ -2,10 +2,10 @@
 
     python -m benchmarks.sessions [--seconds 3] [--rounds 5] [--callers 1] [--threads 1] [--table docs/benchmarks.md]
 
-Lanes are callers that run batches on one session at the same time, as the service does under load. Threads are those of the
-session for one batch. Spinning threads wait for work in a loop; other threads sleep. The arena keeps memory for the next
-batch. Each variant runs once per round and is compared with the choice of the service in that round. That choice is also
-among the variants: the distance of its second row from 1.00 is noise.
+Callers run batches on one session at the same time, as the service does under load. A session uses its threads for one batch.
+Spinning threads wait for work in a loop; other threads sleep. The arena keeps memory for the next batch. Each variant runs once
+per round and is compared with the choice of the service in that round. That choice is also among the variants: the distance of
+its second row from 1.00 is noise.
 """
 
 import itertools

@@ -53,9 +53,9 @@ def sample(model: Path, count: int, seed: int = 0, truncation: float = 1) -> Byt
 def read_digits(data: Path) -> tuple[Tensor, Tensor]:
     """Read all digits and their classes (the names of their folders): uint8 [N, 1, 28, 28] and int64 [N]."""
     folder = open_image_folder(data)
-    squares, broken = load_images(folder, 28, 1)
+    real_images, broken = load_images(folder, 28, 1)
     names = [name for name in folder.names if name not in broken]
-    return squares, torch.tensor([int(name.split("/")[-2]) for name in names])
+    return real_images, torch.tensor([int(name.split("/")[-2]) for name in names])
 
 
 def train_classifier(digits: Tensor, classes: Tensor) -> tuple[nn.Module, float, float]:

@@ -1,4 +1,4 @@
-"""Stops the service under load and kills its worker. Is a request lost, and how soon does it serve again?
+"""Stops the service under load and kills its worker. Counts lost requests and measures when the service serves again.
 
     python -m benchmarks.shutdown [--terms 50] [--kills 5] [--table docs/benchmarks.md]
 

@@ -1,4 +1,4 @@
-"""Sends mixed load for a long time. Does memory stay flat, and is each request answered?
+"""Sends mixed load for a long time. Checks that memory stays flat and that each request is answered.
 
     python -m benchmarks.soak --minutes 30 [--table docs/benchmarks.md]
 

@@ -42,7 +42,7 @@ def main(url: str) -> None:
 
 
 def studio(url: str) -> Image.Image:
-    """A screenshot of the studio, half way between two portraits."""
+    """A screenshot of the studio, halfway between two portraits."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         page = browser.new_page(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")

@@ -78,7 +78,7 @@ class Contestant:
 
     @contextlib.contextmanager
     def serving(self, workload: Workload, threads: int, **settings: object) -> Iterator["Server"]:
-        """Start it, wait until it answers the workload, and stop it at the end of the block."""
+        """Start the server, wait until it answers the workload, and stop it at the end of the block."""
         port = _free_port()
         python, model = str(self.python()), ROOT / "exported" / f"{workload.model}.onnx"
         environment = {**os.environ, **self.variables}
@@ -127,10 +127,10 @@ class Server:
         return counted["ganvas_batch_rows_sum"], counted["ganvas_batch_rows_count"]
 
     def wait_for(self, request: Request, process: subprocess.Popen[bytes]) -> None:
-        """Wait until it answers with 200.
+        """Wait until the server answers with 200.
 
         Raises:
-            RuntimeError: it exited, or did not answer in time.
+            RuntimeError: the server exited, or did not answer in time.
         """
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and process.poll() is None:
@@ -181,7 +181,7 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop it and all processes that it started."""
+    """Stop a process and all processes that it started."""
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -178,7 +178,7 @@ def test_rejects_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:
         compare_recipes(image_folder, tmp_path / "recipes", ["clasic"])
 
 
-def test_a_recipe_goes_before_what_all_have_in_common() -> None:
+def test_values_of_a_recipe_override_common_values() -> None:
     common = {"optimizer.learning_rate": 1e-3, "batch_size": 16, "images": 1600}
     classic, default = recipe_config("classic", common, 7), recipe_config(DEFAULT, common, 7)
     assert (classic.optimizer.learning_rate, classic.batch_size, classic.discriminator) == (
@@ -210,7 +210,7 @@ def outcome(folder: Path, name: str, rate: float, frechets: list[float], events:
 
 
 def test_table_compares_at_equal_images_and_equal_time(tmp_path: Path) -> None:
-    alike = "The samples are nearly all alike: diversity 0.10, where real pictures have 1."
+    alike = "The samples are nearly all alike: their diversity is 0.10, that of real images is 1."
     events = (
         Event(10, 100, f"{alike} The discriminator has won: it tells real from fake. Try another --set: pack=2."),
         Event(20, 200, alike),
