@@ -24,7 +24,7 @@ let timer = 0;
 const address = () => `?${fields}${location.hash}`;
 
 /**
- * Writes choices into a new entry of the history. The last entry keeps the choices before.
+ * Writes choices into a new entry of the history. The previous entry keeps the previous choices.
  * @param {Record<string, string>} choices
  */
 export function visit(choices) {
@@ -35,7 +35,7 @@ export function visit(choices) {
 }
 
 /**
- * Writes choices into the address when they have not changed for a moment: browsers reject a hundred changes a second.
+ * Writes choices into the address when they have not changed for a moment: browsers reject a hundred changes per second.
  * @param {Record<string, string | number | null>} choices null removes a choice
  */
 export function keep(choices) {

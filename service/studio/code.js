@@ -71,7 +71,7 @@ const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replac
 export class CodePanel {
   /**
    * @param {HTMLElement} panel
-   * @param {string[]} subjects what there is code for; the first is shown
+   * @param {string[]} subjects what the code makes; the code of the first is shown
    */
   constructor(panel, subjects) {
     this.subject = subjects[0];

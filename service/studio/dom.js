@@ -1,4 +1,4 @@
-/** Helpers for the page's elements, and for work that later input replaces. */
+/** Helpers for the page's elements, and for work that newer input replaces. */
 
 /**
  * Returns the element that matches a selector, and throws if there is none.
@@ -31,7 +31,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * Returns a function for work of which only the latest counts: each call waits a moment and aborts the call before.
+ * Returns a function that runs only the latest work: each call aborts the previous one and waits a moment before it runs.
  * @param {number} wait milliseconds
  * @param {(error: unknown) => void} failed
  * @returns {(work: (signal: AbortSignal) => Promise<void>) => void}

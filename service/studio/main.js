@@ -21,7 +21,7 @@ function show(wanted) {
   keep({ view: wanted });
 }
 
-/** Shows a view, so that the browser's Back button returns to the view before. @param {string} wanted */
+/** Shows a view, so that the browser's Back button returns to the previous view. @param {string} wanted */
 function go(wanted) {
   if (find(`#${wanted}`).hidden) visit({ view: wanted });
   show(wanted);

@@ -8,7 +8,7 @@ const shown = new Map();
 
 /**
  * Shows a problem.
- * @param {string} source what was being done; a new problem replaces the last one of the same source
+ * @param {string} source the action that failed; a new problem replaces the previous problem of the same source
  * @param {unknown} error
  */
 export function tell(source, error) {

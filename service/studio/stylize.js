@@ -109,7 +109,7 @@ export class Stylizing {
     }
   }
 
-  /** Takes a photo; only the latest counts. If the new photo cannot be read, the last one stays. @param {File} file */
+  /** Takes a photo in place of the previous one. If the new photo cannot be read, the previous one stays. @param {File} file */
   async take(file) {
     const turn = ++this.photos;
     const photo = await readPhoto(file, { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide });

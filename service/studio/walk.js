@@ -7,7 +7,7 @@ import { settle, tell } from "./notices.js";
 const STEPS = 40; // from one image to the other
 const MAX_BYTES = 24e6; // of the frames in memory; a walk between large images has fewer steps
 const STRIDE_MS = 1600; // time from one image to the other
-const PAUSE_MS = 250; // without a moving slider; the images of the grid load first
+const PAUSE_MS = 250; // wait until no slider moves; the images of the grid load first
 
 /** @typedef {{model: string, from: number, to: number, truncation: number, pixels: number}} Ends */
 
@@ -70,7 +70,7 @@ export class Walk {
     find("#walk-position").setAttribute("aria-valuetext", way);
   }
 
-  /** Plays the walk to its end, back, and so on. @param {number} strides number of ways from end to end */
+  /** Plays the walk to its end, back, and so on. @param {number} strides number of ways between the ends */
   play(strides) {
     this.stop();
     if (!this.frames.length) return;
@@ -79,9 +79,9 @@ export class Walk {
     const start = performance.now();
     /** @param {number} now */
     const step = (now) => {
-      const gone = offset + (now - start) / STRIDE_MS;
-      const ended = gone >= strides;
-      const way = ended ? strides % 2 : gone % 2;
+      const passed = offset + (now - start) / STRIDE_MS;
+      const ended = passed >= strides;
+      const way = ended ? strides % 2 : passed % 2;
       const there = way <= 1 ? way : 2 - way;
       this.position.set(100 * (0.5 - Math.cos(Math.PI * there) / 2));
       this.draw();
