@@ -90,11 +90,11 @@ def test_stylize_command_paints_the_photo(type_in: TypeIn, tmp_path: Path) -> No
         assert np.abs(np.asarray(painted).astype(int) - np.asarray(photo)).mean() > 20
 
 
-def test_error_is_as_shown(type_in: TypeIn) -> None:
+def test_unknown_style_gives_the_error_shown(type_in: TypeIn) -> None:
     (shown,) = (block for language, block in BLOCKS if language == "json")
-    answer, expected = json.loads(type_in(CURLS[2])), json.loads(shown)
-    assert answer.pop("request_id") != expected.pop("request_id")  # each request has its own id
-    assert answer == expected
+    response, expected = json.loads(type_in(CURLS[2])), json.loads(shown)
+    assert response.pop("request_id") != expected.pop("request_id")  # each request has its own id
+    assert response == expected
 
 
 def test_training_commands_make_served_models(tmp_path: Path, vgg_weights: Path) -> None:

@@ -160,7 +160,7 @@ def serving(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_images_of_a_url_stopped_by_sigterm_and_resumed(models: Path, tmp_path: Path) -> None:
+def test_task_with_urls_resumes_after_sigterm(models: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     drawn = draw(photos, 1000)
     with serving(photos) as url:
@@ -190,7 +190,7 @@ def test_images_of_a_url_stopped_by_sigterm_and_resumed(models: Path, tmp_path: 
         (["--out", "memory://out"], "the manifest must be a local file"),
     ],
 )
-def test_impossible_tasks_are_explained(change: list[str], says: str, models: Path, tmp_path: Path) -> None:
+def test_impossible_task_ends_with_a_message(change: list[str], says: str, models: Path, tmp_path: Path) -> None:
     draw(tmp_path / "photos", 3)
     command = ["--images", tmp_path / "photos", "--out", tmp_path / "out", "--model", "painters", "--style", "wave", *change]
     code, stderr = call(models, *command)

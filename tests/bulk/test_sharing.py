@@ -35,7 +35,7 @@ def test_small_task_is_shared_by_all_workers() -> None:
         ("tensorrt", 1, "tensorrt"),
     ],
 )
-def test_device_of_the_workers(wanted: Device, gpus: int, expected: str) -> None:
+def test_workers_use_gpus_unless_the_settings_say_cpu(wanted: Device, gpus: int, expected: str) -> None:
     assert device_of_workers(wanted, gpus) == expected
 
 

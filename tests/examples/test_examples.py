@@ -54,19 +54,19 @@ def test_table_lists_every_example() -> None:
     assert "[browser/](browser/index.html)" in (EXAMPLES / "README.md").read_text()
 
 
-def test_sample_grid(run: Run, tmp_path: Path) -> None:
+def test_sample_grid_makes_a_grid(run: Run, tmp_path: Path) -> None:
     assert "seed 7" in run(sys.executable, EXAMPLES / "sample_grid.py")
     assert size_of(tmp_path / "grid.png") == (8 * 28, 3 * 28)
 
 
-def test_walk(run: Run, tmp_path: Path) -> None:
+def test_walk_makes_an_animation_and_frames(run: Run, tmp_path: Path) -> None:
     assert "5 frames from seed 7 to seed 11" in run(sys.executable, EXAMPLES / "walk.py")
     with Image.open(tmp_path / "walk.webp") as walk:
         assert walk.n_frames == 36  # type: ignore[attr-defined]
     assert size_of(tmp_path / "frame-4.png") == (64, 64)
 
 
-def test_stylize_folder(run: Run, tmp_path: Path) -> None:
+def test_stylize_folder_resumes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with Image.open(PHOTO) as photo:
         for i in range(3):
@@ -76,7 +76,7 @@ def test_stylize_folder(run: Run, tmp_path: Path) -> None:
     assert "0 made, 3 skipped" in run(sys.executable, EXAMPLES / "stylize_folder.py", "photos", "output")
 
 
-def test_every_style(run: Run, tmp_path: Path) -> None:
+def test_every_style_paints_one_file_per_style(run: Run, tmp_path: Path) -> None:
     with Image.open(PHOTO) as photo:
         photo.resize((64, 48)).save(tmp_path / "small.jpg")
     printed = run(sys.executable, EXAMPLES / "every_style.py", "small.jpg").split()
@@ -86,7 +86,7 @@ def test_every_style(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "secret"])
-def test_curl(run: Run, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curl_commands_work_with_and_without_a_key(run: Run, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if shutil.which("curl") is None:
         pytest.skip("this machine has no curl")
     monkeypatch.setenv("GANVAS_API_KEY", key)
@@ -98,7 +98,7 @@ def test_curl(run: Run, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "key-header").exists()
 
 
-def test_bentoml_client(run: Run, tmp_path: Path) -> None:
+def test_bentoml_client_saves_responses(run: Run, tmp_path: Path) -> None:
     assert "rembrandt" in run(sys.executable, EXAMPLES / "bentoml_client.py", PHOTO)
     assert size_of(tmp_path / "digits.png")[0] >= 4 * 28
     assert max(size_of(tmp_path / "painted.jpg")) == 512
@@ -120,7 +120,7 @@ def gateway(service_url: str) -> Iterator[str]:
             process.terminate()
 
 
-def test_page_in_a_browser(shipped: Running) -> None:
+def test_browser_page_shows_images_and_errors(shipped: Running) -> None:
     """The page samples a head and stylizes it. Its captions describe the images, and its status shows errors."""
     own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with gateway(shipped.url) as url, sync_playwright() as playwright:

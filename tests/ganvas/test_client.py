@@ -52,7 +52,7 @@ def test_sample_takes_latents(service: Running, ask: Ask, as_array: bool) -> Non
 
 
 @pytest.mark.parametrize("image_format", ["png", "zip", "npy", "webp", "jpeg"])
-def test_sample_in_every_format(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
+def test_sample_returns_every_format(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
     result = client.sample(4, seed=1, format=image_format)
     is_sheet = image_format in ("png", "webp", "jpeg")
     assert len(result) == (1 if is_sheet else 4)
@@ -75,7 +75,7 @@ def test_interpolate_passes_through_its_keys(service: Running, ask: Ask, loop: b
 
 
 @pytest.mark.parametrize("image_format", ["webp", "gif", "zip"])
-def test_interpolate_latents_in_every_format(
+def test_interpolates_latents_in_every_format(
     client: ganvas.Client, image_format: ganvas.AnimationFormat, tmp_path: Path
 ) -> None:
     latents = np.eye(2, LATENT_SIZE) * 4
@@ -213,7 +213,7 @@ def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monke
     assert gateway.seen[1]["Authorization"] == "Bearer another"
 
 
-def test_sends_no_key_without_one(gateway: Gateway, ask: Ask) -> None:
+def test_sends_no_key_by_default(gateway: Gateway, ask: Ask) -> None:
     gateway.will(200, b'{"models": []}', Content_Type="application/json")
     ask(gateway.url, "models")
     assert "Authorization" not in gateway.seen[0]

@@ -73,7 +73,7 @@ def test_python_of_the_readme_runs(shipped: Running, folder: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_commands_run(line: str, shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_the_page_run(line: str, shipped: Running, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANVAS_URL", shipped.url)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     typed = line.replace("ganvas", f"{shlex.quote(sys.executable)} -m ganvas", 1)

@@ -21,7 +21,7 @@ ONCE = {"retries": 0}
 
 
 @pytest.mark.parametrize("problem", Problem.__subclasses__(), ids=lambda problem: problem.__name__)
-def test_every_problem_has_its_error(problem: type[Problem]) -> None:
+def test_every_problem_has_an_error_class(problem: type[Problem]) -> None:
     assert errors.BY_STATUS[problem.status] is getattr(ganvas, f"{problem.__name__}Error")
 
 
@@ -67,7 +67,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield service
 
 
-def test_service_without_such_a_model(faulty: Running, ask: Ask, tmp_path: Path) -> None:
+def test_batches_need_a_model_of_the_right_kind(faulty: Running, ask: Ask, tmp_path: Path) -> None:
     with pytest.raises(ganvas.UnavailableError, match="No stylizer is served"):
         ask(faulty.url, "stylize", photo(), options=ONCE)
     with pytest.raises(ValueError, match=r"Name a generator\. The service has: broken, slow"):
@@ -107,7 +107,7 @@ def test_missing_service_raises_no_response_error(ask: Ask) -> None:
     ("content_type", "body"),
     [("text/html", b"<h1>Nope</h1>"), ("application/problem+json", b"half a"), ("application/json", b"[1, 2]"), ("", b"")],
 )
-def test_gateway_without_problem_documents(
+def test_status_of_a_gateway_without_problem_documents_selects_the_error(
     gateway: Gateway, ask: Ask, status: int, error: type[ganvas.ProblemError], content_type: str, body: bytes
 ) -> None:
     gateway.will(status, body, Content_Type=content_type)
@@ -118,7 +118,7 @@ def test_gateway_without_problem_documents(
     assert caught.value.type == "about:blank"
 
 
-def test_plain_text_and_request_id_of_a_gateway(gateway: Gateway, ask: Ask) -> None:
+def test_error_has_plain_text_and_request_id_of_a_gateway(gateway: Gateway, ask: Ask) -> None:
     gateway.will(400, b"no upstream\n", Content_Type="text/plain", X_Request_ID="seven")
     with pytest.raises(ganvas.MalformedError) as caught:
         ask(gateway.url, "models")
@@ -136,7 +136,7 @@ def test_unknown_key_is_refused(gateway: Gateway, ask: Ask) -> None:
     ("status", "content_type", "body"),
     [(200, "text/html", b"<h1>Welcome</h1>"), (200, "application/json", b'{"models": 3}'), (204, "", b""), (302, "", b"")],
 )
-def test_another_service_at_this_url(gateway: Gateway, ask: Ask, status: int, content_type: str, body: bytes) -> None:
+def test_another_service_is_unexpected(gateway: Gateway, ask: Ask, status: int, content_type: str, body: bytes) -> None:
     for method in ("models", "sample"):
         gateway.will(status, body, Content_Type=content_type)
         with pytest.raises(ganvas.UnexpectedResponseError, match=r"URL.*\[request ") as caught:

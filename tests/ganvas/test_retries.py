@@ -69,7 +69,7 @@ def test_waits_for_retry_after(gateway: Gateway, ask: Ask) -> None:
     assert time.monotonic() - started >= 1
 
 
-def test_follows_long_retry_after() -> None:
+def test_waits_for_a_long_retry_after() -> None:
     """Checks the computed wait, without waiting."""
     policy = retrying(httpx.HTTPTransport(), 4).retry
     waits = [policy._calculate_sleep({"Retry-After": str(MAX_RETRY_AFTER_S)}) for _ in range(50)]
@@ -78,7 +78,7 @@ def test_follows_long_retry_after() -> None:
     assert policy._calculate_sleep({"Retry-After": "86400"}) == 75
 
 
-def test_waits_grow_and_differ() -> None:
+def test_waits_grow_and_are_random() -> None:
     policy = retrying(httpx.HTTPTransport(), 9).retry
     waits = {policy.parse_retry_after("2") for _ in range(50)}
     assert all(2 <= seconds <= 2.5 for seconds in waits)

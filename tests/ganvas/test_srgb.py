@@ -45,7 +45,7 @@ def test_grey_profile_on_colour_image_keeps_the_shape(colours: np.ndarray) -> No
     assert decoded.shape == colours.shape
 
 
-def test_grey_profile() -> None:
+def test_grey_profile_changes_the_levels() -> None:
     grey = Image.fromarray(np.full((8, 8), 128, np.uint8))
     decoded = decode(image_bytes(grey, icc_profile=linear_grey_profile()))
     np.testing.assert_allclose(decoded[0, 0], 188, atol=2)  # linear 0.5 as sRGB writes it
@@ -58,7 +58,7 @@ def test_profile_keeps_transparency() -> None:
     np.testing.assert_allclose(decode(image_bytes(opaque, icc_profile=swapped_profile()))[0, 0], [30, 20, 200], atol=2 * CLOSE)
 
 
-def test_profile_and_orientation_together(colours: np.ndarray) -> None:
+def test_applies_profile_and_orientation_together(colours: np.ndarray) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     data = image_bytes(Image.fromarray(colours), icc_profile=swapped_profile(), exif=exif)
@@ -70,7 +70,7 @@ def test_profile_and_orientation_together(colours: np.ndarray) -> None:
     assert header.pixels == 48 * 16
 
 
-def test_output_holds_no_profile(colours: np.ndarray) -> None:
+def test_result_has_no_profile(colours: np.ndarray) -> None:
     decoded = decode(image_bytes(Image.fromarray(colours), icc_profile=swapped_profile()))
     for image_format in ("png", "jpeg", "webp"):
         assert "icc_profile" not in Image.open(io.BytesIO(codecs.encode(decoded, image_format))).info

@@ -37,7 +37,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return message_from_bytes(read(wheel, "METADATA"))
 
 
-def test_needs_nothing_of_the_service(metadata: Message) -> None:
+def test_does_not_require_packages_of_the_service(metadata: Message) -> None:
     needed = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {re.split(r"[^\w-]", line)[0] for line in needed}
     assert names == {"anyio", "filelock", "httpx", "httpx-retries", "pillow", "pydantic", "sniffio"}
@@ -53,7 +53,7 @@ def test_is_typed_and_installs_its_command(wheel: zipfile.ZipFile) -> None:
     assert read(wheel, "entry_points.txt").decode().split() == ["[console_scripts]", "ganvas", "=", "ganvas.__main__:main"]
 
 
-def test_holds_the_client_alone(wheel: zipfile.ZipFile) -> None:
+def test_contains_only_the_client(wheel: zipfile.ZipFile) -> None:
     tops = {path.partition("/")[0] for path in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"ganvas"}
     ours = {path.relative_to(ROOT).as_posix() for path in Path(ROOT, "ganvas").rglob("*.py")}

@@ -135,6 +135,6 @@ def test_service_states_its_device_and_responds(tmp_path: Path) -> None:
     with running(tmp_path / "models", tmp_path / "log", device="cuda") as service:
         (listed,) = httpx.get(f"{service.url}/v1/models").json()["models"]
         assert listed["device"] == "cuda"
-        answer = httpx.post(f"{service.url}/v1/sample", json={"n": 5, "format": "npy"}, timeout=60)
-        assert answer.status_code == 200
+        response = httpx.post(f"{service.url}/v1/sample", json={"n": 5, "format": "npy"}, timeout=60)
+        assert response.status_code == 200
         assert service.stop() == 0

@@ -75,7 +75,7 @@ def test_archive_is_reproducible() -> None:
         assert [(name, zipped.read(name)) for name in zipped.namelist()] == entries
 
 
-def test_npy() -> None:
+def test_npy_is_read_by_numpy() -> None:
     images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     np.testing.assert_array_equal(np.load(io.BytesIO(codecs.npy(images))), images)
 

@@ -180,8 +180,8 @@ def test_serves_new_changed_and_repaired_files_and_drops_removed_ones(
         until(lambda: versions(client)["digits"] != first["digits"])
         assert client.get("/v1/models/digits").json()["card"]["title"] == "Better digits"
         assert client.get("/v1/models/digits/preview.png").headers["etag"] != before.headers["etag"]
-        answer = client.post("/v1/sample", json={"model": "digits"})
-        assert answer.headers["ganvas-model"] == f"digits@{versions(client)['digits']}"
+        response = client.post("/v1/sample", json={"model": "digits"})
+        assert response.headers["ganvas-model"] == f"digits@{versions(client)['digits']}"
 
         served = versions(client)
         (tmp_path / "models" / "digits.onnx").write_bytes(b"not a model")
@@ -212,9 +212,9 @@ def test_swapping_models_loses_no_request(service: Running, tmp_path: Path) -> N
         statuses, seen = set(), set()
         with httpx.Client(base_url=service.url, timeout=60) as client:
             while not ended.is_set():
-                answer = client.post("/v1/sample", json={"model": "digits", "n": 3, "seed": 1, "format": "npy"})
-                statuses.add(answer.status_code)
-                seen.add(answer.headers.get("ganvas-model", ""))
+                response = client.post("/v1/sample", json={"model": "digits", "n": 3, "seed": 1, "format": "npy"})
+                statuses.add(response.status_code)
+                seen.add(response.headers.get("ganvas-model", ""))
         return statuses, seen
 
     with ThreadPoolExecutor(4) as pool, httpx.Client(base_url=service.url) as client:

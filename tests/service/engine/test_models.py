@@ -41,11 +41,11 @@ def two_of_each(tmp_path: Path) -> Path:
 
 
 def run(models: Models, test: Callable[[], Awaitable[None]]) -> None:
-    async def test_and_close() -> None:
+    async def call_and_close() -> None:
         await test()
         await models.close()
 
-    asyncio.run(test_and_close())
+    asyncio.run(call_and_close())
 
 
 def test_broken_file_is_refused_in_one_line_and_the_others_are_served(

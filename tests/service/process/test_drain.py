@@ -94,9 +94,9 @@ def test_shutdown_under_load_loses_no_request(seed: int, models_folder: Path) ->
         for n, image_format in ((1, "png"), (16, "npy"), (24, "zip"))
     ]
     with service_process(models=models_folder, device="cpu") as service:
-        answers, _ = asyncio.run(end_under_load(service, sent, seed))
-    assert answers["lost"] == 0
-    assert answers["answered"] > 0
+        responses, _ = asyncio.run(end_under_load(service, sent, seed))
+    assert responses["lost"] == 0
+    assert responses["answered"] > 0
 
 
 def test_killed_worker_is_replaced(models_folder: Path) -> None:

@@ -96,14 +96,14 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
 
         # Twelve callers and a queue of three: some wait, the others are rejected at once.
         with ThreadPoolExecutor(12) as pool:
-            answers = [*pool.map(lambda _: call("slow"), range(12))]
-        accepted = [answer for answer in answers if answer.status_code == 200]
-        refused = [answer for answer in answers if answer.status_code != 200]
+            responses = [*pool.map(lambda _: call("slow"), range(12))]
+        accepted = [response for response in responses if response.status_code == 200]
+        refused = [response for response in responses if response.status_code != 200]
         assert 3 <= len(accepted) <= 8
-        for answer in refused:
-            problem(answer, 429)
-            assert int(answer.headers["retry-after"]) >= 1
-        assert len({answer.content for answer in accepted}) == 1
+        for response in refused:
+            problem(response, 429)
+            assert int(response.headers["retry-after"]) >= 1
+        assert len({response.content for response in accepted}) == 1
 
         # A request over the time limit is answered 504, and the rest of it leaves the queue.
         problem(call("slow", n=90), 504, mentions="took longer than")
