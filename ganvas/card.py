@@ -1,7 +1,7 @@
 """The model card: what an exported model says about itself.
 
 An exported model is one ONNX file. Its card is one JSON string in the file's metadata under `METADATA_KEY`. `training` writes
-the card, `service` reads it, and nothing else passes between them. The card states the contract of its kind (its tensors and
+the card and `service` reads it. They share nothing but the file. The card states the contract of its kind (its tensors and
 which sizes fit), the styles, the licence, the training data and the measured metrics. After Mitchell et al. 2019, "Model Cards
 for Model Reporting".
 

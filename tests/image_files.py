@@ -39,7 +39,7 @@ def wide_gamut_profile() -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """A profile in which red and blue have changed places: that of sRGB, with the tags of its primaries exchanged."""
+    """The profile of sRGB with red and blue exchanged."""
     data = bytearray(SRGB_PROFILE)
     tags = _tags(data)
     red, blue = tags[b"rXYZ"], tags[b"bXYZ"]

@@ -58,7 +58,7 @@ SLICES = ("training.gan", "training.style")
 
 @pytest.mark.parametrize("slice_", SLICES)
 def test_slices_never_import_one_another(slice_: str) -> None:
-    """Not directly; nor may a module that both share, such as training.plots, import a slice."""
+    """Neither directly nor through a shared module such as training.plots."""
     shared = [path for path in (ROOT / "training").glob("*.py") if path.name not in {"kinds.py", "__main__.py"}]
     others = tuple(f"{other}." for other in SLICES if other != slice_)
     for path in [*(ROOT / slice_.replace(".", "/")).rglob("*.py"), *(ROOT / "training" / "data").rglob("*.py"), *shared]:

@@ -1,4 +1,4 @@
-"""The Makefile keeps its virtual environments up to date without making them again."""
+"""The Makefile updates its virtual environments in place."""
 
 import os
 import shutil

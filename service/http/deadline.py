@@ -37,7 +37,7 @@ async def respond_in_time(route: str, work: PendingResponse) -> Response:
         rejected("timed_out")
         return TimedOut(f"The request took longer than {settings().timeout_s:g} s.").response()
     except ClientDisconnect:
-        return Response(status_code=499)  # nobody reads this response; proxies log 499 in this case
+        return Response(status_code=499)  # the client does not get this response; proxies log 499 in this case
     except Exception:
         logger.exception("%s failed", route)
         return Internal(FAILED).response()

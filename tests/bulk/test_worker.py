@@ -82,7 +82,7 @@ def png(height: int, width: int, colour: tuple[int, int, int] = (10, 120, 200)) 
 
 
 def stylize(task: Task, *names: str) -> dict[str, dict]:
-    """Run one worker; returns the entries of the manifest by name of image."""
+    """Run one worker. Returns the entries of the manifest by name of the image."""
     worker = Worker(task, "cpu", 1)
     try:
         lines = worker({"image": np.array(names, object)})["line"]

@@ -1,4 +1,5 @@
-"""The real service for the client's tests, and a gateway whose responses a test sets, for what no service does on demand."""
+"""The real service for the client's tests, and a gateway whose responses a test sets, for errors that a service does not make
+on demand."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Batches against the real service: in bounded memory, each image once, through kills and restarts."""
+"""Batches with the real service: memory is bounded, each image is made once, and kills and restarts lose nothing."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 
 def made(out: Path) -> int:
-    """Images that the manifest lists, while another process writes it."""
+    """The number of images that the manifest lists, while another process writes it."""
     manifest = out / "manifest.jsonl"
     return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
@@ -383,7 +383,7 @@ def test_response_with_too_few_images_ends_the_batch(gateway: Gateway, service: 
 
 
 def test_memory_is_bounded(service: Running, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photos of 400 KB in a budget of 2 MB: never more is held in memory, and a larger photo goes alone."""
+    """Photos of 400 KB with a limit of 2 MB: memory holds at most 2 MB of photos, and a larger photo is sent alone."""
     budget = 2 * 2**20
     monkeypatch.setattr(runner_module, "MAX_BYTES", budget)
     noise = np.random.default_rng(0).integers(0, 255, (370, 370, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Every error, of the service if it raises the error on demand, otherwise of a gateway."""
+"""Every error. It comes from the service if a test can cause the error there, otherwise from a gateway."""
 
 import json
 import pickle
@@ -59,7 +59,7 @@ def test_rejects_unreadable_and_too_large_images(service: Running, ask: Ask) -> 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service without a stylizer, with one generator that loses an image of three, and one that needs 1.5 s."""
+    """A service without a stylizer. One of its generators returns one image too few for three, and the other needs 1.5 s."""
     folder = tmp_path_factory.mktemp("faulty")
     save(generator_model(broken="rows"), folder / "models" / "broken.onnx", generator_card("broken"))
     save(slow_generator_model(1.5), folder / "models" / "slow.onnx", generator_card("slow"))

@@ -1,4 +1,4 @@
-"""Reading images, and that training and the service read the same files alike."""
+"""Images are read correctly, and training and the service read the same pixels."""
 
 import contextlib
 import struct
@@ -39,7 +39,7 @@ def photo() -> np.ndarray:
 
 
 def files() -> Iterator[tuple[str, bytes]]:
-    """One file for everything that two readers might read differently."""
+    """One file for each property that two readers might read differently."""
     colour = Image.fromarray(photo())
     grey = colour.convert("L")
     rgba = colour.copy()

@@ -33,7 +33,7 @@ def test_doubles_until_the_first_refusal_then_grows_by_one_each_round() -> None:
             await one_round(limiter, refused)
             limits.append(limiter.limit)
         assert limits[:2] == [8, 16]
-        # Sixteen in flight: one refusal shrinks the limit to seven tenths, and fifteen responses add one a round.
+        # Sixteen in flight: one refusal shrinks the limit to seven tenths, and fifteen responses add one per round.
         assert limits[2] == pytest.approx(16 * 0.7 + 15 / (16 * 0.7), abs=0.2)
         assert limits[3] - limits[2] == pytest.approx(1, abs=0.1)
         assert limits[4] - limits[3] == pytest.approx(1, abs=0.1)

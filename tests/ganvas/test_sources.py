@@ -1,4 +1,4 @@
-"""Which photos a batch takes, and the file names of its images."""
+"""The photos of a batch, and the file names of its images."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_leaves_out_the_output_folder_by_any_path(folder: Path, monkeypatch: pyt
     monkeypatch.chdir(folder)
     photos = find_photos(source, Path(out), "jpeg")
     assert [photo.file for photo in photos] == ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/deep/d.jpg"]
-    assert photos[0].source == folder / "a.jpg"  # one name, which the next run knows again
+    assert photos[0].source == folder / "a.jpg"  # the same name at the next run
 
 
 def test_photos_that_differ_in_the_suffix_keep_it(folder: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_image_never_overwrites_another_photo(folder: Path, tmp_path: Path) -> N
 
 def test_linked_photo_keeps_its_name(folder: Path, tmp_path: Path) -> None:
     (folder / "latest.jpg").symlink_to("a.jpg")
-    (folder / "gone.jpg").symlink_to("nowhere.jpg")  # fails when its turn comes, by this name
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")  # the batch reports it as failed under this name
     assert files(folder, tmp_path / "out") == [
         "a.jpg",
         "b.jpg",

@@ -121,13 +121,13 @@ def generator_model(
 
 
 def slow_generator_model(row_s: float) -> onnx.ModelProto:
-    """`generator_model`, after a loop of about `row_s` seconds a row, if nothing else uses the core."""
+    """`generator_model`, after a loop of about `row_s` seconds per row, if nothing else uses the core."""
     return _looping_generator(int(row_s * _rounds_a_second()))
 
 
 @functools.cache
 def _rounds_a_second() -> int:
-    """Measured on this machine, at least what a slow core does: under load, a measurement says too little."""
+    """Measured on this machine, but at least that of a slow core: under load, the measured value is too low."""
     rounds = 2000
     session = ort.InferenceSession(_looping_generator(rounds).SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {LATENTS: np.zeros((1, LATENT_SIZE), np.float32)}

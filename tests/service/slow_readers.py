@@ -1,4 +1,4 @@
-"""Callers who request more than the kernel buffers, and read it slowly."""
+"""Callers that request more than the kernel buffers, and read it slowly."""
 
 import contextlib
 import json

@@ -227,7 +227,7 @@ def test_expected_wait_is_stable_if_parallel_batches_end_in_pairs() -> None:
         for batch in pair:
             queue.finished(batch, now + 1.0)
             expected.append(queue.expected_s(now + 1.0) / 1000)
-    assert 0.95 * 0.5 < min(expected[80:]) < max(expected[80:]) < 1.05 * 0.5  # seconds a job: two finish each second
+    assert 0.95 * 0.5 < min(expected[80:]) < max(expected[80:]) < 1.05 * 0.5  # seconds per job: two finish each second
 
 
 def test_parallel_batches_share_the_device() -> None:
@@ -255,7 +255,7 @@ def test_batch_is_no_longer_than_max_batch_s() -> None:
         sizes.append([one.rows for one in batch])
         now += 2.0 * sum(one.rows for one in batch)
         queue.finished(batch, now)
-    assert sizes == [[4, 1, 1, 1, 1], [1], [4]]  # nothing is measured at first; then two rows a batch, and larger jobs alone
+    assert sizes == [[4, 1, 1, 1, 1], [1], [4]]  # nothing is measured at first; then two rows per batch, and larger jobs alone
 
 
 def test_rare_shape_does_not_starve() -> None:

@@ -105,7 +105,7 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
             assert int(response.headers["retry-after"]) >= 1
         assert len({response.content for response in accepted}) == 1
 
-        # A request over the time limit is answered 504, and the rest of it leaves the queue.
+        # A request over the time limit gets 504, and the rest of it leaves the queue.
         problem(call("slow", n=90), 504, mentions="took longer than")
         assert call("slow").status_code == 200
 
