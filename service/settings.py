@@ -136,7 +136,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_sides(self) -> Self:
         if self.default_side > self.max_side:
-            raise ValueError(f"GANVAS_DEFAULT_SIDE ({self.default_side}) is larger than GANVAS_MAX_SIDE ({self.max_side})")
+            sides = f"GANVAS_DEFAULT_SIDE ({self.default_side}) is larger than GANVAS_MAX_SIDE ({self.max_side})"
+            raise ValueError(f"{sides}; lower GANVAS_DEFAULT_SIDE")
         return self
 
     @property

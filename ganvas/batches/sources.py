@@ -35,7 +35,7 @@ def find_photos(sources: Sources, out_dir: Path, image_format: ImageFormat) -> l
     """
     found = dict(_walk(sources, _identity(out_dir)))  # a photo that is named twice is stylized once
     if not found:
-        raise FileNotFoundError(f"No image ({', '.join(UPLOAD_SUFFIXES)}) in {_shown(sources)}")
+        raise FileNotFoundError(f"No image found in {_shown(sources)}. Names must end in {', '.join(UPLOAD_SUFFIXES)}.")
     suffix = FILE_TYPES[image_format].suffix
     shared = Counter(place.with_suffix(suffix) for place in found.values())
     photos = [

@@ -89,7 +89,7 @@ def open_task(task: Task, manifest: str | None = None, *, retry_failed: bool = F
     """
     names = [name for name in _listed(task.images) if PurePosixPath(name).suffix.lower() in UPLOAD_SUFFIXES]
     if not names:
-        raise BulkError(f"{task.images} holds no image that can be read: {', '.join(sorted(UPLOAD_SUFFIXES))}")
+        raise BulkError(f"{task.images} contains no image; names must end in {', '.join(sorted(UPLOAD_SUFFIXES))}")
     _require_distinct(names, task.format)
     path = _manifest_path(task.out, manifest)
     with _held(path):
@@ -154,4 +154,4 @@ def _same_task(task: Task, path: Path) -> None:
         raise BulkError(f"{path} was not written by this version of ganvas; choose another folder with --out") from None
     changed = [name for name in Task.model_fields if getattr(task, name) != getattr(begun, name)]
     if changed:
-        raise BulkError(f"the task of {path} began with another {', '.join(changed)}; choose another folder with --out")
+        raise BulkError(f"{path} belongs to a task with another {', '.join(changed)}; choose another folder with --out")

@@ -143,7 +143,7 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
     if not isinstance(model.card, StylizerCard):
         raise BulkError(f"{task.model} is a {model.card.kind}; only stylizers are supported")
     if model.version != task.version:
-        raise BulkError(f"{task.model} is version {model.version} on this machine; the task began with version {task.version}")
+        raise BulkError(f"{task.model} is version {model.version} here, not {task.version}; give all machines the same file")
     return Stylizer(
         model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED, "max_queue_wait_s": float("inf")})
     )

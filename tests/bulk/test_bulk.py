@@ -185,7 +185,7 @@ def test_task_with_urls_resumes_after_sigterm(models: Path, tmp_path: Path) -> N
         (["--model", "nobody"], "nobody.onnx cannot be read"),
         (["--model", "digits"], "only stylizers are supported"),
         (["--style", "rembrandt"], "this model's styles are night, wave, scream"),
-        (["--images", "/nowhere"], "/nowhere holds no image"),
+        (["--images", "/nowhere"], "/nowhere contains no image"),
         (["--images", "carrier-pigeon://photos"], "carrier-pigeon://photos cannot be listed"),
         (["--out", "memory://out"], "the manifest must be a local file"),
     ],
@@ -206,7 +206,7 @@ def test_folder_of_another_task_is_refused(models: Path, tmp_path: Path) -> None
     assert code == 0, stderr
     code, stderr = call(models, *command, "--style", "night", "--format", "png")
     assert code == 1
-    assert "began with another style, format" in stderr
+    assert "belongs to a task with another style, format" in stderr
     Image.new("RGB", (20, 20)).save(tmp_path / "photos" / "0" / "00000.png.jpg")
     code, stderr = call(models, *command)
     assert code == 1

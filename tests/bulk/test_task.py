@@ -103,7 +103,7 @@ def test_lock_of_a_dead_process_is_released(task: Task, running: subprocess.Pope
 def test_task_without_images_leaves_nothing_behind(task: Task, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with (
-        pytest.raises(BulkError, match="holds no image"),
+        pytest.raises(BulkError, match="contains no image"),
         open_task(task.model_copy(update={"images": str(tmp_path / "empty")})),
     ):
         pytest.fail("there is nothing to do")
@@ -113,5 +113,8 @@ def test_task_without_images_leaves_nothing_behind(task: Task, tmp_path: Path) -
 def test_folder_of_another_task_is_refused(task: Task) -> None:
     with open_task(task):
         pass
-    with pytest.raises(BulkError, match="began with another style"), open_task(task.model_copy(update={"style": "night"})):
+    with (
+        pytest.raises(BulkError, match="belongs to a task with another style"),
+        open_task(task.model_copy(update={"style": "night"})),
+    ):
         pytest.fail("this is another task")

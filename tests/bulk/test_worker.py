@@ -181,7 +181,7 @@ def test_full_disk_ends_the_task(models: Path, tmp_path: Path, bucket: str) -> N
     [
         ({"model": "digits"}, BulkError, "only stylizers are supported"),
         ({"style": "rembrandt"}, NotFoundError, "this model's styles are night, wave, scream"),
-        ({"version": "another"}, BulkError, "the task began with version another"),
+        ({"version": "another"}, BulkError, ", not another; give all machines the same file"),
     ],
 )
 def test_impossible_tasks_are_explained(changes: dict, error: type[Exception], says: str, models: Path, tmp_path: Path) -> None:

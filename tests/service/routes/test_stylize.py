@@ -123,7 +123,7 @@ def test_concurrent_requests_get_the_same_images_as_alone(client: httpx.Client) 
 
 def test_requests_in_different_styles_share_batches(models_folder: Path, tmp_path: Path) -> None:
     photos = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), np.uint8)
-    # One batch at a time, which waits a whole second for as many requests as the previous batch had.
+    # One batch at a time, which waits up to a second until it is as large as the previous batch.
     with running(models_folder, tmp_path, threads=1, max_batch_wait_ms=1000) as service:
         client = httpx.Client(base_url=service.url, timeout=60)
 
