@@ -32,7 +32,7 @@ def photos(make_images: MakeImages) -> Path:
 
 
 def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
-    (photos / "broken.jpg").write_text("no picture")
+    (photos / "broken.jpg").write_text("not an image")
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
     assert result.exit_code == 0, result.output
@@ -142,14 +142,14 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
 
     # the images of the old styles are the same, byte for byte
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
-    pictures = []
+    outputs = []
     for run, styles in ((old, 2), (out, 3)):
         assert call("export", run, tmp_path / f"{run.name}.onnx").exit_code == 0
         session = onnxruntime.InferenceSession(tmp_path / f"{run.name}.onnx")
         ones = np.ones(2, np.float32)
         inputs = {"images": images, "styles": np.eye(styles, dtype=np.float32)[:2], "strength": ones, "keep_color": 0 * ones}
-        pictures.append(session.run(None, inputs)[0])
-    assert np.array_equal(*pictures)
+        outputs.append(session.run(None, inputs)[0])
+    assert np.array_equal(*outputs)
 
     assert call("style", "--styles", new, *data, "--out", out, "--resume").exit_code == 0  # nothing left to do
     assert "was trained on night" in refused("style", "--styles", paintings, *data, "--out", out, "--resume")

@@ -34,10 +34,10 @@ def test_exports_a_generator(gan_run: Path, tmp_path: Path) -> None:
     assert (card.name, card.title, card.licence) == ("tiny-digits", "Tiny Digits", "not stated")
     assert card.training_config["generator"] == {"width": 4}
     latents = np.random.default_rng(0).standard_normal((7, 6)).astype(np.float32)
-    (pictures,) = session.run(["pictures"], {"latents": latents})
-    assert (pictures.shape, pictures.dtype) == ((7, 28, 28, 1), np.uint8)
+    (images,) = session.run(["pictures"], {"latents": latents})
+    assert (images.shape, images.dtype) == ((7, 28, 28, 1), np.uint8)
     (alone,) = session.run(["pictures"], {"latents": latents[3:4]})
-    assert np.abs(alone[0].astype(int) - pictures[3]).max() <= 1
+    assert np.abs(alone[0].astype(int) - images[3]).max() <= 1
 
 
 def test_exports_a_stylizer(style_run: Path, tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_exports_a_stylizer(style_run: Path, tmp_path: Path) -> None:
 
     def painted(strength: float, keep_color: float) -> np.ndarray:
         rows = {"strength": np.full(3, strength, np.float32), "keep_color": np.full(3, keep_color, np.float32)}
-        pictures: np.ndarray = session.run(["pictures"], inputs | rows)[0]
-        return pictures
+        images: np.ndarray = session.run(["pictures"], inputs | rows)[0]
+        return images
 
     assert (painted(0, 0) == photos).all()
     assert (painted(0, 1) == photos).all()

@@ -15,10 +15,10 @@ def test_layers_have_the_expected_sizes(vgg_weights: Path) -> None:
 
 def test_only_the_image_gets_a_gradient(vgg_weights: Path) -> None:
     vgg = VggFeatures(("relu1_2",), vgg_weights)
-    picture = torch.rand(1, 3, 16, 16, requires_grad=True)
-    vgg(picture)["relu1_2"].sum().backward()
-    assert picture.grad is not None
-    assert picture.grad.abs().sum() > 0
+    image = torch.rand(1, 3, 16, 16, requires_grad=True)
+    vgg(image)["relu1_2"].sum().backward()
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
     assert not any(p.requires_grad for p in vgg.parameters())
 
 

@@ -36,8 +36,8 @@ def card_of(path: Path) -> StylizerCard:
 
 def paint(path: Path, inputs: Inputs) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (pictures,) = session.run([OUTPUT], inputs)
-    return np.asarray(pictures, np.float32)
+    (images,) = session.run([OUTPUT], inputs)
+    return np.asarray(images, np.float32)
 
 
 def test_converts_every_convolution(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def by_hand(folder: Path, vgg_weights: Path) -> tuple[np.ndarray, np.ndarray]:
     objective = Objective(settings, load_paintings(open_image_folder(folder / "paintings"), 64)[0], vgg)
     photos = []
     for index in range(4):
-        with Image.open(folder / "photos" / f"photo-{index}.png") as picture:
-            levels = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float()
+        with Image.open(folder / "photos" / f"photo-{index}.png") as image:
+            levels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
         small = torch.nn.functional.interpolate(levels, (67, 80), mode="bicubic", antialias=True).clamp(0, 255).round()
         photos.append(small[:, :, :64])
     objective.balance(torch.cat([photo[:, :, :, 8:72] for photo in photos]).byte())
