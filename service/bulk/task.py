@@ -1,9 +1,9 @@
 """A bulk task: what it does to each image, and which images remain.
 
 OUT/manifest.jsonl   one line per image: what was written, or why it could not be stylized
-bulk.json        the task, beside the manifest; written first
-.bulk.lock       held while a process works on the task
-.../NAME.jpg     the images, with the names of their inputs
+    bulk.json        the task, beside the manifest; written first
+    .bulk.lock       held while a process works on the task
+    .../NAME.jpg     the images, with the names of their inputs
 """
 
 import hashlib

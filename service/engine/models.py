@@ -2,7 +2,7 @@
 
 generator = models().find(Generator, "digits")
 with generator.reserve(len(latents)) as reservation:
-images = await generator.sample(reservation, latents)
+    images = await generator.sample(reservation, latents)
 """
 
 import asyncio
