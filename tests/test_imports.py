@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
 # The modules that callers, the service and training share.
-SHARED = {f"ganvas.{name}" for name in ("api", "card", "contact_sheet", "files", "images", "signals", "tensors")}
+SHARED = {
+    f"ganvas.{name}" for name in ("api", "card", "contact_sheet", "files", "images", "interpolation", "signals", "tensors")
+}
 MAY_IMPORT = {
     "ganvas": set(),
     "service": SHARED,

@@ -3,8 +3,9 @@
 import numpy as np
 from starlette.responses import Response
 
+from ganvas.interpolation import interpolate
 from service.engine.handlers.generator import Generator
-from service.engine.latents import first_of_each, interpolate, random_seed
+from service.engine.latents import first_of_each, random_seed
 from service.engine.models import Models
 from service.routes.responses import interpolate_response
 from service.routes.sample import parse_latents

@@ -6,7 +6,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from ganvas import api
 from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
-from service.engine.latents import frame_count
+from ganvas.interpolation import frame_count
 from service.http.parsing import FormBody, JsonBody, Upload
 from service.settings import settings
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageSequence
 
-from service.engine.latents import interpolate, latents_of_seed
+from ganvas.interpolation import interpolate
+from service.engine.latents import latents_of_seed
 from tests.service.onnx_models import LATENT_SIZE, generated, styled
 from tests.service.running import Running
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from service.engine.latents import interpolate, latents_of_seed
+from ganvas.interpolation import interpolate
+from service.engine.latents import latents_of_seed
 from tests.service.conftest import LIMITS, Problem, pixels
 from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, save, slow_generator_model
 from tests.service.running import running

@@ -16,7 +16,7 @@ from training.gan.report.neighbours import nearest_distances, neighbours_sheet, 
 from training.gan.report.page import verdict, write_report
 from training.gan.report.plots import plot_losses, plot_metrics, running_mean
 from training.gan.report.stats import Event, Row, Stats, read_stats
-from training.gan.report.walk import latent_walk, loop, slerp, write_walk
+from training.gan.report.walk import latent_walk, write_walk
 from training.plots import BLUE, GREEN, ORANGE, PURPLE
 from training.run import Run
 
@@ -118,31 +118,6 @@ def test_running_mean_shrinks_its_window_at_the_ends() -> None:
 
 
 # The walk
-
-
-def test_slerp_matches_a_calculation_by_hand() -> None:
-    a, b = torch.tensor([[2.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
-    half = math.sqrt(0.5)
-    torch.testing.assert_close(
-        slerp(a, b, 0.5), torch.tensor([[2 * half, 2 * half], [2 * half, 2 * half]])
-    )  # lengths 2, (1+3)/2
-    torch.testing.assert_close(slerp(a, b, 1 / 3)[0], 2 * torch.tensor([math.cos(math.pi / 6), 0.5]))  # 30 of 90 degrees
-    torch.testing.assert_close(slerp(a, b, 0.0), a)
-    torch.testing.assert_close(slerp(a, b, 1.0), b)
-    torch.testing.assert_close(slerp(a, a, 0.3), a)
-    assert slerp(a, -a, 0.5).isfinite().all()
-    assert slerp(torch.zeros(1, 2), b[:1], 0.5).isfinite().all()
-
-
-def test_loop_returns_to_its_first_stop() -> None:
-    stops = torch.nn.functional.normalize(torch.randn(4, 3, 16, generator=torch.Generator().manual_seed(0)), dim=2)
-    way = loop(stops, 5)
-    assert way.shape == (20, 3, 16)
-    torch.testing.assert_close(way[::5], stops)
-    torch.testing.assert_close(way.norm(dim=2), torch.ones(20, 3))
-    onward = slerp(way[15], stops[0], 0.8)  # the last frame lies one step before the first
-    torch.testing.assert_close(way[-1], onward)
-    torch.testing.assert_close(slerp(way[15], stops[0], 1.0), way[0])
 
 
 class Painter(torch.nn.Module):

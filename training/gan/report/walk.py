@@ -1,8 +1,7 @@
 """A walk through latent space: an animation in which images melt into each other and return to the first image.
 
 If the generator has learned the data rather than single images, every image on the way is good (Radford et al. 2016, section
-6.1). Latents are interpolated along the sphere (White 2016, "Sampling Generative Networks"): the length of latents from N(0, 1)
-hardly varies, but a straight line between two of them passes through shorter latents.
+6.1). `ganvas.interpolation` makes the latents between two images, as it does for the service.
 """
 
 from pathlib import Path
@@ -10,49 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from ganvas.files import write_whole
+from ganvas.interpolation import interpolate
 from training.images import grid, to_uint8
 from training.random import Stream, numpy_rng
 
 _BATCH = 64  # images
 _COLUMNS = 4
 _FRAME = 40  # milliseconds; 25 frames/s
-
-
-def slerp(start: Tensor, end: Tensor, position: float) -> Tensor:
-    """Spherical interpolation: the direction turns at a constant speed, the length changes linearly.
-
-    Args:
-        start: float [n, d].
-        end: float [n, d].
-        position: 0 gives `start`, 1 gives `end`.
-
-    Returns:
-        Float [n, d]. Between rows of opposite directions there is no shortest way; these pass through 0.
-    """
-    lengths = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
-    a, b = (latents / length.clamp_min(1e-12) for latents, length in zip((start, end), lengths, strict=True))
-    angle = (a * b).sum(1, keepdim=True).clamp(-1, 1).acos()
-    sine = angle.sin()
-    turned = (((1 - position) * angle).sin() * a + (position * angle).sin() * b) / sine
-    direction = torch.where(sine > 1e-4, turned, torch.lerp(a, b, position))  # nearly parallel: a straight line is the same
-    return direction * torch.lerp(lengths[0], lengths[1], position)
-
-
-def loop(stops: Tensor, frames_between: int) -> Tensor:
-    """Latents on closed walks through stops, back to the first stop.
-
-    Args:
-        stops: float [s, n, d], n walks of s stops.
-        frames_between: frames from one stop to the next.
-
-    Returns:
-        Float [s * frames_between, n, d]. The last frame is one step before the first, so a loop plays smoothly.
-    """
-    ways = zip(stops, stops.roll(-1, 0), strict=True)
-    return torch.stack([slerp(a, b, frame / frames_between) for a, b in ways for frame in range(frames_between)])
 
 
 @torch.no_grad()
@@ -80,10 +46,12 @@ def latent_walk(
         stops * frames_between frames with 8 bits per channel that close a loop.
     """
     rng = numpy_rng(seed, Stream.WALK)
-    latents = loop(torch.from_numpy(rng.standard_normal((stops, walks, latent_size), np.float32)), frames_between)
+    keys = rng.standard_normal((stops, walks, latent_size), np.float32)
+    latents = np.stack([interpolate(keys[:, i], frames_between, loop=True) for i in range(walks)], axis=1)
+    rows = torch.from_numpy(latents).flatten(0, 1)
     training = generator.training
     generator.eval()
-    made = torch.cat([to_uint8(generator(batch.to(device))).cpu() for batch in latents.flatten(0, 1).split(_BATCH)])
+    made = torch.cat([to_uint8(generator(batch.to(device))).cpu() for batch in rows.split(_BATCH)])
     generator.train(training)
     return [grid(frame.numpy(), columns=_COLUMNS) for frame in made.split(walks)]
 
