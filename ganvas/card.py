@@ -12,7 +12,7 @@ A new kind of model is one more subclass of `Card`, added to `AnyCard`.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
@@ -194,6 +194,9 @@ class StylizerCard(Card):
 
 
 AnyCard = Annotated[GeneratorCard | StylizerCard, Field(discriminator="kind")]
+
+CARDS: tuple[type[Card], ...] = get_args(get_args(AnyCard)[0])
+"""The classes of `AnyCard`."""
 
 _ADAPTER: TypeAdapter[Card] = TypeAdapter(AnyCard)
 

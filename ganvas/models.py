@@ -6,9 +6,9 @@ from typing import TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 
-from ganvas.card import AnyCard, GeneratorCard, StylizerCard
+from ganvas.card import AnyCard, Card
 
-C = TypeVar("C", GeneratorCard, StylizerCard)
+C = TypeVar("C", bound=Card)
 
 
 class Model(BaseModel):

@@ -5,9 +5,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganvas.api import IMAGE_FORMATS, formats_by_suffix
 from ganvas.contact_sheet import contact_sheet
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+FORMATS = {suffix: name.upper() for suffix, name in formats_by_suffix(IMAGE_FORMATS).items()}
 """Ending of a file -> Pillow's name of the format."""
 
 

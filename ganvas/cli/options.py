@@ -1,22 +1,24 @@
 """Options that several commands share, and their shell completion."""
 
 import os
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from ganvas.api import TRUNCATION
-from ganvas.card import GeneratorCard, StylizerCard
+from ganvas.card import Card, GeneratorCard, StylizerCard
 from ganvas.client import DEFAULT_URL, Client
 from ganvas.errors import GanvasError
 
+C = TypeVar("C", bound=Card)
 
-def _listed(context: typer.Context, kind: type[GeneratorCard | StylizerCard]) -> list[GeneratorCard | StylizerCard]:
+
+def _listed(context: typer.Context, kind: type[C]) -> list[C]:
     """The service's models of a kind, for shell completion. Empty if the service does not respond within a second."""
     url = context.params.get("url") or os.environ.get("GANVAS_URL") or DEFAULT_URL
     try:
         with Client(url, timeout=1, retries=0) as client:
-            return [model.card for model in client.models() if isinstance(model.card, kind)]
+            return client.models().cards(kind)
     except (GanvasError, ValueError):
         return []
 
@@ -30,10 +32,12 @@ def _stylizers(context: typer.Context) -> list[tuple[str, str]]:
 
 
 def _styles(context: typer.Context) -> list[tuple[str, str]]:
-    cards = [card for card in _listed(context, StylizerCard) if isinstance(card, StylizerCard)]
     named = context.params.get("model")
     return [
-        (style.name, f"{style.title}, {style.artist}") for card in cards if named in (None, card.name) for style in card.styles
+        (style.name, f"{style.title}, {style.artist}")
+        for card in _listed(context, StylizerCard)
+        if named in (None, card.name)
+        for style in card.styles
     ]
 
 

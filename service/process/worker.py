@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from ganvas.api import MODELS
 from service.settings import ROOT, settings
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def welcome(models: "Models", url: str) -> str:
     """Address and example commands for the served models."""
     lines = [f"Ganvas is ready: {url}", "Open it in a browser for the studio, or type:", ""]
     lines += [f"  {model.example_command(url, _photo())}" for model in models.all()]
-    lines += [f"  curl {url}/v1/models"]
+    lines += [f"  curl {url}{MODELS}"]
     if not models.all():
         lines += ["", "No model is served. Put an exported model into the models folder."]
     return "\n".join([*lines, "", "Press Ctrl-C to stop.", ""])

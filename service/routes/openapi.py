@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from ganvas import api
-from ganvas.card import GeneratorCard, StylizerCard
+from ganvas.card import CARDS
 from service.http.parsing import BINARY, RequestBody, field_schema
 from service.http.problems import MEDIA_TYPE, Invalid, NotFound, Problem
 from service.process.versions import versions
@@ -71,15 +71,10 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     return {
         **document,
         "openapi": "3.1.0",  # from 3.1 on, schemas are JSON Schema, which pydantic writes
-        "info": {"title": "Ganvas", "version": version(), "description": DESCRIPTION},
+        "info": {"title": "Ganvas", "version": versions()["ganvas"], "description": DESCRIPTION},
         "paths": paths,
         "components": {"schemas": _schemas()},
     }
-
-
-def version() -> str:
-    """The version of this code."""
-    return versions()["ganvas"]
 
 
 def _request_body(body_type: type[RequestBody]) -> dict[str, Any]:
@@ -124,11 +119,11 @@ def _problems(*statuses: int) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    _, cards = models_json_schema([(GeneratorCard, "serialization"), (StylizerCard, "serialization")], ref_template=REF)
+    _, cards = models_json_schema([(card, "serialization") for card in CARDS], ref_template=REF)
     text = {"type": "string"}
     problem = {"type": text, "title": text, "status": {"type": "integer"}, "detail": text, "request_id": text}
     error = {"type": "object", "properties": {"field": text, "detail": text}, "required": ["field", "detail"]}
-    card = {"oneOf": [{"$ref": REF.format(model=name)} for name in ("GeneratorCard", "StylizerCard")]}
+    card = {"oneOf": [{"$ref": REF.format(model=card.__name__)} for card in CARDS]}
     refused = {"type": "object", "properties": {"file": text, "reason": text}, "required": ["file", "reason"]}
     return {
         **cards["$defs"],

@@ -6,6 +6,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from ganvas import api
 from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
+from ganvas.images import READABLE
 from ganvas.interpolation import frame_count
 from service.http.parsing import FormBody, JsonBody, Upload
 from service.settings import settings
@@ -116,9 +117,7 @@ class InterpolateRequest(JsonBody):
 class StylizeRequest(FormBody):
     """The images to paint, and the style."""
 
-    image: list[Upload] = Field(
-        min_length=1, max_length=settings().max_images, description="One or more JPEG, PNG or WebP files."
-    )
+    image: list[Upload] = Field(min_length=1, max_length=settings().max_images, description=f"One or more {READABLE} files.")
     model: ModelName | None = Field(None, description="Name of a stylizer. May be left out if only one is served.")
     style: str | None = Field(
         None,

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from ganvas.card import Metric
+from ganvas.files import write_whole
 from training.card_details import read_card_details
 from training.cli.errors import report_errors
 from training.cli.options import Device, Weights, chosen_options, name_of, takes_options_of, warn_unreadable
@@ -44,7 +45,7 @@ def sample(
     if state is None:
         raise RunError(f"{run} has no {checkpoint} checkpoint. Leave --checkpoint out, or train the run longer.")
     sheet = kind.sample(opened, state, chosen, find_device(device))
-    sheet.save(out, format=FORMATS[out.suffix.lower()])
+    write_whole(out, lambda partial: sheet.save(partial, format=FORMATS[out.suffix.lower()]))
     typer.echo(f"Wrote {out}, from step {state['step']:,}.")
 
 

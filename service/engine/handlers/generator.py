@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from ganvas import api
 from ganvas.card import LATENTS, GeneratorCard
 from service.engine.arrays import Floats, Images, Pixels
 from service.engine.batcher import Reservation
@@ -63,7 +64,7 @@ class Generator(Handler):
     def example_command(self, url: str, photo: str) -> str:
         """A command that makes 16 samples."""
         body = f'{{"model": "{self.card.name}", "n": 16, "seed": 7}}'
-        return f"curl {url}/v1/sample -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
+        return f"curl {url}{api.SAMPLE} -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
 
     def _jobs(self, latents: Floats) -> list[Job]:
         parts = [latents[i : i + self.max_batch] for i in range(0, len(latents), self.max_batch)]

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 from PIL import Image, ImageOps
 
+from ganvas import api
 from ganvas.card import IMAGES, KEEP_COLOR, STRENGTH, STYLES, StylizerCard
 from service.engine.arrays import Array, Floats, Pixels
 from service.engine.batcher import Reservation
@@ -57,7 +58,7 @@ class Stylizer(Handler):
     def example_command(self, url: str, photo: str) -> str:
         """A command that paints a photo in the first style."""
         style = self.card.styles[0].name
-        return f"curl {url}/v1/stylize -F image=@{photo} -F model={self.card.name} -F style={style} -o {style}.jpg"
+        return f"curl {url}{api.STYLIZE} -F image=@{photo} -F model={self.card.name} -F style={style} -o {style}.jpg"
 
     def _job(self, image: Pixels, styles: Floats, strength: float, keep_color: float) -> Job:
         height, width = self.card.height.fit(image.shape[0]), self.card.width.fit(image.shape[1])
