@@ -1,35 +1,57 @@
 """The architectures of GANs, and the layers that they are made of."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from tests.training.gan_configs import gan_config
+from ganvas.card import GeneratorCard
+from tests.training.gan import toys
+from tests.training.gan.test_trainer import NO_PENALTY, make_trainer, weights
+from tests.training.gan_configs import gan_config, sizes_of
+from training.card_details import CardDetails
 from training.errors import ConfigError
+from training.export import export_run
 from training.gan.architectures.base import modules_with_progress
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
 from training.gan.architectures.registry import GANS
+from training.gan.config import GanConfig
+from training.gan.plan import GanPlan
 from training.gan.setup import build_discriminator, build_generator
+from training.run import Run
+
+
+@pytest.fixture(autouse=True)
+def toy_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GANS, "stddev", toys.STDDEV)
+    monkeypatch.setitem(GANS, "wrong-stddev", toys.WRONG_STDDEV)
+
+
+def small_config(architecture: str, **changes: Any) -> GanConfig:
+    """The smallest images that the architecture accepts, in colour."""
+    return gan_config(changes, architecture=architecture, image_size=sizes_of(architecture)[0], channels=3, width=8)
 
 
 @pytest.mark.parametrize("architecture", GANS)
-@pytest.mark.parametrize(("image_size", "channels"), [(16, 3), (28, 1), (32, 3), (64, 3)])
-def test_networks_have_the_promised_shapes_and_ranges(architecture: str, image_size: int, channels: int) -> None:
-    config = gan_config(
-        architecture=architecture, image_size=image_size, channels=1 if channels == 1 else 3, latent_size=7, width=8
-    )
-    images = build_generator(config)(torch.randn(2, 7))
-    assert images.shape == (2, channels, image_size, image_size)
-    assert images.abs().max() <= 1
-    assert build_discriminator(config)(images).shape == (2,)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_networks_have_the_promised_shapes_and_ranges(architecture: str, channels: int) -> None:
+    for size in sizes_of(architecture)[:4]:
+        config = gan_config(architecture=architecture, image_size=size, channels=channels, latent_size=7, width=8)
+        images = build_generator(config)(torch.randn(2, 7))
+        assert images.shape == (2, channels, size, size)
+        assert images.abs().max() <= 1
+        assert build_discriminator(config)(images).shape == (2,)
 
 
 @pytest.mark.parametrize("architecture", GANS)
 def test_every_weight_gets_a_gradient(architecture: str) -> None:
-    config = gan_config(architecture=architecture, image_size=32, channels=3, width=8)
+    config = small_config(architecture)
     generator, discriminator = build_generator(config), build_discriminator(config)
     for module in modules_with_progress(generator) + modules_with_progress(discriminator):
         module.set_progress(0.5)
@@ -38,15 +60,61 @@ def test_every_weight_gets_a_gradient(architecture: str) -> None:
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
+@pytest.mark.parametrize("architecture", [*GANS, "stddev"])
+def test_per_sample_is_true_if_a_logit_never_depends_on_other_images(architecture: str) -> None:
+    """With the default options of the discriminator, and with each of its switches turned."""
+    fields = GANS[architecture].discriminator_options.model_fields
+    switches = [{name: not field.default} for name, field in fields.items() if field.annotation is bool]
+    for options in ({}, *switches):
+        config = small_config(architecture, discriminator=options)
+        assert config.discriminator.per_sample == (not depends_on_other_images(config)), options
+
+
+def test_a_wrong_per_sample_is_detected() -> None:
+    config = small_config("wrong-stddev")
+    assert config.discriminator.per_sample
+    assert depends_on_other_images(config)
+
+
+@torch.no_grad()
+def depends_on_other_images(config: GanConfig) -> bool:
+    """Whether the logits of some images change if another image of the batch changes."""
+    torch.manual_seed(0)
+    discriminator, images = build_discriminator(config), torch.randn(8, 3, config.image_size, config.image_size)
+    logits = discriminator(images)
+    for index in range(len(images)):
+        changed = images.clone()
+        changed[index] *= -2
+        others = torch.arange(len(images)) != index
+        if not torch.allclose(discriminator(changed)[others], logits[others], rtol=1e-5, atol=1e-6):
+            return True
+    return False
+
+
 @pytest.mark.parametrize("architecture", GANS)
-def test_per_sample_says_whether_a_logit_depends_on_the_batch(architecture: str) -> None:
-    has_norm = "norm" in GANS[architecture].discriminator_options.model_fields
-    for options in ({}, {"norm": True}) if has_norm else ({},):
-        torch.manual_seed(0)
-        config = gan_config(architecture=architecture, image_size=32, channels=3, width=8, discriminator=options)
-        discriminator, images = build_discriminator(config), torch.randn(6, 3, 32, 32)
-        half, whole = discriminator(images[:3]), discriminator(images)[:3]
-        assert config.discriminator.per_sample == torch.allclose(half, whole, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("shared", [True, False])
+def test_penalties_reach_the_weights_of_the_discriminator(architecture: str, shared: bool) -> None:
+    """They need second derivatives, which not every layer has."""
+    penalty = {"r1": 1.0, "r2": 1.0, "every": 1}
+    trainers = [make_trainer(architecture=architecture, shared_pass=shared, penalty=each) for each in (penalty, NO_PENALTY)]
+    scalars, _ = [trainer.step(1) for trainer in trainers]
+    assert all(scalar.isfinite() for scalar in scalars.values())
+    assert scalars["r1"] > 0
+    assert scalars["r2"] > 0
+    learned, without = [weights(trainer.discriminator) for trainer in trainers]
+    assert learned.isfinite().all()
+    assert not torch.equal(learned, without)
+
+
+@pytest.mark.parametrize("architecture", GANS)
+def test_generator_is_exported_as_it_was_trained(architecture: str, tmp_path: Path) -> None:
+    """The export itself compares the file with the network."""
+    config = small_config(architecture)
+    run = Run.create(tmp_path / "run", GanPlan(config=config, data="photos", images=99))
+    run.save_checkpoint(1, {"generator_ema": AveragedModel(build_generator(config))})
+    card = export_run(run.folder, tmp_path / "model.onnx", CardDetails()).card
+    assert isinstance(card, GeneratorCard)
+    assert (card.architecture, card.height, card.channels) == (architecture, config.image_size, 3)
 
 
 @pytest.mark.parametrize(("size", "start"), [(28, (7, 2)), (32, (4, 3)), (64, (4, 4)), (96, (6, 4)), (128, (4, 5))])

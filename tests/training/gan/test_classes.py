@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from tests.training.commands import done, refused
-from tests.training.gan_configs import gan_config
+from tests.training.gan_configs import gan_config, sizes_of
 from training.data.image_folder import open_image_folder
 from training.data.labels import labels_of
 from training.devices import launch
 from training.errors import ConfigError, DataError
+from training.gan.architectures.registry import GANS
 from training.gan.classes import Labels, class_of, logits_of, with_class
 from training.gan.schedules import class_share
 from training.gan.setup import build_discriminator, build_generator
@@ -69,11 +70,12 @@ def test_class_share_rises_during_the_ramp() -> None:
     assert [class_share(gan_config(classes={"start": 0.25, "ramp": 0}).classes, progress) for progress in (0.2, 0.25)] == [0, 1]
 
 
-@pytest.mark.parametrize("architecture", ["dcgan", "dcgan-residual", "mlp"])
+@pytest.mark.parametrize("architecture", GANS)
 def test_networks_with_classes_have_the_promised_shapes(architecture: str) -> None:
-    config = gan_config(architecture=architecture, image_size=16, channels=1, width=4, latent_size=7, classes={"count": 3})
+    size = sizes_of(architecture)[0]
+    config = gan_config(architecture=architecture, image_size=size, channels=1, width=4, latent_size=7, classes={"count": 3})
     images = build_generator(config)(LATENTS[:5])
-    assert images.shape == (5, 1, 16, 16)
+    assert images.shape == (5, 1, size, size)
     assert build_discriminator(config)(images).shape == (5, 4)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.gan import toys
-from tests.training.gan_configs import gan_config
+from tests.training.gan_configs import gan_config, sizes_of
 from training.config import load_config
 from training.devices import launch
 from training.errors import ConfigError
@@ -18,14 +18,20 @@ from training.gan.setup import build_discriminator, resolve_gan
 from training.gan.trainer import GanTrainer
 
 FABRIC = launch(torch.device("cpu"), "float32")
-IMAGES = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 NO_PENALTY = {"r1": 0.0, "r2": 0.0}
 OBJECTIVES = ("bce", "hinge", "relativistic")
-VALUES = {"image_size": 16, "channels": 3, "width": 4, "batch_size": 8, "images": 80, "augment": (), "optimizer.beta1": 0.5}
+VALUES = {"channels": 3, "width": 4, "batch_size": 8, "images": 80, "augment": (), "optimizer.beta1": 0.5}
+
+
+def noise(size: int) -> Tensor:
+    """40 images."""
+    return torch.randint(0, 256, (40, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def make_trainer(**changes: Any) -> GanTrainer:
-    return GanTrainer(gan_config(VALUES, changes), FABRIC, IMAGES)
+    """A trainer of the smallest images that the architecture accepts."""
+    size = sizes_of(changes.get("architecture", "dcgan"))[0]
+    return GanTrainer(gan_config(VALUES, {"image_size": size}, changes), FABRIC, noise(size))
 
 
 def weights(network: nn.Module) -> Tensor:
@@ -141,7 +147,7 @@ def test_a_new_architecture_brings_options_and_takes_progress(tmp_path: Path, mo
     with pytest.raises(ConfigError, match=r"generator\.fade: unknown; known are width, brightness$"):
         load_config(str(toml), GanConfig, ["generator.fade=1"])
 
-    trainer = GanTrainer(config, FABRIC, IMAGES)
+    trainer = GanTrainer(config, FABRIC, noise(16))
     assert trainer.config.steps == 10
     for step in (1, 2, 3):
         trainer.step(step)

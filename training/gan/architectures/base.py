@@ -20,8 +20,8 @@ class DiscriminatorOptions(Options):
     def per_sample(self) -> bool:
         """Whether an image's logit depends on that image alone, not on the rest of the batch.
 
-        Batch normalisation and minibatch standard deviation make a logit depend on the batch. If this is False, which is always
-        correct, the trainer makes one more backward pass in each step.
+        Batch normalisation and minibatch standard deviation make a logit depend on the batch. Override this only if a logit
+        never does: the trainer then saves one backward pass in each step. The tests check the value of every architecture.
         """
         return False
 
@@ -45,7 +45,7 @@ def modules_with_progress(network: nn.Module) -> list[TakesProgress]:
 
 @dataclass(frozen=True)
 class GanArchitecture:
-    """The two networks of a GAN.
+    """The two networks of a GAN. Each raises ConfigError when it is built for an image_size that it does not support.
 
     Attributes:
         generator: called with image_size, channels, latent_size and its options; makes latents float [n, latent_size] into
