@@ -12,9 +12,9 @@ from starlette.routing import Mount, Route
 
 from ganvas import api
 from ganvas.images import limit_pillow
+from service.bento import GanvasService, post
 from service.engine.errors import RequestError
 from service.engine.models import models
-from service.http.bento import GanvasService, post
 from service.http.problems import Problem, problem_response
 from service.routes import interpolate, pages, previews, sample, stylize
 from service.routes import models as model_routes

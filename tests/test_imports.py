@@ -55,6 +55,21 @@ def test_engine_imports_neither_http_nor_routes(path: Path) -> None:
     assert not outside, f"{path.relative_to(ROOT)} imports {outside}"
 
 
+FOLDERS = sorted(path.name for path in (ROOT / "service").iterdir() if (path / "__init__.py").is_file())
+
+
+def test_no_two_folders_of_the_service_import_each_other() -> None:
+    arrows = {
+        (folder, other)
+        for folder in FOLDERS
+        for path in (ROOT / "service" / folder).rglob("*.py")
+        for other in FOLDERS
+        if other != folder and any(f"{name}.".startswith(f"service.{other}.") for name in imports(path))
+    }
+    assert ("http", "engine") in arrows
+    assert not {(folder, other) for folder, other in arrows if (other, folder) in arrows}
+
+
 SLICES = [f"training.{path.parent.name}" for path in sorted((ROOT / "training").glob("*/kind.py"))]
 
 

@@ -1,1 +1,1 @@
-"""HTTP: the server's protocol, middleware, request bodies and problem documents."""
+"""HTTP: the server's protocol, middleware, request bodies, problem documents and the drain."""

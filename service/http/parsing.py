@@ -1,6 +1,6 @@
 """Reads the body of a request, JSON or a multipart form with files, and validates its fields.
 
-BentoML asks an input model for `from_http_request`, which here returns the request unread. `service.http.bento` calls `read`
+BentoML asks an input model for `from_http_request`, which here returns the request unread. `service.bento` calls `read`
 later, so that a `Problem` becomes a response. BentoML's own readers are never used: they fetch a URL that is given in place of
 a file, guess the content type, and log a traceback for every bad request.
 """

@@ -76,8 +76,8 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     from bentoml._internal.context import server_context
 
     from service.app import Ganvas
+    from service.http.lifecycle import lifecycle
     from service.http.protocol import BoundedProtocol
-    from service.process.lifecycle import lifecycle
     from service.process.versions import versions
 
     class Server(uvicorn.Server):

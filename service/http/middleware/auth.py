@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine.metrics import rejected
 from service.http.api_keys import ApiKeys
+from service.http.lifecycle import Lifecycle
 from service.http.problems import Problem, Unauthorized, Unavailable
-from service.process.lifecycle import Lifecycle
 
 GUARDED = "/v1"
 PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})

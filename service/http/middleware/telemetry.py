@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ganvas.api import REQUEST_ID_HEADER
+from service.http.lifecycle import Lifecycle
 from service.http.request_ids import REQUEST_ID, request_id_of
-from service.process.lifecycle import Lifecycle
 
 logger = logging.getLogger("ganvas.access")
 

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.processes import service_process
 from benchmarks.serving.load import Request
 from benchmarks.shutdown import end_under_load, serve_again_s
-from service.process.lifecycle import LINGER_S, QUIET_S, Lifecycle
+from service.http.lifecycle import LINGER_S, QUIET_S, Lifecycle
 from service.process.worker import CUT_OFF_S, LAST_CALL_S
 from tests.service.conftest import Problem
 from tests.service.onnx_models import generator_card, save, slow_generator_model

@@ -31,12 +31,12 @@ from service.engine.metrics import QUEUES
 from service.engine.models import models
 from service.http.api_keys import ApiKeys
 from service.http.deadline import PendingResponse, cancel_on_disconnect, respond_in_time
+from service.http.lifecycle import lifecycle
 from service.http.middleware.auth import Authentication
 from service.http.middleware.limits import RequestLimits
 from service.http.middleware.telemetry import Telemetry
 from service.http.parsing import RequestBody
 from service.http.problems import Unavailable
-from service.process.lifecycle import lifecycle
 from service.routes.openapi import complete
 from service.settings import Settings, settings
 
