@@ -54,8 +54,9 @@ class Kind(Generic[SomePlan, SomeCard]):
         evaluate: (run folder or exported file, training images, options, local weights, device) -> one measurement for
             each table to show.
         evaluate_options: a dataclass; its fields are options of `python -m training evaluate`, with typer's annotations.
+            The command puts the name of the kind before their help.
         sample: (run, checkpoint, options, device) -> an image of samples.
-        sample_options: a dataclass; its fields are options of `python -m training sample`.
+        sample_options: a dataclass; its fields are options of `python -m training sample`, likewise.
         table_entry: what the table of models says of a card.
     """
 

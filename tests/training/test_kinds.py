@@ -1,22 +1,28 @@
 """The kinds of models, a third kind that the shared modules do not know, and samples."""
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
+import typer
 from PIL import Image
 from pydantic import BaseModel
+from typer.main import get_command
 
-from ganvas.card import IMAGES, OUTPUT, Card
+from ganvas.card import IMAGES, METADATA_KEY, OUTPUT, Card
 from ganvas.tensors import ROWS, Dimension, Tensor
 from tests.training.commands import done, refused
 from tests.training.conftest import MakeImages
 from training import kinds
 from training.card_details import CardDetails, card_fields
+from training.cli.app import app
+from training.cli.options import takes_options_of
 from training.gan.sample import SampleOptions
 from training.kind import Exportable, Kind, TableEntry
 from training.kinds import KINDS
@@ -92,6 +98,7 @@ UPSCALER = Kind(
 
 
 def test_a_new_kind_is_exported_without_changes_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is read by its class: `parse_card` knows only the kinds of `AnyCard`."""
     monkeypatch.setitem(kinds.KINDS, "upscaler", UPSCALER)
     run = Run.create(tmp_path / "run", UpscalerPlan(config=UpscalerConfig(), data="photos", images=3))
     run.save_checkpoint(1, {"network": UpscalerGraph()})
@@ -100,6 +107,33 @@ def test_a_new_kind_is_exported_without_changes_elsewhere(tmp_path: Path, monkey
     images = np.random.default_rng(0).integers(0, 256, (3, 12, 17, 3), dtype=np.uint8)
     (found,) = session.run([OUTPUT], {IMAGES: images})
     assert np.array_equal(found, images.repeat(2, axis=1).repeat(2, axis=2))
+    card = UpscalerCard.model_validate_json(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
+    assert (card.kind, card.name, card.factor) == ("upscaler", "twice", 2)
+    assert card.training_config == {"trained_steps": 1, "factor": 2}
+
+
+def test_every_kind_has_the_command_that_trains_it() -> None:
+    assert KINDS.keys() <= get_command(app).commands.keys()  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class UpscalerOptions:
+    n: Annotated[int, typer.Option("--n", "-n", help="Photos to enlarge.")] = 3
+    sharp: Annotated[bool, typer.Option("--sharp", help="Sharpen.")] = False
+
+
+def test_help_describes_an_option_for_each_kind_that_has_it() -> None:
+    @takes_options_of({"gan": SampleOptions, "upscaler": UpscalerOptions})
+    def command(**options: Any) -> None:
+        pass
+
+    parameters = inspect.signature(command).parameters
+    described = {name: get_args(parameter.annotation)[1].help for name, parameter in parameters.items()}
+    assert described == {
+        "n": "gan: Images on the sheet. Default: 16. upscaler: Photos to enlarge. Default: 3.",
+        "seed": "gan: Seed of the latents. Default: 0.",
+        "sharp": "upscaler: Sharpen. Default: False.",
+    }
 
 
 def test_samples_of_a_generator(gan_run: Path, tmp_path: Path) -> None:

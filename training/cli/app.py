@@ -3,8 +3,8 @@
 import typer
 
 from training.cli.gan import gan
-from training.cli.models import evaluate, export, int8, sample, table
-from training.cli.style import paint, style
+from training.cli.models import evaluate, export, sample, table
+from training.cli.style import int8, paint, style
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -1,4 +1,4 @@
-"""`python -m training sample`, `evaluate`, `export`, `int8` and `table`: from a run to a model."""
+"""`python -m training sample`, `evaluate`, `export` and `table`: from a run to a model."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,6 @@ from ganvas.files import write_whole
 from training.card_details import read_card_details
 from training.cli.errors import report_errors
 from training.cli.options import Device, Weights, chosen_options, name_of, takes_options_of, warn_unreadable
-from training.data.image_folder import open_image_folder
 from training.devices import find_device
 from training.errors import ConfigError, RunError
 from training.export import export_run
@@ -19,12 +18,11 @@ from training.images import FORMATS
 from training.kinds import KINDS, kind_of_model, open_run
 from training.metrics.evaluation import EVALUATION, Evaluation, write_metrics
 from training.run import BEST, LAST
-from training.style.quantize import PHOTOS, int8_stylizer
 from training.table import write_tables
 
 
 @report_errors
-@takes_options_of(*(kind.sample_options for kind in KINDS.values()))
+@takes_options_of({name: kind.sample_options for name, kind in KINDS.items()})
 def sample(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
@@ -36,7 +34,7 @@ def sample(
     device: Device = "auto",
     **options: Any,
 ) -> None:
-    """Write a sheet of samples from a run: images of a GAN, or photos (--content) in every style of a style network."""
+    """Write a sheet of samples from a run. The help of an option names the kinds of runs that have it."""
     if out.suffix.lower() not in FORMATS:
         raise ConfigError(f"{out} is not an image file that can be written. Let --out end in {', '.join(FORMATS)}.")
     kind, opened = open_run(run)
@@ -50,19 +48,19 @@ def sample(
 
 
 @report_errors
-@takes_options_of(*(kind.evaluate_options for kind in KINDS.values()))
+@takes_options_of({name: kind.evaluate_options for name, kind in KINDS.items()})
 def evaluate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(help="Run folder, or an exported model: NAME.onnx.", show_default=False)],
     data: Annotated[
-        Path, typer.Option(help="Folder or zip: real images to compare with, or photos to paint.", show_default=False)
+        Path, typer.Option(help="Folder or zip of images to measure with; see docs/training.md.", show_default=False)
     ],
     weights: Weights = None,
     device: Device = "auto",
     write: Annotated[bool, typer.Option("--write", help="Put the metrics into the card of an exported file.")] = False,
     **options: Any,
 ) -> None:
-    """Measure a model: a generator against real images, a stylizer (--styles) against painting by optimisation."""
+    """Measure a run or an exported model. The help of an option names the kinds of runs that have it."""
     if write and not model.is_file():
         raise ConfigError("--write is for exported files. A run keeps its evaluation, and export writes it to the card.")
     kind = kind_of_model(model)
@@ -107,25 +105,6 @@ def export(
     typer.echo(
         f"Wrote {out} ({exported.card.kind}, {out.stat().st_size / 1e6:.1f} MB). Its images are those of the trained network, "
         "within one grey level."
-    )
-
-
-@report_errors
-def int8(
-    exported: Annotated[Path, typer.Argument(help="Exported stylizer.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
-    content: Annotated[
-        Path,
-        typer.Option(help=f"Folder or zip of photos. {PHOTOS} of them calibrate the activations.", show_default=False),
-    ],
-) -> None:
-    """Convert the convolutions of a stylizer to int8: faster on CPUs with VNNI, with slightly different images."""
-    photos = open_image_folder(content)
-    warn_unreadable(photos.unreadable)
-    difference = int8_stylizer(exported, out, photos)
-    typer.echo(
-        f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB). Its images differ from those of {exported} by {difference:.1f} grey "
-        "levels in the mean. Measure it with python -m training evaluate."
     )
 
 

@@ -1,10 +1,11 @@
 """Options and messages that several commands share."""
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
@@ -124,19 +125,24 @@ def print_next_steps(out: Path, look: Path) -> None:
     typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")
 
 
-def takes_options_of(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the fields of dataclasses as options, in place of its `**options`.
+def takes_options_of(classes: Mapping[str, type]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of all kinds of models, in place of its `**options`.
 
-    If several classes have a field of one name, the first class describes the option. The command gets only the options
-    that the command line sets: `chosen_options`.
+    The help of an option names its kinds. Kinds that share an option must give it the same type and range, but each has its
+    own help and default. The command uses only the options that the command line sets: `chosen_options`.
+
+    Args:
+        classes: the options of each kind by its name; the fields of a dataclass, with typer's annotations.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True)
         parameters = {p.name: p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD}
-        for each in classes:
+        offered: dict[str, dict[str, inspect.Parameter]] = {}
+        for kind, each in classes.items():
             for name, parameter in _parameters(each).items():
-                parameters.setdefault(name, parameter)
+                offered.setdefault(name, {})[kind] = parameter
+        parameters |= {name: _joined(by_kind) for name, by_kind in offered.items()}
         command.__signature__ = own.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
         return command
 
@@ -165,6 +171,22 @@ def chosen_options(context: typer.Context, options: Mapping[str, Any], accepted:
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name != "DEFAULT"
+
+
+def _joined(by_kind: Mapping[str, inspect.Parameter]) -> inspect.Parameter:
+    """One option from the options of this name that several kinds have."""
+    first = next(iter(by_kind.values()))
+    value, option = get_args(first.annotation)
+    option = copy.copy(option)
+    option.help = " ".join(f"{kind}: {_help(parameter)}" for kind, parameter in by_kind.items())
+    option.show_default = False  # the help of each kind ends with its default
+    return first.replace(annotation=Annotated[value, option])
+
+
+def _help(parameter: inspect.Parameter) -> str:
+    _, option = get_args(parameter.annotation)
+    default = parameter.default[0] if isinstance(parameter.default, list) else parameter.default
+    return f"{option.help} Default: {default}." if option.show_default and default is not None else str(option.help)
 
 
 def _parameters(options: type) -> dict[str, inspect.Parameter]:

@@ -1,4 +1,4 @@
-"""`python -m training style` and `paint`."""
+"""`python -m training style`, `paint` and `int8`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +42,7 @@ from training.style.objective import Objective, features_for
 from training.style.paint import Losses
 from training.style.paint import paint as paint_photo
 from training.style.plan import StylePlan
+from training.style.quantize import PHOTOS, int8_stylizer
 from training.style.report import Painting
 from training.vgg import VggFeatures
 
@@ -242,6 +243,25 @@ def paint(
             typer.secho(f"Wrote {saved} as of iteration {painting.losses[-1].iteration}.", fg="yellow", err=True)
         raise
     typer.echo(f"Wrote {painting.save()} and its losses beside it.")
+
+
+@report_errors
+def int8(
+    exported: Annotated[Path, typer.Argument(help="Exported stylizer.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
+    content: Annotated[
+        Path,
+        typer.Option(help=f"Folder or zip of photos. {PHOTOS} of them calibrate the activations.", show_default=False),
+    ],
+) -> None:
+    """Convert the convolutions of a stylizer to int8: faster on CPUs with VNNI, with slightly different images."""
+    photos = open_image_folder(content)
+    warn_unreadable(photos.unreadable)
+    difference = int8_stylizer(exported, out, photos)
+    typer.echo(
+        f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB). Its images differ from those of {exported} by {difference:.1f} grey "
+        "levels in the mean. Measure it with python -m training evaluate."
+    )
 
 
 def _weighted(style: str) -> tuple[Path, float]:

@@ -46,11 +46,11 @@ class EvaluateOptions:
 
     features: Annotated[
         Features | None,
-        typer.Option(help="Generators: network to measure in. Default: that of the run, or inception for a file."),
+        typer.Option(help="Network to measure in. Default: that of the run, or inception for a file."),
     ] = None
-    samples: Annotated[int, typer.Option(min=2, help="Generators: number of samples, and of real images.")] = 2000
-    neighbours: Annotated[int, typer.Option(min=1, help="Generators: k of precision, recall, density and coverage.")] = 5
-    seed: Annotated[int, typer.Option(min=0, help="Generators: seed of the latents and of the choice of real images.")] = 0
+    samples: Annotated[int, typer.Option(min=2, help="Number of samples, and of real images.")] = 2000
+    neighbours: Annotated[int, typer.Option(min=1, help="k of precision, recall, density and coverage.")] = 5
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents and of the choice of real images.")] = 0
 
     def __post_init__(self) -> None:
         if self.samples <= self.neighbours:

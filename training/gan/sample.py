@@ -21,18 +21,8 @@ _BATCH = 100
 class SampleOptions:
     """Options of `python -m training sample` for a GAN."""
 
-    n: Annotated[
-        int,
-        typer.Option(
-            "--n",
-            "-n",
-            min=1,
-            max=10_000,
-            show_default=False,
-            help="Images on the sheet, or photos. Default: 16 images or 4 photos.",
-        ),
-    ] = 16
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents, or of the photos' crops.")] = 0
+    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Images on the sheet.")] = 16
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0
 
 
 @torch.no_grad()

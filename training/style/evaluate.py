@@ -43,19 +43,19 @@ class EvaluateOptions:
 
     styles: Annotated[
         Path | None,
-        typer.Option(help="Stylizers: folder or zip of the paintings, named like the styles.", show_default=False),
+        typer.Option(help="Folder or zip of the paintings, named like the styles.", show_default=False),
     ] = None
-    size: Annotated[list[int], typer.Option(help="Stylizers: longer side of the photos in pixels. Repeatable.")] = field(
+    size: Annotated[list[int], typer.Option(help="Longer side of the photos in pixels. Repeatable.")] = field(
         default_factory=lambda: [256]
     )
-    iterations: Annotated[int, typer.Option(min=0, help="Stylizers: L-BFGS iterations to compare with.")] = 50
+    iterations: Annotated[int, typer.Option(min=0, help="L-BFGS iterations to compare with.")] = 50
     start: Annotated[
         Literal["content", "noise", "both"],
-        typer.Option(help="Stylizers: where L-BFGS starts, at the photo (content) or at noise."),
+        typer.Option(help="Where L-BFGS starts, at the photo (content) or at noise."),
     ] = "content"
     pairs: Annotated[
         int | None,
-        typer.Option(min=1, help="Stylizers: number of pairs of a photo and a style, spread evenly. Default: all."),
+        typer.Option(min=1, help="Number of pairs of a photo and a style, spread evenly. Default: all."),
     ] = None
 
     @property

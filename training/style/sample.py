@@ -25,9 +25,7 @@ _PHOTOS = 4
 class SampleOptions:
     """Options of `python -m training sample` for a style network."""
 
-    content: Annotated[Path | None, typer.Option(help="Style runs: folder or zip of photos to paint.", show_default=False)] = (
-        None
-    )
+    content: Annotated[Path | None, typer.Option(help="Folder or zip of photos to paint.", show_default=False)] = None
     n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Photos on the sheet.")] = _PHOTOS
     seed: Annotated[int, typer.Option(min=0, help="Seed of the crops of the photos.")] = 0
 
