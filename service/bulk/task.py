@@ -6,7 +6,6 @@ OUT/manifest.jsonl   one line per image: what was written, or why it could not b
     .../NAME.jpg     the images, with the names of their inputs
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ganvas.api import FILE_TYPES, UPLOAD_SUFFIXES, ImageFormat
 from ganvas.files import write_whole
 from service.bulk.manifest import Manifest
 from service.bulk.storage import find
+from service.engine.folder import version_of
 
 
 class BulkError(Exception):
@@ -64,7 +64,7 @@ def versioned(task: Task) -> Task:
         BulkError: the model does not exist.
     """
     try:
-        version = hashlib.sha256(Path(task.model).read_bytes()).hexdigest()[:12]
+        version = version_of(Path(task.model).read_bytes())
     except OSError as error:
         raise BulkError(
             f"{task.model} cannot be read: {error.strerror}; --model must name a file in the folder GANVAS_MODELS"

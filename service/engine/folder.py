@@ -4,6 +4,7 @@ The folder is polled. Kernel notifications do not reach network volumes, and the
 """
 
 import contextlib
+import hashlib
 from pathlib import Path
 
 Signature = tuple[int, int, int]
@@ -13,6 +14,11 @@ NOT_READ = (0, 0, 0)  # not the signature of any file
 
 Look = dict[Path, Signature | None]
 """The files of one look; None for a file that exists but cannot be examined now."""
+
+
+def version_of(content: bytes) -> str:
+    """The version of a model: the start of the SHA-256 of its file."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 class Folder:

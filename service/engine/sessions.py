@@ -5,7 +5,6 @@ providers were checked and a real inference was run.
 """
 
 import base64
-import hashlib
 import logging
 import os
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from ganvas.card import METADATA_KEY, OUTPUT, Card, parse_card
 from service.engine.arrays import Feeds, Images
 from service.engine.errors import DeviceError, RefusedError
+from service.engine.folder import version_of
 from service.settings import Device
 
 logger = logging.getLogger("ganvas.engine")
@@ -111,7 +111,7 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
         DeviceError: the requested device does not work.
     """
     data = path.read_bytes()
-    version = hashlib.sha256(data).hexdigest()[:12]
+    version = version_of(data)
     session = _open(data, device, threads)
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
