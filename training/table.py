@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from ganvas.files import write_whole
 from training.errors import ExportError
 from training.kinds import kind_of_card
-from training.markdown import cell
 from training.onnx_file import read_card
+from training.text import cell
 
 BEGIN, END = "<!-- models: made by `python -m training table` -->", "<!-- end of models -->"
 

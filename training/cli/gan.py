@@ -16,7 +16,6 @@ from training.cli.options import (
     Set,
     Vgg,
     Weights,
-    count_of,
     name_of,
     print_next_steps,
     require_same_images,
@@ -36,6 +35,7 @@ from training.gan.plan import GanPlan
 from training.gan.setup import build_discriminator, build_generator, channels_of, precision_of, require_even_batch, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
 from training.run import Run
+from training.text import count_of
 from training.vgg import VggFeatures
 
 MIN_IMAGES = 16

@@ -13,6 +13,7 @@ from training.config import Features, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
 from training.run import Plan, Run, require_new_folder
+from training.text import count_of
 
 SomePlan = TypeVar("SomePlan", bound=Plan)
 
@@ -105,11 +106,6 @@ def require_same_images(fingerprint: str, folder: ImageFolder, out: Path) -> Non
 def name_of(path: Path) -> str:
     """The name of a folder or zip, for the card. `.` has a name as well."""
     return path.resolve().name.encode(errors="replace").decode()
-
-
-def count_of(count: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def warn_unreadable(unreadable: Mapping[str, str]) -> None:

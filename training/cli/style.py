@@ -20,7 +20,6 @@ from training.cli.options import (
     Resume,
     Set,
     Vgg,
-    count_of,
     name_of,
     print_next_steps,
     require_same_images,
@@ -44,6 +43,7 @@ from training.style.paint import paint as paint_photo
 from training.style.plan import StylePlan
 from training.style.quantize import PHOTOS, int8_stylizer
 from training.style.report import Painting
+from training.text import count_of
 from training.vgg import VggFeatures
 
 MIN_PHOTOS = 4

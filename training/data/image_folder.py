@@ -18,6 +18,7 @@ from rich.progress import track
 
 from ganvas import api, images
 from training.errors import DataError, first_line
+from training.text import count_of
 
 Mode = Literal["L", "RGB"]
 EXTENSIONS = frozenset(api.UPLOAD_SUFFIXES)
@@ -159,7 +160,7 @@ def require_count(folder: ImageFolder, least: int) -> None:
     """
     if len(folder.sizes) < least:
         unreadable = f" ({len(folder.unreadable)} more cannot be read)" if folder.unreadable else ""
-        count = f"{len(folder.sizes)} readable image{'' if len(folder.sizes) == 1 else 's'}"
+        count = count_of(len(folder.sizes), "readable image")
         raise DataError(f"{folder.path} holds {count}{unreadable}. At least {least} are needed. Add more.")
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from training.data.image_folder import ImageFolder
 from training.errors import DataError
+from training.text import count_of
 
 
 def labels_of(folder: ImageFolder, classes: int) -> Tensor:
@@ -26,7 +27,7 @@ def labels_of(folder: ImageFolder, classes: int) -> Tensor:
     if len(folders) != classes:
         shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
         raise DataError(
-            f"{folder.path} holds images in {len(folders)} folder{'' if len(folders) == 1 else 's'} ({shown}), but classes is "
+            f"{folder.path} holds images in {count_of(len(folders), 'folder')} ({shown}), but classes is "
             f"{classes}. Put the images of each class into one folder and set classes={len(folders)}, or leave classes at 0."
         )
     return torch.tensor([folders.index(_folder(name)) for name in folder.names])

@@ -30,6 +30,7 @@ from training.style.config import PaintConfig, Start
 from training.style.objective import Objective, Terms, features_for
 from training.style.paint import first_image, optimise, resize
 from training.style.painter import Painter, load_painter
+from training.text import count_of
 from training.vgg import VggFeatures
 
 _SHOWN_ITERATIONS = (10, 25, 50, 100, 200)  # of the reference, one row of the table each
@@ -112,7 +113,7 @@ class Evaluated:
         for start, losses in self.references.items():
             last = len(losses)
             shown = sorted({*_SHOWN_ITERATIONS, last})
-            rows |= {f"{_STARTS[start]}, {_iterations(k)}": losses[k - 1] for k in shown if 1 <= k <= last}
+            rows |= {f"{_STARTS[start]}, {count_of(k, 'iteration')}": losses[k - 1] for k in shown if 1 <= k <= last}
         for name, terms in rows.items():
             table.add_row(name, *(f"{four_digits(value):,.10g}" for value in (*terms, terms.sum())))
         return table
@@ -124,7 +125,11 @@ class Evaluated:
         sentences = []
         for start, losses in self.references.items():
             equal = self.equal_iterations(start)
-            result = f"is better than all {_iterations(len(losses))}" if equal is None else f"equals {_iterations(equal)}"
+            result = (
+                f"is better than all {count_of(len(losses), 'iteration')}"
+                if equal is None
+                else f"equals {count_of(equal, 'iteration')}"
+            )
             sentences.append(f"The network {result} of {_STARTS[start]}.")
         return "\n".join(sentences)
 
@@ -253,7 +258,7 @@ def evaluate_painter(
         references={start: np.mean(each, axis=0) for start, each in histories.items()},
         method=f"mean over {among}{len(photos)} photos in {len(painter.styles)} styles; weights: content "
         f"{config.content_weight:g}, style {config.style_weight:g} (styles balanced), variation {config.variation_weight:g}; "
-        f"L-BFGS starts from the photo unless it says noise, {_iterations(reference.iterations)}",
+        f"L-BFGS starts from the photo unless it says noise, {count_of(reference.iterations, 'iteration')}",
     )
 
 
@@ -261,10 +266,6 @@ def spread(photos: int, styles: int) -> list[tuple[int, int]]:
     """Every pair of a photo and a style, ordered so that the first few pairs spread over all photos and all styles."""
     both = math.lcm(photos, styles)
     return [(i % photos, (i + i // both) % styles) for i in range(photos * styles)]
-
-
-def _iterations(count: int) -> str:
-    return f"{count} iteration{'' if count == 1 else 's'}"
 
 
 def _values(terms: Terms) -> list[float]:

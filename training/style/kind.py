@@ -2,11 +2,11 @@
 
 from ganvas.card import StylizerCard
 from training.kind import Kind, TableEntry
-from training.markdown import cell
 from training.style.evaluate import EvaluateOptions, evaluate_stylizer
 from training.style.export import export_stylizer
 from training.style.plan import StylePlan
 from training.style.sample import SampleOptions, sample_stylizer
+from training.text import cell
 
 
 def _styles(card: StylizerCard) -> TableEntry:
