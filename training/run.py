@@ -136,15 +136,12 @@ class Run(Generic[SomePlan]):
         Raises:
             RunError: another process holds the lock.
         """
-        lock = filelock.FileLock(self.folder / ".lock", blocking=False)
         try:
-            lock.acquire()
+            lock = filelock.FileLock(self.folder / ".lock", blocking=False).acquire()
         except filelock.Timeout as error:
             raise RunError(f"Another process is training {self.folder}. Wait for it, or stop it first.") from error
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def save_checkpoint(self, step: int, parts: Mapping[str, Stateful], name: str = LAST) -> None:
         """Write a checkpoint.

@@ -102,15 +102,12 @@ def open_task(task: Task, manifest: str | None = None, *, retry_failed: bool = F
 def _held(manifest: Path) -> Iterator[None]:
     """Lock the task of a manifest. The lock of a process that dies is released."""
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(manifest.with_name(".bulk.lock"), blocking=False)
     try:
-        lock.acquire()
+        lock = filelock.FileLock(manifest.with_name(".bulk.lock"), blocking=False).acquire()
     except filelock.Timeout:
         raise BulkError(f"another process is writing {manifest}; wait until it ends, or stop it") from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def name_written(name: str, image_format: str) -> str:
