@@ -79,10 +79,10 @@ class PlainGan:
     def _two_phases(self, step: int) -> dict[str, Tensor]:
         real = self._preprocess(self._real(step))
         fake = self._fake(step, _DISCRIMINATOR)
-        seen = self._preprocess(fake.detach())
+        fake_augmented = self._preprocess(fake.detach())
         with self._autocast():
-            d_loss = self._objective.discriminator(self.discriminator(real).float(), self.discriminator(seen).float())
-        self._step_discriminator(step, d_loss, real, seen)
+            d_loss = self._objective.discriminator(self.discriminator(real).float(), self.discriminator(fake_augmented).float())
+        self._step_discriminator(step, d_loss, real, fake_augmented)
 
         if "generator once" not in self.ingredients:
             fake = self._fake(step, _GENERATOR)
@@ -102,16 +102,16 @@ class PlainGan:
         """Shen et al. 2021, "Training GANs in One Stage"."""
         real = self._preprocess(self._real(step))
         fake = self._fake(step, _DISCRIMINATOR)
-        shown = fake.detach().requires_grad_()
-        seen = self._preprocess(shown)
+        fake_leaf = fake.detach().requires_grad_()
+        fake_augmented = self._preprocess(fake_leaf)
         with self._autocast():
-            real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(seen).float()
+            real_logits, fake_logits = self.discriminator(real).float(), self.discriminator(fake_augmented).float()
         d_loss = self._objective.discriminator(real_logits, fake_logits)
         g_loss = self._objective.generator(real_logits.detach(), fake_logits)
-        (direction,) = torch.autograd.grad(g_loss, shown, retain_graph=True)
-        self._step_discriminator(step, d_loss, real, seen.detach())
+        (grad_fake,) = torch.autograd.grad(g_loss, fake_leaf, retain_graph=True)
+        self._step_discriminator(step, d_loss, real, fake_augmented.detach())
         self.g_optimizer.zero_grad()
-        fake.backward(direction)
+        fake.backward(grad_fake)
         self.g_optimizer.step()
         return {"d_loss": d_loss.detach(), "g_loss": g_loss.detach()}
 

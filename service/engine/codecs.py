@@ -40,8 +40,8 @@ class OpenUpload:
 
     Attributes:
         pixels: width times height as stored, which is what decoding costs.
-        height: of what `decode` returns.
-        width: of what `decode` returns.
+        height: of what `decode` returns, within a pixel: a large JPEG is decoded at a fraction of its size, which is rounded.
+        width: likewise.
 
     Raises:
         ImageTooLargeError: the header states more pixels.
@@ -58,7 +58,7 @@ class OpenUpload:
         self.width, self.height = images.shrunk((header.width, header.height), max_side)
 
     def decode(self) -> Pixels:
-        """Decode the image, once: uint8 [height, width, 3].
+        """Decode the image, once: uint8 [h, w, 3].
 
         Raises:
             UnreadableImageError: the image is broken.

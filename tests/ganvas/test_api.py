@@ -1,12 +1,17 @@
 """The facts of the HTTP API: their parts agree, and texts that repeat them are right."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from ganvas import api, calls
 from ganvas.cli.app import app
+from ganvas.images import READABLE
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_every_format_has_a_file_type() -> None:
@@ -15,6 +20,13 @@ def test_every_format_has_a_file_type() -> None:
 
 def test_suffixes_map_back_to_their_formats() -> None:
     assert api.formats_by_suffix(api.IMAGE_FORMATS) == {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+
+
+def test_messages_and_studio_offer_every_image_format() -> None:
+    assert {*re.split(", | or ", READABLE.lower())} == {*api.IMAGE_FORMATS}
+    page = (ROOT / "service" / "studio" / "index.html").read_text()
+    offered = page.partition('<select id="save-format"')[2].partition("</select>")[0]
+    assert {*re.findall('<option value="([^"]+)"', offered)} == {*api.IMAGE_FORMATS}
 
 
 @pytest.mark.parametrize("bounds", [api.TRUNCATION, api.STRENGTH, api.KEEP_COLOR, api.KEYS, api.STEPS, api.FPS])
