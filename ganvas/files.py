@@ -1,5 +1,6 @@
 """Files that are written completely or not at all."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -30,6 +31,9 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
         with partial.open("rb+") as stream:  # Windows flushes only what is open for writing
             os.fsync(stream.fileno())
         partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError) and error.filename is not None and Path(error.filename) == partial:
+            error.filename = str(path)  # the name that the caller knows
         raise

@@ -31,6 +31,13 @@ def test_failure_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_error_names_the_file_and_not_the_partial_one(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "a.txt"
+    with pytest.raises(FileNotFoundError) as raised:
+        write_whole(path, b"one")
+    assert raised.value.filename == str(path)
+
+
 def test_accepts_the_longest_name(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 255)
     write_whole(path, b"one")
