@@ -13,6 +13,7 @@ from training.run import Checkpoint, Run
 from training.style.config import StyleConfig
 from training.style.network import Stylizer, build_stylizer
 from training.style.plan import StylePlan
+from training.text import count_of
 
 
 class StylizerGraph(nn.Module):
@@ -98,8 +99,8 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
 
 
 def _architecture(config: StyleConfig) -> str:
-    blocks = f"{config.residual_blocks} {'separable ' if config.separable else ''}residual blocks"
+    blocks = count_of(config.residual_blocks, "separable residual block" if config.separable else "residual block")
     return (
         f"Johnson et al. 2016: width {config.width}, kernel {config.kernel}, stride {config.stride}, "
-        f"{config.halvings} halvings, {blocks}"
+        f"{count_of(config.halvings, 'halving')}, {blocks}"
     )
