@@ -73,7 +73,7 @@ def _step(config: StyleConfig, vgg: Path | None, device: torch.device, precision
 
     def step() -> None:
         loss = losses_of(network, objective, photos, chosen).total.mean()
-        optimizers.step(loss)
+        optimizers.step(loss, config.progress(1))
         loss.item()  # waits until a GPU has finished
 
     return step

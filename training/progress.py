@@ -8,7 +8,7 @@ class Progress:
     """The progress of a run at one of its steps.
 
     Attributes:
-        step: the step that is being made; the first is 1.
+        step: the current step; the first step is 1.
         steps: steps of the whole run.
         images_per_step: training images in a step.
     """

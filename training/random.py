@@ -27,6 +27,7 @@ class Stream(IntEnum):
     EVALUATE_IMAGES = 11  # which real images `python -m training evaluate` takes
     SAMPLE_LATENTS = 12  # of `python -m training sample`
     PAINT_NOISE = 13  # that a painting starts from
+    STYLES = 14  # order of the styles that a style network paints: epoch
 
 
 def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:
@@ -35,7 +36,7 @@ def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:
     Args:
         seed: below 2**32.
         stream: what the numbers are for.
-        place: each at least 0 and below 2**32, and as many as the stream says.
+        place: integers of at least 0 and below 2**32; `Stream` says which integers each stream takes.
     """
     return np.random.default_rng((seed, stream, *place))
 

@@ -20,7 +20,6 @@ from training.cli.options import (
     print_next_steps,
     require_same_images,
     run_to_continue,
-    run_to_resume,
     warn_unreadable,
 )
 from training.config import Features, load_config, with_values
@@ -89,7 +88,7 @@ def gan(
     with fabric.rank_zero_first():
         if run is None and fabric.is_global_zero:
             Run.create(out, GanPlan(config=settings, data=name_of(data), images=len(images), fingerprint=folder.fingerprint))
-        run = run_to_resume(out, GanPlan, None, ())
+        run = Run.open(out, GanPlan)
     if fabric.is_global_zero:
         typer.echo(
             f"Training {settings.architecture} on {count_of(len(images), 'image')} for "

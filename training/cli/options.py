@@ -43,31 +43,21 @@ Vgg = Annotated[
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1, ...")]
 
 
-def run_to_resume(out: Path, plan: type[SomePlan], config: str | None, changes: Sequence[str]) -> Run[SomePlan]:
-    """The run of `--resume`, which keeps its own config.
-
-    Raises:
-        ConfigError: the command line names a config as well.
-        RunError: there is no run, or a run of another kind.
-    """
-    if config or changes:
-        raise ConfigError("--resume continues with the run's own config. Leave --config and --set out, or start a new run.")
-    return Run.open(out, plan)
-
-
 def run_to_continue(
     out: Path, plan: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
 ) -> Run[SomePlan] | None:
     """The run of `--resume` or `--auto-resume`; None if a new run starts.
 
     Raises:
-        ConfigError: the command line names a config beside `--resume`, or values that the run did not begin with.
+        ConfigError: the command line names a config or values with `--resume`, or other values than those of the run.
         RunError: there is no run to resume or a run of another kind; without both options, the folder exists.
     """
     if resume:
-        return run_to_resume(out, plan, config, changes)
+        if config or changes:
+            raise ConfigError("--resume continues with the run's own config. Leave --config and --set out, or start a new run.")
+        return Run.open(out, plan)
     if auto_resume and (out / "run.json").is_file():
-        run = run_to_resume(out, plan, None, ())
+        run = Run.open(out, plan)
         _require_same_config(run, config, changes)
         return run
     require_new_folder(out)

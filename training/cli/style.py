@@ -24,7 +24,6 @@ from training.cli.options import (
     print_next_steps,
     require_same_images,
     run_to_continue,
-    run_to_resume,
     warn_unreadable,
 )
 from training.config import change, load_config
@@ -164,7 +163,7 @@ def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resu
         raise ConfigError(
             "--extend uses the config of the run that it names. Leave --config out. To resume an extension, leave --extend out."
         )
-    return run_to_resume(folder, StylePlan, None, ())
+    return Run.open(folder, StylePlan)
 
 
 def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleConfig:
@@ -178,7 +177,7 @@ def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleCo
 def _run_to_begin_with(folder: Path, *, resume: bool) -> Run[StylePlan]:
     if resume:
         raise ConfigError("--from is only for a new run. To resume a run, leave --from out.")
-    return run_to_resume(folder, StylePlan, None, ())
+    return Run.open(folder, StylePlan)
 
 
 def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: Sequence[str]) -> StyleConfig:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from training.config import Config, Layer, Positive, Rate, RunConfig, Weight
+from training.progress import Progress
 
 Start = Literal["content", "noise"]  # where painting by optimisation starts: at the photo or at noise
 
@@ -37,7 +38,11 @@ class StyleConfig(PaintingConfig, RunConfig):
     style_rate: float = Field(
         default=10.0, gt=0, le=100
     )  # learning rate of the scales and biases of styles, as a multiple of learning_rate
-    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the steps after which the rate falls to 0
+    decay_from: float = Field(default=0.7, ge=0, le=1)  # fraction of the run after which the rate falls to 0
+
+    def progress(self, step: int) -> Progress:
+        """The progress of the run at a step; the first is 1."""
+        return Progress(step, self.steps, self.batch_size)
 
 
 ARCHITECTURE = ("width", "residual_blocks", "halvings", "kernel", "stride", "separable")

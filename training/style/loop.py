@@ -16,6 +16,7 @@ from torch import Tensor
 from training.data.crops import Crops
 from training.data.prefetch import prefetch
 from training.data.sampler import batch_indices
+from training.random import Stream
 from training.reporter import Reporter
 from training.run import Run, Stateful
 from training.style.network import Stylizer, build_stylizer, is_style_parameter
@@ -35,11 +36,11 @@ def train_style(
     """Train for the config's steps, from the run's last checkpoint if there is one.
 
     Args:
-        run: where checkpoints, samples and statistics go. The styles that its plan keeps, and everything that styles share,
-            then stay bit for bit the same.
+        run: where checkpoints, samples and statistics go. If its plan keeps styles, these styles and everything that all styles
+            share stay bit for bit the same.
         crops: batches of photos.
-        objective: to lower; its paintings are those that the plan does not keep, in the order of the network's rows. On
-            `device`.
+        objective: to lower, on `device`; its paintings are those of the styles that the plan does not keep, in the order of the
+            network's rows.
         device: where to train.
         network: to begin with, such as from `stylizer_from`. None begins with an untrained network.
 
@@ -54,7 +55,7 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
     config, kept = run.plan.config, run.plan.kept
     new_styles = len(run.plan.styles) - kept
     torch.manual_seed(config.seed)
-    network = (network or build_stylizer(config, kept + new_styles)).to(device)
+    network = (network or build_stylizer(config, len(run.plan.styles))).to(device)
     if kept:
         _freeze_all_but_new_styles(network, kept)
     optimizers = StyleOptimizers(network, config)
@@ -77,10 +78,10 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
         for step, batch in enumerate(batches, start + 1):
             photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
             # Each style is painted equally often.
-            chosen = torch.from_numpy(batch_indices(new_styles, config.batch_size, step - 1, config.seed + 1)).to(device)
+            chosen = batch_indices(new_styles, config.batch_size, step - 1, config.seed, Stream.STYLES)
 
-            terms = losses_of(network, objective, photos, chosen, kept)
-            optimizers.step(terms.total.mean())
+            terms = losses_of(network, objective, photos, torch.from_numpy(chosen).to(device), kept)
+            optimizers.step(terms.total.mean(), config.progress(step))
 
             reporter.step_done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
             if step % config.sample_every == 0 or step == config.steps:

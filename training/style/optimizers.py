@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
+from training.progress import Progress
 from training.run import Stateful
 from training.schedules import cosine
 from training.style.config import StyleConfig
@@ -17,7 +17,7 @@ _BETAS = (0.9, 0.99)  # of Adam. The first losses are a hundred times the last, 
 
 
 class StyleOptimizers:
-    """The optimizers of a network and their learning rate schedules.
+    """The optimizers of a network, with the schedule of their learning rates.
 
     Args:
         network: on its device. Its parameters that require a gradient are trained.
@@ -25,7 +25,7 @@ class StyleOptimizers:
     """
 
     def __init__(self, network: Stylizer, config: StyleConfig) -> None:
-        self._network = network
+        self._network, self._config = network, config
         by_muon = dict(_convolutions(network)) if config.optimizer == "muon" else {}
         others = {n: p for n, p in network.named_parameters() if p.requires_grad and n not in by_muon}
         # Style parameters learn faster, because a step moves only the rows of the few styles in its batch.
@@ -36,22 +36,22 @@ class StyleOptimizers:
         self._optimizers: dict[str, Optimizer] = {"optimizer": torch.optim.Adam(groups, config.learning_rate, _BETAS)}
         if by_muon:
             self._optimizers["muon"] = _muon(list(by_muon.values()), config.learning_rate)
-        self._schedules = [LambdaLR(each, lambda step: _rate(config, step)) for each in self._optimizers.values()]
+        self._rates = {name: [group["lr"] for group in each.param_groups] for name, each in self._optimizers.items()}
 
     @property
     def parts(self) -> dict[str, Stateful]:
         """The parts of a checkpoint, by name."""
-        names = ("schedule", "muon_schedule")
-        return {**self._optimizers, **dict(zip(names, self._schedules, strict=False))}
+        return dict(self._optimizers)
 
-    def step(self, loss: Tensor) -> None:
-        """Make one step that lowers a loss, a scalar."""
+    def step(self, loss: Tensor, progress: Progress) -> None:
+        """Make one step that lowers a loss, a scalar, at the learning rates of this progress."""
+        factor = _rate_factor(self._config, progress.fraction)
         self._network.zero_grad()  # not through the optimizers: Muon's parameters are not the network's
         loss.backward()
-        for each in self._optimizers.values():
-            each.step()
-        for schedule in self._schedules:
-            schedule.step()
+        for name, optimizer in self._optimizers.items():
+            for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = rate * factor
+            optimizer.step()
 
 
 def _convolutions(network: Stylizer) -> Iterator[tuple[str, nn.Parameter]]:
@@ -79,7 +79,7 @@ def _muon(weights: list[nn.Parameter], learning_rate: float) -> torch.optim.Muon
     return muon
 
 
-def _rate(config: StyleConfig, step: int) -> float:
-    """Factor of the learning rate: 1, then down to 0 along half a cosine."""
-    progress = (step / config.steps - config.decay_from) / max(1 - config.decay_from, 1e-9)
-    return cosine(min(max(progress, 0.0), 1.0))
+def _rate_factor(config: StyleConfig, fraction: float) -> float:
+    """The factor of the learning rates at a fraction of the run: 1, then down to 0 along half a cosine."""
+    decayed = (fraction - config.decay_from) / max(1 - config.decay_from, 1e-9)
+    return cosine(min(max(decayed, 0.0), 1.0))

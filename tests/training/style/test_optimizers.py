@@ -25,9 +25,10 @@ def moved(optimizer: str, steps: int = 1) -> dict[str, Tensor]:
     torch.manual_seed(0)
     network = build_stylizer(config(optimizer), styles=2)
     optimizers = StyleOptimizers(network, config(optimizer))
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-        optimizers.step((network(PHOTOS, torch.eye(2)) - PHOTOS.flip(1)).square().mean())
+        loss = (network(PHOTOS, torch.eye(2)) - PHOTOS.flip(1)).square().mean()
+        optimizers.step(loss, config(optimizer).progress(step))
     return {name: parameter.detach() - before[name] for name, parameter in network.named_parameters()}
 
 
@@ -36,10 +37,10 @@ def test_gradients_do_not_accumulate_over_steps(optimizer: str) -> None:
     """The gradient of a step is not added to that of the step before."""
     network = build_stylizer(config(optimizer), styles=2)
     optimizers = StyleOptimizers(network, config(optimizer))
-    for _ in range(2):
+    for step in (1, 2):
         loss = network(PHOTOS, torch.eye(2)).square().mean()
         fresh = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
-        optimizers.step(loss)
+        optimizers.step(loss, config(optimizer).progress(step))
         for parameter, gradient in zip(network.parameters(), fresh, strict=True):
             assert parameter.grad is not None
             assert torch.equal(parameter.grad, gradient)
@@ -66,3 +67,14 @@ def test_muon_updates_have_equal_singular_values() -> None:
 def test_rate_falls_to_zero(optimizer: str) -> None:
     changes = moved(optimizer, steps=101).values()  # one more than the config has
     assert all(change.abs().max() == 0 for change in changes)
+
+
+def test_restored_optimizers_continue_at_the_rate_of_the_progress() -> None:
+    """A checkpoint holds no schedule: a step before the decay has the full rate, even after a step at rate 0."""
+    network = build_stylizer(config("adam"), styles=2)
+    used, restored = StyleOptimizers(network, config("adam")), StyleOptimizers(network, config("adam"))
+    used.step(network(PHOTOS, torch.eye(2)).square().mean(), config("adam").progress(101))
+    restored.parts["optimizer"].load_state_dict(used.parts["optimizer"].state_dict())
+    before = network.last.conv.weight.detach().clone()
+    restored.step(network(PHOTOS, torch.eye(2)).square().mean(), config("adam").progress(1))
+    assert (network.last.conv.weight.detach() - before).abs().max() == pytest.approx(1e-3, rel=0.05)
