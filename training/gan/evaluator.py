@@ -6,14 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from training.gan.config import GanConfig
+from training.gan.images import images_of
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
-from training.images import to_uint8
 from training.metrics.features import FeatureNetwork, extract
 from training.metrics.fidelity import Fidelity, measure
 from training.random import Stream, draw_latents
 
 _SHOWN = 10  # samples beside their neighbours
-_BATCH = 100
 _MAX_NEIGHBOURS = 5000  # training images that samples are compared with
 
 
@@ -55,12 +54,7 @@ class Evaluator:
         write_neighbours(path, sheet, novelty(features, theirs))
 
 
-@torch.no_grad()
 def draw_samples(generator: nn.Module, config: GanConfig, count: int, device: torch.device) -> Tensor:
     """Samples, uint8 [count, c, h, w] on the device: a function of the generator and the config's seed."""
-    training = generator.training
-    generator.eval()
     latents = draw_latents(config.seed, Stream.EVALUATION, count=count, size=config.latent_size)
-    images = torch.cat([to_uint8(generator(batch.to(device))).permute(0, 3, 1, 2) for batch in latents.split(_BATCH)])
-    generator.train(training)
-    return images
+    return images_of(generator, latents, device).permute(0, 3, 1, 2)

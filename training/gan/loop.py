@@ -20,13 +20,14 @@ from training.data.split import split
 from training.errors import NotFiniteError, RunError
 from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
+from training.gan.images import images_of
 from training.gan.plan import GanPlan
 from training.gan.report.page import NEIGHBOURS, WALK, write_report
 from training.gan.report.walk import latent_walk, write_walk
 from training.gan.run_state import RunState
 from training.gan.trainer import GanTrainer, Scalars, mean_over_processes
 from training.gan.watch import CollapseWatch, Verdict
-from training.images import grid, to_uint8
+from training.images import grid
 from training.metrics.features import FeatureNetwork
 from training.random import Stream, draw_latents
 from training.reporter import Reporter
@@ -221,12 +222,7 @@ class _CollapsedError(Exception):
     """The watch found that the run has collapsed, and the run should go back."""
 
 
-@torch.no_grad()
 def sample_grid(generator: nn.Module, config: GanConfig, device: torch.device) -> Image.Image:
     """A grid of 64 samples. The latents are the same every time, so the grids of a run can be compared."""
-    training = generator.training
-    generator.eval()
     latents = draw_latents(config.seed, Stream.SAMPLE_GRID, count=64, size=config.latent_size)
-    images = to_uint8(generator(latents.to(device)))
-    generator.train(training)
-    return grid(images.cpu().numpy(), columns=8)
+    return grid(images_of(generator, latents, device).cpu().numpy(), columns=8)

@@ -9,12 +9,11 @@ import typer
 from PIL import Image
 
 from training.gan.export import generator_graph
+from training.gan.images import images_of
 from training.gan.plan import GanPlan
 from training.images import grid
 from training.random import Stream, draw_latents
 from training.run import Checkpoint, Run
-
-_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,8 @@ class SampleOptions:
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0
 
 
-@torch.no_grad()
 def sample_generator(run: Run[GanPlan], checkpoint: Checkpoint, options: SampleOptions, device: torch.device) -> Image.Image:
     """See `training.kind.Kind`. The images depend on the checkpoint and the seed alone."""
     graph = generator_graph(run, checkpoint).to(device)
     latents = draw_latents(options.seed, Stream.SAMPLE_LATENTS, count=options.n, size=run.plan.config.latent_size)
-    images = torch.cat([graph(batch.to(device)).cpu() for batch in latents.split(_BATCH)])
-    return grid(images.numpy(), columns=math.ceil(math.sqrt(options.n)))
+    return grid(images_of(graph.generator, latents, device).cpu().numpy(), columns=math.ceil(math.sqrt(options.n)))

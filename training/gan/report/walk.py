@@ -13,15 +13,14 @@ from torch import nn
 
 from ganvas.files import write_whole
 from ganvas.interpolation import interpolate
-from training.images import grid, to_uint8
+from training.gan.images import images_of
+from training.images import grid
 from training.random import Stream, numpy_rng
 
-_BATCH = 64  # images
 _COLUMNS = 4
 _FRAME = 40  # milliseconds; 25 frames/s
 
 
-@torch.no_grad()
 def latent_walk(
     generator: nn.Module,
     latent_size: int,
@@ -49,11 +48,8 @@ def latent_walk(
     keys = rng.standard_normal((stops, walks, latent_size), np.float32)
     latents = np.stack([interpolate(keys[:, i], frames_between, loop=True) for i in range(walks)], axis=1)
     rows = torch.from_numpy(latents).flatten(0, 1)
-    training = generator.training
-    generator.eval()
-    made = torch.cat([to_uint8(generator(batch.to(device))).cpu() for batch in rows.split(_BATCH)])
-    generator.train(training)
-    return [grid(frame.numpy(), columns=_COLUMNS) for frame in made.split(walks)]
+    images = images_of(generator, rows, device).cpu()
+    return [grid(frame.numpy(), columns=_COLUMNS) for frame in images.split(walks)]
 
 
 def write_walk(path: Path, frames: list[Image.Image]) -> None:
