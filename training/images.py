@@ -1,5 +1,7 @@
 """From network output to images that a person can look at."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
@@ -7,9 +9,22 @@ from torch import Tensor
 
 from ganvas.api import IMAGE_FORMATS, formats_by_suffix
 from ganvas.contact_sheet import contact_sheet
+from training.errors import ConfigError
 
 FORMATS = {suffix: name.upper() for suffix, name in formats_by_suffix(IMAGE_FORMATS).items()}
 """Ending of a file -> Pillow's name of the format."""
+
+
+def format_of(out: Path) -> str:
+    """Pillow's name of the format that the ending of an image file names.
+
+    Raises:
+        ConfigError: the ending is not in `FORMATS`.
+    """
+    try:
+        return FORMATS[out.suffix.lower()]
+    except KeyError:
+        raise ConfigError(f"{out} is not an image file that can be written. Let --out end in {', '.join(FORMATS)}.") from None
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from training.cli.options import Device, Weights, chosen_options, name_of, takes
 from training.devices import find_device
 from training.errors import ConfigError, RunError
 from training.export import export_run
-from training.images import FORMATS
+from training.images import format_of
 from training.kinds import KINDS, kind_of_model, open_run
 from training.metrics.evaluation import EVALUATION, Evaluation, write_metrics
 from training.run import BEST, LAST
@@ -35,15 +35,14 @@ def sample(
     **options: Any,
 ) -> None:
     """Write a sheet of samples from a run. The help of an option names the kinds of runs that have it."""
-    if out.suffix.lower() not in FORMATS:
-        raise ConfigError(f"{out} is not an image file that can be written. Let --out end in {', '.join(FORMATS)}.")
+    image_format = format_of(out)
     kind, opened = open_run(run)
     chosen = chosen_options(context, options, kind.sample_options, f"{run}, a {kind.name} run,")
     state = opened.load_checkpoint({"best": BEST, "last": LAST}[checkpoint]) if checkpoint else opened.checkpoint_to_export()
     if state is None:
         raise RunError(f"{run} has no {checkpoint} checkpoint. Leave --checkpoint out, or train the run longer.")
     sheet = kind.sample(opened, state, chosen, find_device(device))
-    write_whole(out, lambda partial: sheet.save(partial, format=FORMATS[out.suffix.lower()]))
+    write_whole(out, lambda partial: sheet.save(partial, format=image_format))
     typer.echo(f"Wrote {out}, from step {state['step']:,}.")
 
 

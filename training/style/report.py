@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganvas.files import write_whole
 from training.errors import ConfigError
-from training.images import FORMATS
+from training.images import format_of
 from training.style.paint import Losses
 from training.style.plots import plot_painting
 
@@ -28,12 +28,11 @@ class Painting:
         out: the image to write.
 
     Raises:
-        ConfigError: the file exists, its ending is not in `FORMATS`, or its folder does not exist.
+        ConfigError: the file exists, its ending is not that of an image, or its folder does not exist.
     """
 
     def __init__(self, out: Path) -> None:
-        if out.suffix.lower() not in FORMATS:
-            raise ConfigError(f"{out} is not an image file that can be written. Let --out end in {', '.join(FORMATS)}.")
+        self._format = format_of(out)
         if out.exists():
             raise ConfigError(f"{out} exists already. Name another file with --out.")
         if not out.parent.is_dir():
@@ -67,6 +66,5 @@ class Painting:
     def _save(self, path: Path) -> Path:
         assert self._image is not None  # noqa: S101  set with the first losses
         levels = self._image[0].permute(1, 2, 0).round().clamp(0, 255).byte().cpu().numpy()
-        kind = FORMATS[path.suffix.lower()]
-        write_whole(path, lambda partial: Image.fromarray(levels).save(partial, format=kind, quality=_QUALITY))
+        write_whole(path, lambda partial: Image.fromarray(levels).save(partial, format=self._format, quality=_QUALITY))
         return path
