@@ -7,15 +7,14 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.image_folder import UNREADABLE, ImageFolder, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
 from training.data.sampler import batch_indices
-from training.errors import DataError
 from training.random import Stream, numpy_rng
 
 logger = logging.getLogger(__name__)
 
 _LARGEST_SCALE = 3.0
-"""A photo is shrunk until its shorter side has 1 to this many times the crop's: details and wide views."""
+"""A photo is shrunk until its shorter side is 1 to 3 times the side of a crop: crops show details and wide views."""
 
 
 class Crops:
@@ -67,4 +66,4 @@ class Crops:
             box = left * across, top * down, (left + self.size) * across, (top + self.size) * down
             photo = photo.resize((self.size, self.size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
             return np.asarray(ImageOps.mirror(photo) if mirror else photo)
-        raise DataError(f"No photo in {self.photos.path} can be decoded, such as {next(iter(self.broken))}.")
+        raise nothing_decoded(self.photos, "photo", self.broken)

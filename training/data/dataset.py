@@ -9,8 +9,7 @@ from PIL import Image, ImageOps
 from rich.progress import track
 from torch import Tensor
 
-from training.data.image_folder import UNREADABLE, ImageFolder, Mode, reason
-from training.errors import DataError
+from training.data.image_folder import UNREADABLE, ImageFolder, Mode, nothing_decoded, reason
 
 
 class ImageDataset(NamedTuple):
@@ -54,5 +53,5 @@ def load_images(folder: ImageFolder, size: int, channels: int) -> ImageDataset:
         decoded = track(pool.map(decode, folder.names), "Decoding", total=len(folder.names), transient=True)
         squares = [square for square in decoded if square is not None]
     if not squares:
-        raise DataError(f"No image in {folder.path} can be decoded, such as {next(iter(unreadable))}.")
+        raise nothing_decoded(folder, "image", unreadable)
     return ImageDataset(torch.from_numpy(np.stack(squares)), unreadable)

@@ -8,7 +8,7 @@ image = folder.open(folder.names[0], "RGB")     # upright, in sRGB, transparency
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -39,7 +39,7 @@ class ImageFolder:
         sizes: name (path below the folder) -> (width, height) in pixels, upright; sorted by name.
         grey: whether all images are grey.
         unreadable: name -> why the file cannot be read.
-        fingerprint: of the names and file sizes; another set of images has another one.
+        fingerprint: hash of the names and file sizes of the readable images; other images have another hash.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class ImageFolder:
         Args:
             name: one of `names`.
             mode: "L" for grey, "RGB" for colour; 8 bits a channel.
-            min_size: (width, height) in pixels that are enough: a large JPEG is then decoded at a fraction of its size.
+            min_size: (width, height) in pixels that suffice. A large JPEG is then decoded at a fraction of its size.
 
         Raises:
             Exception: an ImageFileError if the data after a valid header is broken; for a broken zip, nearly any class.
@@ -162,6 +162,18 @@ def require_count(folder: ImageFolder, least: int) -> None:
         unreadable = f" ({len(folder.unreadable)} more cannot be read)" if folder.unreadable else ""
         count = count_of(len(folder.sizes), "readable image")
         raise DataError(f"{folder.path} holds {count}{unreadable}. At least {least} are needed. Add more.")
+
+
+def nothing_decoded(folder: ImageFolder, noun: str, broken: Mapping[str, str]) -> DataError:
+    """The error if no image of a folder can be decoded.
+
+    Args:
+        folder: has at least one image.
+        noun: what its images are, in the singular.
+        broken: name -> why this image cannot be decoded; at least one.
+    """
+    name, why = next(iter(broken.items()))
+    return DataError(f"No {noun} in {folder.path} can be decoded ({name}: {why}). Put {READABLE} files into it.")
 
 
 def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]]:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.image_folder import UNREADABLE, ImageFolder, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
 from training.errors import DataError
 
 _THUMBNAIL = 128  # pixels
@@ -44,7 +44,7 @@ def load_paintings(paintings: ImageFolder, size: int) -> tuple[dict[str, Tensor]
         tensors[name] = torch.from_numpy(np.array(shrunk)).permute(2, 0, 1)[None].float()
         thumbnails[name] = _thumbnail(painting)
     if not tensors:
-        raise DataError(f"No painting in {paintings.path} can be decoded, such as {next(iter(broken))}.")
+        raise nothing_decoded(paintings, "painting", broken)
     order = sorted(tensors)
     return {name: tensors[name] for name in order}, {name: thumbnails[name] for name in order}, broken
 

@@ -3,12 +3,12 @@
     python -m training int8 exported/painters.onnx exported/painters-int8.onnx --content photos
 
 QDQ form, Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference":
-weights are int8 with one scale for each output channel, activations are uint8 with one scale a tensor. A few photos, painted in
-every style, give the range of each activation. Everything else, above all the normalisation, stays float32.
+weights are int8 with one scale for each output channel, activations are uint8 with one scale a tensor. A few photos, each
+painted in one of the styles, give the range of each activation. Everything else, above all the normalisation, stays float32.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from rich.progress import track
 
 from ganvas.card import IMAGES, KEEP_COLOR, OUTPUT, STRENGTH, STYLES, StylizerCard
-from training.data.image_folder import UNREADABLE, ImageFolder
-from training.errors import ConfigError, DataError, ExportError
+from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
+from training.errors import ConfigError, ExportError
 from training.onnx_file import Inputs, check_name, read_card, set_card, write_model
 
 PHOTOS = 12
@@ -78,9 +78,7 @@ def calibration(card: StylizerCard, photos: ImageFolder) -> list[Inputs]:
         DataError: no photo can be decoded.
     """
     side = max(SIDE // card.size_multiple * card.size_multiple, card.min_side)
-    images = list(_decoded(photos, side))
-    if not images:
-        raise DataError(f"No photo in {photos.path} can be decoded.")
+    images = _decoded(photos, side)
     styles = np.eye(len(card.styles), dtype=np.float32)
     one = np.ones(1, np.float32)
     return [
@@ -120,17 +118,19 @@ class _Reader(CalibrationDataReader):
         return next(self._remaining, None)
 
 
-def _decoded(photos: ImageFolder, side: int) -> Iterator[np.ndarray]:
+def _decoded(photos: ImageFolder, side: int) -> list[np.ndarray]:
     """Squares uint8 [side, side, 3] of the first `PHOTOS` photos that can be decoded."""
-    remaining = PHOTOS
+    images, broken = [], {}
     for name in photos.names:
-        if not remaining:
-            return
         try:
-            yield np.array(photos.open(name, "RGB").resize((side, side)))
-        except UNREADABLE:
-            continue
-        remaining -= 1
+            images.append(np.array(photos.open(name, "RGB").resize((side, side))))
+        except UNREADABLE as error:
+            broken[name] = reason(error)
+        if len(images) == PHOTOS:
+            break
+    if not images:
+        raise nothing_decoded(photos, "photo", broken)
+    return images
 
 
 def _difference(model: onnx.ModelProto, small: onnx.ModelProto, inputs: Sequence[Inputs]) -> float:
