@@ -92,7 +92,7 @@ def card_fields(name: str, plan: Plan, details: CardDetails, step: int, summary:
         plan: of the run.
         details: what the run cannot know.
         step: of the exported checkpoint.
-        summary: if the details have none.
+        summary: used if the details have none.
     """
     unstated = TrainingData(title=f"{plan.images:,} images ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
     return {

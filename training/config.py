@@ -156,12 +156,14 @@ def _parse(changes: Sequence[str]) -> dict[str, object]:
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
-            raise ConfigError(f"--set {change}: write key=value, for instance --set batch_size=32 or --set penalty.r1=0.1.")
+            raise ConfigError(
+                f"--set {change} is not key=value. Write for instance --set batch_size=32 or --set penalty.r1=0.1."
+            )
         try:
             parsed = tomllib.loads(f"value = {value}")
         except (ValueError, RecursionError):
             parsed = {"value": value.strip()}
         if len(parsed) > 1:
-            raise ConfigError(f"--set {change!r}: one key=value at a time; repeat --set for more.")
+            raise ConfigError(f"--set {change!r} sets several keys. Repeat --set for each key.")
         values[key.strip()] = parsed["value"]
     return values

@@ -35,7 +35,7 @@ class WeightsError(TrainingError):
 
 
 class ExportError(TrainingError):
-    """An exported model that is not one, differs from the trained network, or cannot be written."""
+    """A file that is not an exported model, differs from the trained network, or cannot be written."""
 
 
 def first_line(error: BaseException) -> str:

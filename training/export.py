@@ -2,7 +2,7 @@
 
     python -m training export runs/NAME exported/NAME.onnx --card details.toml
 
-Weights, card and all pre- and post-processing are inside the file. Nothing of the exporting machine is.
+The file contains weights, card and all pre- and post-processing, and nothing about the exporting machine.
 """
 
 import warnings
@@ -72,7 +72,7 @@ def export_run(folder: Path, out: Path, details: CardDetails) -> Exported:
         evaluation = None
     graph, card = kind.export(run, checkpoint, out.stem, details)
     if not all(value.isfinite().all() for value in graph.state_dict().values() if value.is_floating_point()):
-        raise ExportError(f"The network in {folder} holds NaN or infinite numbers: its training diverged. Begin a new run.")
+        raise ExportError(f"The network in {folder} holds NaN or infinite numbers: its training diverged. Start a new run.")
     model = to_onnx(graph, card)
     set_card(model, card)
     onnx.checker.check_model(model, full_check=True)
@@ -104,7 +104,7 @@ def to_onnx(graph: nn.Module, card: Card) -> onnx.ModelProto:
             verbose=False, input_names=list(example), output_names=[OUTPUT],
         )  # fmt: skip
     if program is None:
-        raise ExportError("torch.onnx.export returned nothing. Nothing was written; look at its messages above.")
+        raise ExportError("torch.onnx.export returned nothing. Nothing was written. See its messages above.")
     model = program.model_proto
     forget_the_machine(model)
     return model

@@ -71,7 +71,7 @@ def check_name(path: Path) -> None:
         TypeAdapter(Name).validate_python(path.stem)
     except ValidationError:
         raise ExportError(
-            f"{path.stem} is not a model name. Use lower-case letters, digits and inner hyphens, at most 63, such as "
+            f"{path.stem} is not a model name. Use at most 63 lower-case letters, digits and inner hyphens, such as "
             "my-cats.onnx."
         ) from None
 

@@ -21,12 +21,12 @@ class Reporter:
     Args:
         run: the run whose folder takes the statistics.
         steps: steps of the whole run.
-        start: steps done before.
+        start: steps that were done before this process.
         images_per_step: training images in one step.
-        intervals: steps between two reports. If there are several intervals, a report is due at each of them: with the
-            interval of checkpoints among them, no checkpoint is written whose losses were not checked.
+        intervals: steps between two reports. If there are several intervals, a report is due at each of them. Include the
+            interval of checkpoints: then the losses are checked before each checkpoint is written.
         status: names of the scalars to show beside the bar; None: all.
-        quiet: show and write nothing but still check the losses. For all processes of a run but the first.
+        quiet: show and write nothing, but check the losses. Set it in all processes of a run except the first.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Reporter:
         self._bar.update(self._task, status=status)
 
     def rewind(self, step: int) -> None:
-        """Continue from an earlier step. The statistics after it are gone already."""
+        """Continue from an earlier step. `Run.restore` has deleted the statistics after it."""
         self._bar.update(self._task, completed=step)
         self.restart_timer(step)
 

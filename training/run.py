@@ -27,7 +27,7 @@ from ganvas.files import write_whole
 from training.errors import NotFiniteError, RunError, first_line
 
 SCHEMA_VERSION = 2
-"""Of run.json. Raise it when runs begun before can no longer be resumed or exported."""
+"""Of run.json. Raise it when older runs can no longer be resumed or exported."""
 
 LAST, BEST = "checkpoint.pt", "best.pt"
 
@@ -83,7 +83,7 @@ class Run(Generic[SomePlan]):
 
     Attributes:
         folder: the run folder.
-        plan: what the run set out to do, resolved when it began.
+        plan: what the run set out to do, resolved when it started.
     """
 
     def __init__(self, folder: Path, plan: SomePlan) -> None:
@@ -195,7 +195,7 @@ class Run(Generic[SomePlan]):
         except Exception as error:
             raise RunError(
                 f"The checkpoint in {self.folder} does not fit run.json beside it ({name}: {first_line(error)}). "
-                "One of the two was changed or comes from another version. Begin a new run."
+                "One of the two was changed or comes from another version. Start a new run."
             ) from error
 
     def load_checkpoint(self, name: str = LAST) -> Checkpoint | None:
@@ -264,20 +264,20 @@ def read_kind(folder: Path) -> str:
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise RunError(f"{folder} holds no training run (no run.json). Name a folder that --out made.")
+        raise RunError(f"{folder} holds no training run (no run.json). Name the folder that was the --out of a training.")
     try:
         header = _Header.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}.") from error
     if header.schema_version < SCHEMA_VERSION:
-        raise RunError(f"{folder} was begun by an older version of Ganvas and cannot be read. Begin a new run.")
+        raise RunError(f"{folder} was started by an older version of Ganvas and cannot be read. Start a new run.")
     if header.schema_version > SCHEMA_VERSION:
-        raise RunError(f"{folder} was begun by a newer version of Ganvas. Update Ganvas, or begin a new run.")
+        raise RunError(f"{folder} was started by a newer version of Ganvas. Update Ganvas, or start a new run.")
     return header.kind
 
 
 class _Header(BaseModel):
-    """What run.json holds for every schema version; it has said its version since version 2."""
+    """The part of run.json that all schema versions share. Version 1 did not state its version."""
 
     schema_version: int = 1
     kind: str

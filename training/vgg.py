@@ -66,7 +66,7 @@ class VggFeatures(nn.Module):
 
         Args:
             images: float [n, 3, h, w] RGB in 0..255.
-            layers: a part of the chosen layers, which saves work if they are shallow. None: all of them.
+            layers: some of the chosen layers; None: all. The network runs only up to the deepest of them.
 
         Returns:
             Layer name -> float [n, c, h', w'] in the network's precision, the shallowest first.
@@ -88,7 +88,7 @@ def _load(network: nn.Module, path: Path | None, option: str) -> None:
         except (OSError, RuntimeError) as error:  # no network, or a broken download
             raise WeightsError(
                 f"torchvision could not download the VGG-16 weights ({error}). Download "
-                f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on a machine that can and name the file with {option} FILE."
+                f"{VGG16_Weights.IMAGENET1K_FEATURES.url} on another machine and name the file with {option} FILE."
             ) from error
     else:
         state = _read(path, option)

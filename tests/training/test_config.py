@@ -49,11 +49,11 @@ def test_steps_cover_the_images() -> None:
         ("images=99999999999999", r"images: .*less than or equal"),
         ("images=" + "9" * 5000, r"images: "),
         ("generator.width=" + "[" * 3000, r"generator\.width: "),
-        ("generator.width=4\nbatch_size=9", r"one key=value at a time"),
+        ("generator.width=4\nbatch_size=9", r"sets several keys\. Repeat --set for each key"),
         ("latent_size=1e9", r"latent_size: "),
-        ("batch_size", r"--set batch_size: write key=value"),
-        ("=3", r"--set =3: write key=value"),
-        (".width=3", r"--set \.width=3: write key=value"),
+        ("batch_size", r"--set batch_size is not key=value"),
+        ("=3", r"--set =3 is not key=value"),
+        (".width=3", r"--set \.width=3 is not key=value"),
     ],
 )
 def test_rejects_and_names_invalid_values(change: str, message: str) -> None:

@@ -49,7 +49,7 @@ def test_rejects_a_run_of_another_schema_version(run: Run[GanPlan], version: int
     plan = json.loads((run.folder / "run.json").read_text())
     assert plan.pop("schema_version") == SCHEMA_VERSION
     (run.folder / "run.json").write_text(json.dumps(plan if version is None else plan | {"schema_version": version}))
-    with pytest.raises(RunError, match=f"was begun by {message} of Ganvas.*egin a new run") as error:
+    with pytest.raises(RunError, match=f"was started by {message} of Ganvas.*tart a new run") as error:
         open_run(run.folder)
     assert "\n" not in str(error.value)
 

@@ -51,28 +51,31 @@ def gan(
     device: Device = "auto",
     on_collapse: Annotated[
         OnCollapse,
-        typer.Option(help="What to do after a collapse; rollback returns to the best checkpoint with lower rates."),
+        typer.Option(help="What to do after a collapse; rollback returns to the best checkpoint with lower learning rates."),
     ] = "warn",
     features: ChooseFeatures = None,
     weights: Weights = None,
     vgg: Vgg = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine; they share each batch.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines; they share each batch. Run this under torchrun on each.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes on this machine, which share each batch.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(min=1, help="Number of machines, which share each batch. Run this under torchrun on each.")
+    ] = 1,
 ) -> None:
     """Train a GAN on a folder or zip of images. The default is --config gan."""
     run = run_to_continue(out, GanPlan, config, set_, resume=resume, auto_resume=auto_resume)
     settings = run.plan.config if run else load_config(config or "gan", GanConfig, set_)
     if run and features and features != settings.evaluation.network:
         raise ConfigError(
-            f"{out} is measured in {settings.evaluation.network}. Other metrics cannot be compared. Leave --features out."
+            f"{out} is measured in {settings.evaluation.network}. Metrics in other features cannot be compared. "
+            "Leave --features out."
         )
-    where = find_device(device)
+    torch_device = find_device(device)
     folder = open_image_folder(data)
     require_count(folder, MIN_IMAGES)
     require_size(folder, settings.image_size, "--set image_size=...")
     network, settings = _feature_network(settings, features, weights)
-    judge, settings = _judging_vgg(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
-    settings = resolve_gan(settings, len(folder.names), folder.grey, where)
+    vgg_network, settings = _vgg_network(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
+    settings = resolve_gan(settings, len(folder.names), folder.grey, torch_device)
     require_even_batch(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
@@ -84,7 +87,7 @@ def gan(
     if run is not None:
         require_same_images(run.plan.fingerprint, folder, out)
     # The other processes start here with the same command, so the folder must not exist before.
-    fabric = launch(where, precision_of(settings), processes, nodes)
+    fabric = launch(torch_device, precision_of(settings), processes, nodes)
     with fabric.rank_zero_first():
         if run is None and fabric.is_global_zero:
             Run.create(out, GanPlan(config=settings, data=name_of(data), images=len(images), fingerprint=folder.fingerprint))
@@ -92,9 +95,9 @@ def gan(
     if fabric.is_global_zero:
         typer.echo(
             f"Training {settings.architecture} on {count_of(len(images), 'image')} for "
-            f"{count_of(settings.steps, 'step')} on {where}, {settings.precision}; see {out / 'report.html'}"
+            f"{count_of(settings.steps, 'step')} on {torch_device}, {settings.precision}; see {out / 'report.html'}"
         )
-    train_gan(run, images, fabric, network, on_collapse, judge, labels)
+    train_gan(run, images, fabric, network, on_collapse, vgg_network, labels)
     if fabric.is_global_zero:
         print_next_steps(out, out / "report.html")
 
@@ -102,7 +105,7 @@ def gan(
 def _feature_network(
     settings: GanConfig, asked: Features | None, weights: Path | None
 ) -> tuple[FeatureNetwork | None, GanConfig]:
-    """The network that the metrics are measured in. If none was asked for and Inception cannot be downloaded, pixels."""
+    """The network that the metrics are measured in. It is `pixels` if none is named and Inception cannot be downloaded."""
     if not settings.evaluation.every:
         return None, settings
     name = asked or settings.evaluation.network
@@ -116,8 +119,8 @@ def _feature_network(
     return network, with_values(settings, {"evaluation.network": name or "inception"})
 
 
-def _judging_vgg(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
-    """VGG-16 for the feature discriminator. If it was not asked for and cannot be downloaded, none, with a warning."""
+def _vgg_network(settings: GanConfig, weights: Path | None) -> tuple[VggFeatures | None, GanConfig]:
+    """VGG-16 for the feature discriminator. Warns and returns None if it is not named and cannot be downloaded."""
     layers = settings.features.layers
     if layers is None:
         layers = FEATURE_LAYERS if settings.can_judge_features else ()

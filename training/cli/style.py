@@ -64,7 +64,7 @@ def style(
     ] = None,
     begin: Annotated[
         Path | None,
-        typer.Option("--from", help="Begin with the weights of this run. All of them keep learning."),
+        typer.Option("--from", help="Start with the weights of this run and train all of them."),
     ] = None,
     resume: Resume = False,
     auto_resume: AutoResume = False,
@@ -128,7 +128,7 @@ def _settings(
     config: str | None,
     changes: Sequence[str],
 ) -> StyleConfig:
-    """The config of the run to continue, of the run to extend, of the run to begin with, or of a new run."""
+    """The config of the run to continue, of the run to extend, of the run to start from, or of a new run."""
     if run:
         return run.plan.config
     if extended:

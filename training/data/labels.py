@@ -27,8 +27,8 @@ def labels_of(folder: ImageFolder, classes: int) -> Tensor:
     if len(folders) != classes:
         shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
         raise DataError(
-            f"{folder.path} holds images in {count_of(len(folders), 'folder')} ({shown}), but classes is "
-            f"{classes}. Put the images of each class into one folder and set classes={len(folders)}, or leave classes at 0."
+            f"{folder.path} holds images in {count_of(len(folders), 'folder')} ({shown}), but classes.count is "
+            f"{classes}. Put the images of each class into one folder and set classes.count={len(folders)}, or 0 for no class."
         )
     return torch.tensor([folders.index(_folder(name)) for name in folder.names])
 

@@ -34,16 +34,16 @@ class ClassesConfig(Table):
     """Classes: images of each class are compared with real images of that class; the latents choose the class."""
 
     count: int = Field(default=0, ge=0, le=1000)  # the number of folders of images; each class is made equally often; 0: none
-    start: float = Field(default=0.2, ge=0, lt=1)  # fraction of the run after which classes begin to count ...
-    ramp: float = Field(default=0.2, ge=0, le=1)  # ... and the fraction in which they come to count fully
+    start: float = Field(default=0.2, ge=0, lt=1)  # fraction of the run after which classes are used ...
+    ramp: float = Field(default=0.2, ge=0, le=1)  # ... and fraction in which their share in a logit rises to 1
 
 
 class FeaturesConfig(Table):
     """The second discriminator, which sees images through a frozen VGG-16."""
 
-    layers: tuple[Layer, ...] | None = None  # each is judged by itself; (): no second discriminator; None: if VGG-16 is found
+    layers: tuple[Layer, ...] | None = None  # each has its own head; (): none; None: FEATURE_LAYERS if VGG-16 is found
     weight: Weight = 1.0  # of its part of the generator's loss
-    fraction: float = Field(default=0.5, gt=0, le=1)  # of each batch that it judges: VGG-16 costs more than both networks
+    fraction: float = Field(default=0.5, gt=0, le=1)  # of each batch that it sees; VGG-16 costs more than both networks
     start: float = Field(default=0.4, ge=0, lt=1)  # fraction of the run after which it joins
 
 
@@ -113,7 +113,7 @@ class GanConfig(RunConfig):
     def _options(cls, values: object, info: ValidationInfo) -> object:
         """Check the options of a network by the model that the architecture brings for it."""
         architecture = GANS.get(info.data.get("architecture", ""))
-        if architecture is None:  # which has been refused
+        if architecture is None:  # already refused
             return DiscriminatorOptions()
         kind = architecture.generator_options if info.field_name == "generator" else architecture.discriminator_options
         return kind.model_validate(values)

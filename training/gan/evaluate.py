@@ -1,4 +1,4 @@
-"""Evaluates a generator: its samples against real images, beside the scores of real images against each other.
+"""Evaluates a generator: scores of its samples against real images, beside scores of real images against each other.
 
     python -m training evaluate MODEL --data FOLDER_OR_ZIP
 
@@ -69,9 +69,9 @@ class Candidate:
         latent_size: length of a row of latents.
         size: height and width of an image in pixels.
         channels: 1 or 3.
-        features: network to measure in if no option says so.
-        step: training steps done; None if the card does not say.
-        images: real images shown in these steps, repeats counted; None if the card does not say.
+        features: network to measure in if no option names one.
+        step: training steps done; None if the card does not state them.
+        images: real images shown in these steps, repeats counted; None if the card does not state them.
     """
 
     draw: Callable[[Tensor], Tensor]
@@ -98,7 +98,7 @@ class Scores:
         fidelity: of the samples.
         floor: of real images against other real images: the scores of a perfect generator.
         half: real images on each side of the floor.
-        method: how the scores were measured, as the card says it.
+        method: how the scores were measured, as the card states it.
     """
 
     fidelity: Fidelity

@@ -23,7 +23,7 @@ class FeatureDiscriminator(nn.Module):
 
     Args:
         features: layer name -> float [n, c, h, w], the features of some real images. They set channels, sizes and scales.
-        outputs: logits per place: one, or one more for each class.
+        outputs: logits per place: 1 plus the number of classes.
     """
 
     def __init__(self, features: Mapping[str, Tensor], outputs: int = 1) -> None:

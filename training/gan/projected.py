@@ -42,13 +42,13 @@ class ProjectedDiscriminator:
     def step(
         self, real: Tensor, fake_augmented: Tensor, fake_leaf: Tensor, labels: Labels | None, penalty: float, update: Update
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one batch, and judge its fake images as before that.
+        """Learn from one batch. The generator's gradient comes from the discriminator as it was before.
 
         One pass through VGG-16 serves both losses: the gradients of the discriminator's loss end at the features.
 
         Args:
             real: float [n, c, h, w] in -1..1, preprocessed real images.
-            fake_augmented: as many preprocessed fake images.
+            fake_augmented: the same number of preprocessed fake images.
             fake_leaf: the fake images before preprocessing; the graph between the two is kept.
             labels: of each real image and of the fake image that it is paired with, if there are classes.
             penalty: factor of r1 and r2 in this step; 0: no penalties.

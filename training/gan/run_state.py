@@ -1,4 +1,4 @@
-"""What a GAN's run remembers beside its networks."""
+"""The state of a GAN's run apart from its networks."""
 
 from collections.abc import Mapping
 from typing import Any

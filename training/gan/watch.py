@@ -22,8 +22,8 @@ FRECHET_RISE = 2.0
 
 D_WINS, FRECHET_FALL, COVERAGE_LEARNED = 0.995, 0.95, 0.5
 """The discriminator has won: its accuracy is above `D_WINS`, the Frechet distance is above `FRECHET_FALL` times its best
-value, and coverage is at most `COVERAGE_LEARNED`. A high accuracy is harmless while the generator still learns, and once it
-has learned: at the end of every run no metric falls any more."""
+value, and coverage is at most `COVERAGE_LEARNED`. A high accuracy is harmless while the generator still learns. It is
+also harmless later, because at the end of every run the Frechet distance stops falling."""
 
 D_FAILS, FRECHET_DRIFT = 0.5, 1.25
 """The discriminator has failed: its accuracy is below chance, `D_FAILS`, and the Frechet distance is above `FRECHET_DRIFT`

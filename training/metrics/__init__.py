@@ -1,1 +1,1 @@
-"""Metrics of a GAN: how close its images are to real ones, and how varied."""
+"""Metrics of a GAN (how close its images are to real images, and how varied), and results of evaluations of any kind."""

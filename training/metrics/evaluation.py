@@ -1,4 +1,4 @@
-"""Results of an evaluation: what is shown, what a run folder keeps (evaluation.json) and what the card says."""
+"""Results of an evaluation: what is shown, what a run folder keeps (evaluation.json) and what the card states."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

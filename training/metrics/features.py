@@ -28,7 +28,7 @@ class FeatureNetwork(nn.Module):
     """Base class: images, uint8 [n, c, h, w] with c 1 (grey) or 3 (RGB) -> features, float32 [n, d].
 
     Attributes:
-        name: as the card says it.
+        name: as the card states it.
     """
 
     name: str

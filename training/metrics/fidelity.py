@@ -1,4 +1,4 @@
-"""How close generated images are to real ones, and how varied: six metrics from two sets of features.
+"""How close generated images are to real images, and how varied: six metrics from two sets of features.
 
 Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule" (Frechet distance); Kynkaanniemi et al. 2019, "Improved
 Precision and Recall Metric for Assessing Generative Models"; Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for
@@ -30,11 +30,11 @@ class Fidelity:
         frechet: distance between the two sets, each as a Gaussian, in squared units of the features; 0 is best.
         precision: fraction of the generated images that lie in the neighbourhood of a real image; 0..1.
         recall: fraction of the real images that lie in the neighbourhood of a generated image; 0..1.
-        density: mean number of neighbourhoods of real images that a generated image lies in, over k. 1 for real images, more
-            if the generated images crowd in the likeliest places.
-        coverage: fraction of the real images with a generated image in their neighbourhood; 0..1. As many other real images
-            would score 1 - 2^-k.
-        diversity: mean distance of two generated images over that of two real images. 0 if all generated images are the
+        density: mean number of neighbourhoods of real images that a generated image lies in, divided by k. Real images score
+            about 1. The score is higher if the generated images crowd in the likeliest places.
+        coverage: fraction of the real images with a generated image in their neighbourhood; 0..1. Another set of real images
+            of the same size scores about 1 - 2^-k.
+        diversity: mean distance of two generated images, divided by that of two real images. 0 if all generated images are the
             same, 1 if they are as varied as real ones.
     """
 
@@ -50,9 +50,12 @@ METRICS = {
     "frechet": ("Frechet distance", "of all samples from all real images; lower is better, 0 means no difference"),
     "precision": ("Precision", "fraction of the samples that could be real"),
     "recall": ("Recall", "fraction of the real images that the generator could have made"),
-    "density": ("Density", "how close samples are to real images; 1 as for real images, above 1 the samples play safe"),
+    "density": (
+        "Density",
+        "how close samples are to real images; 1 for real images, above 1 if samples crowd at typical ones",
+    ),
     "coverage": ("Coverage", "fraction of the real images with a sample nearby; low if variety is lost"),
-    "diversity": ("Diversity", "how much samples differ from one another; 1 as for real images, near 0 after a collapse"),
+    "diversity": ("Diversity", "how much samples differ from one another; 1 for real images, near 0 after a collapse"),
 }
 """Field of `Fidelity` -> name and how to read it, in the order of tables."""
 
@@ -111,7 +114,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 
 
 class _AsTheyAre(nn.Identity):
-    """Stands in for a feature network, because torchmetrics wants one and the features exist already."""
+    """Stands in for a feature network, because torchmetrics needs one and the features exist already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -129,7 +132,7 @@ def _neighbourhoods(features: Tensor, k: int) -> tuple[Tensor, float]:
 
 
 def _blocks(these: Tensor, those: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Euclidean distances of every row of [n, d] to every row of [m, d], by blocks of rows: which rows, float [rows, m]."""
+    """Euclidean distances of every row of [n, d] to every row of [m, d]. Yields blocks: their rows, and float [rows, m]."""
     for start in range(0, len(these), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(these)))
         yield rows, torch.cdist(these[rows], those)

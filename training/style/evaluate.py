@@ -22,7 +22,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ganvas.card import Metric
-from training.data.image_folder import UNREADABLE, ImageFolder, open_image_folder, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, open_image_folder, reason
 from training.data.paintings import load_paintings
 from training.errors import ConfigError, DataError
 from training.metrics.evaluation import Measurement, four_digits
@@ -52,7 +52,7 @@ class EvaluateOptions:
     iterations: Annotated[int, typer.Option(min=0, help="L-BFGS iterations to compare with.")] = 50
     start: Annotated[
         Literal["content", "noise", "both"],
-        typer.Option(help="Where L-BFGS starts, at the photo (content) or at noise."),
+        typer.Option(help="Where L-BFGS starts: at the photo (content), at noise, or both in turn."),
     ] = "content"
     pairs: Annotated[
         int | None,
@@ -89,7 +89,7 @@ class Evaluated:
         ours: float [3], of the network's images.
         photos: float [3], of the unpainted photos.
         references: float [iterations, 3], of L-BFGS after each iteration, by its start.
-        method: how the losses were measured, as the card says it.
+        method: how the losses were measured, as the card states it.
     """
 
     size: int
@@ -197,7 +197,7 @@ def choose_photos(folder: ImageFolder, size: int, multiple: int) -> tuple[list[T
         height, width = (side // multiple * multiple for side in photo.shape[2:])
         photos.append(photo[:, :, :height, :width])
     if not photos:
-        raise DataError(f"No photo in {folder.path} can be decoded, such as {next(iter(broken))}.")
+        raise nothing_decoded(folder, "photo", broken)
     return photos, broken
 
 
@@ -250,14 +250,15 @@ def evaluate_painter(
             history = optimise(settings, objective, on_device, first_image(settings, on_device), style)
             histories[start].append([(losses.content, losses.style, losses.variation) for losses in history])
     config = painter.config
-    among = f"{len(pairs)} pairs of " if len(pairs) < len(photos) * len(styles) else ""
+    among = f"{count_of(len(pairs), 'pair')} of " if len(pairs) < len(photos) * len(styles) else ""
     return Evaluated(
         size=size,
         ours=np.mean(ours, axis=0),
         photos=np.mean(plain, axis=0),
         references={start: np.mean(each, axis=0) for start, each in histories.items()},
-        method=f"mean over {among}{len(photos)} photos in {len(painter.styles)} styles; weights: content "
-        f"{config.content_weight:g}, style {config.style_weight:g} (styles balanced), variation {config.variation_weight:g}; "
+        method=f"mean over {among}{count_of(len(photos), 'photo')} in {count_of(len(painter.styles), 'style')}; weights: "
+        f"content {config.content_weight:g}, style {config.style_weight:g} (styles balanced), "
+        f"variation {config.variation_weight:g}; "
         f"L-BFGS starts from the photo unless it says noise, {count_of(reference.iterations, 'iteration')}",
     )
 

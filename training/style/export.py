@@ -90,12 +90,16 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
             )
         )
     return StylizerCard(
-        **card_fields(name, plan, details, step, f"Paints a photo in {len(styles)} styles, or any blend of them."),
+        **card_fields(name, plan, details, step, _summary(len(styles))),
         architecture=_architecture(plan.config),
         size_multiple=stylizer.size_multiple,
         min_side=stylizer.min_side,
         styles=tuple(styles),
     )
+
+
+def _summary(styles: int) -> str:
+    return f"Paints a photo in {count_of(styles, 'style')}{', or any blend of them' if styles > 1 else ''}."
 
 
 def _architecture(config: StyleConfig) -> str:

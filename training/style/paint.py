@@ -65,7 +65,7 @@ def paint(
     """Paint a photo.
 
     Args:
-        config: how.
+        config: sizes, optimizer, iterations and objective.
         photo: float [1, 3, h, w] RGB in 0..255, of any size.
         paintings: style name -> float [1, 3, h, w] RGB in 0..255; k of them.
         weights: float [k], of the paintings.

@@ -27,7 +27,7 @@ class Painter:
         styles: names of the k styles.
         config: the objective that it was trained to lower.
         multiple: h and w must be multiples of this number.
-        step: training steps done; None if the card does not say.
+        step: training steps done; None if the card does not state them.
     """
 
     path: Path

@@ -89,7 +89,7 @@ def test_rejects_more_classes_than_latents() -> None:
 def test_each_folder_is_a_class(tmp_path: Path) -> None:
     images = open_image_folder(shades(tmp_path / "shades.zip", {"white": 240, "black": 15}, each=2))
     assert labels_of(images, 2).tolist() == [0, 0, 1, 1]
-    with pytest.raises(DataError, match=r"images in 2 folders \(black, white\), but classes is 3"):
+    with pytest.raises(DataError, match=r"images in 2 folders \(black, white\), but classes\.count is 3"):
         labels_of(images, 3)
 
 
@@ -131,7 +131,8 @@ def test_rejects_a_wrong_number_of_folders(tmp_path: Path) -> None:
     options = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
     said = refused("gan", "--data", data, "--out", out, *options)
     assert (
-        "in 2 folders (black, white), but classes is 5. Put the images of each class into one folder and set classes=2" in said
+        "in 2 folders (black, white), but classes.count is 5. Put the images of each class into one folder and set "
+        "classes.count=2, or 0" in said
     )
     assert not out.exists()
 

@@ -70,7 +70,7 @@ class Discriminator(nn.Module):
     Args:
         image_size: as in `Generator`.
         channels: as in `Generator`, times the number of images that are judged together.
-        outputs: logits per image: one, or one more for each class.
+        outputs: logits per image: 1 plus the number of classes.
         options: its width and normalisation.
     """
 

@@ -1,9 +1,8 @@
 """DCGAN whose generator upsamples by nearest neighbour: Odena et al. 2016, "Deconvolution and Checkerboard Artifacts".
 
-A transposed convolution makes neighbouring pixels with different parts of its 4x4 weights. A flat area comes out flat only if
-those parts happen to agree; drawings show when they do not. Here the same 3x3 weights make every pixel. One more layer at the
-image's own resolution draws its lines. A small network before the first layer lets all places of an image agree. The
-discriminator is DCGAN's.
+A transposed convolution makes neighbouring pixels with different parts of its 4x4 weights. If these parts differ,
+flat areas of drawings show a pattern. Here the same 3x3 weights make every pixel. One more layer at the image's own resolution
+draws its lines. A small network before the first layer lets all places of an image agree. The discriminator is DCGAN's.
 """
 
 import torch.nn.functional as F
@@ -46,9 +45,9 @@ class Generator(nn.Module):
 class Mapping(nn.Module):
     """The mapping network of Karras et al. 2019, "A Style-Based Generator", as a change that is added to the latents.
 
-    The first convolution is linear. Without this network each place of an image would decide by itself what all places have to
-    agree on, such as the colour of a background. As in the paper, the network learns at a hundredth of the rate of the others:
-    at the full rate it makes all latents alike.
+    The first convolution is linear. Without this network, each place of an image would choose for itself what all places share,
+    such as the colour of a background. As in the paper, the network learns at a hundredth of the rate of the others. At the
+    full rate it makes all latents alike.
     """
 
     def __init__(self, latent_size: int) -> None:

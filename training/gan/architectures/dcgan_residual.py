@@ -1,7 +1,7 @@
 """DCGAN's discriminator with residual blocks (He et al. 2016) at its smallest resolution, and the generator of dcgan-nearest.
 
-DCGAN judges its smallest features, 4x4 to 7x7, with one linear layer. No layer sees them together, so at 28 pixels the strokes
-come out well but do not add up to a digit. Blocks before that layer see all of the smallest features at once.
+DCGAN judges its smallest features, 4x4 to 7x7, with one linear layer, which cannot relate distant features. So at 28 pixels the
+strokes are good but do not form a digit. The blocks before that layer see all of the smallest features at once.
 """
 
 from torch import Tensor, nn
