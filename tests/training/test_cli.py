@@ -31,7 +31,7 @@ def photos(make_images: MakeImages) -> Path:
     return make_images("photos", 40, size=(90, 70))
 
 
-def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
+def test_gan_command_trains_a_run_that_can_be_exported(photos: Path, tmp_path: Path) -> None:
     (photos / "broken.jpg").write_text("not an image")
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
@@ -49,7 +49,7 @@ def test_gan_from_folder_to_exported_file(photos: Path, tmp_path: Path) -> None:
     assert out.is_file()
 
 
-def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
+def test_gan_command_trains_the_feature_discriminator(photos: Path, vgg_weights: Path, tmp_path: Path) -> None:
     options = [*TINY_GAN, "--set", 'features.layers=["relu1_1"]', "--set", "features.start=0", "--vgg", vgg_weights]
     assert "is not a file. --vgg takes" in refused(
         "gan", "--data", photos, "--out", tmp_path / "run", *options[:-1], tmp_path / "no"
@@ -64,7 +64,7 @@ def test_gan_with_a_feature_discriminator(photos: Path, vgg_weights: Path, tmp_p
     assert features["layers"] == ["relu1_1"]
 
 
-def test_style_network_from_folder_to_exported_file(
+def test_style_command_trains_a_run_that_can_be_exported_and_resumed(
     photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path
 ) -> None:
     paintings = make_images("paintings", 2, size=(80, 80))
@@ -253,7 +253,7 @@ def test_two_processes_share_a_run(photos: Path, tmp_path: Path) -> None:
     assert "7 processes" in refused("gan", "--data", photos, "--out", tmp_path / "odd", *TINY_GAN, "--processes", "7")
 
 
-def test_without_weights_a_run_uses_pixels(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_without_weights_uses_pixels(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no weights here"))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     options = TINY_GAN[: TINY_GAN.index("--features")]

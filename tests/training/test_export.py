@@ -25,7 +25,7 @@ def session_of(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def test_exports_a_generator(gan_run: Path, tmp_path: Path) -> None:
+def test_exported_generator_has_its_card_and_ignores_other_rows(gan_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "exported" / "tiny-digits.onnx"
     card = export_run(gan_run, out, CardDetails()).card
     session = session_of(out)
@@ -40,7 +40,7 @@ def test_exports_a_generator(gan_run: Path, tmp_path: Path) -> None:
     assert np.abs(alone[0].astype(int) - images[3]).max() <= 1
 
 
-def test_exports_a_stylizer(style_run: Path, tmp_path: Path) -> None:
+def test_exported_stylizer_paints_with_strength_and_keep_color(style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "painters.onnx"
     card = export_run(style_run, out, CardDetails()).card
     assert isinstance(card, StylizerCard)

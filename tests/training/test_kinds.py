@@ -136,7 +136,7 @@ def test_help_describes_an_option_for_each_kind_that_has_it() -> None:
     }
 
 
-def test_samples_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
+def test_samples_of_a_generator_depend_on_the_seed(gan_run: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
     for name, value in checkpoint["generator_ema"].items():
         if name.endswith("weight") and value.ndim == 4:
@@ -151,7 +151,9 @@ def test_samples_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
         assert (image.size, image.mode) == ((3 * 28 + 2 * 2, 2 * 28 + 2), "L")
 
 
-def test_samples_of_a_style_network(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_samples_of_a_style_network_show_each_photo_in_each_style(
+    style_run: Path, make_images: MakeImages, tmp_path: Path
+) -> None:
     sheet = tmp_path / "sheet.jpg"
     photos = make_images("photos", 3, size=(300, 280))
     done("sample", style_run, "--content", photos, "-n", 2, "-o", sheet)
@@ -159,7 +161,9 @@ def test_samples_of_a_style_network(style_run: Path, make_images: MakeImages, tm
         assert image.size == (4 * 256 + 3 * 2, 2 * 256 + 2)  # a crop and three styles, in two rows
 
 
-def test_sample_rejects_what_does_not_fit(gan_run: Path, style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_sample_rejects_options_and_files_that_the_run_does_not_allow(
+    gan_run: Path, style_run: Path, make_images: MakeImages, tmp_path: Path
+) -> None:
     photos, out = make_images("photos", 1), tmp_path / "sheet.png"
     assert "a gan run, has no option --content" in refused("sample", gan_run, "-o", out, "--content", photos)
     assert "Name a folder or zip of photos to paint with --content" in refused("sample", style_run, "-o", out)

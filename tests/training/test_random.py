@@ -27,7 +27,7 @@ def test_every_seed_stream_and_place_has_numbers_of_its_own() -> None:
     assert len({torch_rng(seed, stream, step).initial_seed() for seed, stream, step in places}) == len(places)
 
 
-def test_latents_are_normal_and_more_of_them_begin_with_the_same() -> None:
+def test_latents_are_normal_and_do_not_depend_on_their_number() -> None:
     few, many = (draw_latents(0, Stream.LATENTS, 1, 0, count=count, size=50) for count in (10, 1000))
     assert few.dtype == torch.float32
     assert torch.equal(few, many[:10])

@@ -1,4 +1,4 @@
-"""Squares for GANs, crops and paintings for style networks, and their order."""
+"""Square images for GANs, crops and paintings for style networks, and their order."""
 
 import logging
 from pathlib import Path
@@ -43,16 +43,16 @@ def test_loads_the_middle_square_of_each_image(tmp_path: Path) -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = (10, 200, 30)
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    squares, broken = load_images(open_image_folder(tmp_path), 16, 3)
-    assert (squares.shape, squares.dtype, broken) == ((1, 3, 16, 16), torch.uint8, {})
-    assert squares[0, :, 8, 8].tolist() == [10, 200, 30]
+    images, broken = load_images(open_image_folder(tmp_path), 16, 3)
+    assert (images.shape, images.dtype, broken) == ((1, 3, 16, 16), torch.uint8, {})
+    assert images[0, :, 8, 8].tolist() == [10, 200, 30]
 
 
 def test_reports_broken_data_after_a_valid_header(make_images: MakeImages) -> None:
     folder = make_images("photos", 3)
     truncate(folder / "001.png")
-    squares, broken = load_images(open_image_folder(folder), 28, 1)
-    assert squares.shape == (2, 1, 28, 28)
+    images, broken = load_images(open_image_folder(folder), 28, 1)
+    assert images.shape == (2, 1, 28, 28)
     assert list(broken) == ["001.png"]
 
 

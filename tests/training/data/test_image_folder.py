@@ -54,7 +54,7 @@ def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeIm
     content[offsets["001.png"] + 60 : offsets["001.png"] + 90] = bytes(30)
     central = content.index(b"PK\x01\x02")
     entry = content.index(b"002.png", central) - 46
-    content[entry + 8] |= 1  # says that it is encrypted
+    content[entry + 8] |= 1  # marks the file as encrypted
     path.write_bytes(content)
     images = open_image_folder(path)
     assert images.names == ["000.png"]
@@ -85,7 +85,7 @@ def test_fingerprint_differs_for_other_images(make_images: MakeImages) -> None:
     assert open_image_folder(one).fingerprint != open_image_folder(other).fingerprint
 
 
-def test_reads_no_other_formats_whatever_the_name(tmp_path: Path) -> None:
+def test_lists_files_of_other_formats_as_unreadable(tmp_path: Path) -> None:
     draw(0).save(tmp_path / "a.png")
     draw(1).convert("P").save(tmp_path / "b.jpg", format="GIF")
     assert list(open_image_folder(tmp_path).unreadable) == ["b.jpg"]

@@ -144,7 +144,7 @@ def test_mapping_changes_latents_little_at_first() -> None:
 
 
 def test_mapping_learns_at_a_hundredth_of_the_rate() -> None:
-    """A step of Adam changes what it does a hundredth as much as what a common layer does."""
+    """A step of Adam changes its output a hundredth as much as that of a common layer."""
     torch.manual_seed(0)
     changes = []
     for layer in (nn.Linear(20, 20), SlowLinear(20, 20)):
@@ -158,7 +158,7 @@ def test_mapping_learns_at_a_hundredth_of_the_rate() -> None:
 
 @torch.no_grad()
 def test_residual_blocks_see_distant_places_together() -> None:
-    """What two corners say adds up in DCGAN; with blocks, what one says depends on the other."""
+    """In DCGAN the contributions of two corners add up. With blocks, each depends on the other."""
     together = []
     for architecture in ("dcgan", "dcgan-residual"):
         torch.manual_seed(0)

@@ -116,7 +116,7 @@ def test_metrics_of_a_run_match_a_calculation_by_hand(run: Path, photos: Path) -
     assert list(shown(said)) == NAMES
     table = np.array([*shown(said).values()]).T
     assert table == pytest.approx(np.array(columns), rel=1e-3, abs=1e-4)
-    assert fidelity.frechet > 2 * floor.frechet  # the numbers can tell
+    assert fidelity.frechet > 2 * floor.frechet  # large enough to tell the two apart
     assert f"{METHOD}; step 6 (48 images)." in said
     assert f"the score of {SAMPLES} real images against {SAMPLES} others: the score of a perfect generator" in said
     whole = json.loads((run / "evaluation.json").read_text())
@@ -134,7 +134,7 @@ def test_evaluates_the_last_checkpoint_if_there_is_no_best(run: Path, photos: Pa
     assert kept(run) != best
     (run / "best.pt").unlink()
     done("evaluate", run, "--data", photos, *OPTIONS)
-    assert kept(run) == best  # trained without a pause, the last was the best
+    assert kept(run) == best  # without interruption, the last checkpoint was the best
 
 
 def test_exported_file_scores_like_its_run(run: Path, exported: Path, photos: Path) -> None:
@@ -216,7 +216,7 @@ def test_real_images_get_the_channels_of_the_generator(photos: Path, tmp_path: P
         real, _ = choose_real(open_image_folder(photos), load_candidate(path, CPU), EvaluateOptions(samples=8, neighbours=K))
         assert real.shape == (16, channels, 16, 16)
     said = done("evaluate", path, "--data", photos, "--features", "pixels", *OPTIONS)
-    assert f"{METHOD}.\n" in said  # its card tells no steps
+    assert f"{METHOD}.\n" in said  # its card does not state the steps
 
 
 def test_samples_depend_on_the_seed_alone(exported: Path) -> None:

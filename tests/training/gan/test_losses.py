@@ -8,7 +8,7 @@ import torch
 from training.gan.losses import gradient_penalty, objective
 
 
-def test_objectives_of_an_undecided_discriminator() -> None:
+def test_losses_of_an_undecided_discriminator_match_a_calculation_by_hand() -> None:
     undecided = torch.zeros(4)
     for name, d_loss, g_loss in (
         ("bce", 2 * math.log(2), math.log(2)),
@@ -20,7 +20,7 @@ def test_objectives_of_an_undecided_discriminator() -> None:
         assert losses.generator(undecided, undecided).item() == pytest.approx(g_loss)
 
 
-def test_objectives_of_a_winning_discriminator() -> None:
+def test_losses_of_a_winning_discriminator_match_a_calculation_by_hand() -> None:
     real, fake = torch.full((2,), math.log(3)), torch.full((2,), -math.log(3))  # sigmoid 3/4 and 1/4; 2 log 3 apart
     for name, d_loss, g_loss in (
         ("bce", -2 * math.log(3 / 4), math.log(4)),

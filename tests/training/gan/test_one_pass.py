@@ -55,7 +55,7 @@ def reference(trainer: GanTrainer, name: str) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("sureness", [1, 1000])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_one_pass_gives_the_gradients_of_two(name: str, sureness: float, architecture: str) -> None:
+def test_one_pass_gives_the_gradients_of_two_passes(name: str, sureness: float, architecture: str) -> None:
     """The generator learns from the discriminator as it was before its step."""
     assert generator_error(name, sureness, architecture=architecture) <= 1e-5
 
@@ -73,7 +73,7 @@ def test_one_pass_gives_the_gradients_of_two(name: str, sureness: float, archite
         *({"architecture": architecture, "discriminator": {"norm": True}} for architecture in ("dcgan-residual", "mlp")),
     ],
 )
-def test_one_pass_gives_the_gradients_of_two_with_options(name: str, sureness: float, options: dict[str, Any]) -> None:
+def test_one_pass_gives_the_gradients_of_two_passes_with_options(name: str, sureness: float, options: dict[str, Any]) -> None:
     assert generator_error(name, sureness, **options) <= 1e-5
 
 

@@ -50,7 +50,7 @@ def test_reads_reports_evaluations_and_events(tmp_path: Path) -> None:
     images, losses = stats.series("d_loss")
     assert images.tolist() == [1280, 40 * 64]  # the second line did not count them
     assert losses.tolist() == [1.3, 1.1]
-    assert [row["frechet"] for row in stats.evaluations] == [51.25, 44.44]  # NaN is none
+    assert [row["frechet"] for row in stats.evaluations] == [51.25, 44.44]  # NaN is left out
     assert stats.best is stats.evaluations[1]
     assert stats.events == (Event(60, 3840, "The generator <b>stands still</b>."), Event(80, 5120, "It moves again."))
     assert (stats.step, stats.images, stats.images_per_second) == (80, 5120, 200)
@@ -74,7 +74,7 @@ def pixels_of(colour: str, image: Image.Image) -> int:
     return int((np.abs(np.asarray(image, np.int16) - ImageColor.getrgb(colour)).max(axis=2) < 24).sum())
 
 
-def test_plots_losses_and_accuracy() -> None:
+def test_plot_of_losses_draws_both_losses_and_the_accuracy() -> None:
     rows: list[Row] = [
         {"step": i, "images": 64.0 * i, "d_loss": 1 + 0.1 * math.sin(i), "g_loss": 2 + 0.1 * math.cos(i), "d_accuracy": 0.7}
         for i in range(1, 100)
@@ -90,7 +90,7 @@ def test_plots_losses_and_accuracy() -> None:
     assert pixels_of(ORANGE, only_g) > 500
 
 
-def test_plots_metrics_and_events() -> None:
+def test_plot_of_metrics_draws_each_metric_and_each_event() -> None:
     rows: tuple[Row, ...] = tuple(
         {"step": i, "images": 64.0 * i, "frechet": 900 / i, "density": 0.9, "coverage": 0.6, "precision": 0.4, "recall": 0.2}
         for i in range(1, 20)
@@ -100,13 +100,13 @@ def test_plots_metrics_and_events() -> None:
     for colour in (BLUE, ORANGE, GREEN, PURPLE):
         assert pixels_of(colour, image) > 300
         assert pixels_of(colour, empty) == 0
-    assert plot_metrics(Stats(rows, (Event(9, 576, "news"),))) != image  # a line shows where
+    assert plot_metrics(Stats(rows, (Event(9, 576, "news"),))) != image  # a line marks the event
     assert pixels_of(PURPLE, plot_metrics(Stats(({"step": 1, "images": 64.0, "density": 40.0},)))) > 20  # not cut off
 
 
-def test_plots_of_empty_or_single_rows() -> None:
+def test_plots_show_words_without_rows_and_a_point_for_one_row() -> None:
     empty = plot_losses(Stats())
-    assert (np.asarray(empty) < 128).any()  # words
+    assert (np.asarray(empty) < 128).any()  # words in place of lines
     one = plot_losses(Stats(({"step": 1, "images": 64.0, "d_loss": 1.0, "g_loss": 1.0},)))
     assert pixels_of(ORANGE, one) > 20
     assert pixels_of(BLUE, plot_metrics(Stats(({"step": 1, "images": 64.0, "frechet": 0.0},)))) == 0  # a log axis has no 0

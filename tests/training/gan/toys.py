@@ -30,7 +30,7 @@ class StddevDiscriminator(nn.Module):
 
 
 class WrongStddevOptions(StddevOptions):
-    """Claims what is not true."""
+    """Declares `per_sample` although its logits depend on the batch."""
 
     @property
     def per_sample(self) -> bool:

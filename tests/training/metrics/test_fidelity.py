@@ -21,7 +21,7 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).reshape(-1, 1)
 
 
-def test_neighbourhoods_on_a_line() -> None:
+def test_metrics_of_points_on_a_line_match_a_calculation_by_hand() -> None:
     # To the nearest other, 0, 1, 3, 10 reach 1, 1, 2, 7 and so cover -1..1, 0..2, 1..5, 3..17.
     # 0.5 lies in two of these, 2.5 in one, 30 and 40 in none. 0.5 and 2.5 reach 2: -1.5..2.5, 0.5..4.5; 30, 40 reach 10.
     found = measure(column(0, 1, 3, 10), column(0.5, 2.5, 30, 40), k=1)
@@ -33,7 +33,7 @@ def test_neighbourhoods_on_a_line() -> None:
     assert found.diversity == pytest.approx(fake_pairs / real_pairs)
 
 
-def test_neighbourhoods_of_the_second_nearest() -> None:
+def test_neighbourhoods_reach_to_the_second_nearest_if_k_is_2() -> None:
     # To the second nearest, 0, 1, 3 reach 3, 2, 3. 2.5 lies in all three neighbourhoods, 3.5 in the last, 9 in none.
     found = measure(column(0, 1, 3), column(2.5, 3.5, 9), k=2)
     assert found.density == pytest.approx(4 / (2 * 3))
@@ -41,12 +41,12 @@ def test_neighbourhoods_of_the_second_nearest() -> None:
     assert found.coverage == 1.0
 
 
-def test_frechet_distance_on_a_line() -> None:
+def test_frechet_distance_of_points_on_a_line_matches_a_calculation_by_hand() -> None:
     # Means 0 and 4, variances (4 + 4) / 1 = 8 and 2: 16 + 8 + 2 - 2 sqrt(16) = 18.
     assert frechet_distance(column(-2, 2), column(3, 5)) == pytest.approx(18)
 
 
-def test_frechet_distance_of_correlated_features() -> None:
+def test_frechet_distance_includes_correlations() -> None:
     # The same means; covariances [[2, 0], [0, 2]] and, turned by 45 degrees, eigenvalues 8 and 0: 4 + 8 - 2 sqrt(16) = 4.
     real = torch.tensor([[math.sqrt(3), 0], [-math.sqrt(3), 0], [0, math.sqrt(3)], [0, -math.sqrt(3)]])
     fake = math.sqrt(3) * torch.tensor([[1.0, 1], [-1, -1], [1, 1], [-1, -1]])
@@ -68,7 +68,7 @@ def test_frechet_distance_equals_the_formula_in_numpy() -> None:
     assert frechet_distance(real, fake) == pytest.approx(expected, rel=1e-6)
 
 
-def test_frechet_distance_of_fewer_images_than_features() -> None:
+def test_frechet_distance_is_finite_for_fewer_images_than_features() -> None:
     real = normal(20, 64, seed=0)
     assert frechet_distance(real, real) == pytest.approx(0, abs=1e-3)
     assert frechet_distance(real, real + 2) == pytest.approx(4 * 64, rel=1e-5)
@@ -83,7 +83,7 @@ def test_equal_distributions_have_the_theoretical_scores() -> None:
     assert np.mean([one.diversity for one in found]) == pytest.approx(1, abs=0.02)
 
 
-def test_scores_of_a_collapsed_generator() -> None:
+def test_collapsed_generator_has_low_recall_and_coverage() -> None:
     real = normal(300, 16, seed=0) + 20
     found = measure(real, real[:1].expand(300, 16) + 0.01 * normal(300, 16, seed=1))
     assert found.precision == 1.0  # each sample passes
@@ -106,7 +106,7 @@ def test_missing_mode_halves_the_coverage() -> None:
     assert found.density == pytest.approx(1, abs=0.15)  # the remaining mode is right
 
 
-def test_scores_of_a_distant_set() -> None:
+def test_distant_set_has_no_precision_recall_density_or_coverage() -> None:
     found = measure(normal(100, 8, seed=0), normal(100, 8, seed=1) + 100)
     assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
     assert found.frechet == pytest.approx(8 * 100**2, rel=0.01)

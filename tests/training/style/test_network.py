@@ -24,7 +24,7 @@ def stylizer(request: pytest.FixtureRequest) -> Stylizer:
     return network
 
 
-def test_stylizer_keeps_any_size(stylizer: Stylizer) -> None:
+def test_painted_images_have_the_size_of_the_photos(stylizer: Stylizer) -> None:
     multiple = stylizer.size_multiple
     for height, width in ((4, 2), (5, 9), (16, 8)):
         painted = stylizer(torch.rand(1, 3, multiple * height, multiple * width) * 255, torch.eye(3)[:1])

@@ -11,7 +11,7 @@ def test_content_loss_is_a_mean_square_for_each_image() -> None:
     assert content_loss(features, target).tolist() == [4.5, 0.0]
 
 
-def test_gram_matrix() -> None:
+def test_gram_matrix_matches_a_calculation_by_hand() -> None:
     # Two channels over two positions: F = [[1, 2], [3, 4]], F F^T = [[5, 11], [11, 25]], c h w = 4.
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
     assert gram_matrix(features).tolist() == [[[1.25, 2.75], [2.75, 6.25]]]
@@ -28,7 +28,7 @@ def test_style_loss_is_a_mean_square_for_each_image() -> None:
     assert style_loss(gram, target).tolist() == [2.0, 2.5]
 
 
-def test_total_variation() -> None:
+def test_total_variation_matches_a_calculation_by_hand() -> None:
     # Neighbours below differ by 2 and 2, to the right by 1 and 1: 4 + 1.
     images = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
     assert total_variation(images).tolist() == [5.0]
