@@ -85,7 +85,7 @@ class Card(_Part):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """The model's inputs, in the order of the graph. An optional input is listed only if this model has it."""
+        """The inputs of this model's graph, in its order. Requests may leave out those with a neutral value."""
         raise NotImplementedError
 
     @property
@@ -113,15 +113,22 @@ class Card(_Part):
         return {tensor.name: tensor.random(chosen, rng) for tensor in self.inputs}
 
     def with_neutral(self, feeds: "Mapping[str, Array]") -> "dict[str, Array]":
-        """Add the neutral value of each optional input that `feeds` leaves out. Needs numpy."""
+        """All inputs in the order of the graph: those of `feeds`, and the neutral value of each that it leaves out.
+
+        Needs numpy.
+
+        Raises:
+            KeyError: an input without a neutral value is missing.
+        """
         import numpy as np
 
         rows = len(next(iter(feeds.values())))
-        complete = dict(feeds)
-        for tensor in self.inputs:
-            if tensor.neutral is not None and tensor.name not in complete:
-                complete[tensor.name] = np.full(tensor.sizes({ROWS.name: rows}), tensor.neutral, tensor.dtype)
-        return complete
+        return {
+            tensor.name: feeds[tensor.name]
+            if tensor.name in feeds or tensor.neutral is None
+            else np.full(tensor.sizes({ROWS.name: rows}), tensor.neutral, tensor.dtype)
+            for tensor in self.inputs
+        }
 
 
 class GeneratorCard(Card):

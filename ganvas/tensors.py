@@ -56,7 +56,8 @@ class Tensor:
         dtype: of its elements.
         shape: a size, or a `Dimension` if the caller chooses it; `ROWS` first.
         values: what it holds.
-        neutral: for an optional input, the value that changes nothing; None if the input is required.
+        neutral: the value that changes nothing, for requests that leave this input out; None if they must give it. The only
+            dynamic dimension of an input with a neutral value is the rows.
     """
 
     name: str

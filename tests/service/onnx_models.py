@@ -21,6 +21,7 @@ from ganvas.card import (
     OUTPUT,
     STRENGTH,
     STYLES,
+    Card,
     GeneratorCard,
     Style,
     StylizerCard,
@@ -108,7 +109,7 @@ def generator_model(
         "high": np.float32(255),
         "shape": np.array([-1, side, side + (broken == "run"), channels], np.int64),
     }
-    return _model(
+    return make_model(
         nodes,
         [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, [rows, latent_size])],
         [
@@ -222,12 +223,12 @@ def stylizer_model(styles: int = len(STYLE_OFFSETS), *, channels: int = 3, extra
     ]
     if extra_input:
         inputs.append(helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["n"]))
-    return _model(
+    return make_model(
         nodes, inputs, [helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, ["n", "h", "w", channels])], constants
     )
 
 
-def _model(nodes: list, inputs: list, outputs: list, constants: dict[str, Any]) -> onnx.ModelProto:
+def make_model(nodes: list, inputs: list, outputs: list, constants: dict[str, Any]) -> onnx.ModelProto:
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "test", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
@@ -235,7 +236,7 @@ def _model(nodes: list, inputs: list, outputs: list, constants: dict[str, Any]) 
     return model
 
 
-def save(model: onnx.ModelProto, path: Path, card: GeneratorCard | StylizerCard | str | None) -> Path:
+def save(model: onnx.ModelProto, path: Path, card: Card | str | None) -> Path:
     """Write an exported model. A card that is a string is written unchanged."""
     if card is not None:
         text = card if isinstance(card, str) else dump_card(card)

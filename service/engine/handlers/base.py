@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ganvas.card import Card
-from service.engine.arrays import Pixels
+from service.engine.arrays import Feeds, Pixels
 from service.engine.batcher import Batcher
-from service.engine.job_queue import Limits
+from service.engine.job_queue import Job, Limits
 from service.engine.sessions import LoadedModel
 from service.settings import Settings
 
@@ -47,6 +47,16 @@ class Handler(ABC):
     @abstractmethod
     def example_command(self, url: str, photo: str) -> str:
         """A shell command that tries this model on the service at `url`. `photo` is a path of a JPEG."""
+
+    def job(self, feeds: Feeds, row_cost: int = 1) -> Job:
+        """Rows that run together.
+
+        Args:
+            feeds: the card's inputs, each with one row per image. An input with a neutral value may be left out: the job then
+                gets the neutral value, and shares batches with jobs that give another one.
+            row_cost: of each row, in `cost_unit`.
+        """
+        return Job(self.card.with_neutral(feeds), row_cost)
 
     def _limits(self, model: LoadedModel, settings: Settings) -> Limits:
         if self.cost_unit == "rows":

@@ -68,4 +68,4 @@ class Generator(Handler):
 
     def _jobs(self, latents: Floats) -> list[Job]:
         parts = [latents[i : i + self.max_batch] for i in range(0, len(latents), self.max_batch)]
-        return [Job(self.card.with_neutral({LATENTS: part})) for part in parts]
+        return [self.job({LATENTS: part}) for part in parts]

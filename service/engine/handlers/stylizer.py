@@ -68,7 +68,7 @@ class Stylizer(Handler):
             STRENGTH: np.array([strength], np.float32),
             KEEP_COLOR: np.array([keep_color], np.float32),
         }
-        return Job(self.card.with_neutral(feeds), row_cost=height * width)
+        return self.job(feeds, row_cost=height * width)
 
     def _thumbnails(self) -> list[Pixels]:
         tiles = []
