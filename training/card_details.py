@@ -48,7 +48,7 @@ class StyleDetails(BaseModel):
 
 
 class CardDetails(BaseModel):
-    """The whole file."""
+    """The content of the file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -56,7 +56,7 @@ class Kind(Generic[SomePlan, SomeCard]):
         evaluate_options: a dataclass; its fields are options of `python -m training evaluate`, with typer's annotations.
             The command puts the name of the kind before their help.
         sample: (run, checkpoint, options, device) -> an image of samples.
-        sample_options: a dataclass; its fields are options of `python -m training sample`, likewise.
+        sample_options: a dataclass; the same for `python -m training sample`.
         table_entry: what the table of models says of a card.
     """
 

@@ -81,7 +81,7 @@ def test_evicted_run_ends_bit_identical(photos: Path, tmp_path: Path) -> None:
     assert identical(checkpoint(whole), checkpoint(evicted))
     mistaken = call("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "generator.width=8", "--config", "mlp")
     assert mistaken.exit_code == 2
-    assert "began with other values of architecture" in mistaken.output
+    assert "was started with other values of architecture" in mistaken.output
     assert "generator.width" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS, "--set", "generator.width=8")
     assert "exists already" in refused("gan", "--data", photos, "--out", evicted, *OPTIONS[:-1])
 

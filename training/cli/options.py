@@ -25,7 +25,7 @@ Set = Annotated[
     list[str],
     typer.Option(
         "--set",
-        help="Change one value of the config: --set key=value or --set table.key=value. Keys: docs/training.md. Repeatable.",
+        help="Change one value of the config: --set key=value or table.key=value. Repeatable. All keys: training/*/config.py.",
     ),
 ]
 Resume = Annotated[
@@ -65,7 +65,7 @@ def run_to_continue(
 
 
 def _require_same_config(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
-    """Refuse values that a run did not begin with. A value that the config leaves open was resolved when the run began."""
+    """Refuse values that a run was not started with. Values that the config leaves open were resolved at its start."""
     resolved: Any = run.plan.config
     chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
     before, unresolved = flatten(resolved), (None, "auto")
@@ -76,7 +76,7 @@ def _require_same_config(run: Run[SomePlan], config: str | None, changes: Sequen
     )
     if changed:
         raise ConfigError(
-            f"{run.folder} began with other values of {', '.join(changed)}. Continue with those values, or name another "
+            f"{run.folder} was started with other values of {', '.join(changed)}. Continue with those values, or name another "
             "folder with --out."
         )
 

@@ -72,8 +72,8 @@ class GanConfig(RunConfig):
     """How to train a GAN. The defaults are the recipe that was measured to work best; see docs/gans.md."""
 
     architecture: str = "dcgan"
-    generator: SerializeAsAny[Options] = Field(default={}, validate_default=True)  # options of the architecture
-    discriminator: SerializeAsAny[DiscriminatorOptions] = Field(default={}, validate_default=True)  # likewise
+    generator: SerializeAsAny[Options] = Field(default={}, validate_default=True)  # options of its generator
+    discriminator: SerializeAsAny[DiscriminatorOptions] = Field(default={}, validate_default=True)  # and of its discriminator
     image_size: int = Field(default=64, ge=16, le=256)  # pixels
     channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: those of the images
     latent_size: int = Field(default=100, ge=1, le=4096)

@@ -114,7 +114,7 @@ class Residual(nn.Module):
 
 
 class Stylizer(nn.Module):
-    """The whole network.
+    """Down, residual blocks, up, and a last convolution.
 
     Args:
         styles: number of styles, k.

@@ -52,7 +52,7 @@ class Objective:
 
         Args:
             photos: uint8 [n, 3, h, w].
-            baseline: style loss that each style shall have on the photos. None takes the mean over the styles.
+            baseline: style loss on the photos that each style is scaled to. None takes the mean over the styles.
 
         Returns:
             The baseline, a style loss before `style_weight`.

@@ -15,6 +15,7 @@ from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings, style_name
 from training.data.sampler import batch_indices
 from training.errors import DataError
+from training.random import Stream
 
 
 def truncate(path: Path) -> None:
@@ -29,9 +30,10 @@ def test_each_epoch_shows_every_image_once_in_a_new_order() -> None:
     assert list(first) != list(second)
 
 
-def test_order_depends_on_seed_and_step_only() -> None:
+def test_order_depends_on_seed_step_and_stream_only() -> None:
     assert (batch_indices(100, 8, 31, seed=1) == batch_indices(100, 8, 31, seed=1)).all()
     assert (batch_indices(100, 8, 31, seed=1) != batch_indices(100, 8, 31, seed=2)).any()
+    assert (batch_indices(100, 8, 31, seed=1) != batch_indices(100, 8, 31, 1, Stream.STYLES)).any()
 
 
 def test_batch_may_be_larger_than_the_folder() -> None:
