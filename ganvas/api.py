@@ -25,7 +25,8 @@ MODEL_HEADER = "Ganvas-Model"  # NAME@VERSION
 SEED_HEADER = "Ganvas-Seed"
 SEEDS_HEADER = "Ganvas-Seeds"
 
-# Formats. To add one, add it to a Literal and to FILE_TYPES; an image format also needs its options in `service.engine.codecs`.
+# Formats that are written. To add one, add it to a Literal and to FILE_TYPES; an image format has Pillow's name in lower case
+# and also needs its options in `service.engine.codecs`.
 ImageFormat = Literal["png", "jpeg", "webp"]
 SampleFormat = Literal[ImageFormat, "zip", "npy"]
 AnimationFormat = Literal["webp", "gif", "zip", "npy"]
@@ -33,6 +34,10 @@ AnimationFormat = Literal["webp", "gif", "zip", "npy"]
 IMAGE_FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 SAMPLE_FORMATS: tuple[SampleFormat, ...] = get_args(SampleFormat)
 ANIMATION_FORMATS: tuple[AnimationFormat, ...] = get_args(AnimationFormat)
+
+# Image formats that are read, with Pillow's names in lower case, and in words. Their decoders see files of callers.
+UPLOAD_FORMATS = ("jpeg", "png", "webp")
+UPLOAD_FORMATS_TEXT = "JPEG, PNG or WebP"
 
 DEFAULT_SAMPLE_FORMAT: SampleFormat = "png"
 DEFAULT_ANIMATION_FORMAT: AnimationFormat = "webp"
@@ -60,8 +65,8 @@ FILE_TYPES: dict[str, FileType] = {
     "npy": FileType("application/x-npy", (".npy",)),
 }
 
-UPLOAD_SUFFIXES = tuple(suffix for image_format in IMAGE_FORMATS for suffix in FILE_TYPES[image_format].suffixes)
-"""Suffixes of the files that /v1/stylize reads: the image formats."""
+UPLOAD_SUFFIXES = tuple(suffix for image_format in UPLOAD_FORMATS for suffix in FILE_TYPES[image_format].suffixes)
+"""Suffixes of the image files that are read."""
 
 
 def formats_by_suffix(formats: Iterable[F]) -> dict[str, F]:

@@ -7,9 +7,9 @@
     if opened.header.pixels < 10**6:
         image = opened.decode(max_side=1024)
 
-Reads JPEG, PNG and WebP; the name of a file does not matter. The result is upright according to its EXIF orientation, its
-colours are converted from the ICC profile to sRGB, and transparent parts are laid on white. Only the first frame of an
-animation is read.
+Reads the formats in `ganvas.api.UPLOAD_FORMATS`; the name of a file does not matter. The result is upright according to its
+EXIF orientation, its colours are converted from the ICC profile to sRGB, and transparent parts are laid on white. Only the
+first frame of an animation is read.
 """
 
 import contextlib
@@ -21,14 +21,11 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from ganvas.api import IMAGE_FORMATS
+from ganvas.api import UPLOAD_FORMATS, UPLOAD_FORMATS_TEXT
 from ganvas.srgb import to_srgb
 
-FORMATS = tuple(name.upper() for name in IMAGE_FORMATS)
+FORMATS = tuple(name.upper() for name in UPLOAD_FORMATS)
 """Pillow's names of the formats that are read. Its other readers never see a file."""
-
-READABLE = "JPEG, PNG or WebP"
-"""These formats in words."""
 
 ImageFile = bytes | str | os.PathLike[str]
 
@@ -104,7 +101,7 @@ class OpenImage:
 
     Raises:
         ImageTooLargeError: the image has more pixels than are allowed.
-        UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
+        UnreadableImageError: not an image of a format that is read, or a broken one.
         OSError: the path cannot be read.
     """
 
@@ -153,7 +150,7 @@ class OpenImage:
             allowed = self._max_pixels or Image.MAX_IMAGE_PIXELS
             raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
         except UnidentifiedImageError as error:
-            raise UnreadableImageError(f"not a {READABLE} image") from error
+            raise UnreadableImageError(f"not a {UPLOAD_FORMATS_TEXT} image") from error
         except Exception as error:
             # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
             if isinstance(error, OSError) and error.errno is not None and not self._in_memory:
@@ -188,7 +185,7 @@ def read_image(
 
     Raises:
         ImageTooLargeError: the image has more pixels than are allowed.
-        UnreadableImageError: not a JPEG, PNG or WebP image, or a broken one.
+        UnreadableImageError: not an image of a format that is read, or a broken one.
         OSError: the path cannot be read.
     """
     return OpenImage(file, max_pixels=max_pixels).decode(max_side=max_side, min_size=min_size)

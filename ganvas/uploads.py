@@ -24,7 +24,7 @@ class Readable(Protocol):
 
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | Image.Image | ArrayLike
-"""An image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w], [h, w, 1 or 3 or 4]."""
+"""An image: a path, the bytes of an image file, an open file, a PIL image, or uint8 [h, w], [h, w, 1 or 3 or 4]."""
 
 WRITABLE_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")  # PIL's modes that an 8-bit PNG can hold
 ALLOWED = "a path, bytes, an open binary file, a PIL image, or an array uint8 [h, w] or [h, w, 1, 3 or 4]"

@@ -45,7 +45,7 @@ class OpenUpload:
 
     Raises:
         ImageTooLargeError: the header states more pixels.
-        UnreadableImageError: not a JPEG, PNG or WebP image.
+        UnreadableImageError: not an image of a format that is read.
     """
 
     def __init__(self, data: bytes, *, name: str, max_pixels: int, max_side: int) -> None:

@@ -6,7 +6,6 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from ganvas import api
 from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
-from ganvas.images import READABLE
 from ganvas.interpolation import frame_count
 from service.http.parsing import FormBody, JsonBody, Upload
 from service.settings import settings
@@ -48,7 +47,7 @@ class SampleRequest(JsonBody):
     truncation: FiniteFloat = _number(api.TRUNCATION, _TRUNCATION)
     format: SampleFormat = Field(
         api.DEFAULT_SAMPLE_FORMAT,
-        description="png, jpeg, webp: one image, or one contact sheet if n > 1. zip: one PNG for each image. "
+        description=f"{', '.join(api.IMAGE_FORMATS)}: one image, or one contact sheet if n > 1. zip: one PNG for each image. "
         "npy: uint8 [n, h, w, c].",
     )
 
@@ -117,7 +116,9 @@ class InterpolateRequest(JsonBody):
 class StylizeRequest(FormBody):
     """The images to paint, and the style."""
 
-    image: list[Upload] = Field(min_length=1, max_length=settings().max_images, description=f"One or more {READABLE} files.")
+    image: list[Upload] = Field(
+        min_length=1, max_length=settings().max_images, description=f"One or more {api.UPLOAD_FORMATS_TEXT} files."
+    )
     model: ModelName | None = Field(None, description="Name of a stylizer. May be left out if only one is served.")
     style: str | None = Field(
         None,

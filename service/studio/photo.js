@@ -1,6 +1,6 @@
 /** Reads the user's photo: small copies for the previews, the file itself for the download. */
 
-// As in ganvas/api.py: the OpenAPI document does not list the formats of uploads.
+// UPLOAD_FORMATS of ganvas/api.py: the OpenAPI document does not list the formats of uploads.
 const UPLOAD_TYPES = ["image/jpeg", "image/png", "image/webp"];
 
 /**

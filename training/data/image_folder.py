@@ -16,13 +16,13 @@ from typing import Literal
 from PIL import Image
 from rich.progress import track
 
-from ganvas import api, images
+from ganvas import images
+from ganvas.api import UPLOAD_FORMATS_TEXT, UPLOAD_SUFFIXES
 from training.errors import DataError, first_line
 from training.text import count_of
 
 Mode = Literal["L", "RGB"]
-EXTENSIONS = frozenset(api.UPLOAD_SUFFIXES)
-READABLE = images.READABLE
+EXTENSIONS = frozenset(UPLOAD_SUFFIXES)
 
 UNREADABLE = Exception
 """What reading an image may raise: ganvas.images.ImageFileError, and for a broken zip nearly any class."""
@@ -79,7 +79,7 @@ def open_image_folder(path: Path) -> ImageFolder:
         DataError: the path does not exist, is neither a folder nor a zip, or holds no readable image.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist. Name a folder or a .zip of images ({READABLE}).")
+        raise DataError(f"{path} does not exist. Name a folder or a .zip of images ({UPLOAD_FORMATS_TEXT}).")
     unreadable: dict[str, str] = {}
     archive = None
     if path.is_dir():
@@ -91,7 +91,7 @@ def open_image_folder(path: Path) -> ImageFolder:
         except UNREADABLE as error:
             raise DataError(f"{path} is a broken zip: {first_line(error)}. Make it again, or name a folder.") from error
     else:
-        raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of images ({READABLE}).")
+        raise DataError(f"{path} is neither a folder nor a zip. Name a folder or a .zip of images ({UPLOAD_FORMATS_TEXT}).")
 
     candidates = ImageFolder(path, {}, grey=False, unreadable={}, _zip=archive)
     sizes: dict[str, tuple[int, int]] = {}
@@ -111,7 +111,7 @@ def open_image_folder(path: Path) -> ImageFolder:
             digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
-        raise DataError(f"{path} holds no image that can be read{detail}. Put {READABLE} files into it.")
+        raise DataError(f"{path} holds no image that can be read{detail}. Put {UPLOAD_FORMATS_TEXT} files into it.")
     return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
 
 
@@ -122,11 +122,11 @@ def read_image(path: Path) -> Image.Image:
         DataError: the file does not exist or cannot be read.
     """
     if not path.is_file():
-        raise DataError(f"{path} is not a file. Name an image: {READABLE}.")
+        raise DataError(f"{path} is not a file. Name an image: {UPLOAD_FORMATS_TEXT}.")
     try:
         return images.read_image(path)
     except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read: {reason(error)}. Name another image: {READABLE}.") from error
+        raise DataError(f"{path} cannot be read: {reason(error)}. Name another image: {UPLOAD_FORMATS_TEXT}.") from error
 
 
 def require_size(folder: ImageFolder, side: int, option: str) -> None:
@@ -173,7 +173,7 @@ def nothing_decoded(folder: ImageFolder, noun: str, broken: Mapping[str, str]) -
         broken: name -> why this image cannot be decoded; at least one.
     """
     name, why = next(iter(broken.items()))
-    return DataError(f"No {noun} in {folder.path} can be decoded ({name}: {why}). Put {READABLE} files into it.")
+    return DataError(f"No {noun} in {folder.path} can be decoded ({name}: {why}). Put {UPLOAD_FORMATS_TEXT} files into it.")
 
 
 def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]]:
