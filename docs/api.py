@@ -19,18 +19,19 @@ default settings. A running service has the document with its own bounds at `/do
 try it out.
 
 {description}
-The SDK and BentoML's own `SyncHTTPClient` have one method for each POST route: `sample`, `interpolate`, `stylize`.
+The SDK and BentoML's own `SyncHTTPClient` have one method for each POST route: {methods}.
 """
 
 
 def page(document: dict[str, Any]) -> str:
     """Return the whole page."""
     schemas = document["components"]["schemas"]
-    described = document["info"]["description"]
-    parts = [HEAD.format(description=described)]
     problems: dict[str, str] = {}
     routes = [(path, method) for path, methods in document["paths"].items() for method in methods]
-    for path, method in sorted(routes, key=lambda route: (route[1] != "post", not route[0].startswith("/v1/"), route[0])):
+    routes.sort(key=lambda route: (route[1] != "post", not route[0].startswith("/v1/"), route[0]))
+    methods = ", ".join(f"`{document['paths'][path][method]['x-bentoml-name']}`" for path, method in routes if method == "post")
+    parts = [HEAD.format(description=document["info"]["description"], methods=methods)]
+    for path, method in routes:
         operation = document["paths"][path][method]
         parts.append("\n".join(route(path, method, operation)))
         problems |= {s: r["description"] for s, r in operation["responses"].items() if int(s) >= 400}

@@ -257,10 +257,16 @@ def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
 def _read_images(response: httpx.Response) -> ImageResult:
     media_type = response.headers.get("Content-Type", "").partition(";")[0]
     name, _, version = response.headers.get(api.MODEL_HEADER, "").partition("@")
-    if media_type not in SUFFIX_OF or not name:
+    if media_type not in SUFFIX_OF:
         raise UnexpectedResponseError(
             f"{response.request.url} returned {media_type or 'data without a type'} instead of images. "
             "Check that it is the URL of a Ganvas service.",
+            request_id=request_id_of(response),
+        )
+    if not name:
+        raise UnexpectedResponseError(
+            f"{response.request.url} returned {media_type} without the header {api.MODEL_HEADER}. "
+            "Check that it is the URL of a Ganvas service and that no proxy removes the header.",
             request_id=request_id_of(response),
         )
     seeds = response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or ""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args
 
 from bentoml import IODescriptor
 from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -31,6 +31,26 @@ MAX_JSON_ON_LOOP = 2**18
 _parser = ThreadPoolExecutor(1, thread_name_prefix="json")
 
 
+BINARY = {"type": "string", "format": "binary"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An uploaded file, in memory."""
+
+    name: str
+    data: bytes
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, str]:
+        # BentoML's client uploads a field whose type is "file". In OpenAPI, a file is a binary string.
+        return {"type": "file", "format": "image"} if handler.mode == "validation" else BINARY
+
+
 class RequestBody(IODescriptor):
     """The fields of a request body with their bounds, and `read`."""
 
@@ -38,6 +58,12 @@ class RequestBody(IODescriptor):
 
     # The endpoint gets the body as one object, which BentoML calls a root input. For a client the fields are the parameters.
     __root_input__: ClassVar[bool] = True
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        # BentoML's own method recognizes only paths and PIL images.
+        types = {name: field.annotation for name, field in cls.model_fields.items()}
+        cls.multipart_fields = [name for name, kind in types.items() if list[Upload] in (kind, *get_args(kind))]
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -94,7 +120,7 @@ class JsonBody(RequestBody):
 
 
 class FormBody(RequestBody):
-    """A request body in a multipart form: text, and files in the fields that `multipart_fields` names."""
+    """A request body in a multipart form: files in the fields of type `list[Upload]`, text in all others."""
 
     media_type: ClassVar[str | None] = "multipart/form-data"
 
@@ -114,26 +140,6 @@ class FormBody(RequestBody):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise _invalid(error, cls) from None
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An uploaded file, in memory."""
-
-    name: str
-    data: bytes
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.is_instance_schema(cls)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, str]:
-        # BentoML's client uploads a field whose type is "file". In OpenAPI, a file is a binary string.
-        return {"type": "file", "format": "image"} if handler.mode == "validation" else BINARY
-
-
-BINARY = {"type": "string", "format": "binary"}
 
 
 async def _read_form_fields(form: FormData, body_type: type[RequestBody]) -> dict[str, object]:

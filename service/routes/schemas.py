@@ -137,7 +137,3 @@ class StylizeRequest(FormBody):
     format: ImageFormat = Field(
         api.DEFAULT_STYLIZE_FORMAT, description="Format of each image. Several images are returned in a zip."
     )
-
-
-# BentoML sets this from the fields' types, but recognizes only paths and PIL images.
-StylizeRequest.multipart_fields = ["image"]

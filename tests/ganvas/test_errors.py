@@ -144,6 +144,12 @@ def test_another_service_is_unexpected(gateway: Gateway, ask: Ask, status: int, 
         assert caught.value.request_id == gateway.seen[-1]["X-Request-ID"]
 
 
+def test_image_without_model_is_unexpected(gateway: Gateway, ask: Ask) -> None:
+    gateway.will(200, b"\xff\xd8", Content_Type="image/jpeg")
+    with pytest.raises(ganvas.UnexpectedResponseError, match=r"image/jpeg without the header Ganvas-Model\. Check .*URL"):
+        ask(gateway.url, "sample")
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
