@@ -243,7 +243,7 @@ def _read_models(response: httpx.Response) -> Models:
 
 def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
     try:
-        return adapter.validate_json(response.content)
+        return adapter.validate_json(response.content, extra="ignore")  # what a newer service adds
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the body"

@@ -1,14 +1,23 @@
 """The models that the service offers, with their cards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import Annotated, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, WrapValidator
+from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
-from ganvas.card import AnyCard, Card
+from ganvas.card import CARDS, AnyCard, Card
 
 C = TypeVar("C", bound=Card)
+
+
+def _known_or_plain(value: object, known: ValidatorFunctionWrapHandler) -> Card:
+    kinds = {card.model_fields["kind"].default for card in CARDS}
+    if isinstance(value, Mapping) and value.get("kind") not in kinds:
+        return Card.model_validate(value, extra="ignore")
+    card: Card = known(value)
+    return card
 
 
 class Model(BaseModel):
@@ -16,13 +25,14 @@ class Model(BaseModel):
 
     Attributes:
         version: the start of the file's SHA-256. The same version and seed give the same images.
-        card: a GeneratorCard or a StylizerCard. A list of models leaves out the thumbnails of styles.
+        card: a GeneratorCard or a StylizerCard; a plain Card if the service is newer and has a kind that this client does not
+            know. A list of models leaves out the thumbnails of styles.
     """
 
-    model_config = ConfigDict(frozen=True)  # fields that a newer service adds are ignored
+    model_config = ConfigDict(frozen=True)
 
     version: str
-    card: AnyCard
+    card: Annotated[SerializeAsAny[AnyCard], WrapValidator(_known_or_plain)]
 
     @property
     def name(self) -> str:

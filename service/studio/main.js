@@ -84,7 +84,9 @@ async function start() {
   for (const { file, reason } of listed.refused) tell(file, new Problem({ title: `${file} is not served`, detail: reason }, ""));
   find("#loading").remove();
   find("#none").hidden = models.length > 0;
-  if (!models.length) return;
+  const views = [...(generators.length ? ["sample"] : []), ...(stylizers.length ? ["stylize"] : [])];
+  find("#unknown").hidden = !models.length || views.length > 0;
+  if (!views.length) return;
   if (generators.length) {
     const sampling = new Sampling(generators, limits);
     chooser("sample", generators, sampling);
@@ -94,7 +96,6 @@ async function start() {
     chooser("stylize", stylizers, stylizing);
     takePhotos(stylizing);
   }
-  const views = [...(generators.length ? ["sample"] : []), ...(stylizers.length ? ["stylize"] : [])];
   const nav = find("#views");
   nav.hidden = views.length < 2;
   nav.addEventListener("click", (event) => {

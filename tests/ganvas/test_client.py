@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Ask, Gateway, photo
-from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled
+from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled
 from tests.service.running import Running
 
 NIGHT = np.array([1, 0, 0], np.float32)
@@ -200,6 +201,21 @@ def test_models_have_their_cards(service: Running, ask: Ask) -> None:
     assert models.find(None, StylizerCard)[0].name == "painters"
     with pytest.raises(ValueError, match=r"no stylizer 'digits'\. The service has: painters"):
         models.find("digits", StylizerCard)
+
+
+def test_client_lists_kinds_and_fields_of_a_newer_service(gateway: Gateway, ask: Ask) -> None:
+    digits = generator_card().model_dump(mode="json") | {
+        "mood": "good",
+        "metrics": [{"name": "m", "value": 1, "method": "m", "unit": "m"}],
+    }
+    larger = generator_card("larger").model_dump(mode="json") | {"kind": "upscaler", "factor": 2}
+    models = [{"version": "0", "device": "cpu", "card": card} for card in (digits, larger)]
+    gateway.will(200, json.dumps({"models": models}).encode(), Content_Type="application/json")
+    listed = ask(gateway.url, "models")
+    assert [(model.name, model.card.kind) for model in listed] == [("digits", "generator"), ("larger", "upscaler")]
+    assert listed.cards(GeneratorCard) == [listed[0].card]
+    assert listed[0].card.metrics[0].value == 1
+    assert listed[1].model_dump(mode="json")["card"]["title"] == larger["title"]
 
 
 def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

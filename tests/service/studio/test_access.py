@@ -67,6 +67,17 @@ def test_axe_finds_no_violations_without_models(open_studio: Open, tmp_path: Pat
         assert violations(studio) == []
 
 
+def test_says_so_if_it_can_show_none_of_the_models(open_studio: Open) -> None:
+    studio = open_studio()
+    card = {"kind": "upscaler", "name": "larger", "title": "Larger"}
+    listing = {"models": [{"version": "0", "device": "cpu", "card": card}], "refused": [], "versions": {}}
+    studio.page.route("**/v1/models", lambda route: route.fulfill(json=listing))
+    studio.page.reload()
+    expect(studio.page.get_by_role("heading", name="The studio cannot show these models")).to_be_visible()
+    expect(studio.page.get_by_role("heading", name="No model is served")).to_be_hidden()
+    assert violations(studio) == []
+
+
 def test_skip_link_leads_to_the_main_content(open_studio: Open) -> None:
     studio = open_studio()
     studio.page.keyboard.press("Tab")
