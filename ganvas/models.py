@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Card)
 
 
 def _known_or_plain(value: object, known: ValidatorFunctionWrapHandler) -> Card:
-    kinds = {card.model_fields["kind"].default for card in CARDS}
+    kinds = [card.model_fields["kind"].default for card in CARDS]  # no set: the value may be a list, which cannot be hashed
     if isinstance(value, Mapping) and value.get("kind") not in kinds:
         return Card.model_validate(value, extra="ignore")
     card: Card = known(value)

@@ -66,4 +66,4 @@ def _what(card: Card) -> str:
         return f"{card.summary} {card.width} x {card.height}, latents of {card.latent_size}"
     if isinstance(card, StylizerCard):
         return f"{card.summary}\n" + "\n".join(f"{style.name}: {style.title}, {style.artist}" for style in card.styles)
-    return card.summary
+    return f"{card.title}: {card.summary}"

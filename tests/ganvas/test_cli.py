@@ -19,7 +19,7 @@ from ganvas.cli.app import app
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Gateway, draw_photos, photo
-from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, styled
+from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled, stylizer_card
 from tests.service.running import Running
 
 Invoke = Callable[..., Result]
@@ -55,6 +55,31 @@ def test_models_lists_models_and_shows_one(invoke: Invoke) -> None:
     assert document["refused"][0]["file"] == "broken.onnx"
     assert "latents of 6" in invoke("models", "digits").output
     assert json.loads(invoke("models", "digits", "--json").stdout)["card"]["latent_size"] == LATENT_SIZE
+
+
+def newer_service(gateway: Gateway) -> bytes:
+    """Set a listing of known models and of one kind that this client does not know as the next response. Returns its model."""
+    larger = generator_card("larger").model_dump(mode="json") | {"kind": "upscaler", "title": "Larger images", "factor": 2}
+    cards = [larger, generator_card().model_dump(mode="json"), stylizer_card().model_dump(mode="json")]
+    models = [{"version": "0", "card": card} for card in cards]
+    gateway.will(200, json.dumps({"models": models}).encode(), Content_Type="application/json")
+    return json.dumps(models[0]).encode()
+
+
+def test_models_shows_a_kind_that_it_does_not_know(invoke: Invoke, gateway: Gateway) -> None:
+    larger = newer_service(gateway)
+    listed = invoke("models", "--url", gateway.url).output
+    assert all(word in listed for word in ("larger", "upscaler", "Larger images", "digits", "painters"))
+    gateway.will(200, larger, Content_Type="application/json")
+    shown = invoke("models", "larger", "--url", gateway.url).output
+    assert all(word in shown for word in ("larger@0", "upscaler", "Larger images"))
+
+
+@pytest.mark.parametrize("command", [("stylize", ".", "-s", "night", "-o", "out"), ("sheet", "photo.png", "-o", "sheet.png")])
+def test_stylizers_are_found_among_kinds_that_are_not_known(invoke: Invoke, gateway: Gateway, command: tuple[str, ...]) -> None:
+    newer_service(gateway)
+    output = invoke(*command, "--model", "nope", "--url", gateway.url, code=2).output
+    assert "There is no stylizer 'nope'. The service has: painters" in output
 
 
 def test_sample_names_the_file_by_its_seed(invoke: Invoke) -> None:
@@ -267,6 +292,16 @@ def test_shell_completes_models_and_styles(service: Running) -> None:
         environment |= {"_GANVAS_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
         completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert all(f'"{word}"' in completed.stdout for word in expected), (completed.stdout, completed.stderr)
+
+
+def test_completion_leaves_out_kinds_that_are_not_known(gateway: Gateway) -> None:
+    newer_service(gateway)
+    environment = {**os.environ, "GANVAS_URL": gateway.url, "_GANVAS_COMPLETE": "complete_zsh"}
+    environment["_TYPER_COMPLETE_ARGS"] = "ganvas sample --model "
+    command = [sys.executable, "-m", "ganvas"]
+    completed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert '"digits"' in completed.stdout, completed.stderr
+    assert "larger" not in completed.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -218,6 +218,15 @@ def test_client_lists_kinds_and_fields_of_a_newer_service(gateway: Gateway, ask:
     assert listed[1].model_dump(mode="json")["card"]["title"] == larger["title"]
 
 
+@pytest.mark.parametrize("kind", [None, 3, [], {}])
+def test_client_refuses_a_kind_that_is_not_text(gateway: Gateway, ask: Ask, kind: object) -> None:
+    card = generator_card().model_dump(mode="json") | {"kind": kind}
+    body = json.dumps({"models": [{"version": "0", "card": card}]}).encode()
+    gateway.will(200, body, Content_Type="application/json")
+    with pytest.raises(ganvas.UnexpectedResponseError, match=r"models\.0\.card\.kind"):
+        ask(gateway.url, "models")
+
+
 def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANVAS_URL", f"{gateway.url}/behind/a/path/")
     monkeypatch.setenv("GANVAS_API_KEY", "secret")
