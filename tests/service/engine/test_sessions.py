@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
-from ganvas.card import GeneratorCard, StylizerCard, dump_card
+from ganvas.card import Card, dump_card
 from service.engine.errors import DeviceError, RefusedError
 from service.engine.sessions import CPU, TRIAL, load_model
 from service.settings import Device
@@ -90,10 +90,10 @@ G, S = generator_card, stylizer_card
     ],
 )
 def test_refuses_a_file_that_disagrees_with_its_card(
-    model: Callable[[], onnx.ModelProto], card: GeneratorCard | StylizerCard | str | None, reason: str, tmp_path: Path
+    model: Callable[[], onnx.ModelProto], card: Card | str | None, reason: str, tmp_path: Path
 ) -> None:
     stem = "m"
-    if isinstance(card, GeneratorCard | StylizerCard) and card.name != "letters":
+    if isinstance(card, Card) and card.name != "letters":
         stem = card.name
     with pytest.raises(RefusedError) as caught:
         load_model(save(model(), tmp_path / f"{stem}.onnx", card), "cpu", 0)

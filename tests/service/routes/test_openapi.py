@@ -3,6 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ganvas.card import CARDS
 from service.http.problems import Problem
 from tests.service.conftest import LIMITS
 
@@ -95,4 +96,12 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
 
     names = {reference.removeprefix("#/components/schemas/") for reference in references(document)}
     assert names <= {*document["components"]["schemas"]}
-    assert {"GeneratorCard", "StylizerCard", "Problem", "Invalid"} <= names
+    assert {"Problem", "Invalid"} <= names
+
+
+def test_describes_the_card_of_every_kind(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    listed = [option["$ref"].rpartition("/")[2] for option in schemas["Model"]["properties"]["card"]["oneOf"]]
+    assert listed == [card.__name__ for card in CARDS]
+    for card in CARDS:
+        assert {*schemas[card.__name__]["properties"]} == {*card.model_fields}
