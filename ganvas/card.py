@@ -118,10 +118,12 @@ class Card(_Part):
         Needs numpy.
 
         Raises:
-            KeyError: an input without a neutral value is missing.
+            KeyError: an input without a neutral value is missing, or the model has no input of a name in `feeds`.
         """
         import numpy as np
 
+        if unknown := feeds.keys() - {tensor.name for tensor in self.inputs}:
+            raise KeyError(f"{self.name} has no input {', '.join(sorted(unknown))}")
         rows = len(next(iter(feeds.values())))
         return {
             tensor.name: feeds[tensor.name]

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from pydantic import TypeAdapter
 
 from ganvas.card import IMAGES, OUTPUT, Card
 from ganvas.tensors import ROWS, Dimension, Tensor
-from service.engine.arrays import Feeds, Pixels
+from service.engine.arrays import Feeds, Images, Pixels
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS
 from service.engine.models import Models
@@ -41,10 +42,10 @@ class Upscaler(Handler):
     kind = "upscaler"
     cost_unit = "pixels"
 
-    async def upscale(self, *requests: Feeds) -> list[Pixels]:
+    async def upscale(self, *requests: Feeds) -> list[Images]:
         jobs = [self.job(feeds, row_cost=feeds[IMAGES].shape[1] * feeds[IMAGES].shape[2]) for feeds in requests]
         with self.batcher.reserve(sum(job.cost for job in jobs)) as reservation:
-            return [images[0] for images in await self.batcher.submit(reservation, jobs)]
+            return await self.batcher.submit(reservation, jobs)
 
     async def preview(self) -> Sequence[Pixels]:
         return []
@@ -53,9 +54,8 @@ class Upscaler(Handler):
         return f"curl {url}"
 
 
-@pytest.fixture
-def upscaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Upscaler:
-    """The model, loaded from a folder as the service does it."""
+def upscaler_model(factor: int = 2) -> onnx.ModelProto:
+    """Per row: each pixel repeated `factor` times in both directions, and 100 * brightness added."""
     nodes = [
         helper.make_node("Cast", [IMAGES], ["x"], to=TensorProto.FLOAT),
         helper.make_node("Reshape", [BRIGHTNESS, "per_row"], ["brightness4"]),
@@ -68,7 +68,7 @@ def upscaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Upscaler:
     constants = {
         "per_row": np.array([-1, 1, 1, 1], np.int64),
         "hundred": np.float32(100),
-        "scales": np.array([1, 2, 2, 1], np.float32),
+        "scales": np.array([1, factor, factor, 1], np.float32),
         "low": np.float32(0),
         "high": np.float32(255),
     }
@@ -77,24 +77,46 @@ def upscaler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Upscaler:
         helper.make_tensor_value_info(BRIGHTNESS, TensorProto.FLOAT, ["n"]),
     ]
     output = helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, ["n", "h2", "w2", 3])
-    card = UpscalerCard(name="larger", **COMMON)
-    save(make_model(nodes, inputs, [output], constants), tmp_path / "larger.onnx", card)
-    # What a new kind adds to AnyCard in ganvas/card.py and to the registry of handlers.
+    return make_model(nodes, inputs, [output], constants)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a new kind adds to AnyCard in ganvas/card.py and to the registry of handlers."""
     monkeypatch.setattr("ganvas.card._ADAPTER", TypeAdapter(UpscalerCard))
     kind: type[Card] = UpscalerCard
     monkeypatch.setitem(HANDLERS, kind, Upscaler)
+
+
+@pytest.fixture
+def upscaler(tmp_path: Path, registered: None) -> Upscaler:
+    """The model, loaded from a folder as the service does it."""
+    save(upscaler_model(), tmp_path / "larger.onnx", UpscalerCard(name="larger", **COMMON))
     models = Models.load(Settings(models=tmp_path, device="cpu"))
     assert models.refused == {}
     return models.find(Upscaler, "larger")
 
 
-def image(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 100, (1, 4, 6, 3)).astype(np.uint8)
+def image(seed: int, rows: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 100, (rows, 4, 6, 3)).astype(np.uint8)
 
 
 def test_serves_a_third_kind(upscaler: Upscaler) -> None:
     (larger,) = asyncio.run(upscaler.upscale({IMAGES: image(0)}))
-    np.testing.assert_array_equal(larger, image(0)[0].repeat(2, axis=0).repeat(2, axis=1))
+    np.testing.assert_array_equal(larger, image(0).repeat(2, axis=1).repeat(2, axis=2))
+
+
+def test_images_are_the_same_alone_and_in_a_batch(upscaler: Upscaler) -> None:
+    images = image(0, rows=3)
+    (batch,) = asyncio.run(upscaler.upscale({IMAGES: images}))
+    alone = asyncio.run(upscaler.upscale(*({IMAGES: images[i : i + 1]} for i in range(3))))
+    np.testing.assert_array_equal(batch, np.concatenate(alone))
+
+
+def test_refuses_an_output_that_is_not_of_the_size_in_the_card(tmp_path: Path, registered: None) -> None:
+    save(upscaler_model(factor=3), tmp_path / "larger.onnx", UpscalerCard(name="larger", **COMMON))
+    models = Models.load(Settings(models=tmp_path, device="cpu"))
+    assert models.refused == {"larger.onnx": "it makes images of shape [1, 12, 12, 3], the card says [1, 8, 8, 3]"}
 
 
 def test_input_that_is_left_out_gets_its_neutral_value(upscaler: Upscaler) -> None:
@@ -113,3 +135,8 @@ def test_jobs_with_and_without_an_optional_input_share_batches(upscaler: Upscale
 def test_rejects_a_request_without_a_required_input(upscaler: Upscaler) -> None:
     with pytest.raises(KeyError, match=IMAGES):
         upscaler.job({BRIGHTNESS: np.zeros(1, np.float32)})
+
+
+def test_rejects_an_input_that_the_model_does_not_have(upscaler: Upscaler) -> None:
+    with pytest.raises(KeyError, match="larger has no input brightnes'"):
+        upscaler.job({IMAGES: image(0), "brightnes": np.zeros(1, np.float32)})
