@@ -74,7 +74,7 @@ def good_requests(cards: Sequence[Mapping[str, Any]]) -> list[Malformed]:
     """One valid request for each kind of model that is served.
 
     Raises:
-        HarmError: no model is served.
+        HarmError: no model is served, or only models of kinds for which this benchmark has no good request.
     """
     first = {card["kind"]: card for card in reversed(cards)}
     good = []
@@ -86,7 +86,8 @@ def good_requests(cards: Sequence[Mapping[str, Any]]) -> list[Malformed]:
         parts = [part("image", small_image("png"), "a.png"), *(part(name, text.encode()) for name, text in fields.items())]
         good.append(post_form("/v1/stylize", parts, "a good request to stylize"))
     if not good:
-        raise HarmError("The service serves no model, so no good request can check it.")
+        served = f"only models of other kinds: {', '.join(sorted(first))}" if first else "no model"
+        raise HarmError(f"The service serves {served}. A generator or a stylizer is needed for a good request.")
     return good
 
 

@@ -56,6 +56,8 @@ def test_good_requests_cover_all_served_kinds() -> None:
     assert [good.data.split(b" ")[1] for good in good_requests([stylizer])] == [b"/v1/stylize"]
     with pytest.raises(HarmError, match="serves no model"):
         good_requests([])
+    with pytest.raises(HarmError, match="serves only models of other kinds: upscaler"):
+        good_requests([{**generator, "kind": "upscaler"}])
 
 
 def test_failed_good_request_is_reported(tmp_path: Path) -> None:
