@@ -40,6 +40,12 @@ SEEDS_HEADER = {
     }
 }
 
+UPLOAD_TYPES = ", ".join(api.FILE_TYPES[name].media_type for name in api.UPLOAD_FORMATS)
+"""Media types of the files in a form."""
+
+MODEL_PROBLEMS = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
+"""Statuses of the problems of a POST route that runs a model."""
+
 INFRASTRUCTURE = {
     "/livez": "Liveness probe: fails if the process must be restarted, because a device hangs.",
     "/readyz": "Readiness probe: fails during shutdown, if no model is served, or if a device hangs.",
@@ -51,16 +57,16 @@ INFRASTRUCTURE = {
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
     paths = dict(document["paths"])
-    for route, body_type, formats, headers in (
-        (api.SAMPLE, SampleRequest, api.SAMPLE_FORMATS, {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}),
-        (api.INTERPOLATE, InterpolateRequest, api.ANIMATION_FORMATS, {**MODEL_HEADER, **SEEDS_HEADER}),
-        (api.STYLIZE, StylizeRequest, (*api.IMAGE_FORMATS, "zip"), MODEL_HEADER),
+    for route, body_type, formats, headers, problems in (
+        (api.SAMPLE, SampleRequest, api.SAMPLE_FORMATS, {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}, MODEL_PROBLEMS),
+        (api.INTERPOLATE, InterpolateRequest, api.ANIMATION_FORMATS, {**MODEL_HEADER, **SEEDS_HEADER}, MODEL_PROBLEMS),
+        (api.STYLIZE, StylizeRequest, (*api.IMAGE_FORMATS, "zip"), MODEL_HEADER, MODEL_PROBLEMS),
     ):
         operation = dict(paths[route]["post"])
         operation["requestBody"] = _request_body(body_type)
         content = {api.FILE_TYPES[name].media_type: {"schema": BINARY} for name in formats}
         success = {"description": "The images.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
-        operation["responses"] = {"200": success, **_problems(400, 401, 404, 413, 415, 422, 429, 500, 503, 504)}
+        operation["responses"] = {"200": success, **_problems(*problems)}
         paths[route] = {"post": operation}
     for path, summary in INFRASTRUCTURE.items():
         operation = {**paths[path]["get"], "description": summary}
@@ -84,7 +90,10 @@ def _request_body(body_type: type[RequestBody]) -> dict[str, Any]:
     described = {"type": "object", "properties": fields, "additionalProperties": False}
     if required := schema.get("required"):
         described["required"] = required
-    return {"required": bool(required), "content": {media_type: {"schema": described}}}
+    content: dict[str, Any] = {"schema": described}
+    if files := body_type.multipart_fields:
+        content["encoding"] = {name: {"contentType": UPLOAD_TYPES} for name in files}
+    return {"required": bool(required), "content": {media_type: content}}
 
 
 def _get_routes(tag: str) -> dict[str, Any]:

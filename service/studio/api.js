@@ -47,16 +47,18 @@ export async function call(path, { json, form, signal } = {}) {
 }
 
 /**
- * Reads the bounds of the routes from the OpenAPI document.
- * @returns {Promise<{maxSide: number, maxSeeds: number}>}
+ * Reads the bounds of the routes, and the media types of uploads, from the OpenAPI document.
+ * @returns {Promise<{maxSide: number, maxSeeds: number, uploadTypes: string[]}>}
  */
 export async function bounds() {
   const document = await (await call("./docs.json")).json();
   /** @param {string} route @param {string} type */
-  const fields = (route, type) => document.paths[route].post.requestBody.content[type].schema.properties;
+  const body = (route, type) => document.paths[route].post.requestBody.content[type];
+  const stylize = body("/v1/stylize", "multipart/form-data");
   return {
-    maxSide: fields("/v1/stylize", "multipart/form-data").max_side.maximum,
-    maxSeeds: fields("/v1/sample", "application/json").seeds.maxItems,
+    maxSide: stylize.schema.properties.max_side.maximum,
+    maxSeeds: body("/v1/sample", "application/json").schema.properties.seeds.maxItems,
+    uploadTypes: stylize.encoding.image.contentType.split(", "),
   };
 }
 

@@ -1,8 +1,5 @@
 /** Reads the user's photo: small copies for the previews, the file itself for the download. */
 
-// UPLOAD_FORMATS of ganvas/api.py: the OpenAPI document does not list the formats of uploads.
-const UPLOAD_TYPES = ["image/jpeg", "image/png", "image/webp"];
-
 /**
  * @typedef {{name: string, file: Blob, preview: Blob, small: Blob, aspect: number, isRead: boolean}} Photo
  * `file` goes to the service; `preview` and `small` are small copies; `aspect` is width over height; `isRead` is false if
@@ -12,17 +9,18 @@ const UPLOAD_TYPES = ["image/jpeg", "image/png", "image/webp"];
 /**
  * Reads a photo. If the browser cannot read it, it goes to the service unchanged, which reads it or says what is wrong.
  * @param {File} file
- * @param {{previewSide: number, smallSide: number, maxSide: number}} sides
+ * @param {{previewSide: number, smallSide: number, maxSide: number, types: string[]}} options sides in pixels; `types` are the
+ *   media types that the service reads
  * @returns {Promise<Photo>}
  */
-export async function readPhoto(file, { previewSide, smallSide, maxSide }) {
+export async function readPhoto(file, { previewSide, smallSide, maxSide, types }) {
   const name = file.name || "photo";
   const bitmap = await createImageBitmap(file).catch(() => null); // applies the EXIF orientation
   if (!bitmap) return { name, file, preview: file, small: file, aspect: 1.5, isRead: false };
   const aspect = bitmap.width / bitmap.height;
   const preview = await shrink(bitmap, previewSide);
   const small = await shrink(bitmap, smallSide);
-  const readable = UPLOAD_TYPES.includes(file.type);
+  const readable = types.includes(file.type);
   const whole = readable ? file : await shrink(bitmap, maxSide); // such as HEIC from a phone
   bitmap.close();
   return { name: readable ? name : `${name}.jpg`, file: whole, preview, small, aspect, isRead: true };

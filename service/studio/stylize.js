@@ -18,10 +18,11 @@ const SMALL_SIDE = 256; // pixels
 export class Stylizing {
   /**
    * @param {Model[]} models
-   * @param {{maxSide: number}} bounds
+   * @param {{maxSide: number, uploadTypes: string[]}} bounds
    */
-  constructor(models, { maxSide }) {
+  constructor(models, { maxSide, uploadTypes }) {
     this.maxSide = maxSide;
+    this.uploadTypes = uploadTypes;
     this.model = models.find((model) => model.card.name === text("stylizer", "")) ?? models[0];
     /** @type {import("./photo.js").Photo | undefined} */
     this.photo = undefined;
@@ -112,7 +113,8 @@ export class Stylizing {
   /** Takes a photo in place of the previous one. If the new photo cannot be read, the previous one stays. @param {File} file */
   async take(file) {
     const turn = ++this.photos;
-    const photo = await readPhoto(file, { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide });
+    const sides = { previewSide: PREVIEW_SIDE, smallSide: SMALL_SIDE, maxSide: this.maxSide };
+    const photo = await readPhoto(file, { ...sides, types: this.uploadTypes });
     try {
       if (!photo.isRead) await this.ask(photo, photo.file, this.fields, { max_side: SMALL_SIDE });
     } catch (error) {

@@ -22,11 +22,8 @@ def test_suffixes_map_back_to_their_formats() -> None:
     assert api.formats_by_suffix(api.IMAGE_FORMATS) == {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
-def test_messages_and_studio_name_every_format_that_is_read() -> None:
+def test_messages_name_every_format_that_is_read() -> None:
     assert re.split(", | or ", api.UPLOAD_FORMATS_TEXT.lower()) == [*api.UPLOAD_FORMATS]
-    script = (ROOT / "service" / "studio" / "photo.js").read_text()
-    sent = script.partition("UPLOAD_TYPES = [")[2].partition("]")[0]
-    assert {*re.findall('"([^"]+)"', sent)} == {api.FILE_TYPES[name].media_type for name in api.UPLOAD_FORMATS}
 
 
 def test_pillow_has_every_format_that_is_read_or_written() -> None:

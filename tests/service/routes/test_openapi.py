@@ -3,6 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ganvas import api
 from ganvas.card import CARDS
 from service.http.problems import Problem
 from tests.service.conftest import LIMITS
@@ -36,7 +37,7 @@ def test_describes_bounds_of_sample(document: dict[str, Any]) -> None:
     assert (sample["seed"]["minimum"], sample["seed"]["exclusiveMaximum"]) == (0, 2**32)
     assert (sample["truncation"]["minimum"], sample["truncation"]["maximum"]) == (0, 1)
     assert sample["latents"]["maxItems"] == sample["seeds"]["maxItems"] == LIMITS["max_n"]
-    assert sample["format"]["enum"] == ["png", "jpeg", "webp", "zip", "npy"]
+    assert sample["format"]["enum"] == [*api.SAMPLE_FORMATS]
     assert all(field["description"] for field in sample.values())
 
 
@@ -49,7 +50,7 @@ def test_describes_bounds_of_interpolate(document: dict[str, Any]) -> None:
     assert f"at most {LIMITS['max_frames']} frames" in interpolate["steps"]["description"]
     assert (interpolate["fps"]["minimum"], interpolate["fps"]["maximum"]) == (1, 60)
     assert interpolate["loop"]["default"] is True
-    assert interpolate["format"]["enum"] == ["webp", "gif", "zip", "npy"]
+    assert interpolate["format"]["enum"] == [*api.ANIMATION_FORMATS]
     assert all(field["description"] for field in interpolate.values())
 
 
@@ -62,20 +63,23 @@ def test_describes_bounds_of_stylize(document: dict[str, Any]) -> None:
     assert stylize["max_side"]["default"] == LIMITS["default_side"]
     body = document["paths"]["/v1/stylize"]["post"]["requestBody"]
     assert body["required"]
-    assert body["content"]["multipart/form-data"]["schema"]["required"] == ["image"]
+    content = body["content"]["multipart/form-data"]
+    assert content["schema"]["required"] == ["image"]
+    media_types = [api.FILE_TYPES[name].media_type for name in api.UPLOAD_FORMATS]
+    assert content["encoding"] == {"image": {"contentType": ", ".join(media_types)}}
 
 
 @pytest.mark.parametrize(
-    ("route", "media_types"),
+    ("route", "formats"),
     [
-        ("/v1/sample", {"image/png", "image/jpeg", "image/webp", "application/zip", "application/x-npy"}),
-        ("/v1/interpolate", {"image/webp", "image/gif", "application/zip", "application/x-npy"}),
-        ("/v1/stylize", {"image/png", "image/jpeg", "image/webp", "application/zip"}),
+        ("/v1/sample", api.SAMPLE_FORMATS),
+        ("/v1/interpolate", api.ANIMATION_FORMATS),
+        ("/v1/stylize", (*api.IMAGE_FORMATS, "zip")),
     ],
 )
-def test_describes_responses_of_post_routes(document: dict[str, Any], route: str, media_types: set[str]) -> None:
+def test_describes_responses_of_post_routes(document: dict[str, Any], route: str, formats: tuple[str, ...]) -> None:
     responses = document["paths"][route]["post"]["responses"]
-    assert {*responses["200"]["content"]} == media_types
+    assert {*responses["200"]["content"]} == {api.FILE_TYPES[name].media_type for name in formats}
     assert "Ganvas-Model" in responses["200"]["headers"]
     problems = {status for status in responses if status != "200"}
     assert problems == {str(cls.status) for cls in Problem.__subclasses__() if cls.status not in (405, 431)}  # before any route

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.service.conftest import image_bytes
 from tests.service.onnx_models import (
     STYLE_OFFSETS,
@@ -167,13 +168,25 @@ def test_applies_exif_orientation(open_studio: Open, smooth: np.ndarray) -> None
     after(studio, turned, styled(turned, weights(night=1), 1, 0))
 
 
+def test_converts_a_photo_that_only_the_browser_reads(open_studio: Open, client: httpx.Client, smooth: np.ndarray) -> None:
+    data = image_bytes(Image.fromarray(smooth), "bmp")
+    assert client.post("/v1/stylize", data={"style": "night"}, files={"image": data}).status_code == 415
+    studio = open_studio("?view=stylize")
+    studio.page.set_input_files("#photo", {"name": "a.bmp", "mimeType": "image/bmp", "buffer": data})
+    wait_until_painted(studio)
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("button", name="Download").click()
+    painted = np.asarray(Image.open(download.value.path()).convert("RGB"), int)
+    assert np.abs(painted - styled(smooth, weights(night=1), 1, 0)).mean() < LOSSY
+
+
 def test_shows_a_problem_until_the_next_success(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
     with studio.page.expect_response("**/v1/stylize") as response:
         studio.page.set_input_files("#photo", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not an image"})
     alert = studio.page.get_by_role("alert")
-    notice = alert.locator(".notice", has_text="notes.txt is not a JPEG, PNG or WebP image")
+    notice = alert.locator(".notice", has_text=f"notes.txt is not a {UPLOAD_FORMATS_TEXT} image")
     expect(notice).to_contain_text("Unsupported media type")
     expect(notice.locator("code")).to_have_text(response.value.headers["x-request-id"])
     # The previous photo stays.
