@@ -8,7 +8,7 @@ from ganvas import api
 from ganvas.api import AnimationFormat, SampleFormat
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import report_errors
-from ganvas.cli.options import GeneratorName, Json, MaxConcurrency, Progress, Truncation, Url
+from ganvas.cli.options import IMAGE_SUFFIXES, GeneratorName, Json, MaxConcurrency, Progress, Truncation, Url
 from ganvas.cli.output import format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
 from ganvas.client import DEFAULT_URL, AsyncClient, Client
@@ -29,8 +29,8 @@ def sample(
         typer.Option(
             "--out",
             "-o",
-            help="A file (.png, .jpg and .webp hold several images as a contact sheet; .zip; .npy), - for stdout, or a folder "
-            "for one PNG per image.",
+            help=f"A file ({IMAGE_SUFFIXES}: several images make a contact sheet; .zip; .npy), - for stdout, or a folder for "
+            "one PNG per image.",
             show_default="MODEL-SEED.png",
         ),
     ] = None,

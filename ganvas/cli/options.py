@@ -5,12 +5,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ganvas.api import TRUNCATION
+from ganvas.api import FILE_TYPES, IMAGE_FORMATS, TRUNCATION
 from ganvas.card import Card, GeneratorCard, StylizerCard
 from ganvas.client import DEFAULT_URL, Client
 from ganvas.errors import GanvasError
 
 C = TypeVar("C", bound=Card)
+
+IMAGE_SUFFIXES = ", ".join(FILE_TYPES[name].suffix for name in IMAGE_FORMATS)
+"""Suffixes of the image files that are written, for help."""
 
 
 def _listed(context: typer.Context, kind: type[C]) -> list[C]:

@@ -10,7 +10,7 @@ from ganvas import api
 from ganvas.api import ImageFormat
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import print_json, report_errors
-from ganvas.cli.options import Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
+from ganvas.cli.options import IMAGE_SUFFIXES, Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
 from ganvas.cli.output import STDOUT, format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
 from ganvas.cli.style_sheet import stylize_in_every_style
@@ -102,7 +102,7 @@ def sheet(
     strength: Strength = api.STRENGTH.default,
     keep_color: KeepColor = api.KEEP_COLOR.default,
     max_side: Annotated[int, typer.Option(min=api.MIN_SIDE, help="Longer side of each image in pixels.")] = 384,
-    out: Annotated[str, typer.Option("--out", "-o", help="A file (.png, .jpg, .webp).")] = "sheet.png",
+    out: Annotated[str, typer.Option("--out", "-o", help=f"A file ({IMAGE_SUFFIXES}).")] = "sheet.png",
     url: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from onnx import helper, numpy_helper
 from PIL import Image
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from service.bulk.storage import Storage, find
 from service.bulk.task import BulkError, Task, versioned
 from service.bulk.worker import Worker, check
@@ -153,7 +154,7 @@ def test_unreadable_image_is_one_line_of_the_manifest(models: Path, tmp_path: Pa
         entries = stylize(a_task(models, url, tmp_path / "out"), "a.png", "b.png", "c.png", "gone.png")
     assert "error" not in entries["a.png"]
     assert entries["b.png"]["error"].startswith("b.png cannot be read: 500")
-    assert entries["c.png"]["error"] == "c.png is not a JPEG, PNG or WebP image."
+    assert entries["c.png"]["error"] == f"c.png is not a {UPLOAD_FORMATS_TEXT} image."
     assert entries["gone.png"]["error"].startswith("gone.png cannot be read: ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.cli.app import app
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
@@ -163,7 +164,7 @@ def test_failed_photos_are_named_and_counted(invoke: Invoke) -> None:
     output = invoke("stylize", "in", "-s", "night", "-o", "out", code=1)
     assert "5 made" in output.stdout
     assert "and 5 more" in output.stderr
-    assert "is not a JPEG, PNG or WebP image" in output.stderr
+    assert f"is not a {UPLOAD_FORMATS_TEXT} image" in output.stderr
     document = json.loads(invoke("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
     assert (document["made"], document["skipped"], len(document["failed"])) == (0, 5, 25)
 

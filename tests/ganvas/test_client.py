@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import ganvas
-from ganvas import calls
+from ganvas import api, calls
 from ganvas.card import GeneratorCard, StylizerCard
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
@@ -52,10 +52,10 @@ def test_sample_takes_latents(service: Running, ask: Ask, as_array: bool) -> Non
     assert result.seeds == ()
 
 
-@pytest.mark.parametrize("image_format", ["png", "zip", "npy", "webp", "jpeg"])
+@pytest.mark.parametrize("image_format", api.SAMPLE_FORMATS)
 def test_sample_returns_every_format(client: ganvas.Client, image_format: ganvas.SampleFormat, tmp_path: Path) -> None:
     result = client.sample(4, seed=1, format=image_format)
-    is_sheet = image_format in ("png", "webp", "jpeg")
+    is_sheet = image_format in api.IMAGE_FORMATS
     assert len(result) == (1 if is_sheet else 4)
     if not is_sheet:
         np.testing.assert_array_equal(result.array, generated(latents_of_seed(1, 4, LATENT_SIZE)))

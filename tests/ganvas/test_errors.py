@@ -12,6 +12,7 @@ from PIL import Image
 
 import ganvas
 from ganvas import errors
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from service.http.problems import Problem
 from tests.ganvas.conftest import HANG_UP, LIMITS, Ask, Gateway, photo
 from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
@@ -49,7 +50,7 @@ def test_invalid_names_the_field(service: Running, ask: Ask) -> None:
 
 
 def test_rejects_unreadable_and_too_large_images(service: Running, ask: Ask) -> None:
-    with pytest.raises(ganvas.UnsupportedError, match="not a JPEG, PNG or WebP"):
+    with pytest.raises(ganvas.UnsupportedError, match=f"not a {UPLOAD_FORMATS_TEXT}"):
         ask(service.url, "stylize", b"GIF89a and so on", style="night")
     with pytest.raises(ganvas.TooLargeError, match="1000 x 1001 pixels"):
         ask(service.url, "stylize", np.zeros((1001, 1000), np.uint8), style="night")

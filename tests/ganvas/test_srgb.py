@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas import api
 from ganvas.images import ORIENTATION, read_header, read_image
 from ganvas.srgb import CLOSE, to_srgb
 from service.engine import codecs
@@ -22,7 +23,7 @@ def colours() -> np.ndarray:
     return np.array([[[200, 20, 30], [20, 180, 40], [10, 30, 220]]], np.uint8).repeat(16, 0).repeat(16, 1)
 
 
-@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("image_format", api.UPLOAD_FORMATS)
 def test_profile_changes_the_colours(image_format: str, colours: np.ndarray) -> None:
     lossless = {"quality": 95, "subsampling": 0} if image_format == "jpeg" else {"lossless": True}
     decoded = decode(image_bytes(Image.fromarray(colours), image_format, icc_profile=swapped_profile(), **lossless))
@@ -72,5 +73,5 @@ def test_applies_profile_and_orientation_together(colours: np.ndarray) -> None:
 
 def test_result_has_no_profile(colours: np.ndarray) -> None:
     decoded = decode(image_bytes(Image.fromarray(colours), icc_profile=swapped_profile()))
-    for image_format in ("png", "jpeg", "webp"):
+    for image_format in api.IMAGE_FORMATS:
         assert "icc_profile" not in Image.open(io.BytesIO(codecs.encode(decoded, image_format))).info

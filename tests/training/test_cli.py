@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
 from training.onnx_file import read_card
@@ -36,7 +37,7 @@ def test_gan_command_trains_a_run_that_can_be_exported(photos: Path, tmp_path: P
     run, out = tmp_path / "runs" / "mine", tmp_path / "mine.onnx"
     result = call("gan", "--data", photos, "--out", run, *TINY_GAN, "--set", "sample_every=3")
     assert result.exit_code == 0, result.output
-    assert "1 file cannot be read and is left out:\n  broken.jpg: not a JPEG, PNG or WebP image" in result.output
+    assert f"1 file cannot be read and is left out:\n  broken.jpg: not a {UPLOAD_FORMATS_TEXT} image" in result.output
     assert json.loads((run / "run.json").read_text())["config"]["channels"] == 3
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["0000003.png", "0000006.png"]
     report, evaluation = (json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines())

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from ganvas import api
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.images import ORIENTATION
 from service.engine import codecs
 from service.engine.errors import ImageTooLargeError, UnreadableImageError
@@ -30,7 +32,7 @@ def test_errors_name_the_upload(png: bytes) -> None:
         codecs.OpenUpload(bomb(1001, 1000), name="photo", max_pixels=10**6, max_side=10**4)
     with pytest.raises(UnreadableImageError, match="photo is broken"):
         decode(png[:-40])
-    with pytest.raises(UnreadableImageError, match="photo is not a JPEG, PNG or WebP image"):
+    with pytest.raises(UnreadableImageError, match=f"photo is not a {UPLOAD_FORMATS_TEXT} image"):
         decode(b"%PDF-1.7")
 
 
@@ -44,7 +46,7 @@ def test_open_upload_states_the_decoded_size(orientation: int, photo: np.ndarray
     assert header.pixels == 30 * 50
 
 
-@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("image_format", api.IMAGE_FORMATS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_encodes_every_format(image_format: str, channels: int, photo: np.ndarray) -> None:
     data = codecs.encode(photo[:, :, :channels], image_format)
@@ -84,7 +86,7 @@ def test_copies_no_metadata(photo: np.ndarray) -> None:
     exif = Image.Exif()
     exif[0x010E] = "secret place"
     data = image_bytes(Image.fromarray(photo), "jpeg", exif=exif, comment=b"secret comment")
-    for image_format in ("png", "jpeg", "webp"):
+    for image_format in api.IMAGE_FORMATS:
         assert b"secret" not in codecs.encode(decode(data), image_format)
     assert pixels(codecs.encode(decode(data), "png")).shape == photo.shape
 

@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
+from ganvas import api
 from service.engine.latents import latents_of_seed
 from tests.service.conftest import Problem, pixels
 from tests.service.onnx_models import LATENT_SIZE, SIDE, generated
@@ -53,7 +54,7 @@ def test_lossy_formats_are_close(client: httpx.Client, image_format: str, media_
     assert pixels(response.content).shape[:2] == (SIDE, SIDE)
 
 
-@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("image_format", api.IMAGE_FORMATS)
 def test_several_images_make_a_contact_sheet(client: httpx.Client, image_format: str) -> None:
     sheet = pixels(sample(client, seed=7, n=5, format=image_format).content)
     assert sheet.shape[:2] == (2 * SIDE + 2, 3 * SIDE + 4)

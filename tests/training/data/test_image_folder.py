@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.training.conftest import MakeImages, draw
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.errors import DataError
@@ -41,7 +42,7 @@ def test_lists_unreadable_images(make_images: MakeImages) -> None:
     (folder / "empty.png").touch()
     images = open_image_folder(folder)
     assert images.names == ["000.png", "001.png"]
-    assert images.unreadable == dict.fromkeys(["empty.png", "text.jpg"], "not a JPEG, PNG or WebP image")
+    assert images.unreadable == dict.fromkeys(["empty.png", "text.jpg"], f"not a {UPLOAD_FORMATS_TEXT} image")
 
 
 def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeImages, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from onnx import helper
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.card import Metric, dump_card
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from tests.training.commands import done, refused
@@ -204,7 +205,7 @@ def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> N
     (few / "broken.png").write_text("not an image")
     said = done("evaluate", run, "--data", few, *OPTIONS)
     assert "8 samples against 8 real images" in said
-    assert "broken.png: not a JPEG, PNG or WebP image" in said
+    assert f"broken.png: not a {UPLOAD_FORMATS_TEXT} image" in said
     draw(8, (15, 40)).save(few / "8.png")
     assert "1 of 9 images" in refused("evaluate", run, "--data", few, *OPTIONS)
 

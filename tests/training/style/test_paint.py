@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner
 
+from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.training.conftest import draw
 from training.cli.app import app
 from training.errors import DataError, NotFiniteError
@@ -183,9 +184,9 @@ def test_command_writes_image_losses_and_intermediate_images(command: list[str],
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--style", "none.jpg"], "none.jpg is not a file. Name an image: JPEG, PNG or WebP."),
+        (["--style", "none.jpg"], f"none.jpg is not a file. Name an image: {UPLOAD_FORMATS_TEXT}."),
         (["--style", "photo.png:0"], "the weight must be a number above 0, such as photo.png:0.5"),
-        (["--style", "broken.png"], "broken.png cannot be read: not a JPEG, PNG or WebP image. Name another image"),
+        (["--style", "broken.png"], f"broken.png cannot be read: not a {UPLOAD_FORMATS_TEXT} image. Name another image"),
         (
             ["--out", "out.tiff"],
             "out.tiff is not an image file that can be written. Let --out end in .png, .jpg, .jpeg",
