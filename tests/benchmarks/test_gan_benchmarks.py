@@ -75,7 +75,7 @@ def test_ingredients_do_not_change_the_loss(images: torch.Tensor) -> None:
         torch.testing.assert_close(found, plain, rtol=0.02 if ingredient == "bfloat16" else 1e-5, atol=1e-5)
 
 
-def test_rejects_unsupported_settings(images: torch.Tensor) -> None:
+def test_refuses_unsupported_settings(images: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match=r"does not support pack\. Leave it at 1"):
         PlainGan(tiny(pack=2), CPU, images)
 
@@ -173,7 +173,7 @@ def test_all_recipes_train(images: torch.Tensor, vgg_weights: Path) -> None:
         assert not any(map(torch.equal, before, trainer.generator.parameters())), name
 
 
-def test_rejects_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:
+def test_refuses_unknown_recipe(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"There is no recipe clasic\. Known: classic, ttur, "):
         compare_recipes(image_folder, tmp_path / "recipes", ["clasic"])
 

@@ -38,6 +38,6 @@ def test_table_contains_styles_and_mean(tmp_path: Path, vgg_weights: Path) -> No
     assert (mean > 0).all()
 
 
-def test_rejects_unknown_style(tmp_path: Path) -> None:
+def test_refuses_unknown_style(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match=r"There is no style 'cubist'\. painters\.onnx has cherry-tree, "):
         main(photos=tmp_path, paintings=tmp_path, model=PAINTERS, only=["cubist"])

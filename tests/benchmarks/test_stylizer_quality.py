@@ -44,7 +44,7 @@ def test_table_compares_float32_and_int8(image_folders: dict[str, Any], vgg_weig
     assert table.read_text().splitlines()[2].split("|")[2:] == row.split("|")[2:]  # the file contains the trained network
 
 
-def test_rejects_a_generator(image_folders: dict[str, Any], tmp_path: Path) -> None:
+def test_refuses_a_generator(image_folders: dict[str, Any], tmp_path: Path) -> None:
     generator = save(generator_model(), tmp_path / "digits.onnx", generator_card())
     with pytest.raises(ConfigError, match=r"digits\.onnx is a generator"):
         partial(main, **image_folders)(out=tmp_path / "out", file=[generator])

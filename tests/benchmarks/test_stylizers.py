@@ -45,6 +45,6 @@ def test_table_contains_variants_and_int8(tmp_path: Path) -> None:
         assert re.fullmatch(rf"\| {name} \|  \|  \| \d+ \| \d+\.\d\d \|", row)
 
 
-def test_rejects_unknown_variant() -> None:
+def test_refuses_unknown_variant() -> None:
     with pytest.raises(typer.BadParameter, match=r"There is no variant 'cubist'\. Known: Johnson et al\. 2016, "):
         main(only=["cubist"])

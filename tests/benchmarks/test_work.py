@@ -51,7 +51,7 @@ def test_counts_products_of_each_operator(op: str) -> None:
     assert model.SerializeToString() == before
 
 
-def test_rejects_graphs_that_cannot_be_counted() -> None:
+def test_refuses_graphs_that_cannot_be_counted() -> None:
     model, _, _ = COUNTED["Conv"]
     with pytest.raises(ValueError, match="The shape of 'x' at Conv '' cannot be inferred"):
         gigaflop(model, {})

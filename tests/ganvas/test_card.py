@@ -44,17 +44,17 @@ def test_card_survives_dump_and_parse(card: Card) -> None:
         ({"summary": ""}, "summary"),
     ],
 )
-def test_rejects_invalid_card_and_names_the_field(change: dict[str, object], message: str) -> None:
+def test_refuses_invalid_card_and_names_the_field(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         parse_card(json.dumps(json.loads(dump_card(GENERATOR)) | change))
 
 
-def test_rejects_invalid_json() -> None:
+def test_refuses_invalid_json() -> None:
     with pytest.raises(ValidationError):
         parse_card("half a ca")
 
 
-def test_rejects_two_styles_with_one_name() -> None:
+def test_refuses_two_styles_with_one_name() -> None:
     with pytest.raises(ValidationError, match="two styles share a name"):
         STYLIZER.model_validate(STYLIZER.model_dump() | {"styles": (STYLES[0], STYLES[0])})
 

@@ -47,7 +47,7 @@ def test_leaves_out_the_output_folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("out", ["painted", "../photos/painted", "sub/../painted", "../link/painted", "../straight"])
 @pytest.mark.parametrize("source", [".", "../photos", "sub/..", "../link"])
-def test_leaves_out_the_output_folder_by_any_path(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str) -> None:
+def test_output_folder_is_skipped_under_any_path(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, out: str) -> None:
     (folder / "painted").mkdir()
     (folder / "painted" / "a.jpg").touch()
     (folder.parent / "link").symlink_to(folder)
@@ -63,7 +63,7 @@ def test_photos_that_differ_in_the_suffix_keep_it(folder: Path, tmp_path: Path) 
     assert files(folder, tmp_path / "out")[:3] == ["a.jpg.jpg", "a.png.jpg", "b.jpg"]
 
 
-def test_rejects_two_photos_for_one_file(folder: Path, tmp_path: Path) -> None:
+def test_refuses_two_photos_for_one_file(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="would both become"):
         files([folder / "a.jpg", folder / "sub" / "a.jpg"], tmp_path / "out")
 
@@ -127,7 +127,7 @@ def test_linked_photo_keeps_its_name(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["nowhere", "nowhere/*.jpg", "empty", []])
-def test_rejects_sources_without_photos(tmp_path: Path, source: str | list[str]) -> None:
+def test_refuses_sources_without_photos(tmp_path: Path, source: str | list[str]) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
         find_photos(str(tmp_path / source) if isinstance(source, str) else source, tmp_path / "out", "jpeg")

@@ -105,7 +105,7 @@ def test_killed_and_resumed_run_ends_like_an_uninterrupted_run(photos: Path, tmp
     assert steps == [*range(20, 201, 20), 200]  # the last is the evaluation
 
 
-def test_resume_rejects_other_images(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_resume_refuses_other_images(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     others = make_images("others", 20, size=(70, 70))
@@ -187,7 +187,7 @@ def test_export_of_an_unfinished_run_says_its_step(photos: Path, tmp_path: Path)
     assert read_card(out).training_config["trained_steps"] == 6
 
 
-def test_gan_rejects_unusable_data(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_gan_refuses_unusable_data(photos: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = ["--out", tmp_path / "run"]
     (tmp_path / "empty").mkdir()
     assert "holds no image that can be read" in refused("gan", "--data", tmp_path / "empty", *out)
@@ -201,7 +201,7 @@ def test_gan_rejects_unusable_data(photos: Path, make_images: MakeImages, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_gan_rejects_invalid_options(photos: Path, tmp_path: Path) -> None:
+def test_gan_refuses_invalid_options(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert "no config nothing" in refused("gan", "--data", photos, "--out", out, "--config", "nothing")
     assert "batch_size" in refused("gan", "--data", photos, "--out", out, "--set", "batch_size=-1")
@@ -217,7 +217,7 @@ def test_gan_rejects_invalid_options(photos: Path, tmp_path: Path) -> None:
     assert "exists already" in refused("gan", "--data", photos, "--out", out)
 
 
-def test_style_rejects_unusable_data(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
+def test_style_refuses_unusable_data(photos: Path, make_images: MakeImages, vgg_weights: Path, tmp_path: Path) -> None:
     paintings = make_images("paintings", 1, size=(60, 60))
     folders: list[object] = ["--styles", paintings, "--content", photos, "--out", tmp_path / "run"]
     assert "under 64 pixels" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
@@ -229,11 +229,11 @@ def test_style_rejects_unusable_data(photos: Path, make_images: MakeImages, vgg_
     assert not (tmp_path / "run").exists()
 
 
-def test_export_rejects_a_folder_without_run(tmp_path: Path) -> None:
+def test_export_refuses_a_folder_without_run(tmp_path: Path) -> None:
     assert "holds no training run" in refused("export", tmp_path, tmp_path / "a.onnx")
 
 
-def test_resume_rejects_a_checkpoint_with_nan(photos: Path, tmp_path: Path) -> None:
+def test_resume_refuses_a_checkpoint_with_nan(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert call("gan", "--data", photos, "--out", run, *TINY_GAN).exit_code == 0
     checkpoint = torch.load(run / "checkpoint.pt", weights_only=True)

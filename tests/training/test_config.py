@@ -56,12 +56,12 @@ def test_steps_cover_the_images() -> None:
         (".width=3", r"--set \.width=3 is not key=value"),
     ],
 )
-def test_rejects_and_names_invalid_values(change: str, message: str) -> None:
+def test_refuses_and_names_invalid_values(change: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config("dcgan", GanConfig, [change])
 
 
-def test_rejects_unknown_and_broken_files(tmp_path: Path) -> None:
+def test_refuses_unknown_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no config nothing. Known: classic, dcgan, "):
         load_config("nothing", GanConfig)
     path = tmp_path / "broken.toml"

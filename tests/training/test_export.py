@@ -103,7 +103,7 @@ def test_card_contains_the_card_details(style_run: Path, tmp_path: Path) -> None
         (None, "cannot be read"),
     ],
 )
-def test_rejects_invalid_card_details(tmp_path: Path, text: str | None, message: str) -> None:
+def test_refuses_invalid_card_details(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "details.toml"
     if text is not None:
         path.write_text(text)
@@ -111,7 +111,7 @@ def test_rejects_invalid_card_details(tmp_path: Path, text: str | None, message:
         read_card_details(path)
 
 
-def test_rejects_a_file_that_differs_from_the_network(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
+def test_refuses_a_file_that_differs_from_the_network(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.onnx"
     export_run(gan_run, out, CardDetails())
     torch.manual_seed(1)
@@ -120,7 +120,7 @@ def test_rejects_a_file_that_differs_from_the_network(gan_run: Path, style_run: 
         compare(other, out.read_bytes(), [{LATENTS: np.random.default_rng(1).standard_normal((2, 6), np.float32)}])
 
 
-def test_rejects_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
+def test_refuses_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
     checkpoint = torch.load(gan_run / "checkpoint.pt", weights_only=True)
     checkpoint["generator_ema"]["module.layers.0.weight"].fill_(float("nan"))
     torch.save(checkpoint, gan_run / "checkpoint.pt")
@@ -129,24 +129,24 @@ def test_rejects_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "tiny.onnx").exists()
 
 
-def test_rejects_styles_in_the_details_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
+def test_refuses_styles_in_the_details_of_a_generator(gan_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="A generator has no styles"):
         export_run(gan_run, tmp_path / "tiny.onnx", CardDetails(styles={"night": StyleDetails()}))
 
 
-def test_rejects_invalid_model_names(gan_run: Path, tmp_path: Path) -> None:
+def test_refuses_invalid_model_names(gan_run: Path, tmp_path: Path) -> None:
     for name, message in (("tiny.pt", "is not an .onnx file"), ("My Cats.onnx", "My Cats is not a model name")):
         with pytest.raises(ExportError, match=message):
             export_run(gan_run, tmp_path / name, CardDetails())
 
 
-def test_rejects_a_run_without_checkpoint(tmp_path: Path) -> None:
+def test_refuses_a_run_without_checkpoint(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", GanPlan(config=GanConfig(channels=1), data="digits.zip", images=10))
     with pytest.raises(RunError, match="has no checkpoint yet"):
         export_run(run.folder, tmp_path / "a.onnx", CardDetails())
 
 
-def test_rejects_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
+def test_refuses_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ExportError, match="cannot be written"):
         export_run(gan_run, tmp_path / "file" / "a.onnx", CardDetails())

@@ -161,7 +161,7 @@ def test_samples_of_a_style_network_show_each_photo_in_each_style(
         assert image.size == (4 * 256 + 3 * 2, 2 * 256 + 2)  # a crop and three styles, in two rows
 
 
-def test_sample_rejects_options_and_files_that_the_run_does_not_allow(
+def test_sample_refuses_options_and_files_that_the_run_does_not_allow(
     gan_run: Path, style_run: Path, make_images: MakeImages, tmp_path: Path
 ) -> None:
     photos, out = make_images("photos", 1), tmp_path / "sheet.png"

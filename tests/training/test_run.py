@@ -32,7 +32,7 @@ def test_restores_a_checkpoint(run: Run[GanPlan]) -> None:
     assert torch.equal(saved.weight, restored.weight)
 
 
-def test_rejects_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
+def test_refuses_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan], tmp_path: Path) -> None:
     (run.folder / "checkpoint.pt").write_bytes(b"half a checkp")
     with pytest.raises(RunError, match=r"checkpoint.pt cannot be read"):
         run.load_checkpoint()
@@ -45,7 +45,7 @@ def test_rejects_a_broken_checkpoint_and_a_folder_without_run(run: Run[GanPlan],
 
 
 @pytest.mark.parametrize(("version", "message"), [(None, "an older version"), (1, "an older version"), (3, "a newer version")])
-def test_rejects_a_run_of_another_schema_version(run: Run[GanPlan], version: int | None, message: str) -> None:
+def test_refuses_a_run_of_another_schema_version(run: Run[GanPlan], version: int | None, message: str) -> None:
     plan = json.loads((run.folder / "run.json").read_text())
     assert plan.pop("schema_version") == SCHEMA_VERSION
     (run.folder / "run.json").write_text(json.dumps(plan if version is None else plan | {"schema_version": version}))
@@ -54,7 +54,7 @@ def test_rejects_a_run_of_another_schema_version(run: Run[GanPlan], version: int
     assert "\n" not in str(error.value)
 
 
-def test_rejects_a_run_of_another_kind(run: Run[GanPlan]) -> None:
+def test_refuses_a_run_of_another_kind(run: Run[GanPlan]) -> None:
     with pytest.raises(RunError, match="holds a gan run, not a style run"):
         Run.open(run.folder, StylePlan)
     text = (run.folder / "run.json").read_text()
@@ -63,7 +63,7 @@ def test_rejects_a_run_of_another_kind(run: Run[GanPlan]) -> None:
         open_run(run.folder)
 
 
-def test_rejects_a_checkpoint_of_another_network(run: Run[GanPlan], tmp_path: Path) -> None:
+def test_refuses_a_checkpoint_of_another_network(run: Run[GanPlan], tmp_path: Path) -> None:
     run.save_checkpoint(7, {"network": torch.nn.Linear(2, 3)})
     with pytest.raises(RunError, match=r"does not fit run.json beside it \(network: "):
         run.restore({"network": torch.nn.Linear(5, 3)})
@@ -95,7 +95,7 @@ def test_failed_create_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_rejects_an_existing_folder(run: Run[GanPlan]) -> None:
+def test_refuses_an_existing_folder(run: Run[GanPlan]) -> None:
     with pytest.raises(RunError, match=r"exists already\. Name another folder with --out, or continue the run with --resume"):
         Run.create(run.folder, run.plan)
 

@@ -39,7 +39,7 @@ def test_writes_both_files_and_keeps_the_rest_of_the_readme(exported: Path, tmp_
     assert (exported / "README.md").read_text() == exported_readme(exported)
 
 
-def test_rejects_missing_markers_folders_and_broken_models(exported: Path, tmp_path: Path) -> None:
+def test_refuses_missing_markers_folders_and_broken_models(exported: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("no markers")
     with pytest.raises(ExportError, match=r"README.md needs the lines"):

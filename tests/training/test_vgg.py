@@ -22,7 +22,7 @@ def test_only_the_image_gets_a_gradient(vgg_weights: Path) -> None:
     assert not any(p.requires_grad for p in vgg.parameters())
 
 
-def test_rejects_missing_and_broken_weights(tmp_path: Path) -> None:
+def test_refuses_missing_and_broken_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"is not a file\. --vgg takes"):
         VggFeatures(("relu1_2",), tmp_path / "none.pth")
     broken = tmp_path / "broken.safetensors"

@@ -81,7 +81,7 @@ def test_keeps_keys_when_file_becomes_unusable(file: Path, change: object) -> No
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"", "no key"), (b"#\n \n", "no key"), (b"\xff\xfe", "not a text file"), (None, "read")]
 )
-def test_rejects_file_without_keys_at_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
+def test_refuses_file_without_keys_at_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "keys"
     if content is not None:
         path.write_bytes(content)

@@ -103,7 +103,7 @@ def test_paintings_are_shrunk_but_not_enlarged_and_sorted_by_style(tmp_path: Pat
     assert broken == {}
 
 
-def test_reports_broken_paintings_and_rejects_equal_style_names(tmp_path: Path) -> None:
+def test_reports_broken_paintings_and_refuses_equal_style_names(tmp_path: Path) -> None:
     draw(0, (90, 80)).save(tmp_path / "wave.png")
     draw(1, (90, 80)).save(tmp_path / "night.png")
     truncate(tmp_path / "night.png")
@@ -122,6 +122,6 @@ def test_style_name_of_a_file(file: str, name: str) -> None:
     assert style_name(file) == name
 
 
-def test_rejects_a_file_name_that_gives_no_style_name() -> None:
+def test_refuses_a_file_name_that_gives_no_style_name() -> None:
     with pytest.raises(DataError, match="gives no style name"):
         style_name("星月夜.jpg")

@@ -62,7 +62,7 @@ def test_lists_unreadable_files_of_broken_and_encrypted_zips(make_images: MakeIm
     assert list(images.unreadable) == ["001.png", "002.png"]
 
 
-def test_rejects_a_file_that_only_looks_like_a_zip(tmp_path: Path) -> None:
+def test_refuses_a_file_that_only_looks_like_a_zip(tmp_path: Path) -> None:
     path = tmp_path / "broken.zip"
     path.write_bytes(b"PK\x05\x06" + b"\xff" * 18)
     with pytest.raises(DataError, match=r"is a broken zip|neither a folder nor a zip"):
@@ -142,12 +142,12 @@ def test_turns_pixels_and_sizes_upright(tmp_path: Path) -> None:
     assert blue < 50
 
 
-def test_rejects_an_empty_folder(tmp_path: Path) -> None:
+def test_refuses_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no image that can be read"):
         open_image_folder(tmp_path)
 
 
-def test_rejects_other_files_and_missing_paths(tmp_path: Path) -> None:
+def test_refuses_other_files_and_missing_paths(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match="neither a folder nor a zip"):
         open_image_folder(tmp_path / "a.txt")
@@ -155,7 +155,7 @@ def test_rejects_other_files_and_missing_paths(tmp_path: Path) -> None:
         open_image_folder(tmp_path / "nowhere")
 
 
-def test_rejects_small_and_few_images_with_advice(make_images: MakeImages) -> None:
+def test_refuses_small_and_few_images_with_advice(make_images: MakeImages) -> None:
     images = open_image_folder(make_images("photos", 3, size=(48, 40)))
     require_size(images, 40, "--set image_size=...")
     with pytest.raises(DataError, match=r"3 of 3 images .* under 41 pixels: 000.png \(48x40\).*--set image_size"):

@@ -123,7 +123,7 @@ def test_halvings_splits_a_size_into_start_and_doublings(size: int, start: tuple
 
 
 @pytest.mark.parametrize("size", [17, 30, 100, 4])
-def test_rejects_sizes_that_doubling_cannot_reach(size: int) -> None:
+def test_refuses_sizes_that_doubling_cannot_reach(size: int) -> None:
     with pytest.raises(ConfigError, match=f"image_size {size} cannot be reached"):
         halvings(size)
 
@@ -179,6 +179,6 @@ def test_enough_residual_blocks_to_see_the_whole_side(side: int, blocks: int) ->
     assert blocks_across(side) == blocks
 
 
-def test_rejects_an_unknown_architecture_and_names_the_known() -> None:
+def test_refuses_an_unknown_architecture_and_names_the_known() -> None:
     with pytest.raises(ConfigError, match=r"no architecture stylegan9. Known: dcgan"):
         gan_config(architecture="stylegan9", channels=3)

@@ -79,7 +79,7 @@ def test_networks_with_classes_have_the_promised_shapes(architecture: str) -> No
     assert build_discriminator(config)(images).shape == (5, 4)
 
 
-def test_rejects_more_classes_than_latents() -> None:
+def test_refuses_more_classes_than_latents() -> None:
     with pytest.raises(ConfigError, match="classes need pack = 1, and 9 classes need a latent_size of at least 9"):
         gan_config(classes={"count": 9}, latent_size=8)
     with pytest.raises(ConfigError, match="classes need pack = 1"):
@@ -126,7 +126,7 @@ def test_command_line_trains_and_exports_classes(tmp_path: Path) -> None:
     assert images.shape == (3, 16, 16, 1)
 
 
-def test_rejects_a_wrong_number_of_folders(tmp_path: Path) -> None:
+def test_refuses_a_wrong_number_of_folders(tmp_path: Path) -> None:
     data, out = shades(tmp_path / "shades.zip", {"white": 240, "black": 15}), tmp_path / "run"
     options = ("--set", "image_size=16", "--set", "classes.count=5", "--set", "features.layers=[]", "--features", "pixels")
     said = refused("gan", "--data", data, "--out", out, *options)
@@ -137,7 +137,7 @@ def test_rejects_a_wrong_number_of_folders(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_rejects_classes_without_labels() -> None:
+def test_refuses_classes_without_labels() -> None:
     config = gan_config(
         image_size=16, channels=1, width=4, classes={"count": 2}, augment=(), features={"layers": ()}, precision="float32"
     )

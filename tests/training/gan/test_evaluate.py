@@ -232,13 +232,13 @@ def test_samples_depend_on_the_seed_alone(exported: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["shape", "run", "rows"])
-def test_rejects_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> None:
+def test_refuses_a_file_that_disagrees_with_its_card(tmp_path: Path, broken: str) -> None:
     path = save(generator_model(broken=broken), tmp_path / "broken.onnx", generator_card())  # type: ignore[arg-type]
     with pytest.raises(ExportError, match=r"cannot be run|makes uint8 .* its card says uint8 \(7, 8, 8, 1\)"):
         list(draw_samples(load_candidate(path, CPU), 7, 0))
 
 
-def test_rejects_models_that_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_refuses_models_that_cannot_be_evaluated(run: Path, photos: Path, tmp_path: Path) -> None:
     data = ["--data", photos]
     stylizer = save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
     assert "painters.onnx is a stylizer. Name the folder or zip of its paintings with --styles." in refused(

@@ -1,4 +1,4 @@
-"""The gradients of one pass against those of two separate passes, for every architecture."""
+"""One pass gives the same gradients as two separate passes, for every architecture."""
 
 import copy
 from typing import Any

@@ -123,7 +123,7 @@ def test_trains_on_grey_augmented_noisy_images(vgg: VggFeatures) -> None:
     assert not torch.equal(weights(trainer.generator), before)
 
 
-def test_rejects_options_that_do_not_combine(vgg: VggFeatures) -> None:
+def test_refuses_options_that_do_not_combine(vgg: VggFeatures) -> None:
     for changes in ({"pack": 2}, {"shared_pass": False}, {"d_steps": 2}):
         with pytest.raises(ConfigError, match=r"features.layers need shared_pass, one step of each network, and pack = 1"):
             make_trainer(vgg, **changes)

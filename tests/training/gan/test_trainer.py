@@ -128,7 +128,7 @@ def test_packed_images_get_one_logit() -> None:
         gan_config(batch_size=9, pack=2)
 
 
-def test_rejects_contradictory_options() -> None:
+def test_refuses_contradictory_options() -> None:
     with pytest.raises(ConfigError, match="label_smoothing is for objective bce; hinge has no labels"):
         gan_config(objective="hinge", label_smoothing=0.1)
     with pytest.raises(ConfigError, match="penalty: initial_factor 10 never falls: set ramp"):

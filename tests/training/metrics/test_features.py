@@ -92,7 +92,7 @@ def test_failed_download_says_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["inception", "vgg"])
-def test_rejects_files_without_weights(name: str, tmp_path: Path) -> None:
+def test_refuses_files_without_weights(name: str, tmp_path: Path) -> None:
     torch.save({"layer1.weight": torch.zeros(3)}, tmp_path / "other.pth")
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     for file in ("none.pth", "broken.pth", "other.pth"):
@@ -115,7 +115,7 @@ def test_code_in_a_weights_file_does_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_pixels_reject_weights(tmp_path: Path) -> None:
+def test_pixels_refuse_weights(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Pixels have no weights"):
         build_features("pixels", tmp_path / "vgg.pth")
     assert list(FEATURES) == ["inception", "vgg", "pixels"]

@@ -120,7 +120,7 @@ def test_block_size_does_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> N
     assert asdict(measure(real, fake)) == pytest.approx(asdict(whole), rel=1e-6)
 
 
-def test_rejects_few_equal_and_nan_features() -> None:
+def test_refuses_few_equal_and_nan_features() -> None:
     many = normal(20, 4, seed=0)
     with pytest.raises(DataError, match="at least 6 real and 6 generated images; there are 20 and 5"):
         measure(many, many[:5])

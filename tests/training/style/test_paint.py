@@ -147,7 +147,7 @@ def test_paints_coarse_to_fine(vgg: VggFeatures) -> None:
     assert [(losses.iteration, losses.size) for losses in history] == [(1, 64), (2, 64), (3, 64), (4, 128), (5, 128), (6, 128)]
 
 
-def test_rejects_images_that_are_too_thin(vgg: VggFeatures) -> None:
+def test_refuses_images_that_are_too_thin(vgg: VggFeatures) -> None:
     weights = torch.tensor([1.0, 0.0])
     with pytest.raises(
         DataError, match=r"At 64 pixels, the photo is 64 x 16\. Both sides need at least 32 pixels\. Choose a larger size"
@@ -196,7 +196,7 @@ def test_command_writes_image_losses_and_intermediate_images(command: list[str],
         (["--set", "start=white"], "start: Input should be 'content' or 'noise'"),
     ],
 )
-def test_command_rejects_invalid_arguments(
+def test_command_refuses_invalid_arguments(
     change: list[str], words: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

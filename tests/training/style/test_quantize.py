@@ -93,7 +93,7 @@ def test_calibration_skips_broken_photos(exported: Path, make_images: MakeImages
         calibration(card_of(exported), open_image_folder(folder))
 
 
-def test_rejects_generators_int8_files_and_wrong_names(
+def test_refuses_generators_int8_files_and_wrong_names(
     exported: Path, gan_run: Path, make_images: MakeImages, tmp_path: Path
 ) -> None:
     photos, out = make_images("photos", 2), tmp_path / "out.onnx"
@@ -109,7 +109,7 @@ def test_rejects_generators_int8_files_and_wrong_names(
     assert out.read_bytes() == before
 
 
-def test_rejects_a_network_that_int8_would_ruin(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_refuses_a_network_that_int8_would_ruin(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
     """A channel far larger than the others leaves them one level of 256."""
     checkpoint = torch.load(style_run / "checkpoint.pt", weights_only=True)
     checkpoint["network"]["down.0.norm.scale"][:, 0] = 1e5

@@ -132,7 +132,7 @@ def test_zero_iterations_compare_nothing(folder: Path, options: list[object]) ->
     assert "There is no comparison" in done("evaluate", folder / "run", *options, "--size", 64, "--iterations", 0)
 
 
-def test_rejects_invalid_arguments(folder: Path, options: list[object], tmp_path: Path) -> None:
+def test_refuses_invalid_arguments(folder: Path, options: list[object], tmp_path: Path) -> None:
     evaluate = ("evaluate", folder / "run", *options)
     assert "--size 32 is too small to judge a painting. Take at least 64." in refused(*evaluate, "--size", 32)
     assert "has 90x75 pixels. For --size 256, the longer side needs at least 256 pixels" in refused(*evaluate)
