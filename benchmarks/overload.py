@@ -1,4 +1,4 @@
-"""Sends twice the load that the service can carry. Measures accepted requests, refusals and memory.
+"""Sends twice the load that the service can carry. Measures accepted requests, rejections and memory.
 
     python -m benchmarks.overload [--seconds 20] [--workload sample-16 --workload stylize] [--table docs/benchmarks.md]
 
@@ -71,7 +71,7 @@ def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float
         after = asyncio.run(closed_loop(server.url, request, seconds / 2, 1))
     strange = {status: len(times) for status, times in flood.times.items() if status not in (200, 429)}
     if strange:
-        raise RuntimeError(f"Some requests were neither accepted nor refused with 429: {strange}.")
+        raise RuntimeError(f"Some requests were neither accepted nor rejected with 429: {strange}.")
     sent = sum(map(len, flood.times.values()))
     unloaded = alone.percentile(99)
     cells = [f"{queue_s:g}", _ms(alone), f"{borne.rate():.1f}", f"{flood.count()} of {sent}", _ms(flood)]

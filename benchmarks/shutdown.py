@@ -69,7 +69,7 @@ def requests() -> list[Request]:
 
 
 async def end_under_load(service: ServiceProcess, sent: list[Request], seed: int = 0) -> tuple[Counter[str], float]:
-    """Send SIGTERM under load. Returns how many requests were answered, refused or lost, and the seconds until the exit.
+    """Send SIGTERM under load. Returns how many requests were answered, rejected or lost, and the seconds until the exit.
 
     Raises:
         RuntimeError: the exit code was not 0, or a response had another status.

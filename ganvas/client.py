@@ -143,7 +143,7 @@ class Client:
     Raises:
         ValueError: the URL is not valid.
 
-    Every method raises ProblemError if the service refuses the request or fails, NoResponseError if it cannot be reached, and
+    Every method raises ProblemError if the service rejects the request or fails, NoResponseError if it cannot be reached, and
     UnexpectedResponseError if something else responds.
     """
 

@@ -67,7 +67,7 @@ class FieldError:
 
 
 class ProblemError(GanvasError):
-    """The service refused the request or failed. A status with its own class is raised as that class.
+    """The service rejected the request or failed. A status with its own class is raised as that class.
 
     Attributes:
         status: the HTTP status.

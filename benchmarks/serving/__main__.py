@@ -94,7 +94,7 @@ def _known(name: str, known: dict[str, Contestant] | dict[str, Workload]) -> str
 def _measure(contestant: Contestant, workload: Workload, threads: int, seconds: float) -> Round:
     request = contestant.request(workload)
     bare = bare_loop(workload, threads, seconds)
-    # The other servers refuse no request, so this service should not either.
+    # The other servers reject no request, so this service should not either.
     with contestant.serving(workload, threads, max_queue_wait_s=60) as server:
         asyncio.run(closed_loop(server.url, request, _WARM_S, CONNECTIONS))
         before = server.batches(workload.model)

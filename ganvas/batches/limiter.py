@@ -1,6 +1,6 @@
 """A limit on requests in flight that adapts as in TCP: it grows while requests succeed and shrinks when the service is full.
 
-The limit doubles each round until the first refusal. Then it grows by one each round and shrinks to seven tenths at a refusal
+The limit doubles each round until the first rejection. Then it grows by one each round and shrinks to 70% at a rejection
 (additive increase, multiplicative decrease: Chiu and Jain 1989), so that several clients share one service evenly.
 """
 
@@ -60,10 +60,10 @@ class AdaptiveLimiter:
         self._admit()
 
     def refused(self, acquired: float) -> None:
-        """Shrink after a refusal, but only once for all requests that were in flight together.
+        """Shrink after a rejection, but only once for all requests that were in flight together.
 
         Args:
-            acquired: what `acquire` returned for the refused request.
+            acquired: what `acquire` returned for the rejected request.
         """
         self._is_doubling = False
         if acquired > self._shrunk_at:

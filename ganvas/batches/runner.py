@@ -1,4 +1,7 @@
-"""Sends the requests of a batch at the rate that the service accepts, in bounded memory, through refusals and restarts."""
+"""Sends the requests of a batch at the rate that the service accepts, in bounded memory.
+
+A batch continues after rejections and restarts of the service.
+"""
 
 import errno
 import random
@@ -32,7 +35,7 @@ MAX_BYTES = 48 * 2**20
 """Most bytes of images, to send or received, that a batch holds in memory. A larger request is sent alone."""
 
 RESPONSE_BYTES = 2**19  # counted for each response, because its size is not known in advance
-TRIES = 4  # of one request if the service fails; refusals do not count
+TRIES = 4  # of one request if the service fails; rejections do not count
 PATIENCE_S = 300.0
 
 OUT_OF_ORDER = (NoResponseError, UnavailableError)
@@ -48,12 +51,12 @@ class BatchRequest:
     """One request of a batch.
 
     Attributes:
-        name: what a failure calls it.
+        name: names the request in a report of failures.
         images: number of images that it makes.
         size: bytes that it sends.
         prepare: builds the call; may block. An OSError or ValueError fails this request alone.
-        store: writes the images; may block. An OSError for a path that is not possible fails this request alone. Any other
-            OSError ends the batch: the disk is full.
+        store: writes the images; may block. An OSError in IMPOSSIBLE_PATH fails this request alone. Any other OSError, such
+            as a full disk, ends the batch.
     """
 
     name: str
@@ -135,7 +138,7 @@ class Runner:
             self._freed.set()
 
     async def _send_until_done(self, call: Call[ImageResult]) -> ImageResult:
-        """Send a call until it succeeds: wait after each refusal, and try again a few times after failures."""
+        """Send a call until it succeeds: wait after each rejection, and try again a few times after failures."""
         tries, acquired = 0, 0.0
         while True:
             acquired = await self.limiter.acquire(first=acquired > 0)

@@ -63,7 +63,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         ValueError: `total` or `per_seed` is below 1, no generator has this name, or none is named and several are served.
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
-        ProblemError: the service refuses what all requests have in common, such as the truncation.
+        ProblemError: the service rejects what all requests have in common, such as the truncation.
         NoResponseError: the service cannot be reached, or was unavailable for longer than `patience`.
     """
     if total < 1 or (per_seed is not None and per_seed < 1):

@@ -39,7 +39,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
     """Stylize many photos into a folder. Calling it again stylizes only new or changed photos.
 
     The number of requests in flight adapts to what the service accepts, and about 48 MiB of photos are held in memory. If the
-    service refuses a request because its queue is full, or restarts, the request is sent again later. `manifest.jsonl` beside
+    service rejects a request because its queue is full, or restarts, the request is sent again later. `manifest.jsonl` beside
     the images lists what each was made from, with which style and version of the model. A photo is skipped if its path, size,
     modification time and all of these are unchanged.
 
@@ -64,7 +64,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         ValueError: two photos would become one file, no stylizer has this name, or none is named and several are served.
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
-        ProblemError: the service refuses what all photos have in common, such as the style.
+        ProblemError: the service rejects what all photos have in common, such as the style.
         NoResponseError: the service cannot be reached, or was unavailable for longer than `patience`.
     """
     folder = Path(out_dir)

@@ -34,7 +34,7 @@ async def stylize_in_every_style(
 
     Raises:
         ValueError: there is no such stylizer, or none is named and several are served.
-        GanvasError: the service refuses a request or fails.
+        GanvasError: the service rejects a request or fails.
     """
     card, _ = (await client.models()).find(model, StylizerCard)
     data = upload_of(photo).data

@@ -7,7 +7,7 @@ import functools
 import time
 from collections.abc import Callable
 
-QUIET_S = 0.3  # without a new request: callers with open connections were refused and use another connection now
+QUIET_S = 0.3  # without a new request: callers with open connections were rejected and use another connection now
 LINGER_S = 2.0  # longest wait for callers that continue to send requests
 
 
@@ -35,7 +35,7 @@ class Lifecycle:
             self.draining_since = self._clock()
 
     def refused(self) -> None:
-        """Note that a request was refused because the service drains."""
+        """Note that a request was rejected because the service drains."""
         self._last_refusal = self._clock()
 
     def should_exit(self, connections: int, unsent: int, longest_s: float) -> bool:

@@ -194,7 +194,7 @@ def test_node_drain_loses_no_request(image: Opened, tmp_path: Path) -> None:
     """
     spec = one(overlay("cpu"), "Deployment")["spec"]["template"]["spec"]
     pre_stop_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    # Two pods and six callers may overload this machine. With this setting, requests wait and are not refused.
+    # Two pods and six callers may overload this machine. With this setting, requests wait and are not rejected.
     pods = [Pod(image, tmp_path / name, "--port", "0", GANVAS_MAX_QUEUE_WAIT_S="60") for name in ("leaving", "staying")]
     leaving, staying = pods
     endpoints = [leaving.url, staying.url]

@@ -123,7 +123,7 @@ def test_docs_name_the_metrics_of_autoscaling() -> None:
     used = {
         metric for name in EXPRESSIONS if name.startswith("autoscaling") for metric, _ in names_and_labels(EXPRESSIONS[name])
     }
-    assert said == used & SERVICE - {"ganvas_http_requests_total"}  # the denominator of the refused fraction
+    assert said == used & SERVICE - {"ganvas_http_requests_total"}  # the denominator of the rejected fraction
 
 
 def test_panels_do_not_overlap() -> None:
@@ -153,8 +153,8 @@ def test_alerts_fire_on_failures_only(tmp_path: Path) -> None:
 
 @needs_promtool
 @pytest.mark.parametrize(("refused", "pods"), [(0, 0), (60, 2), (120, 4)])
-def test_pods_scale_with_the_refused_fraction(refused: int, pods: int, tmp_path: Path) -> None:
-    """With two pods, 1 refused request in 20 keeps them and 2 in 20 double them. Without refusals the other triggers decide."""
+def test_pods_scale_with_the_rejected_fraction(refused: int, pods: int, tmp_path: Path) -> None:
+    """With two pods, 1 rejected request in 20 keeps them and 2 in 20 double them. Without any, the other triggers decide."""
     (metadata,) = (
         trigger["metadata"]
         for trigger in SCALED_OBJECT["spec"]["triggers"]

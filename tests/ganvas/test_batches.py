@@ -204,7 +204,7 @@ def test_full_disk_ends_the_batch(service: Running, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.jsonl", ".manifest.lock"}
 
 
-def test_rejects_second_batch_in_the_same_folder(service: Running, ask: Ask, tmp_path: Path) -> None:
+def test_refuses_second_batch_in_the_same_folder(service: Running, ask: Ask, tmp_path: Path) -> None:
     draw_photos(tmp_path / "in", 2)
     with Manifest(tmp_path / "out"), pytest.raises(BlockingIOError, match="Another batch"):
         ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", style="night")
@@ -290,7 +290,7 @@ def test_service_that_stays_away_ends_the_batch(models_folder: Path, tmp_path: P
 
 
 def test_waits_while_the_queue_is_full(models_folder: Path, tmp_path: Path) -> None:
-    """The queue holds one photo: requests beyond it are refused and sent again, and every image is made."""
+    """The queue holds one photo: requests beyond it are rejected and sent again, and every image is made."""
     draw_photos(tmp_path / "in", 100)
     photo_pixels = 24 * 24
     with running(models_folder, tmp_path / "log", max_batch_pixels=photo_pixels, max_queue_pixels=photo_pixels) as service:

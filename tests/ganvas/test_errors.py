@@ -126,7 +126,7 @@ def test_error_has_plain_text_and_request_id_of_a_gateway(gateway: Gateway, ask:
     assert str(caught.value) == "Bad Request (400): no upstream [request seven]"
 
 
-def test_unknown_key_is_refused(gateway: Gateway, ask: Ask) -> None:
+def test_unknown_key_is_rejected(gateway: Gateway, ask: Ask) -> None:
     document = {"type": "urn:ganvas:unauthorized", "title": "Unauthorized", "status": 401, "detail": "Send a key"}
     gateway.will(401, json.dumps(document).encode(), Content_Type="application/problem+json")
     with pytest.raises(ganvas.UnauthorizedError, match="Send a key"):

@@ -14,7 +14,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def one_round(limiter: AdaptiveLimiter, refused: int = 0) -> None:
-    """Fill the limit with requests, all in flight together; the first ones are refused."""
+    """Fill the limit with requests, all in flight together; the first ones are rejected."""
     count = int(limiter.limit)
     acquired = [await limiter.acquire() for _ in range(count)]
     for i, at in enumerate(acquired):
@@ -25,7 +25,7 @@ async def one_round(limiter: AdaptiveLimiter, refused: int = 0) -> None:
         limiter.release()
 
 
-def test_doubles_until_the_first_refusal_then_grows_by_one_each_round() -> None:
+def test_doubles_until_the_first_rejection_then_grows_by_one_each_round() -> None:
     async def work() -> None:
         limiter = AdaptiveLimiter(maximum=64)
         limits = []
@@ -33,7 +33,7 @@ def test_doubles_until_the_first_refusal_then_grows_by_one_each_round() -> None:
             await one_round(limiter, refused)
             limits.append(limiter.limit)
         assert limits[:2] == [8, 16]
-        # Sixteen in flight: one refusal shrinks the limit to seven tenths, and fifteen responses add one per round.
+        # Sixteen in flight: one rejection shrinks the limit to seven tenths, and fifteen responses add one per round.
         assert limits[2] == pytest.approx(16 * 0.7 + 15 / (16 * 0.7), abs=0.2)
         assert limits[3] - limits[2] == pytest.approx(1, abs=0.1)
         assert limits[4] - limits[3] == pytest.approx(1, abs=0.1)
@@ -41,7 +41,7 @@ def test_doubles_until_the_first_refusal_then_grows_by_one_each_round() -> None:
     run(work)
 
 
-def test_refusals_of_one_round_count_once() -> None:
+def test_rejections_of_one_round_count_once() -> None:
     async def work() -> None:
         limiter = AdaptiveLimiter(maximum=64)
         await one_round(limiter)

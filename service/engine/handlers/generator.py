@@ -47,7 +47,7 @@ class Generator(Handler):
         """Make many images as `sample` does, but one batch after the other, so that other requests run in between.
 
         Args:
-            reservation: for one batch. It holds until the last batch, so a walk that has begun is never refused.
+            reservation: for one batch. It holds until the last batch, so a walk that has begun is never rejected.
             latents: float32 [n, latent_size].
         """
         images = []

@@ -1,4 +1,4 @@
-"""Shutdown answers accepted requests and refuses new ones. A worker that dies is replaced."""
+"""Shutdown answers accepted requests and rejects new ones. A worker that dies is replaced."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def slow_folder(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_draining_service_is_live_but_not_ready_and_refuses_requests(
+def test_draining_service_is_live_but_not_ready_and_rejects_requests(
     slow_folder: Path, tmp_path: Path, problem: Problem
 ) -> None:
     with running(slow_folder, tmp_path / "log", max_batch_rows=4) as service, httpx.Client(base_url=service.url) as client:
