@@ -99,9 +99,9 @@ def resolve(values: Mapping[str, object], kind: type[SomeConfig], name: str) -> 
     """Check values against a kind of config.
 
     Args:
-        values: by key, which may be dotted.
+        values: the values by key. A key may be dotted.
         kind: the class of the config.
-        name: of the config, for messages.
+        name: name of the config in messages.
 
     Raises:
         ConfigError: names each key that is unknown or whose value is not allowed.

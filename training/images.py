@@ -1,4 +1,4 @@
-"""From network output to images that a person can look at."""
+"""Turns network output into images that a person can look at."""
 
 from pathlib import Path
 

@@ -270,7 +270,7 @@ def read_kind(folder: Path) -> str:
     except ValidationError as error:
         raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}.") from error
     if header.schema_version < SCHEMA_VERSION:
-        raise RunError(f"{folder} was started by an older version of Ganvas and cannot be read. Start a new run.")
+        raise RunError(f"The run in {folder} was started by an older version of Ganvas and cannot be read. Start a new run.")
     if header.schema_version > SCHEMA_VERSION:
         raise RunError(f"{folder} was started by a newer version of Ganvas. Update Ganvas, or start a new run.")
     return header.kind

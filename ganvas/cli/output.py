@@ -25,10 +25,10 @@ def is_folder(out: str | None) -> bool:
 
 
 def format_of(out: str | None, given: F | None, formats: Iterable[F], default: F) -> F:
-    """The format to request: the one given, or else that of the file's suffix.
+    """The format to request: the given format, or else the format of the file's suffix.
 
     Raises:
-        ValueError: the suffix belongs to no format of the command.
+        ValueError: the command has no format with this suffix.
     """
     if given is not None:
         return given

@@ -32,7 +32,7 @@ IN_FLIGHT = 4  # images per core: enough to decode and encode while the device w
 
 
 class ImageError(Exception):
-    """One image cannot be stylized; the message says why. The others are not affected."""
+    """One image cannot be stylized; the message says why. Other images are not affected."""
 
 
 class Worker:

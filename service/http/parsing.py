@@ -190,7 +190,8 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
         raise Invalid((name[:64] or "body", "Fields belong in the body, not in the URL") for name in request.query_params)
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type and (given or media_type != "application/json"):
-        raise Unsupported(f"This route takes {media_type}, not {given or 'a body without a content type'}. Example: {example}")
+        sent = f"The content type is {given}" if given else "The content type is missing"
+        raise Unsupported(f"{sent}. This route takes {media_type}. Example: {example}")
 
 
 def _unquote(text: str) -> str | None:

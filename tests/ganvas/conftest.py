@@ -1,5 +1,5 @@
-"""The real service for the client's tests, and a gateway whose responses a test sets, for errors that a service does not make
-on demand."""
+"""The real service for the client's tests, and a gateway whose responses a test sets. The gateway returns errors that a real
+service does not return on demand."""
 
 import asyncio
 import contextlib

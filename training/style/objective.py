@@ -16,7 +16,7 @@ from training.vgg import VggFeatures
 
 
 class Terms(NamedTuple):
-    """The weighted losses of each image of a batch, float [n] each."""
+    """The weighted losses of a batch: each is float [n], one value per image."""
 
     content: Tensor
     style: Tensor
