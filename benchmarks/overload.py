@@ -37,7 +37,7 @@ _COLUMNS = (
 
 def main(
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of overload. The other loads take half of it.")] = 20,
-    workload: Annotated[list[str], typer.Option(help="May be repeated.")] = ["sample-16", "stylize"],  # noqa: B006
+    workload: Annotated[list[str], typer.Option(help="Measure only this; may be repeated.")] = ["sample-16", "stylize"],  # noqa: B006
     table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Overload the service."""

@@ -94,7 +94,7 @@ class Tensor:
         return None
 
     def random(self, chosen: Mapping[str, int], rng: "np.random.Generator") -> "Array":
-        """Values that it may hold, at the sizes that a caller chose."""
+        """Random values that the tensor may hold, at the sizes that a caller chose."""
         import numpy as np  # the client, which loads cards too, does not need numpy
 
         shape = self.sizes(chosen)

@@ -33,7 +33,7 @@ class AdaptiveLimiter:
         self._waiting: deque[anyio.Event] = deque()
 
     async def acquire(self, *, first: bool = False) -> float:
-        """Wait until a request may be sent; `first` passes the others that wait. Returns the time, for `refused`."""
+        """Wait until a request may be sent; `first` passes the others that wait. Returns the time, for `rejected`."""
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return time.monotonic()
@@ -59,7 +59,7 @@ class AdaptiveLimiter:
         self.limit = min(self.maximum, self.limit + (1 if self._is_doubling else 1 / self.limit))
         self._admit()
 
-    def refused(self, acquired: float) -> None:
+    def rejected(self, acquired: float) -> None:
         """Shrink after a rejection, but only once for all requests that were in flight together.
 
         Args:

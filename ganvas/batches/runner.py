@@ -145,29 +145,29 @@ class Runner:
             try:
                 result: ImageResult = await self._send(call, retries=False)
             except (QueueFullError, TimedOutError, *OUT_OF_ORDER) as error:
-                self.limiter.refused(acquired)
-                refusal = error
+                self.limiter.rejected(acquired)
+                rejection = error
             else:
                 self._last_response = time.monotonic()
                 self.limiter.succeeded()
                 return result
             finally:
                 self.limiter.release()
-            if isinstance(refusal, QueueFullError):
-                await self._wait_after(refusal)
+            if isinstance(rejection, QueueFullError):
+                await self._wait_after(rejection)
                 continue
             tries += 1
             if tries == TRIES:
-                raise refusal
+                raise rejection
             await anyio.sleep(random.uniform(0, 0.1 * 2**tries))  # noqa: S311  not a secret
-            if isinstance(refusal, OUT_OF_ORDER):
+            if isinstance(rejection, OUT_OF_ORDER):
                 await self._until_back(acquired)
 
-    async def _wait_after(self, refusal: QueueFullError) -> None:
+    async def _wait_after(self, rejection: QueueFullError) -> None:
         left = self._last_response + self._patience - time.monotonic()
         if left <= 0:
-            self._end_with(refusal)
-        seconds = 1.0 if refusal.retry_after is None else refusal.retry_after
+            self._end_with(rejection)
+        seconds = 1.0 if rejection.retry_after is None else rejection.retry_after
         # Not beyond the patience: at its end the request is sent once more, and the queue may have space by then.
         await anyio.sleep(min(seconds * random.uniform(1, 1.25), max(left, 0)))  # noqa: S311  not a secret
 

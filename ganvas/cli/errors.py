@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 SOME_FAILED = 1
 USAGE = 2
-REFUSED = 3
+REJECTED = 3
 NOT_SERVED = 4
 DISK_FAILED = 5
 STOPPED = 130
@@ -63,8 +63,8 @@ class Stdout(Console):
 
 def code_of(error: GanvasError) -> int:
     """Exit code 3 if the request must change, 4 if the same request may succeed later."""
-    is_refusal = isinstance(error, ProblemError) and error.status < 500 and not isinstance(error, QueueFullError)
-    return REFUSED if is_refusal else NOT_SERVED
+    is_rejection = isinstance(error, ProblemError) and error.status < 500 and not isinstance(error, QueueFullError)
+    return REJECTED if is_rejection else NOT_SERVED
 
 
 def print_json(document: object) -> None:

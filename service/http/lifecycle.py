@@ -22,7 +22,7 @@ class Lifecycle:
         self.draining_since: float | None = None
         self.in_flight = 0  # accepted requests whose responses are not sent yet
         self._clock = clock
-        self._last_refusal = 0.0
+        self._last_rejection = 0.0
 
     @property
     def draining(self) -> bool:
@@ -34,9 +34,9 @@ class Lifecycle:
         if self.draining_since is None:
             self.draining_since = self._clock()
 
-    def refused(self) -> None:
+    def rejected(self) -> None:
         """Note that a request was rejected because the service drains."""
-        self._last_refusal = self._clock()
+        self._last_rejection = self._clock()
 
     def should_exit(self, connections: int, unsent: int, longest_s: float) -> bool:
         """Whether the drain is over.
@@ -54,7 +54,7 @@ class Lifecycle:
             return True
         if self.in_flight or unsent:
             return False
-        quiet = now - max(self._last_refusal, self.draining_since) >= QUIET_S
+        quiet = now - max(self._last_rejection, self.draining_since) >= QUIET_S
         return not connections or quiet or passed >= LINGER_S
 
 

@@ -13,13 +13,13 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     anyio.run(work)
 
 
-async def one_round(limiter: AdaptiveLimiter, refused: int = 0) -> None:
+async def one_round(limiter: AdaptiveLimiter, rejected: int = 0) -> None:
     """Fill the limit with requests, all in flight together; the first ones are rejected."""
     count = int(limiter.limit)
     acquired = [await limiter.acquire() for _ in range(count)]
     for i, at in enumerate(acquired):
-        if i < refused:
-            limiter.refused(at)
+        if i < rejected:
+            limiter.rejected(at)
         else:
             limiter.succeeded()
         limiter.release()
@@ -29,8 +29,8 @@ def test_doubles_until_the_first_rejection_then_grows_by_one_each_round() -> Non
     async def work() -> None:
         limiter = AdaptiveLimiter(maximum=64)
         limits = []
-        for refused in (0, 0, 1, 0, 0):
-            await one_round(limiter, refused)
+        for rejected in (0, 0, 1, 0, 0):
+            await one_round(limiter, rejected)
             limits.append(limiter.limit)
         assert limits[:2] == [8, 16]
         # Sixteen in flight: one rejection shrinks the limit to seven tenths, and fifteen responses add one per round.
@@ -45,9 +45,9 @@ def test_rejections_of_one_round_count_once() -> None:
     async def work() -> None:
         limiter = AdaptiveLimiter(maximum=64)
         await one_round(limiter)
-        await one_round(limiter, refused=8)
+        await one_round(limiter, rejected=8)
         assert limiter.limit == pytest.approx(8 * 0.7)
-        await one_round(limiter, refused=1)
+        await one_round(limiter, rejected=1)
         assert limiter.limit < 8 * 0.7
 
     run(work)
@@ -61,7 +61,7 @@ def test_stays_between_one_and_the_maximum(maximum: int) -> None:
             await one_round(limiter)
             assert 1 <= limiter.limit <= maximum
         for _ in range(40):
-            await one_round(limiter, refused=maximum)
+            await one_round(limiter, rejected=maximum)
         assert limiter.limit == 1
 
     run(work)

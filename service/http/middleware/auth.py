@@ -37,7 +37,7 @@ class Authentication:
     def _problem(self, scope: Scope) -> Problem | None:
         path = scope["path"]
         if self.lifecycle.draining and path not in PROBES:
-            self.lifecycle.refused()
+            self.lifecycle.rejected()
             rejected("draining")
             return Unavailable("The service is shutting down. Retry.")
         if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.accept(Headers(scope=scope)):

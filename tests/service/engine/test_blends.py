@@ -25,7 +25,7 @@ def test_parses_styles_and_blends(text: str, weights: list[float]) -> None:
     np.testing.assert_allclose(blend, weights, atol=1e-7)
 
 
-def test_without_a_style_takes_the_only_one() -> None:
+def test_only_style_is_the_default() -> None:
     assert parse_blend(None, ["night"]) == [1]
 
 

@@ -172,10 +172,10 @@ def test_drain_lingers_for_open_connections() -> None:
     assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += 1.1 * QUIET_S
     assert lifecycle.should_exit(1, 0, longest_s=60)
-    lifecycle.refused()
+    lifecycle.rejected()
     assert not lifecycle.should_exit(1, 0, longest_s=60)
     clock.now += LINGER_S
-    lifecycle.refused()
+    lifecycle.rejected()
     assert lifecycle.should_exit(1, 0, longest_s=60)  # callers keep asking
 
 

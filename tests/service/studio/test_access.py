@@ -67,7 +67,7 @@ def test_axe_finds_no_violations_without_models(open_studio: Open, tmp_path: Pat
         assert violations(studio) == []
 
 
-def test_says_so_if_it_can_show_none_of_the_models(open_studio: Open) -> None:
+def test_says_if_no_model_can_be_shown(open_studio: Open) -> None:
     studio = open_studio()
     card = {"kind": "upscaler", "name": "larger", "title": "Larger"}
     listing = {"models": [{"version": "0", "device": "cpu", "card": card}], "refused": [], "versions": {}}
