@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ganvas.signals import raise_if_terminated
 from training.errors import NotFiniteError
 from training.run import Run
 
@@ -78,7 +79,9 @@ class Reporter:
 
         Raises:
             NotFiniteError: a scalar is not finite. The last checkpoint is untouched.
+            Terminated: SIGTERM has come, and its exception was swallowed.
         """
+        raise_if_terminated()
         self._bar.update(self._task, completed=step)
         if not self.due(step):
             return

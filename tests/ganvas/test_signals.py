@@ -1,8 +1,9 @@
+import contextlib
 import signal
 
 import pytest
 
-from ganvas.signals import Terminated, sigterm_interrupts
+from ganvas.signals import Terminated, raise_if_terminated, sigterm_interrupts
 
 
 def test_sigterm_raises_inside_the_block() -> None:
@@ -15,3 +16,13 @@ def test_previous_handler_is_restored() -> None:
     with sigterm_interrupts():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_swallowed_sigterm_is_raised_again() -> None:
+    with sigterm_interrupts():
+        raise_if_terminated()
+        with contextlib.suppress(Terminated):  # as a library or a destructor may do
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Terminated):
+            raise_if_terminated()
+    raise_if_terminated()

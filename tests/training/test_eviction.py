@@ -16,7 +16,7 @@ from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
 
 LIMIT_S = 300  # generous, because the machine may be busy
-CHECKPOINT_EVERY, STEPS, BATCH = 10, 200, 8
+CHECKPOINT_EVERY, STEPS, BATCH = 10, 600, 8  # enough steps for a fast machine to be still training when SIGTERM comes
 OPTIONS = [
     "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4",
     "--set", f"batch_size={BATCH}", "--set", f"images={BATCH * STEPS}",

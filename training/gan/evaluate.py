@@ -163,7 +163,7 @@ def load_candidate(path: Path, device: torch.device) -> Candidate:
 
 
 def choose_real(folder: ImageFolder, candidate: Candidate, options: EvaluateOptions) -> ImageDataset:
-    """Decode real images as for training, chosen by the seed: twice the samples, because the floor needs two sets.
+    """Decode real images as training does: two sets of at most `samples` images, because the floor compares two sets.
 
     Returns:
         At most 2 `samples` images in random order.
