@@ -73,7 +73,7 @@ def test_says_if_no_model_can_be_shown(open_studio: Open) -> None:
     listing = {"models": [{"version": "0", "device": "cpu", "card": card}], "refused": [], "versions": {}}
     studio.page.route("**/v1/models", lambda route: route.fulfill(json=listing))
     studio.page.reload()
-    expect(studio.page.get_by_role("heading", name="The studio cannot show these models")).to_be_visible()
+    expect(studio.page.get_by_role("heading", name="The studio has no view for these models")).to_be_visible()
     expect(studio.page.get_by_role("heading", name="No model is served")).to_be_hidden()
     assert violations(studio) == []
 
