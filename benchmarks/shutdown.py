@@ -103,7 +103,7 @@ async def _call_until_gone(url: str, sent: list[Request], responses: Counter[str
                 continue
             if status not in (200, 429, 503):
                 raise RuntimeError(f"The service answered with {status}.")
-            responses["answered" if status == 200 else f"refused with {status}"] += 1
+            responses["answered" if status == 200 else f"rejected with {status}"] += 1
             if status != 200:
                 await asyncio.sleep(_PAUSE_S)
 
