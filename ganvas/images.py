@@ -42,6 +42,8 @@ TURNS = {
 """EXIF orientation -> what turns a stored image upright."""
 
 _SIDEWAYS = frozenset(TURNS[orientation] for orientation in (5, 6, 7, 8))  # the turns that swap width and height
+_BYTES_PER_STORED_PIXEL = 24
+_BYTES_PER_SHRUNK_PIXEL = 24
 _GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16"})
 
 
@@ -132,6 +134,13 @@ class OpenImage:
         image, self._image = self._image, None  # a decoded image is large: keep no reference
         with self._translated_errors(), image:
             return _decoded(image, max_side, min_size)
+
+    def decode_bytes(self, max_side: int | None = None) -> int:
+        """Upper bound of the memory in bytes that `decode(max_side=...)` takes at its peak, its result included."""
+        width, height = self.header.width, self.header.height
+        if max_side is not None:
+            width, height = shrunk((width, height), max_side)
+        return self.header.pixels * _BYTES_PER_STORED_PIXEL + width * height * _BYTES_PER_SHRUNK_PIXEL + 2**20
 
     def close(self) -> None:
         """Close the file. Does nothing after `decode`."""

@@ -39,7 +39,8 @@ class OpenUpload:
         max_side: a larger image is shrunk until its longer side has this length in pixels.
 
     Attributes:
-        pixels: width times height as stored, which is what decoding costs.
+        pixels: width times height as stored, which is what decoding costs in time.
+        decode_bytes: upper bound of the memory in bytes that `decode` takes at its peak, its result included.
         height: of what `decode` returns, within a pixel: a large JPEG is decoded at a fraction of its size, which is rounded.
         width: likewise.
 
@@ -55,6 +56,7 @@ class OpenUpload:
             self._image = images.OpenImage(data, max_pixels=max_pixels)
         header = self._image.header
         self.pixels = header.pixels
+        self.decode_bytes = self._image.decode_bytes(max_side)
         self.width, self.height = images.shrunk((header.width, header.height), max_side)
 
     def decode(self) -> Pixels:
