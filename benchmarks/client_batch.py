@@ -9,7 +9,6 @@ are measured with the pip of this Python and with the newest pip.
 """
 
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.workloads import WORKLOADS, photo
 from benchmarks.tables import replace_section
+from ganvas.cpus import available_cpus
 from service.settings import ROOT
 
 SECTION = "client"
@@ -92,7 +92,7 @@ def _rates(python: str, alone: bool, photos: int, rounds: int, seconds: float) -
     borne: dict[int, list[float]] = {callers: [] for callers in _CALLERS}
     kept: list[float] = []
     memory: list[float] = []
-    with ganvas.serving(workload, os.cpu_count() or 1) as server, tempfile.TemporaryDirectory() as place:
+    with ganvas.serving(workload, available_cpus()) as server, tempfile.TemporaryDirectory() as place:
         folder = Path(place, "photos")
         folder.mkdir()
         for i in range(photos):

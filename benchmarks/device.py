@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from os import cpu_count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,6 +32,7 @@ from benchmarks.provenance import measured_on
 from benchmarks.sessions import GENERATOR, STYLIZER, feeds, rate
 from benchmarks.tables import replace_section
 from benchmarks.work import gigaflop
+from ganvas.cpus import available_cpus
 from service.engine.errors import DeviceError
 from service.engine.sessions import CPU, CUDA, CUDA_OPTIONS, DEVICES, LoadedModel, load_model
 from service.settings import ROOT
@@ -47,7 +47,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     batch: Annotated[list[int], typer.Option(min=1, help="Batch size of the generator.")] = [1, 2, 4, 8, 16, 32, 64],  # noqa: B006
     size: Annotated[list[int], typer.Option(min=64, help="Side of a stylized image.")] = [256, 512, 1024, 2048],  # noqa: B006
-    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU.")] = cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads on the CPU.")] = available_cpus(),
     table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this device is replaced.")] = None,
 ) -> None:
     """Compare the shipped models with the ceiling of a device."""

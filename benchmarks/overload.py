@@ -8,7 +8,6 @@ the default of GANVAS_MAX_QUEUE_WAIT_S, and again with the unloaded p99 as its v
 """
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from benchmarks.serving.contestants import CONTESTANTS
 from benchmarks.serving.load import Responses, closed_loop, open_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
 from benchmarks.tables import replace_section
+from ganvas.cpus import available_cpus
 from service.settings import Settings
 
 SECTION = "overload"
@@ -60,7 +60,7 @@ def _overload(workload: Workload, seconds: float, queue_s: float) -> tuple[float
     """Overload one server with GANVAS_MAX_QUEUE_WAIT_S set to `queue_s`. Returns the unloaded p99 in seconds and the row."""
     ganvas = CONTESTANTS["ganvas"]
     request = ganvas.request(workload)
-    with ganvas.serving(workload, os.cpu_count() or 1, max_queue_wait_s=queue_s) as server:
+    with ganvas.serving(workload, available_cpus(), max_queue_wait_s=queue_s) as server:
         asyncio.run(closed_loop(server.url, request, 2, 16))
         alone = asyncio.run(closed_loop(server.url, request, seconds / 2, 1))
         borne = asyncio.run(closed_loop(server.url, request, seconds / 2, 16))

@@ -9,7 +9,6 @@ its second row from 1.00 is noise.
 """
 
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from benchmarks.command import run_command
 from benchmarks.provenance import measured_on
 from benchmarks.tables import replace_section
 from ganvas.card import OUTPUT, Card
+from ganvas.cpus import available_cpus
 from service.engine.arrays import Feeds
 from service.engine.sessions import CPU, MAX_PARALLEL_BATCHES, LoadedModel, load_model
 from service.settings import ROOT
@@ -35,7 +35,7 @@ from service.settings import ROOT
 SECTION = "sessions"
 GENERATOR, STYLIZER, ROWS = "toon-heads", "painters", 16
 _SPINNING = "session.intra_op.allow_spinning"
-_CORES = os.cpu_count() or 1
+_CORES = available_cpus()
 _CALLERS = sorted({1, min(_CORES, MAX_PARALLEL_BATCHES)})
 _THREADS = sorted({1, max(_CORES // MAX_PARALLEL_BATCHES, 1), _CORES})
 

@@ -10,7 +10,6 @@ pools fill.
 import asyncio
 import io
 import json
-import os
 import random
 import statistics
 import time
@@ -28,6 +27,7 @@ from benchmarks.serving.contestants import CONTESTANTS, Server
 from benchmarks.serving.load import Request, Responses, closed_loop
 from benchmarks.serving.workloads import WORKLOADS, photo
 from benchmarks.tables import replace_section
+from ganvas.cpus import available_cpus
 
 SECTION = "soak"
 _EVERY_S = 5.0
@@ -39,7 +39,7 @@ def main(
     table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,
 ) -> None:
     """Load the service and watch its memory."""
-    with CONTESTANTS["ganvas"].serving(WORKLOADS["stylize"], os.cpu_count() or 1) as server:
+    with CONTESTANTS["ganvas"].serving(WORKLOADS["stylize"], available_cpus()) as server:
         statuses, memory = asyncio.run(_soak(server, 60 * minutes))
     fifth = len(memory) // 5
     early, late = statistics.mean(memory[fifth : 2 * fifth]), statistics.mean(memory[-fifth:])

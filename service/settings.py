@@ -6,7 +6,6 @@ An invalid value ends the process with one line on stderr and exit code 2.
 """
 
 import functools
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ganvas.api import KEYS, STEPS
+from ganvas.cpus import available_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository's root, or a bento's: the folder that holds `service/` and `exported/`."""
@@ -32,9 +32,16 @@ class Settings(BaseSettings):
         default=Path("exported"), description="Folder of exported models. A relative path starts at the repository's root."
     )
     device: Device = Field(default="auto", description="auto takes CUDA if a session really runs on it, otherwise the CPU.")
-    threads: int = Field(default=0, ge=0, le=256, description="Threads of one model on the CPU. 0 takes one per core.")
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Threads of one model on the CPU. 0: one per CPU of the process (affinity and quota).",
+    )
     codec_threads: Count = Field(
-        default=os.cpu_count() or 1, le=256, description="Threads that decode and encode images, for all models together."
+        default_factory=lambda: min(available_cpus(), 256),
+        le=256,
+        description="Threads that decode and encode images, for all models together.",
     )
 
     max_body_mb: Count = Field(default=32, description="Largest request body, in MiB.")

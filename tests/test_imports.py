@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("ganvas", "service", "training")
 # The modules that callers, the service and training share.
 SHARED = {
-    f"ganvas.{name}" for name in ("api", "card", "contact_sheet", "files", "images", "interpolation", "signals", "tensors")
+    f"ganvas.{name}"
+    for name in ("api", "card", "contact_sheet", "cpus", "files", "images", "interpolation", "signals", "tensors")
 }
 MAY_IMPORT = {
     "ganvas": set(),

@@ -9,7 +9,6 @@ service.
 """
 
 import asyncio
-import os
 import statistics
 from collections import defaultdict
 from pathlib import Path
@@ -26,6 +25,7 @@ from benchmarks.serving.contestants import CONTESTANTS, Contestant, bare_loop
 from benchmarks.serving.load import closed_loop
 from benchmarks.serving.workloads import WORKLOADS, Workload
 from benchmarks.tables import replace_section
+from ganvas.cpus import available_cpus
 
 CONNECTIONS = 16
 _WARM_S = 1.5
@@ -55,7 +55,7 @@ Rounds = dict[tuple[str, str], list[Round]]
 def main(
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of each measurement.")] = 8,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each session.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each session.")] = available_cpus(),
     only: Annotated[list[str], typer.Option(help="Measure only this server. May be repeated.")] = [],  # noqa: B006
     workload: Annotated[list[str], typer.Option(help="Measure only this workload. May be repeated.")] = [],  # noqa: B006
     table: Annotated[Path | None, typer.Option(help="Markdown file. The section of this benchmark is replaced.")] = None,

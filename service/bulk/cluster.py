@@ -10,6 +10,7 @@ import ray
 import ray.data
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ganvas.cpus import available_cpus
 from ganvas.signals import raise_on_sigterm
 from service.bulk.manifest import is_failure
 from service.bulk.sharing import block_size, device_of_workers
@@ -61,7 +62,7 @@ def _start(workers: int | None, cores: int) -> None:
         ours = {name: value for name, value in os.environ.items() if name.startswith("GANVAS_")}
         options: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": str(ROOT), **ours}}}
     else:
-        options = {"num_cpus": max(os.cpu_count() or 1, (workers or 1) * cores), "include_dashboard": False}
+        options = {"num_cpus": max(available_cpus(), (workers or 1) * cores), "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     raise_on_sigterm()  # in place of Ray's handler, which exits with code 15
     ray.data.DataContext.get_current().enable_progress_bars = False  # `run` shows its own

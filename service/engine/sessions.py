@@ -6,7 +6,6 @@ providers were checked and a real inference was run.
 
 import base64
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,6 +15,7 @@ import onnxruntime as ort
 from pydantic import ValidationError
 
 from ganvas.card import METADATA_KEY, OUTPUT, Card, parse_card
+from ganvas.cpus import available_cpus
 from service.engine.arrays import Feeds, Images
 from service.engine.errors import DeviceError, RefusedError
 from service.engine.folder import version_of
@@ -104,12 +104,13 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     Args:
         path: NAME.onnx; the card must say the same NAME.
         device: where to run it.
-        threads: CPU threads; 0: onnxruntime decides.
+        threads: CPU threads; 0: one per CPU that the process may use.
 
     Raises:
         RefusedError: the file is not a model, has no card, disagrees with its card, or does not run.
         DeviceError: the requested device does not work.
     """
+    threads = threads or available_cpus()
     data = path.read_bytes()
     version = version_of(data)
     session = _open(data, device, threads)
@@ -124,10 +125,9 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     if card.name != path.stem:
         raise RefusedError(f"its card names the model {card.name!r}; rename the file to {card.name}.onnx")
     compare(card, session)
-    cores = threads or os.cpu_count() or 1
-    parallel = min(cores, MAX_PARALLEL_BATCHES) if session.get_providers()[0] == CPU else 1
+    parallel = min(threads, MAX_PARALLEL_BATCHES) if session.get_providers()[0] == CPU else 1
     # The calling thread is one of a session's threads. With one caller per batch, callers and own threads use every core.
-    parallel_session = _session(data, [CPU], cores - parallel + 1) if parallel > 1 else None
+    parallel_session = _session(data, [CPU], threads - parallel + 1) if parallel > 1 else None
     model = LoadedModel(card, version, session, parallel_session, parallel)
     _warm_up(model)
     logger.info("Loaded %s@%s (%s, %s).", card.name, version, card.kind, model.device)
