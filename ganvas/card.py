@@ -51,11 +51,15 @@ class TrainingData(_Part):
 
 
 class Metric(_Part):
-    """One measured number, and how it was measured."""
+    """One measured number, how it was measured, and what to compare it with."""
 
     name: Text
     value: float
-    method: Text
+    method: Text = Field(description="The network that measured, the number of images, and what else the value depends on.")
+    real: float | None = Field(
+        default=None,
+        description="What real images score in place of the model's images, measured in the same way. Null if not measured.",
+    )
 
 
 class Style(_Part):

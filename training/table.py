@@ -4,13 +4,16 @@ python -m training table
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from ganvas.card import Card
 from ganvas.files import write_whole
 from training.errors import ExportError
 from training.kinds import kind_of_card
+from training.metrics.evaluation import four_digits
 from training.onnx_file import read_card
 from training.text import cell
 
@@ -36,8 +39,8 @@ def exported_readme(folder: Path) -> str:
         card = read_card(path)
         lines = [f"## {card.title}", "", card.summary, "", f"- architecture: {card.architecture}", f"- licence: {card.licence}"]
         lines += [f"- trained on: {data.title}; {data.source}; {data.licence}" for data in card.training_data]
-        lines += [f"- {metric.name}: {metric.value:g} ({metric.method})" for metric in card.metrics]
         lines.append("- config: " + ", ".join(f"{key} {value}" for key, value in _flat(card.training_config)))
+        lines += _metrics(card)
         if section := kind_of_card(card).table_entry(card).section:
             lines += ["", *section]
         parts.append("\n".join(lines) + "\n")
@@ -69,6 +72,15 @@ def write_tables(folder: Path, readme: Path) -> None:
     whole = readme_with_table(readme.read_text(), folder)
     write_whole(folder / "README.md", lambda path: path.write_text(table))
     write_whole(readme, lambda path: path.write_text(whole))
+
+
+def _metrics(card: Card) -> Iterator[str]:
+    """One table for each way in which metrics were measured. A distance means little without what real images score."""
+    for method, measured in groupby(card.metrics, lambda metric: metric.method):
+        yield from ("", f"Measured: {cell(method)}", "", "| metric | model | real images |", "| --- | ---: | ---: |")
+        for metric in measured:
+            real = "not measured" if metric.real is None else f"{four_digits(metric.real):,.10g}"
+            yield f"| {cell(metric.name)} | {four_digits(metric.value):,.10g} | {real} |"
 
 
 def _flat(config: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:

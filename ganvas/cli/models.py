@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ganvas.card import Card, GeneratorCard, StylizerCard
+from ganvas.card import Card, GeneratorCard, Metric, StylizerCard
 from ganvas.cli.errors import Stdout, print_json, report_errors
 from ganvas.cli.options import Json, Url
 from ganvas.client import DEFAULT_URL, Client
@@ -53,12 +53,17 @@ def _show(model: Model, *, as_json: bool) -> None:
         "architecture": card.architecture,
         "licence": card.licence,
         "trained on": "\n".join(f"{data.title} ({data.licence}), {data.source}" for data in card.training_data),
-        "measured": "\n".join(f"{metric.name} {metric.value:g}: {metric.method}" for metric in card.metrics),
+        "measured": "\n".join(map(_measured, card.metrics)),
     }
     for label, text in rows.items():
         if text:
             table.add_row(label, text)
     Stdout().print(table)
+
+
+def _measured(metric: Metric) -> str:
+    real = "" if metric.real is None else f" (real images {metric.real:g})"
+    return f"{metric.name} {metric.value:g}{real}: {metric.method}"
 
 
 def _what(card: Card) -> str:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from ganvas.card import Metric
 from tests.service.onnx_models import generator_card, generator_model, save, stylizer_card, stylizer_model
 from training.errors import ExportError
 from training.onnx_file import read_card
@@ -29,6 +30,19 @@ def test_page_describes_each_card(exported: Path) -> None:
     card = read_card(exported / "painters.onnx")
     assert card.title in page
     assert all(f"| `{style}` |" in page for style in ("night", "wave", "scream"))
+
+
+def test_page_shows_what_real_images_score_and_each_method_once(exported: Path) -> None:
+    measured = [
+        Metric(name="Frechet distance", value=20240, real=5135, method="VGG-16; 2,000 | 2,000"),
+        Metric(name="Coverage", value=0.93, real=0.96875, method="VGG-16; 2,000 | 2,000"),
+        Metric(name="Beauty", value=0.5, method="by eye"),
+    ]
+    save(generator_model(), exported / "digits.onnx", generator_card(metrics=measured))
+    page = exported_readme(exported)
+    assert "| Frechet distance | 20,240 | 5,135 |\n| Coverage | 0.93 | 0.9688 |\n\nMeasured: by eye\n" in page
+    assert "| Beauty | 0.5 | not measured |" in page
+    assert page.count("Measured: VGG-16; 2,000 \\| 2,000\n") == 1
 
 
 def test_writes_both_files_and_keeps_the_rest_of_the_readme(exported: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evaluates a generator: scores of its samples against real images, beside scores of real images against each other.
+"""Evaluates a generator: scores of its samples against real images, beside the scores of other real images in their place.
 
     python -m training evaluate MODEL --data FOLDER_OR_ZIP
 
@@ -95,38 +95,38 @@ class Scores:
     """The scores of a generator.
 
     Attributes:
-        fidelity: of the samples.
-        floor: of real images against other real images: the scores of a perfect generator.
-        half: real images on each side of the floor.
+        fidelity: of the samples, against real images.
+        real: of other real images in place of the samples, the same number: the scores of a perfect generator.
+        count: number of samples, of real images, and of other real images.
         method: how the scores were measured, as the card states it.
     """
 
     fidelity: Fidelity
-    floor: Fidelity
-    half: int
+    real: Fidelity
+    count: int
     method: str
 
     def table(self) -> Table:
         """One row a metric."""
         table = Table()
         table.add_column("Metric", no_wrap=True)
-        for heading in ("Samples", "Floor"):
+        for heading in ("Samples", "Real images"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("How to read it")
-        ours, floor = asdict(self.fidelity), asdict(self.floor)
+        ours, real = asdict(self.fidelity), asdict(self.real)
         for key, (name, words) in METRICS.items():
-            table.add_row(name, *(f"{four_digits(side[key]):,.10g}" for side in (ours, floor)), words)
+            table.add_row(name, *(f"{four_digits(side[key]):,.10g}" for side in (ours, real)), words)
         return table
 
-    def explain_floor(self, samples: int) -> str:
-        """What the floor is, in a sentence or two."""
-        floor = f"The floor is the score of {self.half:,} real images against {self.half:,} others"
-        if self.half < samples:
+    def explain(self, asked: int) -> str:
+        """What real images score, and whether there were fewer images than asked for."""
+        real = f"Real images: the score of {self.count:,} other real images, as a perfect generator would have it."
+        if self.count < asked:
             return (
-                f"{floor}. There are too few images for {samples:,} against {samples:,}, so the floor's Frechet distance is "
-                "too large."
+                f"{real} There are too few images for {asked:,} against {asked:,}, so all Frechet distances are larger than "
+                "with more images."
             )
-        return f"{floor}: the score of a perfect generator."
+        return real
 
 
 def evaluate_generator(
@@ -140,8 +140,8 @@ def evaluate_generator(
     scores = evaluate(candidate, real, network, options, device)
     yield Measurement(
         table=scores.table(),
-        explanation=f"{scores.method}{candidate.progress}.\n{scores.explain_floor(options.samples)}",
-        metrics=named(scores.fidelity, scores.method),
+        explanation=f"{scores.method}{candidate.progress}.\n{scores.explain(options.samples)}",
+        metrics=named(scores.fidelity, scores.real, scores.method),
         step=candidate.step,
         unreadable=folder.unreadable | broken,
     )
@@ -163,7 +163,7 @@ def load_candidate(path: Path, device: torch.device) -> Candidate:
 
 
 def choose_real(folder: ImageFolder, candidate: Candidate, options: EvaluateOptions) -> ImageDataset:
-    """Decode real images as training does: two sets of at most `samples` images, because the floor compares two sets.
+    """Decode real images as training does: two sets of at most `samples` images, one to measure the other.
 
     Returns:
         At most 2 `samples` images in random order.
@@ -196,7 +196,7 @@ def evaluate(
         ExportError: the exported file does not make what its card says.
     """
     k, seed = options.neighbours, options.seed
-    count, half = min(options.samples, len(real)), min(options.samples, len(real) // 2)
+    count = min(options.samples, len(real) // 2)  # both comparisons: distances of different numbers cannot be compared
 
     def features(batches: Iterable[Tensor], number: int, words: str) -> Tensor:
         shown = track(batches, words, total=-(-number // _BATCH), transient=True)
@@ -206,8 +206,8 @@ def evaluate(
     ours = features(draw_samples(candidate, count, seed), count, "Measuring samples")
     return Scores(
         fidelity=measure(theirs[:count], ours, k),
-        floor=measure(theirs[:half], theirs[half : 2 * half], k),
-        half=half,
+        real=measure(theirs[:count], theirs[count : 2 * count], k),
+        count=count,
         method=f"{network.name}; {count:,} samples against {count:,} real images, k = {k}, seed {seed}",
     )
 

@@ -85,20 +85,26 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
     write_card(path, card.model_copy(update={"metrics": (*measured, *others)}))
 
 
-def named(fidelity: Fidelity, method: str) -> tuple[Metric, ...]:
+def named(fidelity: Fidelity, real: Fidelity, method: str) -> tuple[Metric, ...]:
     """The metrics by the names that people read, unrounded.
 
     Args:
-        fidelity: the measured values.
-        method: how they were measured.
+        fidelity: of the samples.
+        real: of real images in place of the samples.
+        method: how both were measured.
     """
-    values = asdict(fidelity)
-    return tuple(Metric(name=name, value=values[key], method=method) for key, (name, _) in METRICS.items())
+    ours, theirs = asdict(fidelity), asdict(real)
+    return tuple(Metric(name=name, value=ours[key], real=theirs[key], method=method) for key, (name, _) in METRICS.items())
 
 
 def rounded(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     """The metrics as a card states them."""
-    return tuple(metric.model_copy(update={"value": four_digits(metric.value)}) for metric in metrics)
+    return tuple(
+        metric.model_copy(
+            update={"value": four_digits(metric.value), "real": None if metric.real is None else four_digits(metric.real)}
+        )
+        for metric in metrics
+    )
 
 
 def four_digits(value: float) -> float:

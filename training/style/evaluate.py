@@ -134,13 +134,15 @@ class Evaluated:
         return "\n".join(sentences)
 
     def metrics(self) -> tuple[Metric, ...]:
-        """For the card, unrounded."""
+        """For the card, unrounded. What real images score: the unpainted photos."""
         names = ("Content loss", "Style loss", "Variation loss", "Objective")
-        values = dict(zip(names, (*self.ours, self.ours.sum()), strict=True))
+        sides = ((*side, side.sum()) for side in (self.ours, self.photos))
+        values: dict[str, tuple[float, float | None]] = {name: pair for name, *pair in zip(names, *sides, strict=True)}
         for start, losses in self.references.items():
-            values[f"Equal iterations of {_STARTS[start]}"] = self.equal_iterations(start) or len(losses)
+            values[f"Equal iterations of {_STARTS[start]}"] = self.equal_iterations(start) or len(losses), None
         return tuple(
-            Metric(name=f"{name} at {self.size} px", value=value, method=self.method) for name, value in values.items()
+            Metric(name=f"{name} at {self.size} px", value=value, real=real, method=self.method)
+            for name, (value, real) in values.items()
         )
 
 
@@ -256,8 +258,8 @@ def evaluate_painter(
         ours=np.mean(ours, axis=0),
         photos=np.mean(plain, axis=0),
         references={start: np.mean(each, axis=0) for start, each in histories.items()},
-        method=f"mean over {among}{count_of(len(photos), 'photo')} in {count_of(len(painter.styles), 'style')}; weights: "
-        f"content {config.content_weight:g}, style {config.style_weight:g} (styles balanced), "
+        method=f"VGG-16; mean over {among}{count_of(len(photos), 'photo')} in {count_of(len(painter.styles), 'style')}; "
+        f"weights: content {config.content_weight:g}, style {config.style_weight:g} (styles balanced), "
         f"variation {config.variation_weight:g}; "
         f"L-BFGS starts from the photo unless it says noise, {count_of(reference.iterations, 'iteration')}",
     )

@@ -79,7 +79,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def by_hand(run: Path, photos: Path) -> tuple[Fidelity, Fidelity]:
-    """The metrics and the floor, from the same images."""
+    """The metrics of the samples and of real images, from the same images."""
     plan = Run.open(run, GanPlan).plan
     assert isinstance(plan, GanPlan)
     generator_ema = AveragedModel(build_generator(plan.config))
@@ -111,18 +111,20 @@ def shown(said: str) -> dict[str, list[float]]:
 
 def test_metrics_of_a_run_match_a_calculation_by_hand(run: Path, photos: Path) -> None:
     said = done("evaluate", run, "--data", photos, *OPTIONS)
-    fidelity, floor = by_hand(run, photos)
+    fidelity, real = by_hand(run, photos)
     assert kept(run) == pytest.approx(dict(zip(NAMES, asdict(fidelity).values(), strict=True)), rel=1e-5)
-    columns = [[*asdict(fidelity).values()], [*asdict(floor).values()]]
+    columns = [[*asdict(fidelity).values()], [*asdict(real).values()]]
     assert list(shown(said)) == NAMES
     table = np.array([*shown(said).values()]).T
     assert table == pytest.approx(np.array(columns), rel=1e-3, abs=1e-4)
-    assert fidelity.frechet > 2 * floor.frechet  # large enough to tell the two apart
+    assert fidelity.frechet > 2 * real.frechet  # large enough to tell the two apart
     assert f"{METHOD}; step 6 (48 images)." in said
-    assert f"the score of {SAMPLES} real images against {SAMPLES} others: the score of a perfect generator" in said
+    assert f"the score of {SAMPLES} other real images, as a perfect generator would have it." in said
     whole = json.loads((run / "evaluation.json").read_text())
     assert (whole["step"], whole["data"]) == (6, "photos")
     assert {metric["method"] for metric in whole["metrics"]} == {METHOD}
+    found = {metric["name"]: metric["real"] for metric in whole["metrics"]}
+    assert found == pytest.approx(dict(zip(NAMES, asdict(real).values(), strict=True)), rel=1e-5)
 
 
 def test_evaluates_the_last_checkpoint_if_there_is_no_best(run: Path, photos: Path) -> None:
@@ -155,6 +157,8 @@ def test_export_prefers_the_evaluation_to_the_metrics_of_the_details(run: Path, 
     assert [metric.name for metric in measured] == NAMES
     assert {metric.method for metric in measured} == {METHOD}
     assert {metric.name: metric.value for metric in measured} == {name: float(f"{x:.4g}") for name, x in kept(run).items()}
+    _, real = by_hand(run, photos)
+    assert [metric.real for metric in measured] == pytest.approx([*asdict(real).values()], rel=1e-3)
 
 
 def test_export_ignores_the_evaluation_of_another_step(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -192,10 +196,10 @@ def test_write_changes_only_the_metrics(exported: Path, photos: Path, tmp_path: 
 
 def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> None:
     said = done("evaluate", run, "--data", photos, "--samples", 30, "--neighbours", K)
-    assert "30 samples against 30 real images" in said
-    assert "the score of 20 real images against 20 others. There are too few images for 30 against 30" in said
+    assert "20 samples against 20 real images" in said
+    assert "the score of 20 other real images, as a perfect generator would have it. There are too few images for 30" in said
     done("evaluate", run, "--data", photos)  # 2,000 samples
-    assert "; 40 samples against 40 real images, k = 5, seed 0" in (run / "evaluation.json").read_text()
+    assert "; 20 samples against 20 real images, k = 5, seed 0" in (run / "evaluation.json").read_text()
     few = tmp_path / "few"
     few.mkdir()
     for index in range(7):
@@ -204,7 +208,7 @@ def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> N
     draw(7).save(few / "7.png")
     (few / "broken.png").write_text("not an image")
     said = done("evaluate", run, "--data", few, *OPTIONS)
-    assert "8 samples against 8 real images" in said
+    assert "4 samples against 4 real images" in said
     assert f"broken.png: not a {UPLOAD_FORMATS_TEXT} image" in said
     draw(8, (15, 40)).save(few / "8.png")
     assert "1 of 9 images" in refused("evaluate", run, "--data", few, *OPTIONS)

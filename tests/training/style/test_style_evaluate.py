@@ -82,6 +82,9 @@ def test_losses_and_equal_iterations_of_a_run(folder: Path, options: list[object
     assert [metric["name"] for metric in kept["metrics"]] == [f"{name} at 80 px" for name in NAMES]
     *losses, equal = [metric["value"] for metric in kept["metrics"]]
     assert losses == pytest.approx([*ours, ours.sum()], rel=1e-4)
+    content, style, _, _, iterations = [metric["real"] for metric in kept["metrics"]]  # of the unpainted photos
+    assert (content, iterations) == (0, None)
+    assert style > 0
     reached = np.flatnonzero(
         reference.sum(axis=1) <= ours.sum()
     )  # the network is hardly trained, so at most as good as the first
