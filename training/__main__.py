@@ -1,5 +1,15 @@
 """`python -m training`: see training/cli/."""
 
-from training.cli.app import app
+import sys
+
+try:
+    from training.cli.app import app
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] in ("training", "ganvas"):
+        raise  # a mistake in this project, not a missing installation
+    sys.exit(
+        f"Error: {sys.executable} has no package {error.name}, which training needs. Run make test once, which creates .venv. "
+        "Then use .venv/bin/python -m training."
+    )
 
 app(prog_name="python -m training")

@@ -1,4 +1,4 @@
-"""Card details: the TOML file that says what a run cannot know and the model card should say.
+"""Card details: what a run cannot know and the model card should say, from options of `export` or from a TOML file.
 
     title = "Painters"
     summary = "Paints photos in the manner of five painters."
@@ -47,6 +47,16 @@ class StyleDetails(BaseModel):
     licence: Text = NOT_STATED
 
 
+class DataDetails(BaseModel):
+    """Details of one source of the training images."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(default="", description="If empty, made from the run.")
+    source: Text = NOT_STATED
+    licence: Text = NOT_STATED
+
+
 class CardDetails(BaseModel):
     """The content of the file."""
 
@@ -55,7 +65,7 @@ class CardDetails(BaseModel):
     title: str = Field(default="", description="If empty, made from the model's name.")
     summary: str = Field(default="", description="If empty, made from the run.")
     licence: Text = NOT_STATED
-    training_data: tuple[TrainingData, ...] = ()
+    training_data: tuple[DataDetails, ...] = ()
     metrics: tuple[Metric, ...] = ()
     styles: dict[str, StyleDetails] = {}
 
@@ -79,6 +89,38 @@ def read_card_details(path: Path | None) -> CardDetails:
         raise ConfigError(f"--card {path} is not TOML: {first_line(error)}.") from error
 
 
+def with_options(
+    details: CardDetails,
+    *,
+    title: str | None = None,
+    summary: str | None = None,
+    licence: str | None = None,
+    data_source: str | None = None,
+    data_licence: str | None = None,
+) -> CardDetails:
+    """Add what options of the command line say. They replace what the file says.
+
+    Raises:
+        ConfigError: an option is empty, or the options describe training data that the file describes as well.
+    """
+    options = {
+        "--title": title, "--summary": summary, "--licence": licence, "--data-source": data_source,
+        "--data-licence": data_licence,
+    }  # fmt: skip
+    for option, text in options.items():
+        if text is not None and not text.strip():
+            raise ConfigError(f"{option} is empty. Give a text, or leave {option} out.")
+    fields: dict[str, Any] = {"title": title, "summary": summary, "licence": licence}
+    if data_source or data_licence:
+        if details.training_data:
+            raise ConfigError(
+                "--data-source and --data-licence describe the training data, and so does the file of --card. Leave the "
+                "options out, or remove [[training_data]] from the file."
+            )
+        fields["training_data"] = (DataDetails(source=data_source or NOT_STATED, licence=data_licence or NOT_STATED),)
+    return details.model_copy(update={key: value for key, value in fields.items() if value is not None})
+
+
 def title_of(name: str) -> str:
     """A title made from a name: `starry-night` -> `Starry Night`."""
     return name.replace("-", " ").title()
@@ -94,13 +136,16 @@ def card_fields(name: str, plan: Plan, details: CardDetails, step: int, summary:
         step: of the exported checkpoint.
         summary: used if the details have none.
     """
-    unstated = TrainingData(title=f"{plan.images:,} images ({plan.data})", source=NOT_STATED, licence=NOT_STATED)
+    images = f"{plan.images:,} images ({plan.data})"
+    sources = details.training_data or (DataDetails(),)
     return {
         "name": name,
         "title": details.title or title_of(name),
         "summary": details.summary or summary,
         "licence": details.licence,
-        "training_data": details.training_data or (unstated,),
+        "training_data": tuple(
+            TrainingData(title=data.title or images, source=data.source, licence=data.licence) for data in sources
+        ),
         "training_config": {"trained_steps": step, **plan.config.model_dump(mode="json")},
         "metrics": details.metrics,
     }

@@ -1,6 +1,6 @@
 """Exports a run to one self-describing ONNX file, and compares the file with the trained network before writing it.
 
-    python -m training export runs/NAME exported/NAME.onnx --card details.toml
+    python -m training export runs/NAME --title "My cats" --licence "CC BY 4.0"
 
 The file contains weights, card and all pre- and post-processing, and nothing about the exporting machine.
 """
@@ -27,6 +27,9 @@ from training.onnx_file import Inputs, check_name, forget_the_machine, set_card,
 
 TOLERANCE = 1
 """Grey levels by which onnxruntime may differ from torch: rounding."""
+
+EXPORTED = Path("exported")
+"""The folder whose models the service serves by default."""
 
 _BATCHES = (1, 2, 5)
 

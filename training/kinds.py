@@ -20,10 +20,25 @@ def open_run(folder: Path) -> tuple[Kind[Any, Any], Run[Any]]:
     Raises:
         RunError: the folder holds no run, or a run that this version cannot read.
     """
+    _require_folder(folder)
     name = read_kind(folder)
     if name not in KINDS:
         raise RunError(f"{folder} holds a {name} run, which this version does not know. Known: {', '.join(KINDS)}.")
     return KINDS[name], Run.open(folder, KINDS[name].plan)
+
+
+def _require_folder(folder: Path) -> None:
+    """Refuse a folder that does not exist, and name the runs beside it.
+
+    Raises:
+        RunError: the folder does not exist.
+    """
+    if folder.is_dir():
+        return
+    places = {folder.parent, Path("runs")}
+    found = sorted({str(path.parent) for place in places if place.is_dir() for path in place.glob("*/run.json")})
+    known = f"Runs here: {', '.join(found[:8])}{', ...' if len(found) > 8 else ''}" if found else "No run was found here"
+    raise RunError(f"{folder} is not a folder. Name the folder that was the --out of a training. {known}.")
 
 
 def kind_of_card(card: Card) -> Kind[Any, Any]:

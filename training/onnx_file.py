@@ -13,6 +13,7 @@ from ganvas.card import METADATA_KEY, OUTPUT, Card, Name, dump_card, parse_card
 from ganvas.files import write_whole
 from ganvas.tensors import Dimension
 from training.errors import ExportError, first_line
+from training.text import name_from
 
 SomeCard = TypeVar("SomeCard", bound=Card)
 
@@ -59,6 +60,18 @@ def write_model(model: onnx.ModelProto, path: Path) -> None:
         raise ExportError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def model_file(text: str) -> str:
+    """The file of a model with this title: `Köpfe für Zoë` -> `kopfe-fur-zoe.onnx`.
+
+    Raises:
+        ExportError: no character of the text has a letter or a digit in ASCII.
+    """
+    name = name_from(text)
+    if not name:
+        raise ExportError(f"{text!r} gives no model name. Name the file to write, such as exported/my-cats.onnx.")
+    return f"{name}.onnx"
+
+
 def check_name(path: Path) -> None:
     """Check that a path can be that of an exported model.
 
@@ -70,9 +83,10 @@ def check_name(path: Path) -> None:
     try:
         TypeAdapter(Name).validate_python(path.stem)
     except ValidationError:
+        allowed = path.with_name(f"{name_from(path.stem) or 'my-cats'}.onnx")
         raise ExportError(
-            f"{path.stem} is not a model name. Use at most 63 lower-case letters, digits and inner hyphens, such as "
-            "my-cats.onnx."
+            f"{path.stem} is not a model name. Use at most 63 lower-case letters a-z, digits and inner hyphens, such as "
+            f"{allowed}. --title may be any text."
         ) from None
 
 

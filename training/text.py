@@ -1,4 +1,10 @@
-"""Text for messages and Markdown."""
+"""Text for messages, Markdown and names."""
+
+import re
+
+from anyascii import anyascii
+
+_LONGEST_NAME = 63
 
 
 def count_of(count: int, noun: str) -> str:
@@ -9,3 +15,11 @@ def count_of(count: int, noun: str) -> str:
 def cell(text: str) -> str:
     """Text that can end neither its cell nor its row of a Markdown table."""
     return " ".join(text.replace("|", "\\|").split())
+
+
+def name_from(text: str) -> str:
+    """A `ganvas.card.Name` made from any text: `Köpfe für Zoë` -> `kopfe-fur-zoe`, `星月夜` -> `xingyueye`.
+
+    Empty if no character of the text has a letter or a digit in ASCII.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", anyascii(text).lower()).strip("-")[:_LONGEST_NAME].strip("-")

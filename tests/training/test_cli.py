@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ganvas.api import UPLOAD_FORMATS_TEXT
-from tests.training.commands import call, refused
+from tests.training.commands import call, done, refused
 from tests.training.conftest import MakeImages
 from training.onnx_file import read_card
 
@@ -227,6 +227,53 @@ def test_style_refuses_unusable_data(photos: Path, make_images: MakeImages, vgg_
     folders[3] = make_images("small", 5, size=(40, 40))
     assert "5 of 5 images" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
     assert not (tmp_path / "run").exists()
+
+
+def test_export_takes_the_card_from_options_and_the_name_from_the_title(
+    gan_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = done(
+        "export", gan_run, "--title", "Köpfe für Zoë", "--summary", "Heads.", "--licence", "CC BY 4.0", "--data-source", "home"
+    )  # fmt: skip
+    card = read_card(Path("exported/kopfe-fur-zoe.onnx"))
+    assert "Wrote exported/kopfe-fur-zoe.onnx" in said
+    assert (card.name, card.title, card.summary, card.licence) == ("kopfe-fur-zoe", "Köpfe für Zoë", "Heads.", "CC BY 4.0")
+    assert [each.model_dump() for each in card.training_data] == [
+        {"title": "99 images (digits.zip)", "source": "home", "licence": "not stated"}
+    ]
+    assert "licence" not in said
+    run = gan_run.rename(tmp_path / "Мои коты 2")
+    said = done("export", run)
+    assert read_card(Path("exported/moi-koty-2.onnx")).title == "Moi Koty 2"
+    assert 'The card states no licence. To state one, export again with --licence "CC BY 4.0"' in said
+
+
+def test_export_options_replace_the_values_of_the_file(gan_run: Path, tmp_path: Path) -> None:
+    details = tmp_path / "details.toml"
+    details.write_text('title = "Old"\nsummary = "Kept."\n[[training_data]]\nsource = "here"\n')
+    out = tmp_path / "a.onnx"
+    done("export", gan_run, out, "--card", details, "--title", "New")
+    card = read_card(out)
+    assert (card.title, card.summary, card.training_data[0].source) == ("New", "Kept.", "here")
+    assert card.training_data[0].title == "99 images (digits.zip)"
+    said = refused("export", gan_run, out, "--card", details, "--data-licence", "CC0")
+    assert "--data-source and --data-licence describe the training data, and so does the file of --card" in said
+    assert "--licence is empty" in refused("export", gan_run, out, "--licence", " ")
+    assert "'...' gives no model name. Name the file to write" in refused("export", gan_run, "--title", "...")
+
+
+def test_export_of_a_missing_run_names_the_runs_that_exist(gan_run: Path, tmp_path: Path) -> None:
+    said = refused("export", tmp_path / "gam")
+    assert f"gam is not a folder. Name the folder that was the --out of a training. Runs here: {gan_run}." in said
+
+
+def test_training_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
+    bare = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('training', run_name='__main__')"
+    ended = subprocess.run([sys.executable, "-c", bare, "export"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "has no package torch, which training needs. Run make test once" in ended.stderr
 
 
 def test_export_refuses_a_folder_without_run(tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def test_refuses_styles_in_the_details_of_a_generator(gan_run: Path, tmp_path: P
 
 
 def test_refuses_invalid_model_names(gan_run: Path, tmp_path: Path) -> None:
-    for name, message in (("tiny.pt", "is not an .onnx file"), ("My Cats.onnx", "My Cats is not a model name")):
+    for name, message in (
+        ("tiny.pt", "is not an .onnx file"),
+        ("My Cats.onnx", r"My Cats is not a model name.*such as .*/my-cats\.onnx\. --title may"),
+    ):
         with pytest.raises(ExportError, match=message):
             export_run(gan_run, tmp_path / name, CardDetails())
 

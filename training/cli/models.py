@@ -8,15 +8,16 @@ from rich.console import Console
 
 from ganvas.card import Metric
 from ganvas.files import write_whole
-from training.card_details import read_card_details
+from training.card_details import NOT_STATED, read_card_details, with_options
 from training.cli.errors import report_errors
 from training.cli.options import Device, Weights, chosen_options, name_of, takes_options_of, warn_unreadable
 from training.devices import find_device
 from training.errors import ConfigError, RunError
-from training.export import export_run
+from training.export import EXPORTED, export_run
 from training.images import format_of
 from training.kinds import KINDS, kind_of_model, open_run
 from training.metrics.evaluation import EVALUATION, Evaluation, write_metrics
+from training.onnx_file import model_file
 from training.run import BEST, LAST
 from training.table import write_tables
 
@@ -83,14 +84,47 @@ def evaluate(
 @report_errors
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="File to write: exported/NAME.onnx.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="File to write, NAME.onnx. Default: exported/NAME.onnx, with a name made from --title or the run folder.",
+            show_default=False,
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
-        typer.Option(help="TOML file with title, licence, training data and styles; see training/card_details.py."),
+        typer.Option(
+            help="TOML file with title, licence, training data and styles; see training/card_details.py.", show_default=False
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title for the card. Default: made from the name.", show_default=False)
+    ] = None,
+    summary: Annotated[
+        str | None, typer.Option(help="What the model makes, in a sentence. Default: made from the run.", show_default=False)
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", "--license", help="Licence of the model, such as CC BY 4.0.", show_default=False)
+    ] = None,
+    data_source: Annotated[str | None, typer.Option(help="Where the training images come from.", show_default=False)] = None,
+    data_licence: Annotated[
+        str | None,
+        typer.Option("--data-licence", "--data-license", help="Licence of the training images.", show_default=False),
     ] = None,
 ) -> None:
     """Export a run to one ONNX file with its card inside, compared with the trained network."""
-    exported = export_run(run, out, read_card_details(card))
+    details = with_options(
+        read_card_details(card), title=title, summary=summary, licence=licence, data_source=data_source,
+        data_licence=data_licence,
+    )  # fmt: skip
+    out = out or EXPORTED / model_file(details.title or run.resolve().name)
+    exported = export_run(run, out, details)
+    if exported.card.licence == NOT_STATED:
+        typer.secho(
+            'The card states no licence. To state one, export again with --licence "CC BY 4.0", or the licence that you chose.',
+            fg="yellow",
+            err=True,
+        )
     if exported.outdated:
         typer.secho(
             f"{run / EVALUATION} measured step {exported.outdated.step}, and this is step {exported.step}, so its metrics are "

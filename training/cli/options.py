@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -108,7 +109,12 @@ def warn_unreadable(unreadable: Mapping[str, str]) -> None:
 
 def print_next_steps(out: Path, look: Path) -> None:
     """Say where the results are and how to export them."""
-    typer.echo(f"Done. Look at {look}, then: python -m training export {out} exported/{out.name}.onnx")
+    typer.echo(f"Done. Look at {look}, then: {export_command(out)}")
+
+
+def export_command(run: Path) -> str:
+    """The command that exports a run, to paste into a shell."""
+    return f"python -m training export {shlex.quote(str(run))}"
 
 
 def takes_options_of(classes: Mapping[str, type]) -> Callable[[Callable[..., None]], Callable[..., None]]:

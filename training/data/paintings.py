@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
 from training.errors import DataError
+from training.text import name_from
 
 _THUMBNAIL = 128  # pixels
 
@@ -50,13 +50,12 @@ def load_paintings(paintings: ImageFolder, size: int) -> tuple[dict[str, Tensor]
 
 
 def style_name(file: str) -> str:
-    """The style name of a file: `van Gogh/Starry Night.jpg` -> `starry-night`.
+    """The style name of a file: `van Gogh/Starry Night.jpg` -> `starry-night`, `Köpfe.jpg` -> `kopfe`.
 
     Raises:
-        DataError: the file's name has no letter a-z and no digit.
+        DataError: the file's name has no letter and no digit.
     """
-    stem = file.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    name = re.sub(r"[^a-z0-9]+", "-", stem.lower())[:63].strip("-")
+    name = name_from(file.rsplit("/", 1)[-1].rsplit(".", 1)[0])
     if not name:
         raise DataError(f"{file} gives no style name. Rename it with letters a-z, digits or hyphens: starry-night.jpg.")
     return name

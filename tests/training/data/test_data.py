@@ -116,7 +116,13 @@ def test_reports_broken_paintings_and_refuses_equal_style_names(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("van Gogh/Starry Night.jpg", "starry-night"), ("the_scream (1893).png", "the-scream-1893"), ("--a--.png", "a")],
+    [
+        ("van Gogh/Starry Night.jpg", "starry-night"),
+        ("the_scream (1893).png", "the-scream-1893"),
+        ("--a--.png", "a"),
+        ("Köpfe.jpg", "kopfe"),
+        ("星月夜.jpg", "xingyueye"),
+    ],
 )
 def test_style_name_of_a_file(file: str, name: str) -> None:
     assert style_name(file) == name
@@ -124,4 +130,4 @@ def test_style_name_of_a_file(file: str, name: str) -> None:
 
 def test_refuses_a_file_name_that_gives_no_style_name() -> None:
     with pytest.raises(DataError, match="gives no style name"):
-        style_name("星月夜.jpg")
+        style_name("---.jpg")
