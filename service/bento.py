@@ -45,6 +45,9 @@ B = TypeVar("B", bound=RequestBody)
 EXPOSED_HEADERS = (REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, "Content-Disposition", "Retry-After")
 """Response headers that a page of another origin may read."""
 
+BENTOML_PAGES = ("index", "static_content")
+"""Names of the routes that BentoML would show its own page with."""
+
 
 class ImageFile(IORootModel[Annotated[Path, ContentType("application/octet-stream")]]):
     """The response of a POST route as BentoML's own client sees it: a file, which the client saves; it returns the path."""
@@ -123,6 +126,12 @@ class _AppFactory(ServiceAppFactory):
     time-out keeps a timer for every finished request until the time would have run out, and never responds to a request
     whose handler fails before the first byte. `post` has its own time-out.
     """
+
+    def __call__(self) -> Starlette:
+        """Build the application without BentoML's own page and its copy of Swagger UI."""
+        app = super().__call__()
+        app.router.routes[:] = [route for route in app.routes if getattr(route, "name", "") not in BENTOML_PAGES]
+        return app
 
     @property
     def middlewares(self) -> list[Middleware]:

@@ -46,6 +46,14 @@ UPLOAD_TYPES = ", ".join(api.FILE_TYPES[name].media_type for name in api.UPLOAD_
 MODEL_PROBLEMS = (400, 401, 404, 413, 415, 422, 429, 500, 503, 504)
 """Statuses of the problems of a POST route that runs a model."""
 
+IMAGES_TAG, MODELS_TAG, OPERATION_TAG = "Images", "Models", "Operation"
+TAGS = {
+    IMAGES_TAG: "Make images.",
+    MODELS_TAG: "What is served.",
+    OPERATION_TAG: "Health checks and metrics.",
+}
+"""The headings of /docs, in order."""
+
 INFRASTRUCTURE = {
     "/livez": "Liveness probe: fails if the process must be restarted, because a device hangs.",
     "/readyz": "Readiness probe: fails during shutdown, if no model is served, or if a device hangs.",
@@ -56,28 +64,31 @@ INFRASTRUCTURE = {
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document."""
-    paths = dict(document["paths"])
+    paths: dict[str, dict[str, dict[str, Any]]] = {}
     for route, body_type, formats, headers, problems in (
         (api.SAMPLE, SampleRequest, api.SAMPLE_FORMATS, {**MODEL_HEADER, **SEED_HEADER, **SEEDS_HEADER}, MODEL_PROBLEMS),
         (api.INTERPOLATE, InterpolateRequest, api.ANIMATION_FORMATS, {**MODEL_HEADER, **SEEDS_HEADER}, MODEL_PROBLEMS),
         (api.STYLIZE, StylizeRequest, (*api.IMAGE_FORMATS, "zip"), MODEL_HEADER, MODEL_PROBLEMS),
     ):
-        operation = dict(paths[route]["post"])
+        operation = {**document["paths"][route]["post"], "tags": [IMAGES_TAG]}
         operation["requestBody"] = _request_body(body_type)
         content = {api.FILE_TYPES[name].media_type: {"schema": BINARY} for name in formats}
         success = {"description": "The images.", "headers": {**headers, **REQUEST_HEADER}, "content": content}
         operation["responses"] = {"200": success, **_problems(*problems)}
         paths[route] = {"post": operation}
+    paths.update(_get_routes())
     for path, summary in INFRASTRUCTURE.items():
-        operation = {**paths[path]["get"], "description": summary}
+        operation = {**document["paths"][path]["get"], "tags": [OPERATION_TAG], "description": summary}
         if path in ("/livez", "/readyz"):
             operation["responses"] = {**operation["responses"], **_problems(503)}
         paths[path] = {"get": operation}
-    paths.update(_get_routes(document["tags"][0]["name"]))
+    for operation in (operation for methods in paths.values() for operation in methods.values()):
+        operation["summary"] = operation["description"].partition(":")[0].rstrip(".")
     return {
         **document,
         "openapi": "3.1.0",  # from 3.1 on, schemas are JSON Schema, which pydantic writes
         "info": {"title": "Ganvas", "version": versions()["ganvas"], "description": DESCRIPTION},
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {"schemas": _schemas()},
     }
@@ -96,12 +107,12 @@ def _request_body(body_type: type[RequestBody]) -> dict[str, Any]:
     return {"required": bool(required), "content": {media_type: content}}
 
 
-def _get_routes(tag: str) -> dict[str, Any]:
+def _get_routes() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 
     def get(summary: str, media_type: str, schema: dict[str, Any], *problems: int) -> dict[str, Any]:
         success = {"description": "Success.", "content": {media_type: {"schema": schema}}}
-        operation = {"tags": [tag], "description": summary, "responses": {"200": success, **_problems(*problems)}}
+        operation = {"tags": [MODELS_TAG], "description": summary, "responses": {"200": success, **_problems(*problems)}}
         return {"get": {**operation, "parameters": [name]} if NotFound.status in problems else operation}
 
     json, model, listed = "application/json", {"$ref": REF.format(model="Model")}, {"$ref": REF.format(model="Models")}

@@ -1,39 +1,26 @@
 """GET / and GET /docs: the studio, and a page to read and try the API."""
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.settings import ROOT
 
 STUDIO = ROOT / "service" / "studio"
-STUDIO_HEADERS = {
+SECURITY_HEADERS = {
     # Only the studio's own files, this service's API, and the images that the page made from its responses.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",  # the browser asks each time; an unchanged file is answered with 304
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+"""Of everything that a browser shows as a page."""
 
-# BentoML's page without its tracking script. The Swagger files are BentoML's own, so the page loads nothing from another host.
-API_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Ganvas: API</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="./static_content/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="./static_content/swagger-ui-bundle.js"></script>
-<script src="./static_content/swagger-ui-standalone-preset.js"></script>
-<script src="./static_content/swagger-initializer.js"></script>
-</body>
-</html>
-"""
+STUDIO_HEADERS = {
+    **SECURITY_HEADERS,
+    "Cache-Control": "no-cache",  # the browser asks each time; an unchanged file is answered with 304
+}
 
 
 async def studio(_: Request) -> Response:
@@ -42,7 +29,7 @@ async def studio(_: Request) -> Response:
 
 
 class StudioFiles(StaticFiles):
-    """The studio's scripts, style sheet and icon, with its headers."""
+    """The scripts, style sheets and images of both pages, and Swagger UI, with the studio's headers."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Serve one file, or 304 if the browser has it."""
@@ -52,5 +39,5 @@ class StudioFiles(StaticFiles):
 
 
 async def api_page(_: Request) -> Response:
-    """Serve the API's page."""
-    return HTMLResponse(API_PAGE)
+    """Serve the API's page: Swagger UI from the studio's folder."""
+    return FileResponse(STUDIO / "docs.html", headers=STUDIO_HEADERS)

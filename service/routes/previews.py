@@ -11,6 +11,7 @@ from service.engine.codecs import contact_sheet, encode
 from service.engine.handlers.base import Handler
 from service.engine.models import models
 from service.http.deadline import cancel_on_disconnect, respond_in_time
+from service.routes.pages import SECURITY_HEADERS
 
 
 async def show_preview(request: Request) -> Response:
@@ -53,7 +54,7 @@ async def _preview_response(request: Request) -> Response:
     if preview is None or preview.abandoned or preview.version != model.version:
         preview = _previews[model.card.name] = _Preview(model)
     png = preview.png or await cancel_on_disconnect(request, preview.wait())
-    return Response(png, media_type="image/png", headers={"ETag": f'"{preview.version}"'})
+    return Response(png, media_type="image/png", headers={**SECURITY_HEADERS, "ETag": f'"{preview.version}"'})
 
 
 async def _contact_sheet_of(model: Handler) -> bytes:

@@ -158,12 +158,14 @@ def test_view_opens_in_a_new_tab(open_studio: Open) -> None:
 
 
 def test_policy_allows_only_own_files(client: httpx.Client) -> None:
-    for path in ("/", "/studio/main.js", "/studio/studio.css"):
+    for path in ("/", "/docs", "/studio/main.js", "/studio/swagger/swagger-ui.css", "/v1/models/digits/preview.png"):
         response = client.get(path)
+        assert response.status_code == 200
         policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
         assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "no-referrer"
 
 
 def test_injected_script_does_not_run(open_studio: Open) -> None:
