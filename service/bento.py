@@ -110,7 +110,7 @@ def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
             )
         )
     keys = ApiKeys(settings.api_keys_file) if settings.api_keys_file else None
-    outside_in.append(Middleware(Authentication, lifecycle=lifecycle(), keys=keys))
+    outside_in.append(Middleware(Authentication, lifecycle=lifecycle(), keys=keys, proxies=settings.trusted_proxies))
     limits = {"max_body": settings.max_body_mb * 2**20, "max_held": settings.max_uploads_mb * 2**20}
     outside_in.append(Middleware(RequestLimits, **limits))
     wrapped: ASGIApp = app

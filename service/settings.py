@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ganvas.api import KEYS, STEPS
 from ganvas.cpus import available_cpus
@@ -21,6 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _parts(text: object) -> object:
+    """The parts of a list that is separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+
+
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_parts)]
 
 
 class Settings(BaseSettings):
@@ -77,10 +85,14 @@ class Settings(BaseSettings):
         "a batch with a single job, it does not wait.",
     )
     max_queue_rows: Count = Field(
-        default=256, description="Most rows that wait for one generator. Further requests are rejected with 429."
+        default=384,
+        description="Most rows that wait for one generator. Further requests are rejected with 429. One caller has a share of "
+        "this, see below.",
     )
     max_queue_pixels: Count = Field(
-        default=2**25, description="Most pixels that wait for one stylizer. Further requests are rejected with 429."
+        default=2**25,
+        description="Most pixels that wait for one stylizer. Further requests are rejected with 429. One caller has a share of "
+        "this, see below.",
     )
     max_queue_wait_s: float = Field(
         default=1,
@@ -129,6 +141,11 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         default=None,
         description="File with one API key per line. If set, /v1 needs a key. The file may change while the service runs.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses or networks of proxies in front of the service, separated by commas, such as 10.0.0.0/8. A "
+        "request that comes from one of them belongs to the caller in its X-Forwarded-For.",
     )
     cors_origins: str = Field(
         default="",
@@ -179,7 +196,9 @@ def table() -> str:
     """Return the table of docs/operations.md in Markdown, one row per setting. `python -m service.settings` prints it."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = "one per CPU" if name == "codec_threads" else str(field.default if field.default not in (None, "") else "")
+        default = (
+            "one per CPU" if name == "codec_threads" else str(field.default if field.default not in (None, "", ()) else "")
+        )
         rows.append(f"| `GANVAS_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 

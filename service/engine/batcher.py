@@ -22,8 +22,9 @@ from typing import Protocol
 import numpy as np
 
 from service.engine.arrays import Feeds, Images
+from service.engine.callers import CALLER
 from service.engine.errors import ClosedError, QueueFullError
-from service.engine.job_queue import FullError, Job, JobQueue, Limits
+from service.engine.job_queue import FullError, Job, JobQueue, Limits, Place
 from service.engine.metrics import ModelMetrics
 
 logger = logging.getLogger("ganvas.engine")
@@ -45,12 +46,12 @@ class Reservation:
     """Cost that is reserved in the queue of one model. `Batcher.reserve` makes it, `Batcher.submit` requires it.
 
     Attributes:
-        cost: in the unit of `max_queue`.
+        place: in the queue.
         open: whether it still holds; False after the `with` block.
     """
 
-    def __init__(self, batcher: "Batcher", cost: int) -> None:
-        self.cost = cost
+    def __init__(self, batcher: "Batcher", place: Place) -> None:
+        self.place = place
         self.open = True
         self._batcher = batcher
 
@@ -84,11 +85,12 @@ class Batcher:
         self._retired = self._closed = self._died = False
 
     @contextlib.contextmanager
-    def reserve(self, cost: int) -> Iterator[Reservation]:
+    def reserve(self, cost: int, job_cost: int | None = None) -> Iterator[Reservation]:
         """Reserve space in the queue for a whole request, before anything expensive is done for it.
 
         Args:
             cost: of all jobs of the request that wait at the same time, in the unit of `max_queue`.
+            job_cost: of its largest job; `cost` if left out.
 
         Raises:
             QueueFullError: too much waits already.
@@ -98,17 +100,17 @@ class Batcher:
             if self._closed:
                 raise self._closed_error()
             try:
-                self._queue.reserve(cost, self._clock())
+                place = self._queue.reserve(cost, self._clock(), caller=CALLER.get(), job_cost=job_cost)
             except FullError as full:
                 self.metrics.rejected(full.reason)
                 raise self._full_error(full) from None
-        reservation = Reservation(self, cost)
+        reservation = Reservation(self, place)
         try:
             yield reservation
         finally:
             reservation.open = False
             with self._changed:
-                self._queue.release(cost)
+                self._queue.release(place)
 
     async def submit(self, reservation: Reservation, jobs: Sequence[Job]) -> list[Images]:
         """Queue jobs and wait for their results, in order. If the call is cancelled, jobs that have not started are removed.
@@ -129,7 +131,7 @@ class Batcher:
             if self._closed:
                 raise self._closed_error()
             self._loop = loop
-            self._queue.add(jobs, self._clock())
+            self._queue.add(reservation.place, jobs, self._clock())
             while len(self._threads) < self.limits.parallel_batches:
                 thread = threading.Thread(target=self._serve, name=f"model-{self.name}", daemon=True)
                 self._threads.add(thread)
@@ -189,7 +191,11 @@ class Batcher:
 
     def _full_error(self, full: FullError) -> QueueFullError:
         after = min(max(1, math.ceil(full.wait_s)), MAX_RETRY_AFTER_S)
-        return QueueFullError(f"The queue for {self.name} is full. Retry after {after} s.", after)
+        if full.reason == "caller_full":
+            detail = f"Your share of the queue for {self.name} is full."
+        else:
+            detail = f"The queue for {self.name} is full."
+        return QueueFullError(f"{detail} Retry after {after} s.", after)
 
     @staticmethod
     def _closed_error() -> ClosedError:

@@ -21,8 +21,8 @@ from starlette.requests import Request
 
 from service.http.problems import Invalid, Malformed, Problem, TooLarge, Unsupported
 
-MAX_JSON = 4 * 2**20
-"""Largest JSON body in bytes: enough for the latents of a hundred large samples. A parsed body takes far more memory."""
+JSON_BYTES = 16 * 2**10
+"""Enough for every field of a JSON body but its long lists."""
 
 MAX_JSON_ON_LOOP = 2**18
 """Largest JSON body in bytes that is parsed on the event loop: that takes a few milliseconds. A larger one goes to a thread."""
@@ -94,12 +94,17 @@ class JsonBody(RequestBody):
     """A request body in JSON."""
 
     @classmethod
+    def max_bytes(cls) -> int:
+        """Largest body in bytes. A parsed body takes far more memory, and parsing holds Python's lock."""
+        return JSON_BYTES
+
+    @classmethod
     async def read(cls, request: Request) -> Self:
         """Read a JSON object. An empty body counts as an empty object."""
         _check_content_type(
             request, "application/json", "curl -H 'Content-Type: application/json' -d '{\"truncation\": 0.7}' ..."
         )
-        data = await _read_json(request) or b"{}"
+        data = await _read_json(request, cls.max_bytes()) or b"{}"
         if len(data) <= MAX_JSON_ON_LOOP:
             return cls._parse(data)
         return await asyncio.get_running_loop().run_in_executor(_parser, cls._parse, data)
@@ -170,12 +175,12 @@ async def _read_form_fields(form: FormData, body_type: type[RequestBody]) -> dic
     return fields
 
 
-async def _read_json(request: Request) -> bytes:
+async def _read_json(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_JSON:
-            raise TooLarge(f"The JSON body is larger than the limit of {MAX_JSON} bytes.")
+        if len(body) > max_bytes:
+            raise TooLarge(f"The JSON body is larger than the limit of {max_bytes} bytes.")
     return bytes(body)
 
 

@@ -122,7 +122,7 @@ class Invalid(Problem):
 
 
 class QueueFull(Problem):
-    """Too much work waits already, or too many uploads are in flight."""
+    """Too much work waits already, in all or of this caller, or too many uploads are in flight."""
 
     status, title = 429, "Queue full"
 

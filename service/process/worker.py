@@ -135,6 +135,7 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
         access_log=False,
         server_header=False,
         ws="none",
+        proxy_headers=False,  # `service.http.callers` decides whose X-Forwarded-For is believed
         backlog=BACKLOG,
         timeout_graceful_shutdown=CUT_OFF_S,
     )

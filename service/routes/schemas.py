@@ -7,7 +7,9 @@ from pydantic import Field, FiniteFloat, model_validator
 from ganvas import api
 from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
 from ganvas.interpolation import frame_count
-from service.http.parsing import FormBody, JsonBody, Upload
+from service.engine.handlers.generator import Generator
+from service.engine.models import models
+from service.http.parsing import JSON_BYTES, FormBody, JsonBody, Upload
 from service.settings import settings
 
 ModelName = Annotated[str, Field(max_length=api.MAX_MODEL_NAME)]
@@ -20,6 +22,15 @@ _KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fas
 
 _GENERATOR = "Name of a generator. May be left out if only one is served."
 _TRUNCATION = "Factor for the latents. Below 1, images are more typical and less varied."
+
+
+NUMBER_BYTES = 32  # one number of a latent in JSON: 17 digits, sign, point, exponent, comma, and some white space
+
+
+def _json_bytes(rows: int) -> int:
+    """Bytes of a JSON body with this number of seeds, or of latents for the largest served generator."""
+    sizes = [model.card.latent_size for model in models().all() if isinstance(model, Generator)]
+    return JSON_BYTES + rows * NUMBER_BYTES * max(sizes, default=1)
 
 
 def _number(bounds: Bounds[Any], description: str) -> Any:
@@ -50,6 +61,11 @@ class SampleRequest(JsonBody):
         description=f"{', '.join(api.IMAGE_FORMATS)}: one image, or one contact sheet if n > 1. zip: one PNG for each image. "
         "npy: uint8 [n, h, w, c].",
     )
+
+    @classmethod
+    def max_bytes(cls) -> int:
+        """Enough for the latents of every image."""
+        return _json_bytes(settings().max_n)
 
     @property
     def count(self) -> int:
@@ -95,6 +111,11 @@ class InterpolateRequest(JsonBody):
         api.DEFAULT_ANIMATION_FORMAT,
         description="webp, gif: an animation. zip: one PNG for each frame. npy: uint8 [frames, h, w, c].",
     )
+
+    @classmethod
+    def max_bytes(cls) -> int:
+        """Enough for the latents of every key."""
+        return _json_bytes(api.KEYS.maximum)
 
     @property
     def key_count(self) -> int:

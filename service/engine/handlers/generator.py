@@ -26,7 +26,7 @@ class Generator(Handler):
 
     def reserve(self, images: int) -> AbstractContextManager[Reservation]:
         """Reserve space in the queue for a number of images, until the response is built; see `Batcher.reserve`."""
-        return self.batcher.reserve(images)
+        return self.batcher.reserve(images, min(images, self.max_batch))
 
     @property
     def max_batch(self) -> int:

@@ -30,7 +30,8 @@ class Stylizer(Handler):
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> AbstractContextManager[Reservation]:
         """Reserve space in the queue for images of these heights and widths; see `Batcher.reserve`."""
-        return self.batcher.reserve(sum(self.card.height.fit(h) * self.card.width.fit(w) for h, w in sizes))
+        pixels = [self.card.height.fit(h) * self.card.width.fit(w) for h, w in sizes]
+        return self.batcher.reserve(sum(pixels), max(pixels))
 
     async def stylize(
         self, reservation: Reservation, images: Sequence[Pixels], styles: Floats, strength: float, keep_color: float

@@ -1,13 +1,17 @@
-"""Rejects every request during shutdown, and requests for /v1 without a valid API key.
+"""Rejects every request during shutdown, and requests for /v1 without a valid API key. Tells the engine who the caller is.
 
 Health checks, metrics, the API's description and the studio need no key: only routes below /v1 make or show images.
 """
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.engine.callers import CALLER
 from service.engine.metrics import rejected
-from service.http.api_keys import ApiKeys
+from service.http.api_keys import ApiKeys, key_of
+from service.http.callers import Network, caller_of
 from service.http.lifecycle import Lifecycle
 from service.http.problems import Problem, Unauthorized, Unavailable
 
@@ -22,17 +26,30 @@ class Authentication:
         app: the next layer.
         lifecycle: says whether the service is shutting down.
         keys: the keys that open /v1; None if /v1 is open.
+        proxies: the networks of the proxies whose X-Forwarded-For is believed.
     """
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, keys: ApiKeys | None) -> None:
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, keys: ApiKeys | None, proxies: Sequence[Network]) -> None:
         self.app = app
         self.lifecycle = lifecycle
         self.keys = keys
+        self.proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or reject it."""
-        problem = self._problem(scope) if scope["type"] == "http" else None
-        await (problem.response() if problem else self.app)(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        problem = self._problem(scope)
+        if problem:
+            await problem.response()(scope, receive, send)
+            return
+        key = key_of(Headers(scope=scope)) if self.keys and _is_guarded(scope["path"]) else None
+        token = CALLER.set(caller_of(scope, key, self.proxies))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            CALLER.reset(token)
 
     def _problem(self, scope: Scope) -> Problem | None:
         path = scope["path"]
@@ -40,6 +57,10 @@ class Authentication:
             self.lifecycle.rejected()
             rejected("draining")
             return Unavailable("The service is shutting down. Retry.")
-        if self.keys and (path == GUARDED or path.startswith(f"{GUARDED}/")) and not self.keys.accept(Headers(scope=scope)):
+        if self.keys and _is_guarded(path) and not self.keys.accept(Headers(scope=scope)):
             return Unauthorized("Send an API key of this service, as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
         return None
+
+
+def _is_guarded(path: str) -> bool:
+    return path == GUARDED or path.startswith(f"{GUARDED}/")

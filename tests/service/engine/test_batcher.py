@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from service.engine.batcher import Batcher
+from service.engine.callers import CALLER
 from service.engine.errors import ClosedError, QueueFullError
 from service.engine.job_queue import Job, Limits
 
@@ -47,7 +48,7 @@ def job(*values: int, width: int = 1, row_cost: int = 1) -> Job:
 
 def with_batcher(device: Device, test: Callable[[Batcher], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        batcher = Batcher("m", device.run, Limits(**{"max_batch": 4, "max_queue": 8, **options}))
+        batcher = Batcher("m", device.run, Limits(**{"max_batch": 4, "max_queue": 12, **options}))
         try:
             async with asyncio.timeout(10):
                 await test(batcher)
@@ -127,7 +128,7 @@ def test_job_larger_than_a_batch_runs_alone(device: Device) -> None:
         await asyncio.gather(blocker, *tasks)
         assert device.batches == [[99], [1], [2, 3], [4]]
 
-    with_batcher(device, test)
+    with_batcher(device, test, max_queue=100)
 
 
 def test_idle_device_waits_for_as_many_jobs_as_before(device: Device) -> None:
@@ -175,7 +176,7 @@ def test_full_queue_rejects_a_request_and_keeps_the_others(device: Device) -> No
     async def test(batcher: Batcher) -> None:
         blocker = await held(batcher, device)
         tasks = await queued(batcher, job(1, 2, 3, 4), job(5, 6, 7))
-        with pytest.raises(QueueFullError) as caught:
+        with pytest.raises(QueueFullError, match="Your share of the queue for m is full") as caught:
             await submit(batcher, job(8), job(9))  # all or nothing: the first alone would fit
         assert caught.value.retry_after_s == 1
         assert batcher.waiting() == 7
@@ -248,7 +249,7 @@ def test_admitted_request_survives_full_queue(device: Device) -> None:
     async def test(batcher: Batcher) -> None:
         with batcher.reserve(1) as reservation:
             blocker = await held(batcher, device)
-            (waiting,) = await queued(batcher, job(*range(1, 8)))
+            (waiting,) = await queued(batcher, job(*range(1, 7)))
             with pytest.raises(QueueFullError):
                 await submit(batcher, job(10))
             admitted = asyncio.create_task(batcher.submit(reservation, [job(10)]))
@@ -316,14 +317,30 @@ def test_reservation_counts_as_waiting_until_it_is_released(device: Device) -> N
             assert batcher.waiting() == 6
             with pytest.raises(QueueFullError), batcher.reserve(3):
                 pass
-            with batcher.reserve(2):  # the rest of the queue
-                assert batcher.waiting() == 8
+            with batcher.reserve(1):  # the rest of the share of one caller
+                assert batcher.waiting() == 7
             (result,) = await batcher.submit(reservation, [job(1, 2, 3, 4, 5, 6)])
             assert len(result) == 6
             assert batcher.waiting() == 6  # until the response is built
         assert batcher.waiting() == 0
 
     with_batcher(device, test)
+
+
+def test_each_caller_has_a_share_of_the_queue(device: Device) -> None:
+    async def test(batcher: Batcher) -> None:
+        blocker = await held(batcher, device)
+        greedy = await queued(batcher, job(1, 2, 3, 4), job(5, 6, 7))
+        with pytest.raises(QueueFullError):
+            await submit(batcher, job(8))
+        token = CALLER.set("polite")
+        polite = await queued(batcher, job(9))
+        CALLER.reset(token)
+        device.free.set()
+        await asyncio.gather(blocker, *greedy, *polite)
+        assert device.batches == [[99], [9], [1, 2, 3, 4], [5, 6, 7]]  # the other caller has had its turn
+
+    with_batcher(device, test, max_batch=3)
 
 
 def test_running_jobs_do_not_count_as_waiting(device: Device) -> None:

@@ -85,7 +85,7 @@ def test_service_without_models_is_live_but_not_ready(folder: str, tmp_path: Pat
 def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(ROW_S), tmp_path / "slow.onnx", generator_card("slow"))
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
-    limits = {"max_batch_rows": 1, "max_queue_rows": 3, "timeout_s": 20 * ROW_S, "max_n": 100}
+    limits = {"max_batch_rows": 1, "max_queue_rows": 4, "timeout_s": 20 * ROW_S, "max_n": 100}
     with running(tmp_path, tmp_path / "log", **limits) as service, httpx.Client(base_url=service.url) as client:
 
         def call(model: str, n: int = 1, timeout: float = 60) -> httpx.Response:
@@ -94,7 +94,7 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
         # Two generators are served, so the model must be named.
         problem(client.post("/v1/sample"), 422, mentions="the generators are digits, slow")
 
-        # Twelve callers and a queue of three: some wait, the others are rejected at once.
+        # Twelve requests and room for two of one caller: some wait, the others are rejected at once.
         with ThreadPoolExecutor(12) as pool:
             responses = [*pool.map(lambda _: call("slow"), range(12))]
         accepted = [response for response in responses if response.status_code == 200]

@@ -1,6 +1,5 @@
 import io
 import json
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +8,9 @@ import numpy as np
 import pytest
 
 from ganvas import api
+from ganvas.api import KEYS
 from service.engine.latents import latents_of_seed
-from tests.service.conftest import Problem, pixels
+from tests.service.conftest import LIMITS, Problem, pixels
 from tests.service.onnx_models import LATENT_SIZE, SIDE, generated
 
 
@@ -202,7 +202,7 @@ def test_lists_every_invalid_field(client: httpx.Client, problem: Problem) -> No
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"n=4", b"{'n': 4}", b"\xff\xfe", b"\0", b"[" * 100_000, b'{"n": 4}}', b'{"model": "\\ud800"}', b" "]
+    "body", [b"{", b"n=4", b"{'n': 4}", b"\xff\xfe", b"\0", b"[" * 20_000, b'{"n": 4}}', b'{"model": "\\ud800"}', b" "]
 )
 def test_rejects_invalid_json(client: httpx.Client, problem: Problem, body: bytes) -> None:
     response = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
@@ -212,17 +212,26 @@ def test_rejects_invalid_json(client: httpx.Client, problem: Problem, body: byte
 @pytest.mark.parametrize(
     "body",
     [
-        "{" + ",".join(f'"{i:05}":0' for i in range(90_000)) + "}",
-        '{"latents": [[' + '"",' * 300_000 + '""]]}',
-        '{"latents": [' + "0," * 400_000 + "0]}",
+        "{" + ",".join(f'"{i:05}":0' for i in range(1_500)) + "}",
+        '{"latents": [[' + '"",' * 5_000 + '""]]}',
+        '{"latents": [' + "0," * 8_000 + "0]}",
         '{"latents": [' + "[]," * 30 + "[]]}",
     ],
 )
-def test_rejects_a_million_invalid_values_quickly(client: httpx.Client, problem: Problem, body: str) -> None:
-    start = time.monotonic()
+def test_describes_few_of_many_invalid_values(client: httpx.Client, problem: Problem, body: str) -> None:
     response = client.post("/v1/sample", content=body, headers={"Content-Type": "application/json"})
     assert len(problem(response, 422)["errors"]) <= 10
-    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(("route", "rows"), [("/v1/sample", LIMITS["max_n"]), ("/v1/interpolate", KEYS.maximum)])
+def test_rejects_json_larger_than_the_latents_of_the_largest_model(
+    client: httpx.Client, problem: Problem, route: str, rows: int
+) -> None:
+    options = {"format": "npy"} | ({"steps": 2} if route == "/v1/interpolate" else {})
+    fits = json.dumps({"latents": [[-1.2345678901234567] * LATENT_SIZE] * rows, **options}, indent=4)
+    assert client.post(route, content=fits, headers={"Content-Type": "application/json"}).status_code == 200
+    large = fits + " " * (16 * 2**10 + 32 * LATENT_SIZE * rows)
+    problem(client.post(route, content=large), 413, mentions=f"{16 * 2**10 + 32 * LATENT_SIZE * rows} bytes")
 
 
 def test_rejects_query_parameters(client: httpx.Client, problem: Problem) -> None:
