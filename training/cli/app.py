@@ -2,6 +2,7 @@
 
 import typer
 
+from training.cli.check import check
 from training.cli.gan import gan
 from training.cli.models import evaluate, export, sample, table
 from training.cli.style import int8, paint, style
@@ -11,5 +12,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train on a folder of images, then export one ONNX file for the service.",
 )
-for command in (gan, style, paint, sample, evaluate, export, int8, table):
+for command in (check, gan, style, paint, sample, evaluate, export, int8, table):
     app.command()(command)

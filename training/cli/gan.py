@@ -28,6 +28,7 @@ from training.data.image_folder import open_image_folder, require_count, require
 from training.data.labels import labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
+from training.gan.advice import MIN_IMAGES
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
@@ -36,8 +37,6 @@ from training.metrics.features import FeatureNetwork, build_features
 from training.run import Run
 from training.text import count_of
 from training.vgg import VggFeatures
-
-MIN_IMAGES = 16
 
 
 @report_errors

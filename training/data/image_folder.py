@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from ganvas import images
@@ -68,6 +69,11 @@ class ImageFolder:
         image = images.read_image(self._file(name), min_size=min_size)
         return image if mode == "RGB" else image.convert(mode)
 
+    def read(self, name: str) -> bytes:
+        """The content of one image file. The errors are those of `open`."""
+        file = self._file(name)
+        return file if isinstance(file, bytes) else file.read_bytes()
+
     def _file(self, name: str) -> bytes | Path:
         return self.path / name if self._zip is None else self._zip.read(name)
 
@@ -97,7 +103,9 @@ def open_image_folder(path: Path) -> ImageFolder:
     sizes: dict[str, tuple[int, int]] = {}
     digest = hashlib.sha256()
     grey = True
-    for name in track(sorted(filter(_looks_like_an_image, found)), description="Reading images", transient=True):
+    for name in track(
+        sorted(filter(_looks_like_an_image, found)), description="Reading images", transient=True, console=Console(stderr=True)
+    ):
         if archive is not None and found[name] > _LARGEST_FILE:
             unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
             continue
