@@ -4,12 +4,12 @@
     image = read_image(Path("photo.jpg"), max_side=1024)  # 8-bit RGB, ready for a model
 
     opened = OpenImage(data, max_pixels=50_000_000)       # both, with one look at the file
-    if opened.header.pixels < 10**6:
+    if opened.decode_bytes(1024) < free:
         image = opened.decode(max_side=1024)
 
 Reads the formats in `ganvas.api.UPLOAD_FORMATS`; the name of a file does not matter. The result is upright according to its
 EXIF orientation, its colours are converted from the ICC profile to sRGB, and transparent parts are laid on white. Only the
-first frame of an animation is read.
+first picture of a file is read. `ganvas.formats` reads the structure of a file, and Pillow decodes its picture.
 """
 
 import contextlib
@@ -17,50 +17,35 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ganvas.api import UPLOAD_FORMATS, UPLOAD_FORMATS_TEXT
-from ganvas.srgb import to_srgb
+from ganvas import decoding
+from ganvas.api import UPLOAD_FORMATS_TEXT
+from ganvas.decoding import shrunk
+from ganvas.formats import jpeg, png
+from ganvas.formats.head import ORIENTATION, Head
+from ganvas.formats.jpeg import JpegHead
+from ganvas.formats.limits import ImageFileError, ImageTooLargeError, UnreadableImageError, truncated
+from ganvas.formats.png import PngHead
+from ganvas.formats.webp import WebpHead
 
-FORMATS = tuple(name.upper() for name in UPLOAD_FORMATS)
-"""Pillow's names of the formats that are read. Its other readers never see a file."""
+__all__ = [
+    "ORIENTATION",
+    "Header",
+    "ImageFileError",
+    "ImageTooLargeError",
+    "OpenImage",
+    "UnreadableImageError",
+    "limit_pillow",
+    "read_header",
+    "read_image",
+    "shrunk",
+]
 
 ImageFile = bytes | str | os.PathLike[str]
-
-ORIENTATION = 0x0112  # the tag in EXIF
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what turns a stored image upright."""
-
-_SIDEWAYS = frozenset(TURNS[orientation] for orientation in (5, 6, 7, 8))  # the turns that swap width and height
-_BYTES_PER_STORED_PIXEL = 24
-_BYTES_PER_SHRUNK_PIXEL = 24
-_GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16"})
-
-
-class ImageFileError(ValueError):
-    """An image file that cannot be used. The message completes "the file is ..."."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class ImageTooLargeError(ImageFileError):
-    """The header states more pixels than are allowed. Nothing was decoded."""
-
-
-class UnreadableImageError(ImageFileError):
-    """Not an image of a format that is read, or a broken one. The cause is Pillow's error."""
 
 
 class Header(NamedTuple):
@@ -82,17 +67,14 @@ class Header(NamedTuple):
 def limit_pillow(max_pixels: int) -> None:
     """Set Pillow's own pixel limit for the whole process, beside the `max_pixels` of each call.
 
-    Pillow's limit is the one that stops a WebP, whose canvas Pillow allocates while it opens the file. Above the limit Pillow
-    warns, which changes nothing because `read_image` refuses the image. Above twice the limit it raises. Its warnings about
-    broken EXIF concern only the owner of the file, so they are kept out of the log.
+    It also applies to images that are opened without `max_pixels`: an image with more than twice the limit is refused.
     """
     Image.MAX_IMAGE_PIXELS = max_pixels
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # raised up to twice the limit
 
 
 class OpenImage:
-    """An image file whose header has been read. The file stays open until `decode` or `close`.
+    """An image file whose header has been read. The file stays open until `decode` or `close`. Until then it takes no memory.
 
     Args:
         file: its content, or its path.
@@ -103,68 +85,80 @@ class OpenImage:
 
     Raises:
         ImageTooLargeError: the image has more pixels than are allowed.
-        UnreadableImageError: not an image of a format that is read, or a broken one.
+        UnreadableImageError: not an image of a format that is read, a broken one, or one that exceeds a bound of
+            `ganvas.formats.limits`.
         OSError: the path cannot be read.
     """
 
     def __init__(self, file: ImageFile, *, max_pixels: int | None = None) -> None:
         self._in_memory = isinstance(file, bytes)
-        self._max_pixels = max_pixels
-        with contextlib.ExitStack() as closing, self._translated_errors():
-            image = closing.enter_context(Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS))
-            width, height = image.size
-            if max_pixels is not None and width * height > max_pixels:
-                raise ImageTooLargeError(f"too large: {width} x {height} pixels; at most {max_pixels} are allowed")
-            # If a PNG has no EXIF before its pixels, Pillow would decode the pixels to look for EXIF after them.
-            if (image.format != "PNG" or "exif" in image.info) and _turn_of(image) in _SIDEWAYS:
-                width, height = height, width
-            self.header = Header(image.width * image.height, width, height, image.mode in _GREY_MODES)
-            self._image: Image.Image | None = image
+        with contextlib.ExitStack() as closing:
+            opened: BinaryIO = io.BytesIO(file) if isinstance(file, bytes) else Path(file).open("rb")  # noqa: SIM115
+            closing.callback(opened.close)
+            self._file: BinaryIO | None = opened
+            with self._translated_errors():
+                head = self._head = _head_of(opened)
+            allowed = 2 * (Image.MAX_IMAGE_PIXELS or 0) if max_pixels is None else max_pixels
+            pixels = head.width * head.height
+            if allowed and pixels > allowed:
+                raise ImageTooLargeError(f"too large: {head.width} x {head.height} pixels; at most {allowed} are allowed")
+            sides = (head.height, head.width) if head.orientation in decoding.SIDEWAYS else (head.width, head.height)
+            self.header = Header(pixels, *sides, head.is_grey)
+            self._bytes = opened.seek(0, io.SEEK_END)
             closing.pop_all()
+
+    def decode_bytes(self, max_side: int | None = None) -> int:
+        """Upper bound of the memory in bytes that `decode(max_side=...)` takes at its peak.
+
+        Its result and an array of the same size are included; the file itself is not.
+        """
+        return decoding.decode_bytes(self._head, self._bytes, max_side)
 
     def decode(self, *, max_side: int | None = None, min_size: tuple[int, int] | None = None) -> Image.Image:
         """Decode the image, once, and close the file. Arguments and result are those of `read_image`.
 
         Raises:
-            UnreadableImageError: the image is broken.
+            UnreadableImageError: the image is broken or truncated, or exceeds a bound of `ganvas.formats.limits`.
             ValueError: the file is closed.
         """
-        if self._image is None:
+        if self._file is None:
             raise ValueError("the image file is closed")
-        image, self._image = self._image, None  # a decoded image is large: keep no reference
-        with self._translated_errors(), image:
-            return _decoded(image, max_side, min_size)
-
-    def decode_bytes(self, max_side: int | None = None) -> int:
-        """Upper bound of the memory in bytes that `decode(max_side=...)` takes at its peak, its result included."""
-        width, height = self.header.width, self.header.height
-        if max_side is not None:
-            width, height = shrunk((width, height), max_side)
-        return self.header.pixels * _BYTES_PER_STORED_PIXEL + width * height * _BYTES_PER_SHRUNK_PIXEL + 2**20
+        file, self._file = self._file, None
+        with self._translated_errors(), file:
+            return decoding.decoded(self._head, file, max_side, min_size)
 
     def close(self) -> None:
         """Close the file. Does nothing after `decode`."""
-        if self._image is not None:
-            self._image.close()
-            self._image = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:
         """Turn every error of Pillow into an `ImageFileError`."""
         try:
             yield
-        except ImageTooLargeError:
+        except ImageFileError:
             raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            allowed = self._max_pixels or Image.MAX_IMAGE_PIXELS
-            raise ImageTooLargeError(f"too large: far more than the {allowed} pixels that are allowed") from error
-        except UnidentifiedImageError as error:
-            raise UnreadableImageError(f"not a {UPLOAD_FORMATS_TEXT} image") from error
         except Exception as error:
             # Broken files make Pillow raise nearly anything: OSError, SyntaxError, ValueError, struct.error, zlib.error...
-            if isinstance(error, OSError) and error.errno is not None and not self._in_memory:
-                raise  # the file system's
+            if isinstance(error, OSError):
+                if error.errno is not None and not self._in_memory:
+                    raise  # the file system's
+                if "truncated" in str(error):
+                    raise truncated() from error
             raise UnreadableImageError("broken") from error
+
+
+def _head_of(file: BinaryIO) -> Head:
+    start = file.read(12)
+    if start.startswith(jpeg.SIGNATURE):
+        return JpegHead(file)
+    if start.startswith(png.SIGNATURE):
+        return PngHead(file)
+    if start[:4] == b"RIFF" and start[8:] == b"WEBP":
+        return WebpHead(file)
+    raise UnreadableImageError(f"not a {UPLOAD_FORMATS_TEXT} image")
 
 
 def read_header(file: ImageFile, *, max_pixels: int | None = None) -> Header:
@@ -198,43 +192,3 @@ def read_image(
         OSError: the path cannot be read.
     """
     return OpenImage(file, max_pixels=max_pixels).decode(max_side=max_side, min_size=min_size)
-
-
-def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """The size in pixels after an image is shrunk to `max_side`; never enlarged."""
-    scale = min(1.0, max_side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _decoded(image: Image.Image, max_side: int | None, min_size: tuple[int, int] | None) -> Image.Image:
-    if max_side is not None:
-        min_size = (max_side, max_side)
-    if min_size is not None:
-        # Pillow can decode a JPEG at a half, a quarter or an eighth of its size. The result is at least as large as `min_size`.
-        image.draft(None, min_size)
-    image.load()
-    turn = _turn_of(image)
-    profile = image.info.get("icc_profile")
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it instead of scaling it
-        image = image.convert("I").point(lambda level: level / 256).convert("L")
-    if image.mode in ("CMYK", "L"):  # the profile is of these colours, not of RGB
-        image, profile = to_srgb(image, profile), None
-    else:
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    # Shrink before the other steps, because each step makes another copy of the image.
-    if max_side is not None and (size := shrunk(image.size, max_side)) != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    image = to_srgb(image, profile)
-    if turn is not None:
-        image = image.transpose(turn)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image
-
-
-def _turn_of(image: Image.Image) -> Image.Transpose | None:
-    """The turn that makes the image upright. For broken EXIF, Pillow raises in a PNG or a WebP, and not in a JPEG."""
-    try:
-        return TURNS.get(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # SyntaxError, struct.error, ValueError, TypeError...
-        return None

@@ -1,18 +1,24 @@
 """Colours from an image's ICC profile to sRGB, which models are trained on and browsers show.
 
-An image without a profile is read as sRGB. So is an image whose profile is broken, as browsers do.
+An image without a profile is read as sRGB. So is an image whose profile is broken or of other colours than the image's, as
+browsers do.
 """
 
 import functools
 import io
 import itertools
+from typing import Literal
 
 from PIL import Image, ImageChops, ImageCms
 
-MAX_PROFILE_BYTES = 4 * 2**20  # profiles of printers have up to about three million
+from ganvas.formats.limits import MAX_PROFILE_BYTES
+
+Colours = Literal["L", "RGB", "CMYK"]
+
 CACHED_PROFILES = 16  # a handful of cameras and programs write nearly all profiles
 CLOSE = 2  # grey levels: a profile that changes no colour by more counts as sRGB
 
+_SUITABLE = {"L": ("L", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
@@ -64,18 +70,34 @@ def _transform_of(profile: bytes) -> SrgbTransform | None:
     return None if transform.needless else transform
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert a loaded image from its profile's colours to sRGB: RGB, or RGBA if it has transparency.
+def srgb_transform(profile: bytes | None, colours: Colours) -> SrgbTransform | None:
+    """The transform from an image's colours to sRGB. None if the image is read as sRGB.
 
-    Without a usable profile, Pillow's own conversion makes RGB of the other modes.
+    Args:
+        profile: of the image.
+        colours: of the image as stored. A profile of other colours is ignored, as browsers do. A profile of RGB suits a grey
+            image too, whose colours are those with equal red, green and blue.
     """
     transform = _transform_of(profile) if profile and len(profile) <= MAX_PROFILE_BYTES else None
+    return transform if transform and transform.mode in _SUITABLE[colours] else None
+
+
+def to_srgb(image: Image.Image, transform: SrgbTransform | None) -> Image.Image:
+    """Convert a loaded image to sRGB: RGB, or RGBA if it has transparency.
+
+    Without a transform, Pillow's own conversion makes RGB of the other modes.
+    """
     has_transparency = image.has_transparency_data
     if transform is None:
-        return image.convert("RGBA" if has_transparency else "RGB")
+        return as_mode(image, "RGBA" if has_transparency else "RGB")
     if not has_transparency:
-        return transform.apply(image.convert(transform.mode))
-    rgba = image.convert("RGBA")
+        return transform.apply(as_mode(image, transform.mode))
+    rgba = as_mode(image, "RGBA")
     converted = transform.apply(rgba.convert(transform.mode))
     converted.putalpha(rgba.getchannel("A"))
     return converted
+
+
+def as_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image. Unlike Pillow's `convert`, an image that has the mode is not copied."""
+    return image if image.mode == mode else image.convert(mode)

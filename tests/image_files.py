@@ -70,3 +70,13 @@ def _tags(profile: bytearray) -> dict[bytes, int]:
     """Tag -> where its entry stands in the profile."""
     count = int.from_bytes(profile[128:132], "big")
     return {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+
+
+def steep_profile() -> bytes:
+    """The profile of sRGB with a steeper tone curve: all but black and white are darker."""
+    data = bytearray(SRGB_PROFILE)
+    for tag, entry in _tags(data).items():
+        if tag.endswith(b"TRC"):
+            start = int.from_bytes(data[entry + 4 : entry + 8], "big") + 12
+            data[start : start + 4] = struct.pack(">i", 3 * 65536)
+    return bytes(data)

@@ -8,9 +8,9 @@ from PIL import Image
 
 from ganvas import api
 from ganvas.images import ORIENTATION, read_header, read_image
-from ganvas.srgb import CLOSE, to_srgb
+from ganvas.srgb import CLOSE, srgb_transform, to_srgb
 from service.engine import codecs
-from tests.image_files import SRGB_PROFILE, image_bytes, linear_grey_profile, swapped_profile
+from tests.image_files import SRGB_PROFILE, image_bytes, linear_grey_profile, steep_profile, swapped_profile, wide_gamut_profile
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -37,13 +37,39 @@ def test_srgb_profile_changes_nothing(colours: np.ndarray) -> None:
 
 @pytest.mark.parametrize("profile", [b"", b"x", b"\0" * 500, SRGB_PROFILE[:200], b"\xff" * 5 * 2**20])
 def test_ignores_broken_profile(profile: bytes, colours: np.ndarray) -> None:
-    np.testing.assert_array_equal(np.asarray(to_srgb(Image.fromarray(colours), profile)), colours)
+    assert srgb_transform(profile, "RGB") is None
+    np.testing.assert_array_equal(np.asarray(to_srgb(Image.fromarray(colours), None)), colours)
 
 
-def test_grey_profile_on_colour_image_keeps_the_shape(colours: np.ndarray) -> None:
-    """The image is then read as grey, as its profile says."""
-    decoded = decode(image_bytes(Image.fromarray(colours), icc_profile=linear_grey_profile()))
-    assert decoded.shape == colours.shape
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_ignores_grey_profile_of_colour_image(mode: str, colours: np.ndarray) -> None:
+    image = Image.fromarray(colours)
+    image = image.quantize(8) if mode == "P" else image.convert(mode)
+    decoded = decode(image_bytes(image, icc_profile=linear_grey_profile()))
+    np.testing.assert_array_equal(decoded, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "webp"])
+def test_ignores_grey_profile_in_other_formats(image_format: str, colours: np.ndarray) -> None:
+    image = Image.fromarray(colours)
+    plain = decode(image_bytes(image, image_format))
+    np.testing.assert_array_equal(decode(image_bytes(image, image_format, icc_profile=linear_grey_profile())), plain)
+
+
+@pytest.mark.parametrize("profile", [SRGB_PROFILE, linear_grey_profile(), wide_gamut_profile()])
+def test_ignores_profile_of_other_colours_in_cmyk(profile: bytes) -> None:
+    image = Image.new("CMYK", (16, 16), (20, 200, 90, 10))
+    np.testing.assert_array_equal(decode(image_bytes(image, "jpeg", icc_profile=profile)), decode(image_bytes(image, "jpeg")))
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg"])
+def test_rgb_profile_says_what_grey_levels_mean(image_format: str) -> None:
+    """As browsers read grey photos that were made from colour: the colours are those with equal red, green and blue."""
+    levels = Image.fromarray(np.full((8, 8), 128, np.uint8))
+    decoded = decode(image_bytes(levels, image_format, icc_profile=steep_profile()))
+    same = decode(image_bytes(levels.convert("RGB"), "png", icc_profile=steep_profile()))
+    np.testing.assert_array_equal(decoded, same)
+    assert decoded[0, 0, 0] < 128 - 2 * CLOSE
 
 
 def test_grey_profile_changes_the_levels() -> None:

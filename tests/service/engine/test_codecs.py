@@ -30,8 +30,10 @@ def test_errors_name_the_upload(png: bytes) -> None:
         decode(bomb(1001, 1000))
     with pytest.raises(ImageTooLargeError, match="photo is too large"):
         codecs.OpenUpload(bomb(1001, 1000), name="photo", max_pixels=10**6, max_side=10**4)
-    with pytest.raises(UnreadableImageError, match="photo is broken"):
+    with pytest.raises(UnreadableImageError, match="photo is truncated: its end is missing"):
         decode(png[:-40])
+    with pytest.raises(UnreadableImageError, match="photo is broken"):
+        decode(png.replace(b"IDATx", b"IDATy"))
     with pytest.raises(UnreadableImageError, match=f"photo is not a {UPLOAD_FORMATS_TEXT} image"):
         decode(b"%PDF-1.7")
 

@@ -1,0 +1,203 @@
+"""JPEG files (ITU-T T.81): segments up to the first scan, then scans of coded pixels.
+
+Cameras append previews, depth maps and other pictures, in segments or after the end of the first picture (MPO). They are
+left out.
+"""
+
+import io
+import re
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ganvas.formats.head import Head, Pixels, orientation_of, require_size
+from ganvas.formats.limits import (
+    MAX_PROFILE_BYTES,
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    UnreadableImageError,
+    too_complex,
+    truncated,
+)
+
+SIGNATURE = b"\xff\xd8\xff"
+END = b"\xff\xd9"
+
+_SOI, _EOI, _SOS, _DHT, _DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _DAC, 0xC8}  # SOF0 to SOF15
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_APP0, _APP1, _APP2, _APP14, _APP15, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_NO_SEGMENT = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})  # markers without a length; SOI among them, which libjpeg refuses
+_PIXELS: dict[int, Pixels] = {1: "grey", 3: "rgb", 4: "cmyk"}
+_PROFILE = b"ICC_PROFILE\0"
+
+_LONGEST_PADDING = b"\xff" * (MAX_SEGMENTS + 1)
+_PADDING = bytes(range(255)) * 16
+"""Decoded as pixels, it differs from the zeros that libjpeg decodes after the end of the data."""
+
+_NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""What ends the coded pixels: any marker but a restart marker and those that libjpeg skips or stops at."""
+
+
+class JpegHead(Head):
+    """What a JPEG states before its first scan.
+
+    Attributes:
+        is_buffered: whether the decoder holds the coefficients of the whole picture: there are several scans.
+        components: (horizontal, vertical) sampling factor of each.
+
+    Raises:
+        UnreadableImageError: the file is broken, truncated, or exceeds a bound.
+    """
+
+    name = "JPEG"
+
+    def __init__(self, file: BinaryIO) -> None:
+        frame = None
+        scanned = 0
+        for marker, payload, length in _segments(file):
+            if marker in _FRAMES:
+                frame = marker, _read(file, payload, length)
+            elif marker == _APP1 and self.orientation == 1:
+                segment = _read(file, payload, length)
+                if segment.startswith(b"Exif\0\0"):
+                    self.orientation = orientation_of(segment)
+            elif marker == _SOS:
+                self._scan = payload - 4
+                scanned = _read(file, payload, 1)[0]
+        if frame is None or len(frame[1]) < 6 + 3 * frame[1][5]:
+            raise UnreadableImageError("broken: no frame precedes its pixels")
+        kind, header = frame
+        bits, self.height, self.width, count = struct.unpack_from(">BHHB", header)
+        if bits != 8 or count not in _PIXELS:
+            raise UnreadableImageError(f"a JPEG of {count} channels with {bits} bits; 1, 3 or 4 channels with 8 bits are read")
+        require_size(self.width, self.height)
+        self.pixels = _PIXELS[count]
+        self.components = [(header[at] >> 4, header[at] & 15) for at in range(7, 7 + 3 * count, 3)]
+        self.is_buffered = kind in _PROGRESSIVE or scanned < count
+        self._is_scanned = False
+        self._end: int | None = None
+
+    @property
+    def decoder_bytes(self) -> int:
+        """Buffered coefficients have 2 bytes, for whole blocks of 8 x 8 in whole units of all components."""
+        if not self.is_buffered:
+            return 0
+        widest = max(1, *(across for across, _ in self.components))
+        highest = max(1, *(down for _, down in self.components))
+        units = -(-self.width // (8 * widest)) * -(-self.height // (8 * highest))
+        return 2 * 64 * units * sum(across * down for across, down in self.components)
+
+    def picture(self, file: BinaryIO) -> io.BytesIO:
+        """Raises: see `Head.picture`."""
+        return self._picture(file, b"")
+
+    def padded_picture(self, file: BinaryIO) -> io.BytesIO | None:
+        """If data ends early, libjpeg decodes zeros in its place and says nothing."""
+        return self._picture(file, _PADDING) if self._end_of_scans(file) is None else None
+
+    def _picture(self, file: BinaryIO, padding: bytes) -> io.BytesIO:
+        """The picture. If the file has no end, padding and an end follow the last byte."""
+        end = self._end_of_scans(file)
+        picture = io.BytesIO()
+        picture.write(SIGNATURE[:2])
+        for marker, payload, length in _segments(file):
+            is_extra = _APP0 <= marker <= _APP15 or marker == _COMMENT
+            if marker != _SOS and (not is_extra or _is_about_colour(file, marker, payload)):
+                picture.write(_read(file, payload - 4, length + 4))
+        file.seek(self._scan)
+        picture.write(file.read(-1 if end is None else end))
+        if end is None:
+            picture.write(padding)
+        picture.write(END)
+        picture.seek(0)
+        return picture
+
+    def _end_of_scans(self, file: BinaryIO) -> int | None:
+        """Where the picture ends, in bytes from its first scan; None if its end is missing."""
+        if not self._is_scanned:
+            file.seek(self._scan)
+            self._end = _end_of_scans(file.read())
+            self._is_scanned = True
+        return self._end
+
+    def profile(self, file: BinaryIO) -> bytes | None:
+        """Parts in any order, each with its number and the count of all."""
+        parts: dict[int, bytes] = {}
+        counts = set()
+        for marker, payload, length in _segments(file):
+            if marker == _APP2 and length > 14:
+                segment = _read(file, payload, length)
+                if segment.startswith(_PROFILE):
+                    parts[segment[12]] = segment[14:]
+                    counts.add(segment[13])
+        profile = b"".join(parts[number] for number in sorted(parts))
+        is_whole = counts == {len(parts)} and len(profile) <= MAX_PROFILE_BYTES
+        return profile if is_whole else None
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Marker, offset of the payload and its length, of every segment up to the first scan's head."""
+    at = 2
+    for _ in range(MAX_SEGMENTS):
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4:
+            raise truncated()
+        marker = head[1]
+        if head[0] != 0xFF:
+            at += 1  # between segments, libjpeg skips what is not a marker
+        elif marker == 0xFF:
+            at += 1  # padding
+        elif marker in _NO_SEGMENT:
+            at += 2
+        elif marker == _EOI:
+            raise UnreadableImageError("broken: it ends before its pixels")
+        else:
+            length = int.from_bytes(head[2:], "big")
+            if length < 2:
+                raise UnreadableImageError("broken: a segment has no length")
+            yield marker, at + 4, length - 2
+            if marker == _SOS:
+                return
+            at += 2 + length
+    raise too_complex("segments or bytes of padding before its pixels", MAX_SEGMENTS)
+
+
+def _end_of_scans(scans: bytes) -> int | None:
+    """Where the end of the picture is; None if it is missing.
+
+    Args:
+        scans: the file from its first scan on.
+    """
+    if _LONGEST_PADDING in scans:  # libjpeg starts over at each block of bytes that Pillow reads
+        raise too_complex("bytes of padding in a row", MAX_SEGMENTS)
+    at, count = 0, 0
+    for _ in range(MAX_SEGMENTS):
+        marker = scans[at + 1] if at + 1 < len(scans) else _EOI
+        if marker == _SOS:
+            count += 1
+            if count > MAX_SCANS:
+                raise too_complex("scans", MAX_SCANS)
+        found = _NEXT_MARKER.search(scans, at + 2 + int.from_bytes(scans[at + 2 : at + 4], "big"))
+        if found is None:
+            return None
+        at = found.start()
+        if scans[at + 1] in (_EOI, _SOI):
+            return at if scans[at + 1] == _EOI else None
+    raise too_complex("segments among its pixels", MAX_SEGMENTS)
+
+
+def _is_about_colour(file: BinaryIO, marker: int, payload: int) -> bool:
+    """Whether libjpeg reads the segment to know what the components mean."""
+    file.seek(payload)
+    start = file.read(5)
+    return (marker == _APP0 and start == b"JFIF\0") or (marker == _APP14 and start == b"Adobe")
+
+
+def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) < length:
+        raise truncated()
+    return data
