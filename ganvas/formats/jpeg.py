@@ -32,7 +32,9 @@ _PIXELS: dict[int, Pixels] = {1: "grey", 3: "rgb", 4: "cmyk"}
 _PROFILE = b"ICC_PROFILE\0"
 
 _LONGEST_PADDING = b"\xff" * (MAX_SEGMENTS + 1)
-_PADDING = bytes(range(255)) * 16
+"""libjpeg begins each time at the start of the padding when Pillow passes it the next 64 KiB."""
+
+_PADDING = bytes((85 + 89 * i) % 255 for i in range(4096))
 """Decoded as pixels, it differs from the zeros that libjpeg decodes after the end of the data."""
 
 _NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
@@ -117,7 +119,10 @@ class JpegHead(Head):
         """Where the picture ends, in bytes from its first scan; None if its end is missing."""
         if not self._is_scanned:
             file.seek(self._scan)
-            self._end = _end_of_scans(file.read())
+            scans = file.read()
+            self._end = _end_of_scans(scans)
+            if scans.find(_LONGEST_PADDING, 0, self._end) >= 0:
+                raise too_complex("bytes of padding in a row", MAX_SEGMENTS)
             self._is_scanned = True
         return self._end
 
@@ -170,8 +175,6 @@ def _end_of_scans(scans: bytes) -> int | None:
     Args:
         scans: the file from its first scan on.
     """
-    if _LONGEST_PADDING in scans:  # libjpeg starts over at each block of bytes that Pillow reads
-        raise too_complex("bytes of padding in a row", MAX_SEGMENTS)
     at, count = 0, 0
     for _ in range(MAX_SEGMENTS):
         marker = scans[at + 1] if at + 1 < len(scans) else _EOI

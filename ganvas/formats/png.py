@@ -117,7 +117,7 @@ class PngHead(Head):
         """
         stated = self._read(file, b"tRNS", 6)
         if self.pixels in ("grey", "grey16") and len(stated) >= 2:
-            (level,) = struct.unpack_from(">H", stated)
+            level = int.from_bytes(stated[:2], "big")
             if level >= 2**self._bits:
                 return None
             return level if self.pixels == "grey16" else level * 255 // (2**self._bits - 1)
