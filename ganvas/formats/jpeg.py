@@ -108,9 +108,11 @@ class JpegHead(Head):
             if marker != _SOS and (not is_extra or _is_about_colour(file, marker, payload)):
                 picture.write(_read(file, payload - 4, length + 4))
         file.seek(self._scan)
-        picture.write(file.read(-1 if end is None else end))
         if end is None:
+            picture.write(file.read().rstrip(b"\xff"))  # half a marker, perhaps
             picture.write(padding)
+        else:
+            picture.write(file.read(end))
         picture.write(END)
         picture.seek(0)
         return picture

@@ -151,9 +151,7 @@ def test_reads_inverted_colours_of_adobe(mode: str, image: Image.Image) -> None:
 
 def test_jpeg_of_twelve_bits_is_named(data: bytes) -> None:
     at = data.index(b"\xff\xc0") + 4
-    with pytest.raises(
-        UnreadableImageError, match="a JPEG of 3 channels with 12 bits; 1, 3 or 4 channels with 8 bits are read"
-    ):
+    with pytest.raises(UnreadableImageError, match="a JPEG of 3 channels with 12 bits; 1, 3 or 4 channels with 8"):
         read_header(data[:at] + b"\x0c" + data[at + 1 :])
 
 
