@@ -9,23 +9,26 @@
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
 from ganvas import api
 from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.errors import UnexpectedResponseError, problem_of, request_id_of
-from ganvas.models import Listing, Model, Models
-from ganvas.results import ImageResult
+from ganvas.limits import JSON_BYTES, Limit, images_limit, stylized_limit
+from ganvas.models import Model, Models, model_of, models_of
+from ganvas.results import ImageResult, format_of
+from ganvas.text import file_stem, printable
 from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
 
-SUFFIX_OF = {file_type.media_type: file_type.suffix for file_type in api.FILE_TYPES.values()}
+MODEL_AND_VERSION = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)@([A-Za-z0-9._-]{1,64})")
+SEEDS = re.compile(r"[0-9]{1,10}(?: *, *[0-9]{1,10})*")
 
 
 class Listable(Protocol):
@@ -40,13 +43,14 @@ Latents = Sequence[Sequence[float]] | Listable
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and how its response is read."""
+    """One request, and how its response is read, which has at most `max_bytes`."""
 
     method: str
     path: str
     reads: Callable[[httpx.Response], T]
     content: bytes = b""
     content_type: str = ""
+    max_bytes: int = JSON_BYTES
 
     def read(self, response: httpx.Response) -> T:
         """Read a response.
@@ -58,20 +62,19 @@ class Call(Generic[T]):
         if response.status_code >= 400:
             raise problem_of(response)
         if response.status_code != 200:
-            raise UnexpectedResponseError(
-                f"{response.request.url} responded with status {response.status_code}. "
-                "Check that it is the URL of a Ganvas service.",
-                request_id=request_id_of(response),
-            )
+            target = response.headers.get("Location")
+            redirect = f" and redirects to {printable(target, 200)}, which the client does not follow" if target else ""
+            raise _unexpected(response, f"responded with status {response.status_code}{redirect}")
         return self.reads(response)
 
 
 def models() -> Call[Models]:
     """List the served models and, in `refused`, the files that the service refuses to serve.
 
-    The cards come without the thumbnails of styles; `model(name)` includes them.
+    The cards come without the thumbnails of styles; `model(name)` includes them. A model whose card this client cannot read is
+    in `unreadable`.
     """
-    return Call("GET", api.MODELS, _read_models)
+    return Call("GET", api.MODELS, lambda response: _parsed(models_of, response))
 
 
 def model(name: str) -> Call[Model]:
@@ -80,7 +83,8 @@ def model(name: str) -> Call[Model]:
     Raises:
         NotFoundError: no model has this name; the detail lists the known ones.
     """
-    return Call("GET", api.MODEL.format(name=urllib.parse.quote(name, safe="")), lambda response: _parsed(_MODEL, response))
+    path = api.MODEL.format(name=urllib.parse.quote(name, safe="", errors="replace"))
+    return Call("GET", path, lambda response: _parsed(model_of, response))
 
 
 def sample(
@@ -114,6 +118,8 @@ def sample(
     """
     return _post_json(
         api.SAMPLE,
+        images_limit(next((len(given) for given in (seeds, latents) if isinstance(given, Sized)), n)),
+        (),
         n=n,
         model=model,
         seed=seed,
@@ -155,8 +161,11 @@ def interpolate(
         NotFoundError: there is no such generator.
         InvalidError: a value is out of bounds.
     """
+    keys = next((len(given) for given in (seeds, latents) if isinstance(given, Sized)), api.KEYS.default)
     return _post_json(
         api.INTERPOLATE,
+        images_limit(keys * steps if isinstance(steps, int) else None),
+        ("walk",),
         model=model,
         seeds=_integers(seeds),
         latents=_rows(latents),
@@ -201,10 +210,16 @@ def stylize(
         InvalidError: a value is out of bounds.
     """
     fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
-    data = {name: str(value) for name, value in {**fields, "format": format}.items() if value is not None}
+    data = {name: _utf8(str(value)) for name, value in {**fields, "format": format}.items() if value is not None}
+    upload = upload_of(image)
+    limit = stylized_limit(max_side)
     # The form is built as one body: httpx would send each field and each boundary separately.
-    form = httpx.Request("POST", "http://form", data=data, files=[("image", upload_of(image))])
-    return Call("POST", api.STYLIZE, _read_images, form.read(), form.headers["Content-Type"])
+    form = httpx.Request("POST", "http://form", data=data, files=[("image", upload)])
+
+    def read(response: httpx.Response) -> ImageResult:
+        return _read_images(response, format, limit, lambda model, seeds: file_stem(PurePath(upload.name).stem, model))
+
+    return Call("POST", api.STYLIZE, read, form.read(), form.headers["Content-Type"], limit.bytes)
 
 
 def ready() -> Call[None]:
@@ -216,9 +231,18 @@ def ready() -> Call[None]:
     return Call("GET", "readyz", lambda response: None)
 
 
-def _post_json(path: str, **fields: object) -> Call[ImageResult]:
-    body = {name: value for name, value in fields.items() if value is not None}
-    return Call("POST", path, _read_images, json.dumps(body).encode(), "application/json")
+def _post_json(path: str, limit: Limit, seedless: tuple[str, ...], *, format: str, **fields: object) -> Call[ImageResult]:
+    body = {name: value for name, value in {**fields, "format": format}.items() if value is not None}
+
+    def read(response: httpx.Response) -> ImageResult:
+        return _read_images(response, format, limit, lambda model, seeds: file_stem(model, *map(str, seeds or seedless)))
+
+    return Call("POST", path, read, json.dumps(body).encode(), "application/json", limit.bytes)
+
+
+def _utf8(text: str) -> str:
+    """Replace what UTF-8 cannot encode: on Linux, an argument may contain any bytes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _integers(seeds: Sequence[int] | None) -> list[int] | None:
@@ -232,51 +256,60 @@ def _rows(latents: Latents | None) -> list[list[float]] | None:
     return [[float(number) for number in row] for row in rows]
 
 
-_LISTING = TypeAdapter(Listing)
-_MODEL = TypeAdapter(Model)
+def _unexpected(response: httpx.Response, what: str) -> UnexpectedResponseError:
+    return UnexpectedResponseError(
+        f"{response.request.url} {what}. Check that it is the URL of a Ganvas service.", request_id=request_id_of(response)
+    )
 
 
-def _read_models(response: httpx.Response) -> Models:
-    listing = _parsed(_LISTING, response)
-    return Models(listing.models, listing.refused)
-
-
-def _parsed(adapter: TypeAdapter[T], response: httpx.Response) -> T:
+def _parsed(parse: Callable[[bytes], T], response: httpx.Response) -> T:
     try:
-        return adapter.validate_json(response.content, extra="ignore")  # what a newer service adds
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the body"
+        return parse(response.content)
+    except ValueError as error:
         raise UnexpectedResponseError(
-            f"The client cannot read the response of {response.request.url} ({place}: {first['msg']}). "
+            f"The client cannot read the response of {response.request.url} ({error}). "
             "Check the URL, or install a newer client.",
             request_id=request_id_of(response),
         ) from None
 
 
-def _read_images(response: httpx.Response) -> ImageResult:
-    media_type = response.headers.get("Content-Type", "").partition(";")[0]
-    name, _, version = response.headers.get(api.MODEL_HEADER, "").partition("@")
-    if media_type not in SUFFIX_OF:
-        raise UnexpectedResponseError(
-            f"{response.request.url} returned {media_type or 'data without a type'} instead of images. "
-            "Check that it is the URL of a Ganvas service.",
-            request_id=request_id_of(response),
-        )
-    if not name:
+def _read_images(
+    response: httpx.Response, format: str, limit: Limit, stem: Callable[[str, tuple[int, ...]], str]
+) -> ImageResult:
+    file_type = api.FILE_TYPES.get(format)  # the service rejects a format that it does not know
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if file_type is None or media_type != file_type.media_type:
+        returned = printable(media_type, 100) or "data without a type"
+        raise _unexpected(response, f"returned {returned} instead of {file_type.media_type if file_type else format}")
+    header = response.headers.get(api.MODEL_HEADER)
+    if header is None:
         raise UnexpectedResponseError(
             f"{response.request.url} returned {media_type} without the header {api.MODEL_HEADER}. "
             "Check that it is the URL of a Ganvas service and that no proxy removes the header.",
             request_id=request_id_of(response),
         )
-    seeds = response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or ""
-    filename = re.search(r'filename="([^"/\\]+)"', response.headers.get("Content-Disposition", ""))
+    made_by = MODEL_AND_VERSION.fullmatch(header)
+    if made_by is None:
+        raise _unexpected(response, f"returned {printable(header, 100)!r} as {api.MODEL_HEADER} instead of NAME@VERSION")
+    if format_of(response.content) != format:
+        raise _unexpected(response, f"returned a body that is not {media_type}, although its header says so")
+    seeds = _seeds(response)
+    name, version = made_by.groups()
     return ImageResult(
         response.content,
         media_type,
         name,
         version,
-        tuple(int(seed) for seed in seeds.split(",") if seed.strip().isdecimal()),
-        filename[1] if filename else name + SUFFIX_OF[media_type],
+        seeds,
+        stem(name, seeds) + file_type.suffix,
         request_id_of(response),
+        limit,
     )
+
+
+def _seeds(response: httpx.Response) -> tuple[int, ...]:
+    text = (response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or "").strip()
+    seeds = tuple(map(int, text.split(","))) if SEEDS.fullmatch(text) else ()
+    if (text and not seeds) or any(seed >= api.SEED_LIMIT for seed in seeds):
+        raise _unexpected(response, f"returned {printable(text, 40)!r} instead of seeds")
+    return seeds

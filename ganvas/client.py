@@ -10,11 +10,12 @@
 `ganvas.calls` and `ganvas.batches` define what each method takes, returns and raises. This module sends the requests.
 """
 
+import contextlib
 import functools
 import inspect
-import os
+import math
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, get_args
 
@@ -25,37 +26,56 @@ import httpx
 
 from ganvas import batches, calls
 from ganvas.api import REQUEST_ID_HEADER
+from ganvas.bounded import ACCEPTED_ENCODING, LIMIT
 from ganvas.calls import Call
-from ganvas.errors import NoResponseError
-from ganvas.transport import LIMITS, ONCE, Pieces, proxy_for, retrying, retrying_async
+from ganvas.environment import api_key as key_of
+from ganvas.environment import certificates, proxy_for, service_url, shown
+from ganvas.errors import ConfigurationError, NoResponseError
+from ganvas.text import printable
+from ganvas.transport import LIMITS, ONCE, Pieces, retrying, retrying_async
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Batch = Callable[Concatenate[batches.Send, P], Coroutine[Any, Any, T]]
 
-DEFAULT_URL = "http://localhost:3000"
 CONNECT_S = 10.0
 
 
 class _Service:
-    """What both clients share: the service's address, the headers and the timeouts."""
+    """What both clients share: the service's address, the headers, the timeouts and the network."""
 
-    def __init__(self, url: str | None, api_key: str | None, timeout: float) -> None:
-        self.url = _checked(url or os.environ.get("GANVAS_URL") or DEFAULT_URL)
+    def __init__(self, url: str | None, api_key: str | None, timeout: float, retries: int) -> None:
+        if not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
+            raise ConfigurationError("timeout", str(timeout), "It must be a number of seconds above 0.")
+        if not (isinstance(retries, int) and retries >= 0):
+            raise ConfigurationError("retries", str(retries), "It must be a whole number, 0 or more.")
+        self.url = service_url(url)
+        self.shown_url = shown(str(self.url))
         self.proxy = proxy_for(self.url)
-        key = api_key or os.environ.get("GANVAS_API_KEY")
+        key = key_of(api_key)
         self.options: dict[str, Any] = {
             "base_url": self.url,
-            "headers": {"User-Agent": "ganvas-python", **({"Authorization": f"Bearer {key}"} if key else {})},
+            "headers": {
+                "User-Agent": "ganvas-python",
+                "Accept-Encoding": ACCEPTED_ENCODING,
+                **({"Authorization": f"Bearer {key}"} if key else {}),
+            },
             "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_S), pool=None),
+            "follow_redirects": False,  # the API key is for this service alone
+            "trust_env": False,  # the environment was read above; .netrc would replace the API key
         }
+
+    def network(self) -> dict[str, Any]:
+        """The options of a transport of the network."""
+        return {"proxy": self.proxy and self.proxy.proxy, "verify": certificates(), "limits": LIMITS}
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: Call[Any], *, retries: bool) -> httpx.Request:
         """Build the HTTP request of a call."""
         headers = {REQUEST_ID_HEADER: uuid.uuid4().hex}
         if call.content:
             headers |= {"Content-Type": call.content_type, "Content-Length": str(len(call.content))}
-        request = http.build_request(call.method, call.path, headers=headers, extensions={} if retries else {"retry": ONCE})
+        extensions = {LIMIT: call.max_bytes, **({} if retries else {"retry": ONCE})}
+        request = http.build_request(call.method, call.path, headers=headers, extensions=extensions)
         request.stream = Pieces(call.content)
         return request
 
@@ -66,23 +86,25 @@ class _Service:
         response.stream = httpx.ByteStream(b"")
         return call.read(response)
 
-    def no_response(self, error: httpx.TransportError, request: httpx.Request) -> NoResponseError:
-        """Build the error for a request without a response."""
+    @contextlib.contextmanager
+    def errors(self, request: httpx.Request) -> Iterator[None]:
+        """Turn errors of httpx into a NoResponseError."""
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a host that is not a valid name
+            raise self._no_response(error, request) from error
+
+    def _no_response(self, error: Exception, request: httpx.Request) -> NoResponseError:
+        through = f" through the proxy {self.proxy}" if self.proxy else ""
         if isinstance(error, httpx.TimeoutException):
-            message = f"{self.url} did not respond in time ({type(error).__name__}). Increase `timeout`, or retry later."
+            what = f"did not respond in time{through} ({type(error).__name__}). Increase `timeout`, or retry later."
         else:
-            message = f"{self.url} did not respond: {str(error) or type(error).__name__}. Check that the service runs there."
-        return NoResponseError(message, request_id=request.headers[REQUEST_ID_HEADER])
-
-
-def _checked(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"The URL of the service must be like {DEFAULT_URL}, not {text!r}: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"The URL of the service must be like {DEFAULT_URL}, not {text!r}")
-    return url
+            reason = printable(str(error), 300).rstrip(".") or type(error).__name__
+            advice = "Check that the service runs there."
+            if "CERTIFICATE" in reason:
+                advice = "If its certificate is from an authority of your own, name the authority's file in SSL_CERT_FILE."
+            what = f"did not respond{through}: {reason}. {advice}"
+        return NoResponseError(f"{self.shown_url} {what}", request_id=request.headers[REQUEST_ID_HEADER])
 
 
 def _like(source: Callable[..., object], method: Callable[..., object], *, leading: int = 0) -> None:
@@ -141,10 +163,12 @@ class Client:
         transport: an httpx transport to use instead of the network's. Retries apply to it as well.
 
     Raises:
-        ValueError: the URL is not valid.
+        ConfigurationError: an argument, an environment variable, a proxy or a certificate file cannot be used. It is also a
+            ValueError.
 
     Every method raises ProblemError if the service rejects the request or fails, NoResponseError if it cannot be reached, and
-    UnexpectedResponseError if something else responds.
+    UnexpectedResponseError if something else responds. The client does not trust the service: responses are limited in size,
+    redirects are not followed, and text in them holds no control characters.
     """
 
     def __init__(
@@ -156,8 +180,8 @@ class Client:
         retries: int = 4,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._service = _Service(url, api_key, timeout)
-        transport = transport or httpx.HTTPTransport(proxy=self._service.proxy, limits=LIMITS)
+        self._service = _Service(url, api_key, timeout, retries)
+        transport = transport or httpx.HTTPTransport(**self._service.network())
         self._http = httpx.Client(transport=retrying(transport, retries), **self._service.options)
 
     models = _call(calls.models)
@@ -180,10 +204,8 @@ class Client:
 
     def _send(self, call: Call[T], retries: bool = True) -> T:
         request = self._service.request(self._http, call, retries=retries)
-        try:
+        with self._service.errors(request):
             response = self._http.send(request)
-        except httpx.TransportError as error:
-            raise self._service.no_response(error, request) from error
         return self._service.read(call, response)
 
     def _threads(self) -> batches.Send:
@@ -210,8 +232,8 @@ class AsyncClient:
         retries: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._service = _Service(url, api_key, timeout)
-        transport = transport or httpx.AsyncHTTPTransport(proxy=self._service.proxy, limits=LIMITS)
+        self._service = _Service(url, api_key, timeout, retries)
+        transport = transport or httpx.AsyncHTTPTransport(**self._service.network())
         self._http = httpx.AsyncClient(transport=retrying_async(transport, retries), **self._service.options)
 
     models = _async_call(calls.models)
@@ -236,8 +258,6 @@ class AsyncClient:
 
     async def _send(self, call: Call[T], *, retries: bool = True) -> T:
         request = self._service.request(self._http, call, retries=retries)
-        try:
+        with self._service.errors(request):
             response = await self._http.send(request)
-        except httpx.TransportError as error:
-            raise self._service.no_response(error, request) from error
         return self._service.read(call, response)

@@ -1,6 +1,7 @@
 """What can go wrong between a caller and the service.
 
     GanvasError                        every error of this package
+    ├── ConfigurationError             the URL, the API key, a proxy or a certificate file cannot be used; also a ValueError
     ├── NoResponseError                no response: the connection failed or was lost, or the request timed out
     ├── UnexpectedResponseError        the response is not from a Ganvas service of a version that this client knows
     └── ProblemError                   the service's problem document (RFC 9457), or an error status without one
@@ -22,12 +23,22 @@ be read raises OSError, and an argument that is not an image raises TypeError or
 """
 
 import http
+import json
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 import httpx
 
 from ganvas.api import REQUEST_ID_HEADER
+from ganvas.text import printable
+
+MAX_TITLE = 100
+MAX_DETAIL = 2000
+MAX_REQUEST_ID = 128
+MAX_FIELD_ERRORS = 100
+MAX_RETRY_AFTER_S = 86_400.0
+"""What the client keeps of an error. Lengths are in characters."""
 
 
 class GanvasError(Exception):
@@ -48,6 +59,27 @@ class GanvasError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} [request {self.request_id}]" if self.request_id else self.message
+
+
+class ConfigurationError(GanvasError, ValueError):
+    """The URL, the API key, the timeout, a proxy or a certificate file cannot be used. No request was sent.
+
+    Attributes:
+        setting: the argument of the client or the environment variable, such as `url` or `ALL_PROXY`.
+        value: its value, without passwords.
+        reason: what is wrong, what is allowed, what to do.
+    """
+
+    def __init__(self, setting: str, value: str, reason: str) -> None:
+        super().__init__(setting, value, reason)
+        self.setting = setting
+        self.value = value
+        self.reason = reason
+
+    @property
+    def message(self) -> str:
+        """The setting, its value and the reason."""
+        return f"{self.setting} is {self.value!r}. {self.reason}"
 
 
 class NoResponseError(GanvasError):
@@ -185,32 +217,42 @@ def problem_of(response: httpx.Response) -> ProblemError:
     """Read an error response, with its body loaded, of the service or of a gateway that sends no problem documents."""
     status = response.status_code
     document = _document(response)
-    title = document.get("title") or _phrase(status)
+    title = _text(document.get("title"), MAX_TITLE) or _phrase(status)
     errors = document.get("errors")
-    listed = errors if isinstance(errors, list) else []
+    listed = errors[:MAX_FIELD_ERRORS] if isinstance(errors, list) else []
     return BY_STATUS.get(status, ProblemError)(
         status,
-        str(title),
-        str(document.get("detail") or _plain(response) or title),
-        type=str(document.get("type") or "about:blank"),
-        errors=tuple(FieldError(str(e.get("field")), str(e.get("detail"))) for e in listed if isinstance(e, dict)),
-        retry_after=_seconds(response.headers.get("Retry-After", "")),
+        title,
+        _text(document.get("detail"), MAX_DETAIL) or _plain(response) or title,
+        type=_text(document.get("type"), MAX_TITLE) or "about:blank",
+        errors=tuple(
+            FieldError(_text(e.get("field"), MAX_TITLE), _text(e.get("detail"), MAX_DETAIL)) for e in listed if isinstance(e, dict)
+        ),
+        retry_after=seconds_of(response.headers.get("Retry-After", "")),
         request_id=request_id_of(response),
     )
 
 
 def request_id_of(response: httpx.Response) -> str | None:
     """The request id that the service returned, or else the one that was sent."""
-    named: str | None = response.headers.get(REQUEST_ID_HEADER) or response.request.headers.get(REQUEST_ID_HEADER)
-    return named
+    named = response.headers.get(REQUEST_ID_HEADER) or response.request.headers.get(REQUEST_ID_HEADER)
+    return printable(named, MAX_REQUEST_ID) if named else None
+
+
+def seconds_of(retry_after: str) -> float | None:
+    """The seconds of a Retry-After, at most a day. None for a date, which gateways rarely send, and for anything else."""
+    text = retry_after.strip()
+    if not re.fullmatch(r"[0-9]+", text):
+        return None
+    return float(text) if len(text) < 6 else MAX_RETRY_AFTER_S
 
 
 def _document(response: httpx.Response) -> dict[str, object]:
     if "json" not in response.headers.get("Content-Type", ""):
         return {}
     try:
-        document = response.json()
-    except ValueError:
+        document = json.loads(response.content)
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -223,10 +265,10 @@ def _phrase(status: int) -> str:
 
 
 def _plain(response: httpx.Response) -> str:
-    """A plain-text body, as gateways send it, cut to 500 characters."""
+    """A plain-text body, as gateways send it, cut to 500 characters. The charset of the response could name a slow decoder."""
     is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
-    return response.text.strip()[:500] if is_plain else ""
+    return printable(response.content[:2000].decode("utf-8", "replace").strip(), 500) if is_plain else ""
 
 
-def _seconds(retry_after: str) -> float | None:
-    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+def _text(value: object, limit: int) -> str:
+    return printable(value, limit) if isinstance(value, str) else ""

@@ -1,15 +1,24 @@
-"""The models that the service offers, with their cards."""
+"""The models that the service offers, with their cards.
 
+All text in a response is made printable before it is read: see `ganvas.text`.
+"""
+
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, overload
+from typing import Annotated, Any, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, SerializeAsAny, WrapValidator
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, WrapValidator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
-from ganvas.card import CARDS, AnyCard, Card
+from ganvas.card import CARDS, AnyCard, Card, StylizerCard
+from ganvas.text import printable
 
 C = TypeVar("C", bound=Card)
+
+NAME = re.compile(r"[a-z0-9-]{1,63}")
+SCHEMA_VERSION: int = Card.model_fields["schema_version"].default
 
 
 def _known_or_plain(value: object, known: ValidatorFunctionWrapHandler) -> Card:
@@ -49,19 +58,22 @@ class Refused(BaseModel):
     reason: str
 
 
-class Listing(BaseModel):
-    """The response of GET /v1/models."""
+class Unreadable(BaseModel):
+    """A served model whose card this client cannot read, and why. Usually the service is newer than the client."""
 
-    models: tuple[Model, ...]
-    refused: tuple[Refused, ...] = ()
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Models(Sequence[Model]):
-    """The served models, and the files that were refused."""
+    """The served models, those that this client cannot read, and the files that the service refused."""
 
     served: tuple[Model, ...]
     refused: tuple[Refused, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -80,17 +92,107 @@ class Models(Sequence[Model]):
         """The cards of one kind: `models.cards(StylizerCard)`."""
         return [model.card for model in self.served if isinstance(model.card, kind)]
 
-    def find(self, name: str | None, kind: type[C]) -> tuple[C, str]:
-        """The card and version of the model of this kind and name. The name may be None if there is only one model of the kind.
+    def find(self, name: str | None, kind: type[C], style: str | None = None) -> tuple[C, str]:
+        """The card and version of one model of a kind.
+
+        Args:
+            name: of the model. May be None if only one model of the kind is served, or only one has the style.
+            kind: GeneratorCard or StylizerCard.
+            style: a style or a blend, which chooses among several stylizers.
 
         Raises:
-            ValueError: there is no such model, or none is named and several are served.
+            ValueError: there is no such model, or several fit.
         """
-        fitting = [model for model in self.served if isinstance(model.card, kind) and name in (None, model.name)]
-        if len(fitting) == 1 and isinstance(fitting[0].card, kind):
-            return fitting[0].card, fitting[0].version
+        of_kind = [(model.card, model.version) for model in self.served if isinstance(model.card, kind)]
+        fitting = [(card, version) for card, version in of_kind if name in (None, card.name)]
+        if name is None and style and len(fitting) > 1:
+            fitting = [(card, version) for card, version in fitting if _has(card, style)]
+        if len(fitting) == 1:
+            return fitting[0]
         word = kind.model_fields["kind"].default
-        known = ", ".join(card.name for card in self.cards(kind)) or "none"
-        if name is None:
-            raise ValueError(f"Name a {word}. The service has: {known}")
-        raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
+        known = ", ".join(card.name for card, _ in fitting or of_kind) or "none"
+        if name is not None:
+            raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
+        if fitting and style:
+            raise ValueError(f"Several stylizers have the style {style!r}. Name one of them: {known}")
+        if style and of_kind:
+            raise ValueError(f"No {word} has the style {style!r}. Name a style of one of them: {known}")
+        raise ValueError(f"Name a {word}. The service has: {known}")
+
+
+def models_of(body: bytes) -> Models:
+    """Read the response of GET /v1/models. A card that cannot be read does not hide the others.
+
+    Raises:
+        ValueError: the body is not a listing.
+    """
+    document = _json(body)
+    entries = document.get("models") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(entries, list):
+        raise ValueError("it holds no list of models")
+    served: list[Model] = []
+    unreadable: list[Unreadable] = []
+    for i, entry in enumerate(entries):
+        try:
+            served.append(_model(entry))
+        except ValueError as error:
+            unreadable.append(Unreadable(name=_name_in(entry) or f"number {i + 1}", reason=str(error)))
+    refused = document.get("refused")
+    listed = refused if isinstance(refused, list) else []
+    files = tuple(
+        Refused(file=str(entry.get("file")), reason=str(entry.get("reason"))) for entry in listed if isinstance(entry, dict)
+    )
+    return Models(tuple(served), files, tuple(unreadable))
+
+
+def model_of(body: bytes) -> Model:
+    """Read the response of GET /v1/models/NAME.
+
+    Raises:
+        ValueError: the body is not a model that this client can read.
+    """
+    return _model(_json(body))
+
+
+def _model(entry: object) -> Model:
+    version = _card_in(entry).get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"its card has schema_version {str(version)[:20]}, and this client reads {SCHEMA_VERSION}")
+    try:
+        return Model.model_validate(entry, extra="ignore")  # what a newer service adds
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from None
+
+
+def _card_in(entry: object) -> Mapping[str, Any]:
+    card = entry.get("card") if isinstance(entry, Mapping) else None
+    return card if isinstance(card, Mapping) else {}
+
+
+def _name_in(entry: object) -> str | None:
+    name = _card_in(entry).get("name")
+    return name if isinstance(name, str) and NAME.fullmatch(name) else None
+
+
+def _json(body: bytes) -> object:
+    try:
+        return _printable(json.loads(body, parse_constant=lambda _: None))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _printable(item) for key, item in value.items()}
+    return value
+
+
+def _has(card: Card, blend: str) -> bool:
+    """Whether a stylizer has every style of a blend, `night:0.7,wave:0.3`."""
+    names = {style.name for style in card.styles} if isinstance(card, StylizerCard) else set()
+    return {part.partition(":")[0].strip() for part in blend.split(",")} <= names

@@ -1,11 +1,13 @@
-"""Retries with jittered back-off around any transport, and the proxy that the environment names."""
+"""Retries with jittered back-off around any transport, and bodies in pieces."""
 
 import random
-import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 from httpx_retries import Retry, RetryTransport
+
+from ganvas.bounded import AsyncBoundedTransport, BoundedTransport
+from ganvas.errors import seconds_of
 
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=3)
 """A connection that was idle for 3 s is not used again: the service closes idle connections after 5 s."""
@@ -30,8 +32,8 @@ class JitteredRetry(Retry):
         return min(super().backoff_strategy(), MAX_BACKOFF_S)
 
     def parse_retry_after(self, retry_after: str) -> float:
-        """The seconds of the header, and up to a quarter more."""
-        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311  not a secret
+        """The seconds of the header, and up to a quarter more. 0, which stands for the own back-off, if it states no number."""
+        return (seconds_of(retry_after) or 0) * random.uniform(1, 1.25)  # noqa: S311  not a secret
 
 
 PIECE = 256 * 1024
@@ -57,28 +59,20 @@ ONCE = Retry(total=0)
 
 
 def retrying(transport: httpx.BaseTransport, retries: int) -> RetryTransport:
-    """Wrap a transport so that temporary failures are retried, at most `retries` times.
+    """Wrap a transport so that temporary failures are retried, at most `retries` times, and responses are loaded.
 
     The waits are random, up to 0.5, 1, 2, ... 30 seconds, or follow Retry-After, up to 75 seconds. A response that breaks off
-    while it is read counts as a lost connection.
+    while it is loaded counts as a lost connection.
     """
-    return RetryTransport(transport, _policy(retries, _read))
+    return RetryTransport(BoundedTransport(transport), _policy(retries))
 
 
 def retrying_async(transport: httpx.AsyncBaseTransport, retries: int) -> RetryTransport:
     """`retrying`, for an asynchronous transport."""
-    return RetryTransport(transport, _policy(retries, _aread))
+    return RetryTransport(AsyncBoundedTransport(transport), _policy(retries))
 
 
-def proxy_for(url: httpx.URL) -> str | None:
-    """The proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for a URL, or None."""
-    if urllib.request.proxy_bypass(url.host):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
-
-
-def _policy(retries: int, read: Callable[[httpx.Response], Awaitable[None] | None]) -> Retry:
+def _policy(retries: int) -> Retry:
     return JitteredRetry(
         total=retries,
         allowed_methods=("GET", "POST"),  # the service stores nothing, so a request can be repeated safely
@@ -86,13 +80,4 @@ def _policy(retries: int, read: Callable[[httpx.Response], Awaitable[None] | Non
         retry_on_exceptions=LOST,
         backoff_factor=0.25,
         max_backoff_wait=MAX_WAIT_S,
-        validate_response=read,
     )
-
-
-def _read(response: httpx.Response) -> None:
-    response.read()
-
-
-async def _aread(response: httpx.Response) -> None:
-    await response.aread()
