@@ -1,5 +1,6 @@
 """The command line: `ganvas` or `python -m ganvas`. See ganvas/cli/."""
 
+import io
 import sys
 
 
@@ -11,6 +12,9 @@ def main() -> None:
         if error.name not in ("rich", "typer"):
             raise
         sys.exit('The command line needs typer and rich. Run: pip install "ganvas[cli]"')
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a title may hold letters that the terminal does not have
     app(prog_name="ganvas")
 
 

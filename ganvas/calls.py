@@ -18,6 +18,7 @@ import httpx
 
 from ganvas import api
 from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
+from ganvas.environment import shown
 from ganvas.errors import UnexpectedResponseError, problem_of, request_id_of
 from ganvas.limits import JSON_BYTES, Limit, images_limit, stylized_limit
 from ganvas.models import Model, Models, model_of, models_of
@@ -258,7 +259,8 @@ def _rows(latents: Latents | None) -> list[list[float]] | None:
 
 def _unexpected(response: httpx.Response, what: str) -> UnexpectedResponseError:
     return UnexpectedResponseError(
-        f"{response.request.url} {what}. Check that it is the URL of a Ganvas service.", request_id=request_id_of(response)
+        f"{shown(str(response.request.url))} {what}. Check that it is the URL of a Ganvas service.",
+        request_id=request_id_of(response),
     )
 
 
@@ -267,7 +269,7 @@ def _parsed(parse: Callable[[bytes], T], response: httpx.Response) -> T:
         return parse(response.content)
     except ValueError as error:
         raise UnexpectedResponseError(
-            f"The client cannot read the response of {response.request.url} ({error}). "
+            f"The client cannot read the response of {shown(str(response.request.url))} ({error}). "
             "Check the URL, or install a newer client.",
             request_id=request_id_of(response),
         ) from None
@@ -284,7 +286,7 @@ def _read_images(
     header = response.headers.get(api.MODEL_HEADER)
     if header is None:
         raise UnexpectedResponseError(
-            f"{response.request.url} returned {media_type} without the header {api.MODEL_HEADER}. "
+            f"{shown(str(response.request.url))} returned {media_type} without the header {api.MODEL_HEADER}. "
             "Check that it is the URL of a Ganvas service and that no proxy removes the header.",
             request_id=request_id_of(response),
         )

@@ -62,7 +62,6 @@ class _Service:
             },
             "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_S), pool=None),
             "follow_redirects": False,  # the API key is for this service alone
-            "trust_env": False,  # the environment was read above; .netrc would replace the API key
         }
 
     def network(self) -> dict[str, Any]:

@@ -226,7 +226,9 @@ def problem_of(response: httpx.Response) -> ProblemError:
         _text(document.get("detail"), MAX_DETAIL) or _plain(response) or title,
         type=_text(document.get("type"), MAX_TITLE) or "about:blank",
         errors=tuple(
-            FieldError(_text(e.get("field"), MAX_TITLE), _text(e.get("detail"), MAX_DETAIL)) for e in listed if isinstance(e, dict)
+            FieldError(_text(e.get("field"), MAX_TITLE), _text(e.get("detail"), MAX_DETAIL))
+            for e in listed
+            if isinstance(e, dict)
         ),
         retry_after=seconds_of(response.headers.get("Retry-After", "")),
         request_id=request_id_of(response),

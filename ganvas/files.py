@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,28 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        if isinstance(error, OSError) and error.filename is not None and Path(error.filename) == partial:
-            error.filename = str(path)  # the name that the caller knows
+        if isinstance(error, OSError) and error.errno and (error.filename is None or Path(error.filename) == partial):
+            error.filename = str(path)  # the name that the caller knows; a full disk names none
         raise
+
+
+def write_new(path: Path, content: bytes) -> Path:
+    """`write_whole`, but never over a file that exists: a number is added to the name, as in `digits-7-2.png`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    for i in itertools.count(1):
+        free = path if i == 1 else path.with_name(f"{path.stem}-{i}{path.suffix}")
+        try:
+            free.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            write_whole(free, content)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                free.unlink()
+            raise
+        return free
+    raise AssertionError

@@ -111,13 +111,16 @@ class Models(Sequence[Model]):
             return fitting[0]
         word = kind.model_fields["kind"].default
         known = ", ".join(card.name for card, _ in fitting or of_kind) or "none"
+        for unreadable in self.unreadable:
+            if unreadable.name == name:
+                raise ValueError(f"{name} cannot be read by this client version: {unreadable.reason}. Install a newer one.")
         if name is not None:
             raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
         if fitting and style:
-            raise ValueError(f"Several stylizers have the style {style!r}. Name one of them: {known}")
+            raise ValueError(f"Several stylizers have the style {style!r}. Name one with `model`: {known}")
         if style and of_kind:
-            raise ValueError(f"No {word} has the style {style!r}. Name a style of one of them: {known}")
-        raise ValueError(f"Name a {word}. The service has: {known}")
+            raise ValueError(f"No {word} has the style {style!r}. Name a style of one of these: {known}")
+        raise ValueError(f"Name a {word} with `model`. The service has: {known}")
 
 
 def models_of(body: bytes) -> Models:

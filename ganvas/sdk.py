@@ -4,6 +4,7 @@ from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
 from ganvas.batches.report import BatchReport, Failure
 from ganvas.client import AsyncClient, Client
 from ganvas.errors import (
+    ConfigurationError,
     FieldError,
     GanvasError,
     HeadTooLargeError,
@@ -31,6 +32,7 @@ __all__ = [
     "AsyncClient",
     "BatchReport",
     "Client",
+    "ConfigurationError",
     "Failure",
     "FieldError",
     "GanvasError",

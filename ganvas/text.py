@@ -10,7 +10,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # Persian, Hindi and emoji need them
 
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters (of terminals), format characters (they reverse text), surrogates and separators."""
+"""Unicode's categories of control characters, format characters (some reverse text), surrogates and separators."""
 
 MAX_STEM = 96  # bytes, so that model, seeds and suffix fit into a name of 255
 RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))})

@@ -1,11 +1,14 @@
 """Run the requests of a batch, record the images, show the progress, and report."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 
+from anyio.to_thread import run_sync
+
 from ganvas.batches.manifest import Entry, Manifest
 from ganvas.batches.progress import progress
-from ganvas.batches.report import BatchReport, Failure
+from ganvas.batches.report import BatchReport, Failure, write_failures
 from ganvas.batches.runner import BatchRequest, Runner
 from ganvas.batches.send import Send
 
@@ -54,8 +57,15 @@ async def run_batch(
             failures.append(Failure(request.name, _without_frames(error)))
             advance(request.images, 0, runner.limiter.in_flight)
 
-        await runner.run(requests, done, failed)
-    return BatchReport(made, skipped, tuple(failures), time.monotonic() - started, manifest.path)
+        try:
+            await runner.run(requests, done, failed)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error says more
+                write_failures(manifest.folder, failures)
+            raise
+    seconds = time.monotonic() - started
+    failures_file = await run_sync(write_failures, manifest.folder, failures)
+    return BatchReport(made, skipped, tuple(failures), seconds, manifest.path, failures_file)
 
 
 def _without_frames(error: Exception) -> Exception:

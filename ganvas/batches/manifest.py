@@ -2,11 +2,15 @@
 
     {"file": "lake.jpg", "bytes": 90213, "source": "/photos/lake.jpg", ..., "style": "starry-night", "model": "painters", ...}
 
-All fields but `file` and `bytes` are the image's provenance. A later line for the same file replaces an earlier one.
+All fields but `file` and `bytes` are the image's provenance. A later line for the same file replaces an earlier one. A line
+that is broken counts as absent.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +20,7 @@ import filelock
 
 NAME = "manifest.jsonl"
 LOCK = ".manifest.lock"
+MAX_LINE = 2**16  # bytes; a path has at most 4,096 and a blend 4,096 characters
 
 Provenance = Mapping[str, object]
 """What an image was made from."""
@@ -34,7 +39,7 @@ class Manifest:
 
     Raises:
         BlockingIOError: another batch writes into the folder.
-        OSError: the folder or the manifest cannot be written.
+        OSError: the folder or the manifest cannot be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,8 +54,12 @@ class Manifest:
             raise BlockingIOError(f"Another batch is writing into {folder}. Wait for it, or choose another folder.") from None
         # A digest per image instead of its line: 100,000 digests take a few megabytes.
         self._known: dict[str, tuple[int, bytes]] = {}
-        self._read()
-        self._file = self.path.open("a", encoding="utf-8")
+        try:
+            self._read()
+            self._file = self.path.open("ab", buffering=0)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -70,23 +79,45 @@ class Manifest:
             return False
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Record images that exist."""
+        """Record images that exist.
+
+        Raises:
+            OSError: the manifest cannot be written. No partial line is left.
+        """
         lines = [json.dumps({"file": entry.file, "bytes": entry.size, **entry.provenance}) + "\n" for entry in entries]
-        self._file.write("".join(lines))
-        self._file.flush()
+        data = "".join(lines).encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while data:  # a full disk may take a part first
+                data = data[self._file.write(data) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(before)
+            error.filename = str(self.path)
+            raise
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def _read(self) -> None:
         if not self.path.exists():
             return
-        # A killed run may leave half a line. It is cut off, so that the next entry starts on a new line.
-        whole = 0
-        with self.path.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                self._remember(line)
-        if whole < self.path.stat().st_size:
+        if not self.path.is_file():
+            raise FileExistsError(errno.EEXIST, "Is not a file. Remove it, or choose another folder", str(self.path))
+        # A killed run may leave half a line. It is cut off, so that the next entry starts on a new line. A line longer than
+        # MAX_LINE, which no batch writes, is read in pieces, so that memory is bounded, and is skipped.
+        position = whole = 0
+        starts_line = True
+        with self.path.open("rb") as file:
+            while piece := file.readline(MAX_LINE):
+                position += len(piece)
+                ends_line = piece.endswith(b"\n")
+                if ends_line:
+                    whole = position
+                    if starts_line:
+                        self._remember(piece)
+                starts_line = ends_line
+        if whole < position:
             with self.path.open("rb+") as file:
                 file.truncate(whole)
 
@@ -94,9 +125,11 @@ class Manifest:
         try:
             entry = json.loads(line)
             file, size = entry.pop("file"), entry.pop("bytes")
-            self._known[file] = (size, _digest(entry))
-        except (ValueError, KeyError, AttributeError, TypeError):
+            digest = _digest(entry)
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return  # this line is broken: its image is made again
+        if isinstance(file, str) and type(size) is int:
+            self._known[file] = (size, digest)
 
 
 def _digest(provenance: Provenance) -> bytes:

@@ -1,7 +1,13 @@
 """What a batch did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from ganvas.files import write_whole
+from ganvas.text import printable
+
+FAILURES = "failures.txt"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class BatchReport:
         failures: what could not be made. The next call tries it again.
         seconds: from the first request to the last image.
         manifest: the file that says what each image was made from, one JSON object per line.
+        failures_file: lists all failures, one per line; None if there are none.
     """
 
     made: int
@@ -32,6 +39,7 @@ class BatchReport:
     failures: tuple[Failure, ...]
     seconds: float
     manifest: Path
+    failures_file: Path | None = None
 
     @property
     def ok(self) -> bool:
@@ -41,3 +49,17 @@ class BatchReport:
     def __str__(self) -> str:
         rate = f" ({self.made / self.seconds:.1f}/s)" if self.made and self.seconds else ""
         return f"{self.made} made{rate}, {self.skipped} skipped, {len(self.failures)} failed"
+
+
+def write_failures(folder: Path, failures: Sequence[Failure]) -> Path | None:
+    """List the failures of a batch in `failures.txt`, one per line. Without failures, remove the list of an earlier batch.
+
+    Raises:
+        OSError: the list cannot be written.
+    """
+    path = folder / FAILURES
+    if not failures:
+        path.unlink(missing_ok=True)
+        return None
+    write_whole(path, "".join(f"{printable(str(failure))}\n" for failure in failures).encode())
+    return path

@@ -1,6 +1,7 @@
 """Thousands of samples of a generator."""
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ganvas.calls import Call
 from ganvas.card import GeneratorCard
 from ganvas.errors import UnexpectedResponseError
 from ganvas.files import write_whole
-from ganvas.results import ImageResult
+from ganvas.results import ImageResult, format_of
 
 PER_SEED = 32
 PIXEL_BYTES_PER_SEED = 2**21
@@ -60,7 +61,8 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         The number of images made and skipped, and each request that failed with its error.
 
     Raises:
-        ValueError: `total` or `per_seed` is below 1, no generator has this name, or none is named and several are served.
+        ValueError: `total` or `per_seed` is below 1, there are not enough seeds, no generator has this name, or none is named
+            and several are served.
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
         ProblemError: the service rejects what all requests have in common, such as the truncation.
@@ -70,18 +72,25 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")
     card, version = (await send(calls.models(), retries=True)).find(model, GeneratorCard)
     per_seed = per_seed or _per_seed(card)
+    if seed + math.ceil(total / per_seed) > api.SEED_LIMIT:
+        most = max(0, api.SEED_LIMIT - seed) * per_seed
+        raise ValueError(
+            f"At most {most} images can be made from seed {seed}: {per_seed} of each seed up to {api.SEED_LIMIT - 1}"
+        )
     params = SampleParams(card.name, float(truncation))  # 1 and 1.0 are the same parameters
     # Disk access runs in threads, so that it does not block the caller's event loop.
     with await run_sync(Manifest, Path(out_dir)) as manifest:
-        groups = _plan(total, seed, per_seed)
-        todo = await run_sync(lambda: [group for group in groups if not _is_done(group, params, version, manifest)])
+        groups = _plan(total, seed, per_seed) if len(manifest) else ()
+        # Only what is done is kept, because the manifest bounds it and `total` may be large.
+        done = await run_sync(lambda: {group for group in groups if _is_done(group, params, version, manifest)})
+        todo = (group for group in _plan(total, seed, per_seed) if group not in done)
         return await run_batch(
             send,
             manifest,
             (_request(group, params, manifest.folder, _pixel_bytes(card)) for group in todo),
             title="sample",
             total=total,
-            skipped=total - sum(group.n for group in todo),
+            skipped=sum(group.n for group in done),
             max_concurrency=max_concurrency,
             patience=patience,
             shown=progress,
@@ -130,8 +139,8 @@ def _request(group: SeedGroup, params: SampleParams, folder: Path, pixel_bytes: 
 
     def store(result: ImageResult) -> Sequence[Entry]:
         files = result.files()
-        if len(files) != group.n:
-            message = f"The service returned {len(files)} images for seed {group.seed}, not {group.n}."
+        if len(files) != group.n or any(format_of(data) != "png" for data in files):
+            message = f"The service returned {len(files)} images for seed {group.seed}, not {group.n} PNG images."
             raise UnexpectedResponseError(message, request_id=result.request_id)
         entries = []
         for i, data in enumerate(files):

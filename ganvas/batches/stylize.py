@@ -47,7 +47,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         sources: a folder with all folders below it, a file, a pattern such as `photos/*.jpg`, or several of these.
         out_dir: the folder for the images, which are named as their photos. It is created if it does not exist.
         style: as for `stylize`.
-        model: as for `stylize`.
+        model: as for `stylize`. If it is left out, the style must be that of one stylizer alone.
         strength: as for `stylize`.
         keep_color: as for `stylize`.
         max_side: as for `stylize`.
@@ -61,7 +61,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
 
     Raises:
         FileNotFoundError: a source does not exist, or there is no photo in the sources.
-        ValueError: two photos would become one file, no stylizer has this name, or none is named and several are served.
+        ValueError: two photos would become one file, no stylizer has this name or style, or several fit.
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
         ProblemError: the service rejects what all photos have in common, such as the style.
@@ -70,7 +70,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
     folder = Path(out_dir)
     # Disk access runs in threads, so that it does not block the caller's event loop.
     photos = await run_sync(find_photos, sources, folder, format)
-    card, version = (await send(calls.models(), retries=True)).find(model, StylizerCard)
+    card, version = (await send(calls.models(), retries=True)).find(model, StylizerCard, style)
     # 1 and 1.0 are the same parameters.
     params = StylizeParams(card.name, style, float(strength), float(keep_color), max_side, format)
     with await run_sync(Manifest, folder) as manifest:

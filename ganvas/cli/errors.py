@@ -3,15 +3,17 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import typer
-from rich.console import Console
 
-from ganvas.errors import GanvasError, ProblemError, QueueFullError
+from ganvas.cli.options import BEFORE_COMMAND
+from ganvas.errors import ConfigurationError, GanvasError, ProblemError, QueueFullError
+from ganvas.text import printable
 
 P = ParamSpec("P")
 
@@ -23,19 +25,46 @@ DISK_FAILED = 5
 STOPPED = 130
 PIPE_CLOSED = 141  # the shell's code for a program that SIGPIPE ended
 
-WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, BlockingIOError)
+WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, BlockingIOError)
 """Errors of a path that the user gave, or of a folder that another batch writes into. Other OSErrors are the disk's own."""
+
+OPTIONS = {
+    "n": "-n",
+    "url": "--url",
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in ("model", "style", "seed", "truncation", "steps", "fps", "strength", "keep_color", "max_side", "format")
+    },
+}
+"""Fields of the API and arguments of the SDK -> the options that set them."""
+
+HINTS = {
+    "n": "To make more images, name a folder: -o FOLDER/ sends as many requests as needed.",
+    "model": "`ganvas models` lists the models.",
+    "style": "`ganvas models` lists the styles.",
+}
+"""Field of a rejected request -> what to do."""
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Report errors of a command on stderr, or with --json as `{"error": ...}` on stdout, and set the exit code."""
+    """Report errors of a command on stderr, or with --json as `{"error": ...}` on stdout, and set the exit code.
+
+    Also pass it the options that were given before its name.
+    """
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        options: dict[str, Any] = kwargs
+        options["url"] = options.get("url") or BEFORE_COMMAND.url
+        options["as_json"] = as_json = options.get("as_json") or BEFORE_COMMAND.as_json
         try:
             command(*args, **kwargs)
+        except ConfigurationError as error:
+            setting = OPTIONS.get(error.setting, error.setting)
+            message = f"{setting} is {error.value!r}. {error.reason}"
+            _end(message, {"title": "Wrong usage", "detail": message}, USAGE, as_json=as_json)
         except GanvasError as error:
-            _end(str(error), _document(error), code_of(error), as_json=bool(kwargs.get("as_json")))
+            _end(_message(error), _document(error), code_of(error), as_json=as_json)
         except BrokenPipeError:
             # The reader, such as `head`, has closed the pipe. Python would fail again when it flushes stdout at exit.
             with contextlib.suppress(OSError):
@@ -44,21 +73,17 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
         except (OSError, ValueError) as error:
             message = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
             is_usage = isinstance(error, (ValueError, *WRONG_PATH))
-            document: dict[str, object] = {"title": "Wrong usage" if is_usage else "Disk failed", "detail": message}
-            _end(message, document, USAGE if is_usage else DISK_FAILED, as_json=bool(kwargs.get("as_json")))
+            document: dict[str, object] = {"title": "Wrong usage" if is_usage else "Disk failed", "detail": _worded(message)}
+            _end(_worded(message), document, USAGE if is_usage else DISK_FAILED, as_json=as_json)
         except KeyboardInterrupt:
-            typer.secho("Stopped. The same command continues a batch.", fg="yellow", err=True)
+            message = "Stopped. The same command continues a batch."
+            if as_json:
+                print_json({"error": {"title": "Stopped", "detail": message}})
+            else:
+                typer.secho(message, fg="yellow", err=True)
             raise typer.Exit(STOPPED) from None
 
     return wrapped
-
-
-class Stdout(Console):
-    """Rich's stdout, which leaves a closed pipe to `report_errors`. Rich alone would exit with code 1."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError instead of exiting."""
-        raise BrokenPipeError
 
 
 def code_of(error: GanvasError) -> int:
@@ -71,6 +96,20 @@ def print_json(document: object) -> None:
     """Print one JSON object on stdout."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
     sys.stdout.flush()  # inside `report_errors`, which handles a closed pipe
+
+
+def _message(error: GanvasError) -> str:
+    """The error in the words of the command line: options instead of fields, and a hint."""
+    if not isinstance(error, ProblemError) or not error.errors:
+        return _worded(str(error))
+    wrong = "; ".join(f"{OPTIONS.get(e.field, e.field)}: {e.detail}" for e in error.errors)
+    hints = " ".join(HINTS[e.field] for e in error.errors if e.field in HINTS)
+    request = f" [request {error.request_id}]" if error.request_id else ""
+    return f"{error.title} ({error.status}): {wrong.rstrip('.')}. {hints}".rstrip() + request
+
+
+def _worded(message: str) -> str:
+    return re.sub(r"`(\w+)`", lambda match: OPTIONS.get(match[1], match[0]), message)
 
 
 def _document(error: GanvasError) -> dict[str, object]:
@@ -87,5 +126,5 @@ def _end(message: str, document: dict[str, object], code: int, *, as_json: bool)
     if as_json:
         print_json({"error": document})
     else:
-        typer.secho(f"Error: {message}", fg="red", err=True)
+        typer.secho(f"Error: {printable(message)}", fg="red", err=True)
     raise typer.Exit(code)

@@ -9,16 +9,21 @@ from ganvas.api import AnimationFormat, SampleFormat
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import report_errors
 from ganvas.cli.options import IMAGE_SUFFIXES, GeneratorName, Json, MaxConcurrency, Progress, Truncation, Url
-from ganvas.cli.output import format_of, is_folder, report_batch, write_result
+from ganvas.cli.output import check_target, format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
-from ganvas.client import DEFAULT_URL, AsyncClient, Client
+from ganvas.client import AsyncClient, Client
 
 FILE_FORMAT_HELP = "Needed if the file's suffix does not name the format."
 
 
 @report_errors
 def sample(
-    n: Annotated[int, typer.Option("-n", min=1, help="Number of images.")] = api.DEFAULT_N,
+    n: Annotated[
+        int,
+        typer.Option(
+            "-n", min=1, help="Number of images. More than the service makes in one request need a folder: -o FOLDER/."
+        ),
+    ] = api.DEFAULT_N,
     model: GeneratorName = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same images.", show_default="random; 0 for a folder")
@@ -37,12 +42,13 @@ def sample(
     format: Annotated[SampleFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
     max_concurrency: MaxConcurrency = MAX_CONCURRENCY,
     progress: Progress = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Make images from a seed."""
     if out is None or not is_folder(out):
         chosen = format_of(out, format, api.SAMPLE_FORMATS, api.DEFAULT_SAMPLE_FORMAT)
+        check_target(out, as_json=as_json)
         with Client(url) as client:
             write_result(client.sample(n, model=model, seed=seed, truncation=truncation, format=chosen), out, as_json=as_json)
         return
@@ -76,15 +82,16 @@ def interpolate(
             "--out",
             "-o",
             help="A file (.webp or .gif; .zip and .npy hold single frames), or - for stdout.",
-            show_default="named by the service",
+            show_default="MODEL-SEEDS.webp",
         ),
     ] = None,
     format: Annotated[AnimationFormat | None, typer.Option(help=FILE_FORMAT_HELP, show_default=False)] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Make a walk from image to image through the latents between them."""
     chosen = format_of(out, format, api.ANIMATION_FORMATS, api.DEFAULT_ANIMATION_FORMAT)
+    check_target(out, as_json=as_json)
     with Client(url) as client:
         frames = client.interpolate(
             seeds or None, model=model, steps=steps, truncation=truncation, loop=loop, fps=fps, format=chosen

@@ -9,7 +9,7 @@ from ganvas.client import AsyncClient
 T = TypeVar("T")
 
 
-def with_client(url: str, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
+def with_client(url: str | None, work: Callable[[AsyncClient], Awaitable[T]]) -> T:
     """Run `work` with a client. Ctrl-C cancels it and closes the client."""
 
     async def run() -> T:

@@ -11,11 +11,13 @@ from ganvas.api import ImageFormat
 from ganvas.card import StylizerCard
 from ganvas.client import AsyncClient
 from ganvas.contact_sheet import contact_sheet
+from ganvas.errors import UnexpectedResponseError
 from ganvas.uploads import ImageSource, upload_of
 
 GAP = 8  # pixels around each image and its caption
 CAPTION = 22  # pixels below an image
 TEXT = 14  # height of the letters in pixels
+MAX_STYLES = 144  # one request and one image in memory for each
 
 
 async def stylize_in_every_style(
@@ -33,10 +35,12 @@ async def stylize_in_every_style(
         The sheet as a file, starting with the photo itself, and the names of the styles.
 
     Raises:
-        ValueError: there is no such stylizer, or none is named and several are served.
+        ValueError: there is no such stylizer, none is named and several are served, or it has too many styles.
         GanvasError: the service rejects a request or fails.
     """
     card, _ = (await client.models()).find(model, StylizerCard)
+    if len(card.styles) > MAX_STYLES:
+        raise ValueError(f"{card.name} has {len(card.styles)} styles. A sheet shows at most {MAX_STYLES}.")
     data = upload_of(photo).data
     names = [style.name for style in card.styles]
 
@@ -44,6 +48,11 @@ async def stylize_in_every_style(
         stylized = await client.stylize(
             data, style=style, model=card.name, strength=strength, keep_color=keep_color, max_side=max_side, format="png"
         )
+        if max(stylized.image.size) > max_side:
+            message = (
+                f"The service returned {stylized.image.width} x {stylized.image.height} pixels instead of at most {max_side}."
+            )
+            raise UnexpectedResponseError(message, request_id=stylized.request_id)
         return caption, stylized.image
 
     # Strength 0 returns the photo, turned and shrunk like the others.

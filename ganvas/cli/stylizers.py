@@ -1,20 +1,22 @@
 """`ganvas stylize` and `ganvas sheet`: photos in other styles."""
 
+import glob
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ganvas import api
-from ganvas.api import ImageFormat
+from ganvas.api import ImageFormat, formats_by_suffix
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import print_json, report_errors
 from ganvas.cli.options import IMAGE_SUFFIXES, Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
-from ganvas.cli.output import STDOUT, format_of, is_folder, report_batch, write_result
+from ganvas.cli.output import STDOUT, check_target, format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
 from ganvas.cli.style_sheet import stylize_in_every_style
-from ganvas.client import DEFAULT_URL, AsyncClient, Client
+from ganvas.client import AsyncClient, Client
 from ganvas.files import write_whole
 from ganvas.uploads import ImageSource
 
@@ -57,17 +59,20 @@ def stylize(
     ] = None,
     max_concurrency: MaxConcurrency = MAX_CONCURRENCY,
     progress: Progress = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Stylize photos in one style, or in a blend of several."""
     is_stdin = STDOUT in sources
     if is_stdin and len(sources) > 1:
         raise ValueError("- reads one photo from stdin and cannot be combined with files.")
+    if not is_stdin:
+        _check_sources(sources)
     if is_stdin or (len(sources) == 1 and Path(sources[0]).is_file() and not is_folder(out)):
-        photo: ImageSource = sys.stdin.buffer.read() if is_stdin else sources[0]
         target = STDOUT if is_stdin and out is None else out
         chosen = format_of(target, format, api.IMAGE_FORMATS, api.DEFAULT_STYLIZE_FORMAT)
+        check_target(target, as_json=as_json)
+        photo: ImageSource = sys.stdin.buffer.read() if is_stdin else sources[0]
         with Client(url) as client:
             result = client.stylize(
                 photo, style=style, model=model, strength=strength, keep_color=keep_color, max_side=max_side, format=chosen
@@ -76,6 +81,8 @@ def stylize(
         return
     if out is None or out == STDOUT or Path(out).is_file():
         raise ValueError("Several photos need a folder for their images. Name one with --out.")
+    if not is_folder(out) and Path(out).suffix.lower() in formats_by_suffix(api.IMAGE_FORMATS):
+        raise ValueError(f"Several photos need a folder, and {out} is the name of an image. For a folder, write {out}/.")
 
     async def run(client: AsyncClient) -> None:
         report = await client.stylize_many(
@@ -95,6 +102,12 @@ def stylize(
     with_client(url, run)
 
 
+def _check_sources(sources: Sequence[str]) -> None:
+    for source in sources:
+        if not Path(source).exists() and not any(glob.iglob(source, recursive=True)):  # noqa: PTH207  it may be absolute
+            raise FileNotFoundError(f"{source} does not exist, and no file matches it as a pattern.")
+
+
 @report_errors
 def sheet(
     photo: Annotated[str, typer.Argument(help="A photo, or - for stdin.", show_default=False)],
@@ -103,11 +116,14 @@ def sheet(
     keep_color: KeepColor = api.KEEP_COLOR.default,
     max_side: Annotated[int, typer.Option(min=api.MIN_SIDE, help="Longer side of each image in pixels.")] = 384,
     out: Annotated[str, typer.Option("--out", "-o", help=f"A file ({IMAGE_SUFFIXES}).")] = "sheet.png",
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     as_json: Json = False,
 ) -> None:
     """Stylize one photo in every style, as one contact sheet."""
     chosen = format_of(out, None, api.IMAGE_FORMATS, "png")
+    check_target(out, as_json=as_json)
+    if photo != STDOUT:
+        _check_sources([photo])
     source: ImageSource = sys.stdin.buffer.read() if photo == STDOUT else photo
 
     async def run(client: AsyncClient) -> tuple[bytes, list[str]]:

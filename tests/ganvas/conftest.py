@@ -25,7 +25,8 @@ LIMITS = {"max_body_mb": 1, "max_pixels": 1_000_000, "max_n": 40, "max_side": 25
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GANVAS_URL", "GANVAS_API_KEY", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    proxies = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    for name in ("GANVAS_URL", "GANVAS_API_KEY", "SSL_CERT_FILE", "SSL_CERT_DIR", *proxies):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -131,7 +132,11 @@ def gateway() -> Iterator[Gateway]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that refuses a response closes the connection."""
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         gateway_state = Gateway(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

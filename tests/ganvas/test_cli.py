@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,13 @@ def size_of(path: str) -> tuple[int, int]:
 
 def test_models_lists_models_and_shows_one(invoke: Invoke) -> None:
     listed = invoke("models").output
-    assert all(word in listed for word in ("digits", "generator", "painters", "night: Night, Anon", "Not served: broken.onnx"))
+    words = ("digits (generator)", "painters (stylizer)", "styles: night, wave, scream", "Not served: broken.onnx")
+    assert all(word in listed for word in words)
     document = json.loads(invoke("models", "--json").stdout)
     assert [model["card"]["name"] for model in document["models"]] == ["digits", "painters"]
     assert document["refused"][0]["file"] == "broken.onnx"
     assert "latents of 6" in invoke("models", "digits").output
+    assert "night: Night, Anon" in invoke("models", "painters").output
     assert json.loads(invoke("models", "digits", "--json").stdout)["card"]["latent_size"] == LATENT_SIZE
 
 
@@ -164,6 +167,11 @@ def test_failed_photos_are_named_and_counted(invoke: Invoke) -> None:
     output = invoke("stylize", "in", "-s", "night", "-o", "out", code=1)
     assert "5 made" in output.stdout
     assert "and 5 more" in output.stderr
+    assert "All failures are listed in out/failures.txt." in output.stderr
+    listed = Path("out/failures.txt").read_text().splitlines()
+    broken = sorted(str(path) for path in Path("in").resolve().iterdir())[:25]
+    assert sorted(line.partition(": ")[0] for line in listed) == broken
+    assert all("is not a" in line for line in listed)
     assert f"is not a {UPLOAD_FORMATS_TEXT} image" in output.stderr
     document = json.loads(invoke("stylize", "in", "-s", "night", "-o", "out", "--json", code=1).stdout)
     assert (document["made"], document["skipped"], len(document["failed"])) == (0, 5, 25)
@@ -184,6 +192,105 @@ def test_sheet_shows_every_style(invoke: Invoke) -> None:
     from_stdin = invoke("sheet", "-", "--json", "-o", "s.jpg", "--max-side", "48", stdin=Path("photo.png").read_bytes())
     assert json.loads(from_stdin.stdout) == {"file": "s.jpg", "styles": list(STYLE_OFFSETS)}
     invoke("sheet", "photo.png", "-m", "digits", code=2)
+
+
+def test_shows_its_version(invoke: Invoke) -> None:
+    assert invoke("--version").stdout == f"ganvas {version('ganvas')}\n"
+
+
+def test_url_and_json_may_stand_before_the_command(invoke: Invoke, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANVAS_URL", "http://127.0.0.1:1")
+    assert json.loads(invoke("--url", service.url, "--json", "models", "digits").stdout)["card"]["name"] == "digits"
+    assert "digits" in invoke("--url", "http://127.0.0.1:1", "models", "--url", service.url).stdout
+    assert "digits" in invoke("models", "--url", service.url).stdout  # nothing is left of the calls before
+
+
+def test_models_fit_into_80_columns(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, gateway: Gateway) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    styles = tuple(f"a-long-style-number-{i}" for i in range(20))
+    cards = [generator_card(title="Word " * 40), stylizer_card(styles=styles)]
+    models = [{"version": "0", "card": card.model_dump(mode="json")} for card in cards]
+    for arguments in (("models",), ("models", "painters")):
+        body = {"models": models} if len(arguments) == 1 else models[1]
+        gateway.will(200, json.dumps(body).encode(), Content_Type="application/json")
+        lines = invoke(*arguments, "--url", gateway.url).stdout.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert set(styles) <= {word.strip(",:") for line in lines for word in line.split()}
+
+
+def test_file_of_the_user_is_not_replaced_by_a_default_name(invoke: Invoke) -> None:
+    for name in ("photo-painters.jpg", "photo-painters-2.jpg", "photo-painters-3.jpg"):
+        assert f"Wrote {name} " in invoke("stylize", "photo.png", "-s", "night").stdout
+    Path("photo-painters-2.jpg").write_text("mine")
+    invoke("stylize", "photo.png", "-s", "night", "-o", "photo-painters-2.jpg")
+    assert size_of("photo-painters-2.jpg") == (50, 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sample", "-o", "nodir/x.png"], 2, "The folder nodir does not exist. Create it"),
+        (["sample", "-o", "photo.png/x.png"], 2, "photo.png is a file, not a folder"),
+        (["sample", "-o", "many"], 2, "For a folder, write many/."),
+        (["interpolate", "-o", "folder/", "--format", "gif"], 2, "folder/ is a folder. Name a file with --out."),
+        (["stylize", "photo.png", "-o", "nodir/x.png"], 2, "The folder nodir does not exist"),
+        (["stylize", "missing.png"], 2, "missing.png does not exist"),
+        (["stylize", "missing.png", "-o", "x.png"], 2, "missing.png does not exist"),
+        (["stylize", "fehlt-über.png", "photo.png", "-o", "out/"], 2, "fehlt-über.png does not exist"),
+        (["stylize", "--", "-dash.png"], 2, "-dash.png does not exist"),
+        (["stylize", ".", "-o", "painted.jpg"], 2, "For a folder, write painted.jpg/."),
+        (["stylize", "photo.png", "photo.png", "-o", "photo.png"], 2, "Name one with --out"),
+        (["stylize", "empty", "-o", "out"], 2, "No image found in empty"),
+        (["sheet", "missing.png"], 2, "missing.png does not exist"),
+        (["sheet", "photo.png", "-o", "nodir/x.png"], 2, "The folder nodir does not exist"),
+        (["sheet", "photo.png", "-o", "x.gif"], 2, "x.gif does not end in .png"),
+    ],
+)
+def test_wrong_paths_are_found_before_any_request(
+    invoke: Invoke, gateway: Gateway, arguments: list[str], code: int, words: str
+) -> None:
+    Path("empty").mkdir()
+    result = invoke("--url", gateway.url, *arguments, code=code)
+    assert words in result.stderr
+    assert gateway.seen == []
+    assert sorted(path.name for path in Path().iterdir()) == ["empty", "photo.png"]
+
+
+def test_rejections_name_the_option_and_what_to_do(invoke: Invoke, gateway: Gateway) -> None:
+    too_many = invoke("sample", "-n", "100", code=3).stderr
+    assert "-n: " in too_many
+    assert "less than or equal to 40" in too_many
+    assert "-o FOLDER/" in too_many
+    assert "--max-side: " in invoke("stylize", "photo.png", "-s", "night", "--max-side", "9999", code=3).stderr
+    error = {"field": "model", "detail": "Choose one: the generators are digits, toon-heads"}
+    document = {"title": "Invalid request", "status": 422, "detail": "model: ...", "errors": [error]}
+    gateway.will(422, json.dumps(document).encode(), Content_Type="application/problem+json")
+    ambiguous = invoke("sample", "--url", gateway.url, code=3).stderr
+    assert "--model: Choose one: the generators are digits, toon-heads. `ganvas models` lists the models." in ambiguous
+
+
+def several_stylizers(gateway: Gateway) -> None:
+    cards = [stylizer_card(), stylizer_card("others", styles=("dawn",))]
+    models = [{"version": "0", "card": card.model_dump(mode="json")} for card in cards]
+    gateway.will(200, json.dumps({"models": models}).encode(), Content_Type="application/json")
+
+
+def test_several_stylizers_are_named_with_the_option(invoke: Invoke, gateway: Gateway) -> None:
+    for arguments in (("sheet", "photo.png"), ("stylize", "photo.png", "-o", "out/")):
+        several_stylizers(gateway)
+        output = invoke(*arguments, "--url", gateway.url, code=2).stderr
+        assert "Name a stylizer with --model. The service has: painters, others" in output
+
+
+def test_style_alone_needs_no_model(invoke: Invoke, gateway: Gateway) -> None:
+    invoke("stylize", "photo.png", "-s", "dawn", "-o", "x.jpg", "--url", gateway.url, code=3)
+    assert len(gateway.seen) == 1  # no listing: the service finds the model
+    several_stylizers(gateway)
+    buffer = io.BytesIO()
+    Image.fromarray(photo()).save(buffer, "jpeg")
+    gateway.will(200, buffer.getvalue(), Content_Type="image/jpeg", Ganvas_Model="others@0")
+    assert "1 made" in invoke("stylize", "photo.png", "-s", "dawn", "-o", "out/", "--url", gateway.url).stdout
+    assert json.loads(Path("out/manifest.jsonl").read_text())["model"] == "others"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +354,7 @@ def test_full_disk_has_its_own_exit_code(service: Running, tmp_path: Path) -> No
     _, environment = command_of(service)
     command = [sys.executable, "-c", code, "sample", "-n", "9", "-o", str(tmp_path / "a.npy")]
     process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (process.returncode, process.stderr) == (5, "Error: [Errno 27] File too large\n")
+    assert (process.returncode, process.stderr) == (5, f"Error: {tmp_path / 'a.npy'}: File too large\n")
     process = subprocess.run([*command, "--json"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert process.returncode == 5
     assert json.loads(process.stdout)["error"]["title"] == "Disk failed"

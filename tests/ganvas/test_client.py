@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ from PIL import Image
 import ganvas
 from ganvas import api, calls
 from ganvas.card import GeneratorCard, StylizerCard
+from ganvas.models import Model, Models
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Ask, Gateway, photo
-from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled
+from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled, stylizer_card
 from tests.service.running import Running
 
 NIGHT = np.array([1, 0, 0], np.float32)
@@ -218,13 +220,58 @@ def test_client_lists_kinds_and_fields_of_a_newer_service(gateway: Gateway, ask:
     assert listed[1].model_dump(mode="json")["card"]["title"] == larger["title"]
 
 
-@pytest.mark.parametrize("kind", [None, 3, [], {}])
-def test_client_refuses_a_kind_that_is_not_text(gateway: Gateway, ask: Ask, kind: object) -> None:
-    card = generator_card().model_dump(mode="json") | {"kind": kind}
-    body = json.dumps({"models": [{"version": "0", "card": card}]}).encode()
+BROKEN_CARDS = [
+    ({"kind": None}, r"card\.kind"),
+    ({"kind": 3}, r"card\.kind"),
+    ({"kind": []}, r"card\.kind"),
+    ({"kind": {}}, r"card\.kind"),
+    ({"schema_version": 2}, "its card has schema_version 2, and this client reads 1"),
+    ({"kind": "upscaler", "schema_version": 2}, "schema_version 2"),
+    ({"height": 0}, r"card\.generator\.height"),
+    ({"title": None}, "title"),
+    ({"name": "../../owned"}, "name"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), BROKEN_CARDS)
+def test_broken_card_does_not_hide_the_others(gateway: Gateway, ask: Ask, change: dict, reason: str) -> None:
+    good, broken = generator_card().model_dump(mode="json"), generator_card("newer").model_dump(mode="json") | change
+    body = json.dumps({"models": [{"version": "0", "card": card} for card in (broken, good)]}).encode()
     gateway.will(200, body, Content_Type="application/json")
-    with pytest.raises(ganvas.UnexpectedResponseError, match=r"models\.0\.card\.kind"):
-        ask(gateway.url, "models")
+    models = ask(gateway.url, "models")
+    assert [model.name for model in models] == ["digits"]
+    ((name, found),) = [(model.name, model.reason) for model in models.unreadable]
+    assert name == ("number 1" if "name" in change else "newer")
+    assert re.search(reason, found)
+    with pytest.raises(ValueError, match="There is no" if "name" in change else "newer cannot be read by this client version"):
+        models.find("newer", GeneratorCard)
+    gateway.will(200, json.dumps({"version": "0", "card": broken}).encode(), Content_Type="application/json")
+    with pytest.raises(ganvas.UnexpectedResponseError, match=reason):
+        ask(gateway.url, "model", "newer")
+
+
+@pytest.mark.parametrize("entry", [None, 3, "text", [], {}, {"card": 3}, {"card": {}}, {"version": "1"}])
+def test_broken_entry_does_not_hide_the_others(gateway: Gateway, ask: Ask, entry: object) -> None:
+    good = {"version": "0", "card": generator_card().model_dump(mode="json")}
+    gateway.will(200, json.dumps({"models": [entry, good], "refused": entry}).encode(), Content_Type="application/json")
+    models = ask(gateway.url, "models")
+    assert ([model.name for model in models], [model.name for model in models.unreadable]) == (["digits"], ["number 1"])
+
+
+def test_style_chooses_among_several_stylizers() -> None:
+    first, second = stylizer_card(), stylizer_card(name="others")
+    renamed = second.model_copy(update={"styles": tuple(s.model_copy(update={"name": f"{s.name}-2"}) for s in second.styles)})
+    several = Models((Model(version="1", card=first), Model(version="2", card=renamed)))
+    assert several.find(None, StylizerCard, "night") == (first, "1")
+    assert several.find(None, StylizerCard, "night-2:0.7, wave-2:0.3") == (renamed, "2")
+    assert several.find("others", StylizerCard, "night") == (renamed, "2")  # the service rejects the style
+    none = "No stylizer has"
+    for style, words in ((None, "Name a stylizer with `model`"), ("dawn", none), ("night,wave-2", none)):
+        with pytest.raises(ValueError, match=f"{words}.*painters, others"):
+            several.find(None, StylizerCard, style)
+    twins = Models((Model(version="1", card=first), Model(version="2", card=second)))
+    with pytest.raises(ValueError, match=r"Several stylizers have the style 'night'\. Name one with `model`: painters, others"):
+        twins.find(None, StylizerCard, "night")
 
 
 def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import ganvas
-from ganvas import errors
+from ganvas import api, errors
 from ganvas.api import UPLOAD_FORMATS_TEXT
 from service.http.problems import Problem
 from tests.ganvas.conftest import HANG_UP, LIMITS, Ask, Gateway, photo
@@ -71,10 +71,10 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def test_batches_need_a_model_of_the_right_kind(faulty: Running, ask: Ask, tmp_path: Path) -> None:
     with pytest.raises(ganvas.UnavailableError, match="No stylizer is served"):
         ask(faulty.url, "stylize", photo(), options=ONCE)
-    with pytest.raises(ValueError, match=r"Name a generator\. The service has: broken, slow"):
+    with pytest.raises(ValueError, match=r"Name a generator with `model`\. The service has: broken, slow"):
         ask(faulty.url, "sample_many", 3, tmp_path / "out")
     Image.fromarray(photo()).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"Name a stylizer\. The service has: none"):
+    with pytest.raises(ValueError, match=r"Name a stylizer with `model`\. The service has: none"):
         ask(faulty.url, "stylize_many", tmp_path / "a.png", tmp_path / "out")
 
 
@@ -148,25 +148,26 @@ def test_another_service_is_unexpected(gateway: Gateway, ask: Ask, status: int, 
 def test_image_without_model_is_unexpected(gateway: Gateway, ask: Ask) -> None:
     gateway.will(200, b"\xff\xd8", Content_Type="image/jpeg")
     with pytest.raises(ganvas.UnexpectedResponseError, match=r"image/jpeg without the header Ganvas-Model\. Check .*URL"):
-        ask(gateway.url, "sample")
+        ask(gateway.url, "sample", format="jpeg")
 
 
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
-        ("application/x-npy", b"half"),
+        ("application/x-npy", b"\x93NUMPY half"),
         ("application/x-npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1)}"),
         (
             "application/x-npy",
             b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 1, 1, 1)}\n ",
         ),
-        ("application/zip", b"PK no"),
-        ("image/png", b"\x89PNG"),
+        ("application/zip", b"PK\x03\x04 no"),
+        ("image/png", b"\x89PNG\r\n\x1a\n"),
     ],
 )
 def test_broken_image_raises_when_it_is_read(gateway: Gateway, ask: Ask, content_type: str, body: bytes) -> None:
     gateway.will(200, body, Content_Type=content_type, Ganvas_Model="digits@1")
-    result = ask(gateway.url, "sample")
+    (image_format,) = [name for name, file_type in api.FILE_TYPES.items() if file_type.media_type == content_type]
+    result = ask(gateway.url, "sample", format=image_format)
     with pytest.raises(ganvas.UnexpectedResponseError, match="cannot be read") as caught:
         _ = result.images
     assert caught.value.request_id == gateway.seen[0]["X-Request-ID"]
@@ -181,11 +182,13 @@ def test_broken_connection_names_the_url(gateway: Gateway, ask: Ask) -> None:
 
 def test_errors_can_be_pickled() -> None:
     problem = ganvas.QueueFullError(429, "Full", "Come back", retry_after=7, request_id="seven")
-    for error in (problem, ganvas.NoResponseError("nobody", request_id="seven"), ganvas.NoResponseError("nobody")):
+    setting = ganvas.ConfigurationError("url", "nonsense", "It must be a URL.")
+    for error in (problem, setting, ganvas.NoResponseError("nobody", request_id="seven"), ganvas.NoResponseError("nobody")):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 def test_all_errors_share_one_base() -> None:
-    family: list[type] = [ganvas.NoResponseError, ganvas.UnexpectedResponseError, *errors.BY_STATUS.values()]
+    family: list[type] = [ganvas.ConfigurationError, ganvas.NoResponseError, ganvas.UnexpectedResponseError]
+    family += errors.BY_STATUS.values()
     assert all(issubclass(error, ganvas.GanvasError) for error in family)

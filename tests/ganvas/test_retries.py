@@ -29,7 +29,7 @@ def test_retries_temporary_failures(gateway: Gateway, ask: Ask, status: int) -> 
 
 def test_retry_sends_the_whole_body(gateway: Gateway, ask: Ask) -> None:
     gateway.will(503)
-    gateway.will(200, b"\x89PNG", Content_Type="image/png", Ganvas_Model="painters@1")
+    gateway.will(200, b"\xff\xd8\xff", Content_Type="image/jpeg", Ganvas_Model="painters@1")
     ask(gateway.url, "stylize", b"a photo" * 100_000, style="night")
     lengths = [seen["Content-Length"] for seen in gateway.seen]
     assert len(lengths) == 2
