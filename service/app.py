@@ -19,7 +19,7 @@ from service.http.problems import Problem, problem_response
 from service.routes import interpolate, pages, previews, sample, stylize
 from service.routes import models as model_routes
 from service.routes.schemas import InterpolateRequest, SampleRequest, StylizeRequest
-from service.routes.threads import CodecThreads
+from service.routes.threads import codec_threads
 from service.settings import settings
 
 GET_ROUTES = Starlette(
@@ -47,7 +47,7 @@ class Ganvas:
 
     def __init__(self) -> None:
         self.models = models()
-        self.threads = CodecThreads(settings())
+        self.threads = codec_threads()
         limit_pillow(settings().max_pixels)
 
     @post(api.SAMPLE, SampleRequest)

@@ -38,6 +38,7 @@ from service.http.middleware.telemetry import Telemetry
 from service.http.parsing import RequestBody
 from service.http.problems import Unavailable
 from service.routes.openapi import complete
+from service.routes.threads import codec_threads
 from service.settings import Settings, settings
 
 B = TypeVar("B", bound=RequestBody)
@@ -147,7 +148,7 @@ class _AppFactory(ServiceAppFactory):
         return response
 
     async def livez(self, _: Request) -> Response:
-        """Whether this process works. Fails when a device hangs in a batch."""
+        """Whether this process works. Fails when a device hangs in a batch, or a thread hangs in an image."""
         _raise_if_hung()
         return PlainTextResponse("\n")
 
@@ -173,6 +174,8 @@ class _AppFactory(ServiceAppFactory):
 def _raise_if_hung() -> None:
     if hung := models().hung():
         raise Unavailable(f"A batch of {hung} has run for more than {settings().hang_s:g} s. The device appears to hang.")
+    if hung := codec_threads().hung():
+        raise Unavailable(f"{hung} has taken more than {settings().hang_s:g} s for one image or response. It appears to hang.")
 
 
 class _Document:

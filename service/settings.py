@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     codec_threads: Count = Field(
         default_factory=lambda: min(available_cpus(), 256),
         le=256,
-        description="Threads that decode and encode images, for all models together.",
+        description="Threads that decode images, for all models together. The same number of threads encodes images.",
     )
 
     max_body_mb: Count = Field(default=32, description="Largest request body, in MiB.")
@@ -101,10 +101,10 @@ class Settings(BaseSettings):
         description="Longest time, in seconds, that a request waits for the device. If the expected wait exceeds 85% of this "
         "limit, the request is rejected with 429. A request that finds the queue empty is always accepted.",
     )
-    max_decode_pixels: Count = Field(
-        default=500_000_000,
-        description="Most pixels of uploads that are being decoded or wait for it, for all models together. Further requests "
-        "are rejected with 429. If nothing else is being decoded, a request is always accepted.",
+    max_image_memory_mb: Count = Field(
+        default=1280,
+        description="Most MiB that the images of all requests take while they are decoded, painted, made and encoded. Further "
+        "requests are rejected with 429. A request that needs more by itself is rejected with 413.",
     )
     max_uploads_mb: Count = Field(
         default=512,
@@ -132,7 +132,8 @@ class Settings(BaseSettings):
         default=60,
         gt=0,
         le=3600,
-        description="Time, in seconds, after which a running batch counts as hanging, so that /livez and /readyz fail.",
+        description="Time, in seconds, after which a running batch counts as hanging, or a thread that decodes or encodes one "
+        "image or response, so that /livez and /readyz fail.",
     )
     models_poll_s: float = Field(
         default=2, ge=0, le=3600, description="Seconds between two looks for changes in the models folder. 0 never looks."

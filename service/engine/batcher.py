@@ -39,7 +39,7 @@ class Run(Protocol):
     """Runs one batch."""
 
     def __call__(self, feeds: Feeds, *, alone: bool) -> Images:
-        """Compute one image per row. `alone`: nothing else runs or waits, so the batch may use every core."""
+        """Compute one image per row. `alone`: no other batch starts before this one ends, so it may use every core."""
 
 
 class Reservation:
@@ -208,6 +208,7 @@ class Batcher:
         try:
             while taken := self._next_batch():
                 self._serve_batch(*taken)
+                taken = None  # an idle thread must not keep the arrays of its last batch
         except Exception as error:  # a bug: an error of the model would be the outcome of its jobs
             logger.exception("A thread of %s has died; /livez fails from now on.", self.name)
             with self._changed:

@@ -25,6 +25,17 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 }
 """Every image format that is written, and Pillow's options for it."""
 
+ENCODE_BYTES = {"png": 8, "jpeg": 8, "webp": 32}
+"""Memory in bytes per pixel that `encode` takes at its peak besides the image, for noise. The result is included."""
+
+SET_BYTES = 12
+"""Memory in bytes per pixel of images of one size and of what is made of them at its peak: a copy, or an animation, zip or npy.
+
+For a contact sheet, add `ENCODE_BYTES`.
+"""
+
+ARRAY_BYTES = 10  # per pixel: Pillow's image, its bytes and the array, which exist together when the image is decoded
+
 GIF_TICK = 10  # milliseconds: the unit of time in a GIF
 GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for 100 ms
 
@@ -56,8 +67,8 @@ class OpenUpload:
             self._image = images.OpenImage(data, max_pixels=max_pixels)
         header = self._image.header
         self.pixels = header.pixels
-        self.decode_bytes = self._image.decode_bytes(max_side)
         self.width, self.height = images.shrunk((header.width, header.height), max_side)
+        self.decode_bytes = max(self._image.decode_bytes(max_side), self.width * self.height * ARRAY_BYTES)
 
     def decode(self) -> Pixels:
         """Decode the image, once: uint8 [h, w, 3].

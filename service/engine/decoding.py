@@ -1,45 +1,75 @@
-"""Decoding of uploads in the codec threads, with a bound on what waits. If one upload of a request fails, the rest are skipped.
+"""Decodes the uploads of requests in threads, within the memory that all requests share.
 
-A model's queue counts an image at the size that the model gets. If an image is shrunk to a thumbnail, the model has almost no
-work, but the codec threads must decode all stored pixels. So uploads that wait for decoding are counted in stored pixels.
+A request reserves its memory before anything is decoded: what its images take until the response is built, and what decoding
+takes besides. If this is not free, fewer of its images are decoded at the same time. Each decoded image releases the memory
+that its decoding took.
 
-    decoders = Decoders(ThreadPoolExecutor(2), max_pixels=500_000_000)
-    images = await decoders.each(decode, uploads, pixels, model="painters")
+    decoders = Decoders(FairThreads(2, "decode"), Memory(2**30))
+    with decoders.reserve(costs, model="painters") as reserved:
+        photos = await decoders.each(OpenUpload.decode, uploads, costs, reserved)
 """
 
-import asyncio
+import heapq
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
-from service.engine.errors import QueueFullError
-from service.engine.metrics import rejected
+from service.engine.fair_threads import FairThreads
+from service.engine.memory import Memory, Reserved
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Cost(NamedTuple):
+    """The memory of one image of a request, in bytes.
+
+    Attributes:
+        decode: at the peak, while it is decoded.
+        kept: from then on until the response is built.
+        encode: at the peak, besides what is kept, while it is encoded. The images of a request are encoded one by one.
+    """
+
+    decode: int
+    kept: int
+    encode: int = 0
 
 
 class Decoders:
     """Decodes the images of a request in parallel.
 
     Args:
-        threads: they decode. Other work may use them as well.
-        max_pixels: of all uploads that are decoded or wait for it. A request with more is accepted if nothing waits.
+        threads: they decode.
+        memory: of all requests.
     """
 
-    def __init__(self, threads: Executor, max_pixels: int) -> None:
-        self.max_pixels = max_pixels
+    def __init__(self, threads: FairThreads, memory: Memory) -> None:
         self._threads = threads
-        self._waiting = 0  # pixels
-        self._lock = threading.Lock()  # guards `_waiting`, which the threads lower
+        self.memory = memory
 
-    @property
-    def waiting(self) -> int:
-        """The pixels that are decoded or wait for it."""
-        return self._waiting
+    def reserve(self, costs: Sequence[Cost], model: str) -> Reserved:
+        """Reserve the memory of a request with uploads: enough for all threads to decode them, or for fewer threads.
 
-    async def each(self, decode: Callable[[T], R], uploads: Sequence[T], pixels: Sequence[int], *, model: str) -> list[R]:
+        Args:
+            costs: of each upload.
+            model: that the request is for, as metrics name it.
+
+        Raises:
+            RequestTooLargeError: the request needs more memory than is allowed, even if one image is decoded after the other.
+            QueueFullError: too little memory is free.
+        """
+        most = min(len(costs), self._threads.count)
+        return self.memory.reserve([_needed(costs, costs, parallel) for parallel in range(1, most + 1)], model)
+
+    async def each(
+        self,
+        decode: Callable[[T], R],
+        uploads: Sequence[T],
+        costs: Sequence[Cost],
+        reserved: Reserved,
+        *,
+        caller: Hashable = None,
+    ) -> list[R]:
         """Decode all uploads, in order.
 
         If one fails, or the call is cancelled, the uploads that have not begun are never decoded and their bytes are freed.
@@ -47,37 +77,31 @@ class Decoders:
         Args:
             decode: called in a thread for each upload.
             uploads: what to decode.
-            pixels: of each upload, from its header.
-            model: that the request is for, as metrics name it.
+            costs: of each upload.
+            reserved: from `reserve` with the same costs.
+            caller: whose turns the request uses, see `FairThreads.each`.
 
         Raises:
-            QueueFullError: too many uploads wait already; nothing was begun.
             Exception: the first that `decode` raised.
         """
-        self._reserve(sum(pixels), model)
-        begun = [self._begin(decode, upload, cost) for upload, cost in zip(uploads, pixels, strict=True)]
-        decoded = [asyncio.wrap_future(one) for one in begun]
-        try:
-            return await asyncio.gather(*decoded)
-        finally:
-            for one in decoded:
-                one.cancel()
+        fitting = (n for n in range(len(costs), 0, -1) if _needed(costs, costs, n) <= reserved.size)
+        parallel = min(next(fitting), self._threads.count)
+        undecoded = dict(enumerate(costs))
+        lock = threading.Lock()
 
-    def _reserve(self, pixels: int, model: str) -> None:
-        with self._lock:
-            if self._waiting and self._waiting + pixels > self.max_pixels:
-                rejected("decode_full", model)
-                raise QueueFullError("Too many uploads wait to be decoded. Retry after 1 s, or send smaller images.")
-            self._waiting += pixels
+        def ended(item: tuple[int, T]) -> None:
+            with lock:
+                del undecoded[item[0]]
+                reserved.shrink(_needed(costs, undecoded.values(), parallel))
+            reserved.end()
 
-    def _begin(self, decode: Callable[[T], R], upload: T, pixels: int) -> "Future[R]":
-        held = [upload]  # a cancelled task stays in the queue of the threads until its turn, so its bytes are freed separately
+        reserved.begin(len(uploads))
+        return await self._threads.each(
+            lambda item: decode(item[1]), [*enumerate(uploads)], caller=caller, parallel=parallel, on_end=ended
+        )
 
-        def ended(_: "Future[R]") -> None:
-            held.clear()
-            with self._lock:
-                self._waiting -= pixels
 
-        future = self._threads.submit(lambda: decode(held.pop()))
-        future.add_done_callback(ended)
-        return future
+def _needed(costs: Sequence[Cost], undecoded: Iterable[Cost], parallel: int) -> int:
+    """The bytes that a request takes at most from now on, if at most `parallel` of its images are decoded at a time."""
+    decode = sum(heapq.nlargest(parallel, (max(0, cost.decode - cost.kept) for cost in undecoded)))
+    return sum(cost.kept for cost in costs) + max(decode, max(cost.encode for cost in costs))

@@ -6,6 +6,7 @@
     │   ├── InvalidValueError    a field of the request holds a value that is not allowed
     │   ├── ImageTooLargeError   an uploaded image has too many pixels
     │   ├── UnreadableImageError an upload is not an image of a format that is read, or is broken
+    │   ├── RequestTooLargeError the images of a request need more memory than all requests together may take
     │   ├── QueueFullError       too much work waits already; retry after `retry_after_s` seconds
     │   ├── NoModelError         no model of this kind is served
     │   └── ClosedError          the engine is shutting down
@@ -49,6 +50,10 @@ class ImageTooLargeError(RequestError):
 
 class UnreadableImageError(RequestError):
     """An upload is not an image of a format that is read, or is broken."""
+
+
+class RequestTooLargeError(RequestError):
+    """The images of a request need more memory than all requests together may take. Nothing was decoded or made."""
 
 
 class QueueFullError(RequestError):

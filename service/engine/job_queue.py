@@ -185,8 +185,8 @@ class JobQueue:
             bisect.insort_right(self._jobs, job, key=lambda one: one.turn)
 
     def runs_alone(self) -> bool:
-        """Whether one batch runs and nothing else is accepted."""
-        return len(self._running) == 1 and not self.waiting()
+        """Whether one batch runs and no other can start before it ends: nothing else is accepted, or the device is full."""
+        return len(self._running) == 1 and (not self.waiting() or self._running_cost() >= self.limits.max_batch)
 
     def next_batch(self, now: float) -> tuple[list[Job], float | None]:
         """Choose the batch to run now. It counts as running until `finished`. At most `parallel_batches` may run.

@@ -23,7 +23,7 @@ REJECTED = Counter("ganvas_rejections", "Requests that were not served, by reaso
 DROPPED = Counter("ganvas_dropped_rows", "Rows that never ran because their request was cancelled or timed out.", BY_MODEL)
 FAILED = Counter("ganvas_failed_batches", "Batches that failed. Each of their jobs runs again alone.", BY_MODEL)
 
-REASONS = ("queue_full", "caller_full", "queue_slow", "decode_full")
+REASONS = ("queue_full", "caller_full", "queue_slow", "memory_full", "memory_exceeded")
 """Why a request for a model is rejected."""
 
 OTHER_REASONS = ("uploads_full", "timed_out", "draining")

@@ -5,7 +5,7 @@
     ├── Unauthorized     401  the API key is missing or unknown
     ├── NotFound         404  no such route, model or style; `detail` lists the known ones
     ├── NotAllowed       405  the route exists, the method does not
-    ├── TooLarge         413  too many bytes or pixels
+    ├── TooLarge         413  too many bytes or pixels, or images that need too much memory
     ├── Unsupported      415  unsupported content type or image format
     ├── Invalid          422  a field holds a value that is not allowed: `errors` says which and why
     ├── QueueFull        429  too much work or memory is in use; retry after Retry-After seconds
@@ -34,6 +34,7 @@ from service.engine.errors import (
     NotFoundError,
     QueueFullError,
     RequestError,
+    RequestTooLargeError,
     UnreadableImageError,
 )
 from service.http.request_ids import REQUEST_ID
@@ -91,7 +92,7 @@ class NotAllowed(Problem):
 
 
 class TooLarge(Problem):
-    """The body or an image is larger than the limit."""
+    """The body or an image is larger than the limit, or the images of the request need too much memory."""
 
     status, title = 413, "Too large"
 
@@ -122,7 +123,7 @@ class Invalid(Problem):
 
 
 class QueueFull(Problem):
-    """Too much work waits already, in all or of this caller, or too many uploads are in flight."""
+    """Too much work waits already, in all or of this caller, or requests in flight fill the memory."""
 
     status, title = 429, "Queue full"
 
@@ -174,7 +175,7 @@ def problem_of(error: Problem | RequestError) -> Problem:
             return QueueFull(str(error), error.retry_after_s)
         case NotFoundError():
             return NotFound(str(error))
-        case ImageTooLargeError():
+        case ImageTooLargeError() | RequestTooLargeError():
             return TooLarge(str(error))
         case UnreadableImageError():
             return Unsupported(str(error))

@@ -24,6 +24,9 @@ async def respond(request: InterpolateRequest, models: Models, threads: CodecThr
         seeds = []
         keys = parse_latents(request.latents, size)
     latents = interpolate(keys, request.steps, loop=request.loop)
-    with generator.reserve(min(len(latents), generator.max_batch)) as reservation:
+    with (
+        generator.reserve(min(len(latents), generator.max_batch)) as reservation,
+        threads.memory.reserve([generator.response_bytes(len(latents))], generator.card.name) as memory,
+    ):
         frames = await generator.walk(reservation, latents * np.float32(request.truncation))
-        return await threads.run(interpolate_response, frames, request.format, request.fps, generator, seeds)
+        return await threads.encode(lambda: interpolate_response(frames, request.format, request.fps, generator, seeds), memory)

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +11,7 @@ from service.engine.handlers.base import Handler
 from service.engine.models import models
 from service.http.deadline import cancel_on_disconnect, respond_in_time
 from service.routes.pages import SECURITY_HEADERS
+from service.routes.threads import codec_threads
 
 
 async def show_preview(request: Request) -> Response:
@@ -59,4 +59,4 @@ async def _preview_response(request: Request) -> Response:
 
 async def _contact_sheet_of(model: Handler) -> bytes:
     tiles = await model.preview()
-    return await run_in_threadpool(lambda: encode(contact_sheet(tiles), "png"))
+    return await codec_threads().encode(lambda: encode(contact_sheet(tiles), "png"))

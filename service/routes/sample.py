@@ -4,6 +4,7 @@ import numpy as np
 from starlette.responses import Response
 
 from service.engine.arrays import Floats
+from service.engine.codecs import ENCODE_BYTES
 from service.engine.handlers.generator import Generator
 from service.engine.latents import first_of_each, latents_of_seed, random_seed
 from service.engine.models import Models
@@ -25,9 +26,13 @@ async def respond(request: SampleRequest, models: Models, threads: CodecThreads)
     else:
         seed = random_seed() if request.seed is None else request.seed
         latents = latents_of_seed(seed, request.n, size)
-    with generator.reserve(request.count) as reservation:
+    needed = generator.response_bytes(request.count, ENCODE_BYTES.get(request.format, 0))
+    with (
+        generator.reserve(request.count) as reservation,
+        threads.memory.reserve([needed], generator.card.name) as memory,
+    ):
         images = await generator.sample(reservation, latents * np.float32(request.truncation))
-        return await threads.run(sample_response, images, request.format, generator, seed, request.seeds)
+        return await threads.encode(lambda: sample_response(images, request.format, generator, seed, request.seeds), memory)
 
 
 def parse_latents(rows: list[list[float]], size: int) -> Floats:

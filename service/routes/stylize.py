@@ -3,6 +3,8 @@
 from starlette.responses import Response
 
 from service.engine.blends import parse_blend
+from service.engine.codecs import ENCODE_BYTES
+from service.engine.decoding import Cost
 from service.engine.handlers.stylizer import Stylizer
 from service.engine.models import Models
 from service.routes.responses import stylize_response
@@ -13,13 +15,25 @@ from service.routes.threads import CodecThreads
 async def respond(request: StylizeRequest, models: Models, threads: CodecThreads) -> Response:
     """Paint the images of a stylize request.
 
-    Space in the queue is reserved before anything is decoded, from the sizes in the uploads' headers.
+    Space in the queue and memory are reserved before anything is decoded, from the sizes in the uploads' headers.
     """
     stylizer = models.find(Stylizer, request.model)
     weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
     opened = await threads.open_uploads(request.image, request.max_side)
-    with stylizer.reserve([(upload.height, upload.width) for upload in opened]) as reservation:
-        photos = await threads.decode(opened, stylizer.card.name)
-        painted = await stylizer.stylize(reservation, photos, weights, request.strength, request.keep_color)
+    costs = [
+        Cost(
+            decode=upload.decode_bytes,
+            kept=stylizer.kept_bytes(upload.height, upload.width),
+            encode=upload.height * upload.width * ENCODE_BYTES[request.format],
+        )
+        for upload in opened
+    ]
+    with (
+        stylizer.reserve([(upload.height, upload.width) for upload in opened]) as reservation,
+        threads.reserve(costs, stylizer.card.name) as memory,
+    ):
+        painted = await stylizer.stylize(
+            reservation, await threads.decode(opened, costs, memory), weights, request.strength, request.keep_color
+        )
         names = [upload.name for upload in request.image]
-        return await threads.run(stylize_response, painted, names, request.format, stylizer)
+        return await threads.encode(lambda: stylize_response(painted, names, request.format, stylizer), memory)

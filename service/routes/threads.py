@@ -1,33 +1,42 @@
-"""The threads that decode and encode images, off the event loop."""
+"""The threads that read, decode and encode images, off the event loop, and the memory that images may take."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 from service.engine.arrays import Pixels
 from service.engine.codecs import OpenUpload
-from service.engine.decoding import Decoders
+from service.engine.decoding import Cost, Decoders
+from service.engine.fair_threads import FairThreads
+from service.engine.memory import Memory, Reserved
 from service.http.parsing import Upload
-from service.settings import Settings
+from service.settings import Settings, settings
 
-P = ParamSpec("P")
 T = TypeVar("T")
+
+HEADER_THREADS = 2  # the headers of a request are read by one of them, so a slow file does not stop other requests
 
 
 class CodecThreads:
-    """Threads that decode and encode images, for all models together.
+    """Threads for headers, for decoding and for encoding, for all models together.
 
-    Headers are read in a thread of their own: a request that is rejected for its size does not wait for images to be decoded.
+    Each kind of work has threads of its own. So a request that is rejected for its size does not wait for images to be decoded,
+    and a response does not wait for uploads. The requests of different callers take turns.
+
+    Attributes:
+        memory: what the images of all requests take.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._codecs = ThreadPoolExecutor(settings.codec_threads, thread_name_prefix="codec")
-        self._headers = ThreadPoolExecutor(1, thread_name_prefix="header")
-        self._decoders = Decoders(self._codecs, settings.max_decode_pixels)
+        self.memory = Memory(settings.max_image_memory_mb * 2**20)
+        self._headers = FairThreads(HEADER_THREADS, "header")
+        self._decode = FairThreads(settings.codec_threads, "decode")
+        self._encode = FairThreads(settings.codec_threads, "encode")
+        self._decoders = Decoders(self._decode, self.memory)
         self._max_pixels = settings.max_pixels
+        self._hang_s = settings.hang_s
 
-    async def open_uploads(self, uploads: Sequence[Upload], max_side: int) -> list[OpenUpload]:
+    async def open_uploads(self, uploads: Sequence[Upload], max_side: int, *, caller: Hashable = None) -> list[OpenUpload]:
         """Open each upload and read its header; decode nothing.
 
         Raises:
@@ -35,20 +44,43 @@ class CodecThreads:
             ImageTooLargeError: an upload has too many pixels.
         """
 
-        def read() -> list[OpenUpload]:
-            return [OpenUpload(u.data, name=u.name, max_pixels=self._max_pixels, max_side=max_side) for u in uploads]
+        def read(upload: Upload) -> OpenUpload:
+            return OpenUpload(upload.data, name=upload.name, max_pixels=self._max_pixels, max_side=max_side)
 
-        return await asyncio.get_running_loop().run_in_executor(self._headers, read)
+        return await self._headers.each(read, uploads, caller=caller, parallel=1)
 
-    async def decode(self, opened: Sequence[OpenUpload], model: str) -> list[Pixels]:
-        """Decode opened uploads in parallel; see `Decoders.each`. `model` is the name that metrics use."""
-        return await self._decoders.each(OpenUpload.decode, opened, [upload.pixels for upload in opened], model=model)
+    def reserve(self, costs: Sequence[Cost], model: str) -> Reserved:
+        """Reserve the memory of a request with uploads; see `Decoders.reserve`."""
+        return self._decoders.reserve(costs, model)
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a blocking function in a codec thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._codecs, lambda: function(*args, **kwargs))
+    async def decode(
+        self, opened: Sequence[OpenUpload], costs: Sequence[Cost], reserved: Reserved, *, caller: Hashable = None
+    ) -> list[Pixels]:
+        """Decode opened uploads in parallel; see `Decoders.each`."""
+        return await self._decoders.each(OpenUpload.decode, opened, costs, reserved, caller=caller)
+
+    async def encode(self, function: Callable[[], T], reserved: Reserved | None = None, *, caller: Hashable = None) -> T:
+        """Call a blocking function that encodes images, in a thread. The reservation lasts until the function returns."""
+        if reserved is not None:
+            reserved.begin()
+        ended = None if reserved is None else reserved.end
+        (made,) = await self._encode.each(
+            lambda call: call(), [function], caller=caller, on_end=None if ended is None else lambda _: ended()
+        )
+        return made
+
+    def hung(self) -> str | None:
+        """What a thread has been doing for longer than GANVAS_HANG_S, if there is one."""
+        kinds = {"Reading the header": self._headers, "Decoding": self._decode, "Encoding": self._encode}
+        return next((kind for kind, threads in kinds.items() if threads.busy_s() > self._hang_s), None)
 
     def close(self) -> None:
         """Start no more work. Running work is not waited for."""
-        for threads in (self._codecs, self._headers):
-            threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._headers, self._decode, self._encode):
+            threads.close()
+
+
+@functools.cache
+def codec_threads() -> CodecThreads:
+    """The threads of this process."""
+    return CodecThreads(settings())

@@ -9,6 +9,7 @@ from ganvas import api
 from ganvas.card import LATENTS, GeneratorCard
 from service.engine.arrays import Floats, Images, Pixels
 from service.engine.batcher import Reservation
+from service.engine.codecs import SET_BYTES
 from service.engine.handlers.base import Handler
 from service.engine.job_queue import Job
 from service.engine.latents import latents_of_seed
@@ -32,6 +33,15 @@ class Generator(Handler):
     def max_batch(self) -> int:
         """The most rows that run together."""
         return self.batcher.limits.max_batch
+
+    def response_bytes(self, images: int, encode_bytes: int = 0) -> int:
+        """The memory in bytes that a number of images and their response take at the peak.
+
+        Args:
+            images: number of images.
+            encode_bytes: per pixel, of the format of a contact sheet.
+        """
+        return images * self.card.height * self.card.width * (SET_BYTES + encode_bytes)
 
     async def sample(self, reservation: Reservation, latents: Floats) -> Images:
         """Make one image per row. More rows than `max_batch` run in several batches.

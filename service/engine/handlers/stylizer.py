@@ -19,6 +19,7 @@ from service.engine.handlers.base import Handler, pad
 from service.engine.job_queue import Job
 
 THUMBNAIL_SIDE = 128  # pixels
+KEPT_BYTES = 6  # per pixel of a request: the photo and the painting, or the painting and its file
 
 
 class Stylizer(Handler):
@@ -33,10 +34,14 @@ class Stylizer(Handler):
         pixels = [self.card.height.fit(h) * self.card.width.fit(w) for h, w in sizes]
         return self.batcher.reserve(sum(pixels), max(pixels))
 
+    def kept_bytes(self, height: int, width: int) -> int:
+        """The memory in bytes that one image of this size takes from its decoding until the response is built."""
+        return KEPT_BYTES * self.card.height.fit(height) * self.card.width.fit(width)
+
     async def stylize(
         self, reservation: Reservation, images: Sequence[Pixels], styles: Floats, strength: float, keep_color: float
     ) -> list[Pixels]:
-        """Stylize images of any sizes.
+        """Stylize images of any sizes. They are freed when they are stylized, if the caller keeps no reference.
 
         Args:
             reservation: for these images.
@@ -48,9 +53,11 @@ class Stylizer(Handler):
         Returns:
             uint8 [h, w, 3] each, of the sizes of the inputs.
         """
+        sizes = [image.shape[:2] for image in images]
         jobs = [self._job(image, styles, strength, keep_color) for image in images]
+        del images  # those that are padded exist twice
         results = await self.batcher.submit(reservation, jobs)
-        return [result[0, : image.shape[0], : image.shape[1]] for image, result in zip(images, results, strict=True)]
+        return [result[0, :height, :width] for (height, width), result in zip(sizes, results, strict=True)]
 
     async def preview(self) -> Sequence[Pixels]:
         """The paintings of the styles, from the card's thumbnails."""

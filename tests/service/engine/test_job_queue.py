@@ -259,6 +259,19 @@ def test_parallel_batches_share_the_device() -> None:
     assert queue.runs_alone()
 
 
+def test_batch_that_fills_the_device_runs_alone_although_others_wait() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=1000, parallel_batches=2))
+    queue.reserve(10, 0.0)
+    queue.add([job(9, 1), job(1, 1)], 0.0)
+    large, _ = queue.next_batch(0.0)
+    assert [one.rows for one in large] == [9]
+    assert queue.next_batch(0.0) == ([], None)
+    assert queue.runs_alone()  # all cores, and only one session keeps memory for large images
+    queue.finished(large, 1.0)
+    queue.next_batch(1.0)
+    assert not queue.runs_alone()  # the response of the large one is not built yet
+
+
 def test_batch_is_no_longer_than_max_batch_s() -> None:
     queue = JobQueue(Limits(max_batch=8, max_queue=1000, max_batch_s=5))
     sizes, now = [], 0.0

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.engine.codecs import OpenUpload
 from service.http.request_ids import request_id_of
-from tests.service.conftest import image_bytes
+from tests.service.conftest import Problem, image_bytes
 from tests.service.onnx_models import (
     generator_card,
     generator_model,
@@ -23,6 +24,7 @@ from tests.service.onnx_models import (
 )
 from tests.service.process.test_drain import until
 from tests.service.running import running
+from tests.service.slow_readers import large_generator
 
 
 def samples(client: httpx.Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -98,10 +100,12 @@ def test_counts_rejections_by_reason(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path) -> None:
+def test_rejects_large_uploads_while_others_fill_the_memory(tmp_path: Path) -> None:
     save(stylizer_model(), tmp_path / "painters.onnx", stylizer_card())
     large = image_bytes(Image.new("L", (6000, 6000)))  # small to send and to paint, but large to decode
-    options = {"codec_threads": 1, "max_decode_pixels": 1}
+    upload = OpenUpload(large, name="photo", max_pixels=10**8, max_side=16)
+    # Enough for one request, which decodes its images one after the other.
+    options = {"codec_threads": 1, "max_image_memory_mb": upload.decode_bytes * 3 // 2 // 2**20}
     with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
 
         def call(_: int) -> httpx.Response:
@@ -109,15 +113,34 @@ def test_rejects_large_uploads_while_too_many_pixels_are_decoded(tmp_path: Path)
             fields = {"style": "night", "max_side": "16"}
             return httpx.post(f"{service.url}/v1/stylize", files=files, data=fields, timeout=60)
 
-        assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == 0
+        assert value(client, "ganvas_rejections_total", model="painters", reason="memory_full") == 0
         with ThreadPoolExecutor(4) as pool:
             responses = [*pool.map(call, range(4))]
         refused = [response for response in responses if response.status_code == 429]
         assert {response.status_code for response in responses} == {200, 429}
-        assert all("decoded" in response.json()["detail"] and response.headers["retry-after"] for response in refused)
-        assert value(client, "ganvas_rejections_total", model="painters", reason="decode_full") == len(refused)
+        assert all("fill the memory" in response.json()["detail"] and response.headers["retry-after"] for response in refused)
+        assert value(client, "ganvas_rejections_total", model="painters", reason="memory_full") == len(refused)
         assert value(client, "ganvas_queue_used_ratio", model="painters") == 0
+        assert value(client, "ganvas_image_memory_bytes") == 0
         assert call(0).status_code == 200
+        assert service.stop() == 0
+
+
+def test_rejects_for_good_what_needs_more_memory_than_is_allowed(tmp_path: Path, problem: Problem) -> None:
+    folder = large_generator(tmp_path / "models")
+    save(stylizer_model(), folder / "painters.onnx", stylizer_card())
+    photo = ("photo.png", image_bytes(Image.new("L", (3000, 3000))))
+    with (
+        running(folder, tmp_path / "log", max_image_memory_mb=16) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        problem(client.post("/v1/sample", json={"n": 64}), 413, mentions="at most 16 MiB are allowed")
+        problem(client.post("/v1/interpolate", json={"steps": 120}), 413, mentions="fewer or smaller images")
+        problem(client.post("/v1/stylize", files={"image": photo}, data={"style": "night"}), 413, mentions="MiB")
+        assert client.post("/v1/sample", json={"n": 1}).status_code == 200
+        for model, count in (("large", 2), ("painters", 1)):
+            assert value(client, "ganvas_rejections_total", model=model, reason="memory_exceeded") == count
+        assert value(client, "ganvas_image_memory_bytes") == 0
         assert service.stop() == 0
 
 

@@ -1,0 +1,54 @@
+import pytest
+
+from service.engine.errors import QueueFullError, RequestTooLargeError
+from service.engine.memory import Memory
+
+
+def test_rejects_what_is_not_free_now_and_accepts_it_later() -> None:
+    memory = Memory(100)
+    with memory.reserve([60], "painters"):
+        with pytest.raises(QueueFullError, match="Retry after 1 s") as caught:
+            memory.reserve([41], "painters")
+        assert caught.value.retry_after_s == 1
+        with memory.reserve([40], "painters"):
+            assert memory.used == 100
+    with memory.reserve([100], "painters"):
+        assert memory.used == 100
+    assert memory.used == 0
+
+
+def test_rejects_for_good_what_exceeds_the_limit() -> None:
+    memory = Memory(3 * 2**20)
+    with pytest.raises(RequestTooLargeError, match="need 4 MiB of memory; at most 3 MiB are allowed"):
+        memory.reserve([3 * 2**20 + 1, 2**30], "painters")
+    assert memory.used == 0
+
+
+def test_takes_the_largest_size_that_is_free() -> None:
+    memory = Memory(100)
+    with memory.reserve([30, 60, 90, 120], "painters") as first:
+        assert first.size == 90
+        first.shrink(50)
+        with memory.reserve([30, 60, 90, 120], "painters") as second:
+            assert second.size == 30
+
+
+def test_reservation_only_shrinks() -> None:
+    memory = Memory(100)
+    with memory.reserve([50], "painters") as reserved:
+        reserved.shrink(80)
+        assert memory.used == 50
+        reserved.shrink(20)
+        assert memory.used == 20
+
+
+def test_memory_is_held_until_the_threads_of_the_request_are_done() -> None:
+    memory = Memory(100)
+    with memory.reserve([50], "painters") as reserved:
+        reserved.begin(2)
+        reserved.end()
+    assert memory.used == 50
+    reserved.shrink(10)
+    assert memory.used == 10
+    reserved.end()
+    assert memory.used == 0
