@@ -1,10 +1,11 @@
 """The threads that read, decode and encode images, off the event loop, and the memory that images may take."""
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from service.engine.arrays import Pixels
+from service.engine.callers import CALLER
 from service.engine.codecs import OpenUpload
 from service.engine.decoding import Cost, Decoders
 from service.engine.fair_threads import FairThreads
@@ -36,7 +37,7 @@ class CodecThreads:
         self._max_pixels = settings.max_pixels
         self._hang_s = settings.hang_s
 
-    async def open_uploads(self, uploads: Sequence[Upload], max_side: int, *, caller: Hashable = None) -> list[OpenUpload]:
+    async def open_uploads(self, uploads: Sequence[Upload], max_side: int) -> list[OpenUpload]:
         """Open each upload and read its header; decode nothing.
 
         Raises:
@@ -47,25 +48,23 @@ class CodecThreads:
         def read(upload: Upload) -> OpenUpload:
             return OpenUpload(upload.data, name=upload.name, max_pixels=self._max_pixels, max_side=max_side)
 
-        return await self._headers.each(read, uploads, caller=caller, parallel=1)
+        return await self._headers.each(read, uploads, caller=CALLER.get(), parallel=1)
 
     def reserve(self, costs: Sequence[Cost], model: str) -> Reserved:
         """Reserve the memory of a request with uploads; see `Decoders.reserve`."""
         return self._decoders.reserve(costs, model)
 
-    async def decode(
-        self, opened: Sequence[OpenUpload], costs: Sequence[Cost], reserved: Reserved, *, caller: Hashable = None
-    ) -> list[Pixels]:
+    async def decode(self, opened: Sequence[OpenUpload], costs: Sequence[Cost], reserved: Reserved) -> list[Pixels]:
         """Decode opened uploads in parallel; see `Decoders.each`."""
-        return await self._decoders.each(OpenUpload.decode, opened, costs, reserved, caller=caller)
+        return await self._decoders.each(OpenUpload.decode, opened, costs, reserved, caller=CALLER.get())
 
-    async def encode(self, function: Callable[[], T], reserved: Reserved | None = None, *, caller: Hashable = None) -> T:
+    async def encode(self, function: Callable[[], T], reserved: Reserved | None = None) -> T:
         """Call a blocking function that encodes images, in a thread. The reservation lasts until the function returns."""
         if reserved is not None:
             reserved.begin()
         ended = None if reserved is None else reserved.end
         (made,) = await self._encode.each(
-            lambda call: call(), [function], caller=caller, on_end=None if ended is None else lambda _: ended()
+            lambda call: call(), [function], caller=CALLER.get(), on_end=None if ended is None else lambda _: ended()
         )
         return made
 

@@ -261,8 +261,8 @@ def test_parallel_batches_share_the_device() -> None:
 
 def test_batch_that_fills_the_device_runs_alone_although_others_wait() -> None:
     queue = JobQueue(Limits(max_batch=4, max_queue=1000, parallel_batches=2))
-    queue.reserve(10, 0.0)
-    queue.add([job(9, 1), job(1, 1)], 0.0)
+    place = queue.reserve(10, 0.0)
+    queue.add(place, [job(9, 1), job(1, 1)], 0.0)
     large, _ = queue.next_batch(0.0)
     assert [one.rows for one in large] == [9]
     assert queue.next_batch(0.0) == ([], None)
