@@ -30,6 +30,17 @@ def test_commands_name_existing_targets_paths_and_settings(page: str) -> None:
         assert re.search(rf"^    {name.lower()}: ", known, re.MULTILINE), name
 
 
+def test_memory_limit_exceeds_the_documented_sum() -> None:
+    rows = re.findall(r"^\| .+ \| (.+) \| (\d+) MiB\b.* \|$", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert len(rows) == 4
+    for bound, mib in rows[1:3]:
+        setting = re.fullmatch(r"`GANVAS_(\w+)`", bound)
+        assert setting
+        assert int(mib) == Settings.model_fields[setting[1].lower()].default
+    (limit,) = re.findall(r"limits: .*memory: (\d+)Gi", (DEPLOY / "overlays" / "cpu" / "kustomization.yaml").read_text())
+    assert sum(int(mib) for _, mib in rows) * 9 / 8 <= int(limit) * 1024
+
+
 def test_docker_commands_allow_time_to_drain() -> None:
     """They also keep port 3000, which the health check uses."""
     for command in re.findall(r"^docker run .*", PAGES["container.md"].replace("\\\n", ""), re.MULTILINE):

@@ -11,14 +11,15 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
 from benchmarks.processes import service_process
 from benchmarks.serving.load import Request
 from benchmarks.shutdown import end_under_load, serve_again_s
 from service.http.lifecycle import LINGER_S, QUIET_S, Lifecycle
 from service.process.worker import CUT_OFF_S, LAST_CALL_S
-from tests.service.conftest import Problem
-from tests.service.onnx_models import generator_card, save, slow_generator_model
+from tests.service.conftest import Problem, image_bytes
+from tests.service.onnx_models import generator_card, save, slow_generator_model, stylizer_card, stylizer_model
 from tests.service.running import running
 from tests.service.slow_readers import RESPONSE_BYTES, large_generator, read_rest, unread_response
 
@@ -184,3 +185,20 @@ def until(condition: Callable[[], bool], limit_s: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_hanging_decoder_fails_livez_and_readyz(tmp_path: Path) -> None:
+    save(stylizer_model(), tmp_path / "models" / "painters.onnx", stylizer_card())
+    large = ("large.png", image_bytes(Image.new("L", (7000, 7000))))  # takes longer than `hang_s`
+    with (
+        running(tmp_path / "models", tmp_path / "log", hang_s=0.02) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
+        form = {"files": [("image", large)] * 16, "data": {"style": "night", "max_side": "16"}}
+        with ThreadPoolExecutor(1) as pool:
+            caught = pool.submit(httpx.post, f"{service.url}/v1/stylize", timeout=60, **form)
+            until(lambda: "Decoding" in client.get("/livez").text)
+            until(lambda: "Decoding has taken more than 0.02 s" in client.get("/readyz").text)
+            assert caught.result().status_code == 200
+        until(lambda: client.get("/livez").status_code == 200)  # the decoder was only slow
+        assert client.get("/readyz").status_code == 200
