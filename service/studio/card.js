@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 
 /**
- * @typedef {{name: string, value: number, method: string}} Metric
+ * @typedef {{name: string, value: number, method: string, real?: number | null}} Metric `real` is what real images score
  * @typedef {{title: string, source: string, licence: string}} Source
  * @typedef {{name: string, title: string, artist: string, year: number | null, licence: string, thumbnail?: string}} Style
  * @typedef {{name: string, title: string, summary: string, kind: "generator" | "stylizer", architecture: string, licence: string,
@@ -43,20 +43,29 @@ export function showCard(panel, { version, card }) {
 /** @param {Metric[]} measured */
 function metrics(measured) {
   const methods = [...new Set(measured.map((metric) => metric.method))];
+  const compared = measured.some(({ real }) => isNumber(real));
   const rows = measured.map((metric) =>
     make(
       "tr",
       {},
       make("th", { scope: "row" }, metric.name, methods.length > 1 ? make("span", { class: "hint" }, metric.method) : null),
-      make("td", {}, new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(metric.value)),
+      make("td", {}, shown(metric.value)),
+      compared ? make("td", {}, isNumber(metric.real) ? shown(metric.real) : "none") : null,
     ),
   );
+  const columns = ["Metric", "Model", "Real images"].map((name) => make("th", { scope: "col" }, name));
   return [
-    make("h3", { id: `metrics-${measured[0].name}` }, "Metrics"),
-    make("table", {}, make("tbody", {}, ...rows)),
+    make("h3", {}, "Metrics"),
+    make("table", {}, compared ? make("thead", {}, make("tr", {}, ...columns)) : null, make("tbody", {}, ...rows)),
     ...(methods.length === 1 ? [make("p", { class: "hint" }, methods[0])] : []),
   ];
 }
+
+/** @param {unknown} value @returns {value is number} */
+const isNumber = (value) => typeof value === "number";
+
+/** @param {number} value */
+const shown = (value) => new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(value);
 
 /** @param {Style[]} painted */
 function styles(painted) {

@@ -16,6 +16,8 @@ export class ImageLoader {
     this.failed = failed;
     /** @type {Map<string, string>} */
     this.urls = new Map();
+    /** @type {Map<string, Blob>} */
+    this.blobs = new Map();
     /** @type {Set<{keys: string[], controller: AbortController}>} */
     this.running = new Set();
     /** @type {string[]} */
@@ -65,6 +67,7 @@ export class ImageLoader {
       this.running.delete(load);
       keys.forEach((key, i) => {
         const url = URL.createObjectURL(blobs[i]);
+        this.blobs.set(key, blobs[i]);
         this.keep(key, url);
         this.wanted.forEach((wanted, index) => wanted === key && this.shown(url, index));
       });
@@ -87,6 +90,7 @@ export class ImageLoader {
       if (this.wanted.includes(old)) continue;
       URL.revokeObjectURL(oldUrl);
       this.urls.delete(old);
+      this.blobs.delete(old);
     }
   }
 }

@@ -3,17 +3,22 @@
 import { keep, text, visit } from "./address.js";
 import { Problem, bounds, call } from "./api.js";
 import { find, make } from "./dom.js";
+import { takePhotos } from "./intake.js";
 import { tell } from "./notices.js";
 import { Sampling } from "./sample.js";
 import { Stylizing } from "./stylize.js";
 
 /** @typedef {import("./card.js").Model} Model */
 
-const TITLES = { sample: "Sample", stylize: "Stylize" };
+const VIEWS = ["sample", "stylize"];
+
+/** @type {Sampling | undefined} */
+let sampling;
 
 /** @param {string} wanted */
 function show(wanted) {
-  for (const name of Object.keys(TITLES)) find(`#${name}`).hidden = name !== wanted;
+  for (const name of VIEWS) find(`#${name}`).hidden = name !== wanted;
+  if (wanted === "sample") sampling?.open();
   for (const link of find("#views").querySelectorAll("a")) {
     if (link.dataset.view === wanted) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -51,28 +56,9 @@ function chooser(view, models, studio) {
   );
 }
 
-/** Accepts a photo that is dropped or pasted anywhere. @param {Stylizing} stylizing */
-function takePhotos(stylizing) {
-  /** @param {DataTransfer | null} transfer */
-  const take = (transfer) => {
-    const file = transfer?.files[0];
-    if (!file) return;
-    go("stylize");
-    stylizing.take(file);
-  };
-  addEventListener("dragover", (event) => {
-    event.preventDefault();
-    document.body.classList.add("dragging");
-  });
-  addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) document.body.classList.remove("dragging");
-  });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    document.body.classList.remove("dragging");
-    take(event.dataTransfer);
-  });
-  addEventListener("paste", (event) => take(event.clipboardData));
+/** Returns the view that an address without a view means: the view whose choices it has. */
+function meant() {
+  return ["style", "stylizer", "second"].some((name) => text(name, "")) ? "stylize" : "sample";
 }
 
 async function start() {
@@ -84,17 +70,21 @@ async function start() {
   for (const { file, reason } of listed.refused) tell(file, new Problem({ title: `${file} is not served`, detail: reason }, ""));
   find("#loading").remove();
   find("#none").hidden = models.length > 0;
+  const asked = text("view", "") || meant(); // before the views write their choices into the address
   const views = [...(generators.length ? ["sample"] : []), ...(stylizers.length ? ["stylize"] : [])];
   find("#unknown").hidden = !models.length || views.length > 0;
   if (!views.length) return;
   if (generators.length) {
-    const sampling = new Sampling(generators, limits);
+    sampling = new Sampling(generators, limits);
     chooser("sample", generators, sampling);
   }
   if (stylizers.length) {
     const stylizing = new Stylizing(stylizers, limits);
     chooser("stylize", stylizers, stylizing);
-    takePhotos(stylizing);
+    takePhotos((files) => {
+      go("stylize");
+      stylizing.take(files);
+    });
   }
   const nav = find("#views");
   nav.hidden = views.length < 2;
@@ -107,7 +97,7 @@ async function start() {
   const known = (/** @type {string | null} */ view) => (view && views.includes(view) ? view : views[0]);
   // The Back button changes the view. The choices in each view stay.
   addEventListener("popstate", () => show(known(new URLSearchParams(location.search).get("view"))));
-  show(known(text("view", "")));
+  show(known(asked));
 }
 
 start().catch((error) => {

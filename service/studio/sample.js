@@ -4,13 +4,16 @@ import { keep, number, text } from "./address.js";
 import { call, entriesOf } from "./api.js";
 import { showCard } from "./card.js";
 import { CodePanel, jsonCall } from "./code.js";
-import { find, slider, tile } from "./dom.js";
-import { settle, tell } from "./notices.js";
+import { find, save, slider, tile } from "./dom.js";
+import { firstGenerator } from "./first.js";
 import { ImageLoader } from "./images.js";
+import { showLarge } from "./lightbox.js";
+import { settle, tell } from "./notices.js";
+import { SEED_LIMIT, SeedField, readSeed } from "./seed.js";
+import { decoded, sheet } from "./sheet.js";
 import { Status } from "./status.js";
 import { Walk } from "./walk.js";
 
-const SEED_LIMIT = 2 ** 32; // as in ganvas/api.py; the number field in index.html has it as well
 const SLIDER_SEEDS = 1000; // the range of the slider; the number field beside it takes any seed
 
 /** @typedef {import("./card.js").Model} Model */
@@ -21,10 +24,14 @@ export class Sampling {
    * @param {{maxSeeds: number}} bounds
    */
   constructor(models, { maxSeeds }) {
-    this.model = models.find((model) => model.card.name === text("generator", "")) ?? models[0];
+    this.model = firstGenerator(models, text("generator", ""));
     this.truncation = slider("truncation", (value) => value.toFixed(2), () => this.update());
     this.seedSlider = slider("seed", (value) => String(value), (value) => this.setSeed(value));
-    this.seed = Math.floor(number("seed", 1, SEED_LIMIT - 1));
+    this.seedField = new SeedField((seed) => this.setSeed(seed));
+    const asked = readSeed(text("seed", "1"));
+    this.seed = "seed" in asked ? asked.seed : 1;
+    /** Whether the view has been shown. Until then it requests no images. */
+    this.isOpen = false;
     /** @type {number[] | null} The ends of the walk; null means the first two images of the grid. */
     this.ends = null;
     this.code = new CodePanel(find("#sample-code"), ["Image", "Walk"]);
@@ -44,15 +51,26 @@ export class Sampling {
     const count = /** @type {HTMLSelectElement} */ (find("#count"));
     if (matchMedia("(max-width: 40rem)").matches) count.value = "9";
     count.addEventListener("change", () => this.update());
-    const exact = /** @type {HTMLInputElement} */ (find("#seed-number"));
-    exact.addEventListener("input", () => exact.checkValidity() && exact.value !== "" && this.setSeed(exact.valueAsNumber));
     find("#shuffle").addEventListener("click", () => this.setSeed(Math.floor(Math.random() * SLIDER_SEEDS)));
     find("#walk-swap").addEventListener("click", () => {
       this.ends = [...this.currentEnds].reverse();
       this.startWalk(true);
     });
+    find("#save-grid").addEventListener("click", () => this.saveGrid());
+    find("#view-grid").addEventListener("click", () => this.view(this.ends?.[1] ?? this.seed));
+    const grid = find("#grid");
+    grid.addEventListener("dblclick", (event) => this.viewTile(event));
+    grid.addEventListener("keydown", (event) => event.key === "Enter" && this.viewTile(event));
     this.choose(this.model);
     this.setSeed(this.seed);
+    if ("wrong" in asked) this.seedField.complain(`The address has a wrong seed. ${asked.wrong} This is seed 1.`);
+  }
+
+  /** Loads the images when the view is shown for the first time. */
+  open() {
+    if (this.isOpen) return;
+    this.isOpen = true;
+    this.update();
   }
 
   /** Shows another generator. @param {Model} model */
@@ -72,8 +90,7 @@ export class Sampling {
   setSeed(seed) {
     this.seed = Math.min(Math.max(Math.floor(seed), 0), SEED_LIMIT - 1);
     this.seedSlider.set(this.seed);
-    const exact = /** @type {HTMLInputElement} */ (find("#seed-number"));
-    if (document.activeElement !== exact || exact.valueAsNumber !== this.seed) exact.value = String(this.seed);
+    this.seedField.set(this.seed);
     this.update();
   }
 
@@ -90,8 +107,13 @@ export class Sampling {
   update() {
     keep({ seed: this.seed, truncation: this.truncation.get() });
     this.layTiles();
+    if (!this.isOpen) return;
     this.fill();
     this.startWalk(false);
+  }
+
+  get columns() {
+    return Math.ceil(Math.sqrt(this.seeds.length));
   }
 
   layTiles() {
@@ -111,15 +133,18 @@ export class Sampling {
       input.checked = seed === this.ends?.[1];
       find(".caption", label).textContent = String(seed);
     });
-    find("#sample").style.setProperty("--columns", String(Math.ceil(Math.sqrt(seeds.length))));
+    find("#sample").style.setProperty("--columns", String(this.columns));
   }
 
   fill() {
     const tiles = [...find("#grid").children];
     const { seeds } = this;
     tiles.forEach((label) => label.classList.add("waiting"));
+    const saveButton = /** @type {HTMLButtonElement} */ (find("#save-grid"));
+    saveButton.disabled = true;
     const report = () => {
       const { missing, stopped } = this.images;
+      saveButton.disabled = missing > 0;
       if (missing && stopped) this.status.clear();
       else this.status.show(missing);
       if (!missing) settle("sample");
@@ -143,6 +168,40 @@ export class Sampling {
     const [model, truncation] = requests[0];
     const json = { model, seeds: requests.map(([, , seed]) => seed), truncation, format: "zip" };
     return entriesOf(await (await call("./v1/sample", { json, signal })).arrayBuffer(), "image/png");
+  }
+
+  /** Saves all images of the grid as one PNG. */
+  async saveGrid() {
+    const { seeds, columns } = this;
+    const { name, width = 1, height = 1 } = this.model.card;
+    try {
+      const urls = seeds.map((seed) => this.images.urls.get(this.key(seed)) ?? "");
+      const tiles = (await Promise.all(urls.map(decoded))).map((image) => ({ image }));
+      save(await sheet(tiles, { columns, width, height }), `${name}-${seeds[0]}-${seeds[seeds.length - 1]}.png`);
+      settle("grid");
+    } catch (error) {
+      tell("grid", error);
+    }
+  }
+
+  /** @param {Event} event in a tile */
+  viewTile(event) {
+    const input = /** @type {HTMLElement} */ (event.target).closest(".tile")?.querySelector("input");
+    if (!input) return;
+    event.preventDefault(); // Enter would press the button that gets the focus
+    this.view(Number(input.value));
+  }
+
+  /** Shows the images of the grid in the lightbox. @param {number} seed the first that is shown */
+  view(seed) {
+    const { seeds } = this;
+    const { name, title, width = 1 } = this.model.card;
+    const items = seeds.map((one) => {
+      const key = this.key(one);
+      const load = async (/** @type {AbortSignal} */ signal) => this.images.blobs.get(key) ?? (await this.load([key], signal))[0];
+      return { label: `${title}, seed ${one}`, name: `${name}-${one}`, load };
+    });
+    showLarge(items, Math.max(0, seeds.indexOf(seed)), { tiny: width < 48 });
   }
 
   /** Walks from the last end to another image. @param {number} seed */

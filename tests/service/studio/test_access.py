@@ -8,11 +8,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from ganvas.card import Metric
 from tests.service.onnx_models import generator_card, generator_model, save
 from tests.service.running import running
 from tests.service.studio.conftest import DESKTOP, PHONE, Open, Studio, with_photo
 
 NARROW = {"width": 320, "height": 640}
+SMALL = {"width": 360, "height": 640}
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
@@ -29,7 +31,7 @@ def test_axe_finds_no_violations(open_studio: Open, view: str, colours: str, vie
 
 
 @pytest.mark.parametrize("view", ["sample", "stylize"])
-@pytest.mark.parametrize("viewport", [PHONE, NARROW])
+@pytest.mark.parametrize("viewport", [PHONE, SMALL, NARROW])
 def test_page_fits_a_phone(open_studio: Open, viewport: dict[str, int], view: str) -> None:
     studio = open_studio(f"?view={view}", viewport=viewport, has_touch=True, is_mobile=True)
     if view == "stylize":
@@ -40,6 +42,17 @@ def test_page_fits_a_phone(open_studio: Open, viewport: dict[str, int], view: st
         "(all) => Object.fromEntries(all.map((one) => [one.id || one.textContent, one.getBoundingClientRect().height]))"
     )
     assert {name: height for name, height in heights.items() if height < 40} == {}  # large enough for a finger
+
+
+@pytest.mark.parametrize("view", ["sample", "stylize"])
+def test_controls_are_below_the_images_on_a_phone(open_studio: Open, view: str) -> None:
+    studio = open_studio(f"?view={view}", viewport=SMALL, has_touch=True, is_mobile=True)
+    if view == "stylize":
+        with_photo(studio)
+    tops = [studio.page.locator(f"#{view} .{panel}").bounding_box() for panel in ("stage", "controls")]
+    stage, controls = (box for box in tops if box)
+    assert stage["y"] + stage["height"] <= controls["y"]
+    assert controls["y"] < 2 * SMALL["height"]  # not far below: the styles are one row
 
 
 def violations(studio: Studio) -> list[tuple[str, list[str]]]:
@@ -64,6 +77,23 @@ def test_axe_finds_no_violations_without_models(open_studio: Open, tmp_path: Pat
     with running(tmp_path / "empty", tmp_path / "log") as service:
         studio = open_studio(url=service.url, color_scheme=colours)
         expect(studio.page.get_by_role("heading", name="No model is served")).to_be_visible()
+        assert violations(studio) == []
+
+
+def test_card_compares_metrics_with_real_images(open_studio: Open, tmp_path: Path) -> None:
+    method = "VGG-16 relu4_3; 2,000 samples against 2,000 real images"
+    metrics = (
+        Metric(name="Frechet distance", value=20240, real=812.5, method=method),
+        Metric(name="Recall", value=0.5, method=method),
+    )
+    save(generator_model(), tmp_path / "digits.onnx", generator_card(metrics=metrics))
+    with running(tmp_path, tmp_path / "log") as service:
+        studio = open_studio(url=service.url)
+        card = studio.page.locator("#sample-card")
+        expect(card.get_by_role("columnheader")).to_have_text(["Metric", "Model", "Real images"])
+        expect(card.get_by_role("row", name="Frechet distance").get_by_role("cell")).to_have_text(["20,240", "812.5"])
+        expect(card.get_by_role("row", name="Recall").get_by_role("cell")).to_have_text(["0.5", "none"])
+        expect(card).to_contain_text(method)
         assert violations(studio) == []
 
 

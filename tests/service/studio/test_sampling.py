@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.service.conftest import pixels
@@ -56,6 +57,65 @@ def test_seed_can_be_typed_or_shuffled(open_studio: Open, client: httpx.Client) 
         np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=seed)[0])
     studio.page.get_by_role("button", name="Shuffle").click()
     expect(studio.page.locator("#seed-number")).not_to_have_value(str(2**32 - 1))
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [
+        ("abc", "“abc” is not a number."),
+        ("", "The seed is empty."),
+        ("-1", "-1 is negative."),
+        (str(2**32), "4294967296 is too large."),
+        ("9" * 400, f"“{'9' * 20}…” is not a number."),
+        ("1.5", "1.5 is not a whole number in digits."),
+        ("1e3", "1e3 is not a whole number in digits."),
+    ],
+)
+def test_wrong_seed_is_explained_and_not_sent(open_studio: Open, typed: str, reason: str) -> None:
+    studio = open_studio("?seed=7")
+    studio.wait_for_images()
+    wait_for_walk(studio, 7, 8)
+    field = studio.page.get_by_label("Seed as a number")
+    sent = len(studio.requests)
+    field.fill(typed)
+    wrong = studio.page.locator("#seed-wrong")
+    expect(wrong).to_have_text(f"{reason} A seed is a whole number from 0 to 4294967295.")
+    expect(wrong).to_have_role("alert")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_value(typed)
+    studio.page.wait_for_timeout(500)  # longer than the wait before a walk is requested
+    assert studio.requests[sent:] == []
+    field.fill("8")
+    expect(wrong).to_be_hidden()
+    expect(field).to_have_attribute("aria-invalid", "false")
+    wait_for_walk(studio, 8, 9)
+
+
+def test_wrong_seed_in_the_address_is_explained(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=-5")
+    expect(studio.page.locator("#seed-wrong")).to_contain_text("The address has a wrong seed. -5 is negative.")
+    studio.wait_for_images()
+    np.testing.assert_array_equal(studio.tile(0)[..., :1], sampled(client, seed=1)[0])
+
+
+def test_arrow_keys_step_through_seeds(open_studio: Open) -> None:
+    field = open_studio("?seed=0").page.get_by_label("Seed as a number")
+    for key, seed in (("ArrowDown", 0), ("ArrowUp", 1), ("ArrowUp", 2), ("ArrowDown", 1)):
+        field.press(key)
+        expect(field).to_have_value(str(seed))
+
+
+def test_saves_the_grid(open_studio: Open, client: httpx.Client) -> None:
+    studio = open_studio("?seed=7")
+    with studio.page.expect_download() as download:
+        studio.page.get_by_role("button", name="Save grid").click()
+    assert download.value.suggested_filename == "digits-7-22.png"
+    sheet = np.asarray(Image.open(download.value.path()).convert("RGB"))
+    assert sheet.shape == (4 * 16 - 8, 4 * 16 - 8, 3)
+    images = sampled(client, seeds=[*range(7, 23)])
+    for index, image in enumerate(images):
+        y, x = index // 4 * 16, index % 4 * 16
+        np.testing.assert_array_equal(sheet[y : y + 8, x : x + 8, :1], image)
 
 
 def test_count_changes_the_grid(open_studio: Open) -> None:
@@ -196,9 +256,10 @@ def test_offers_several_generators_without_a_stylizer(open_studio: Open, tmp_pat
     with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         studio = open_studio("?seed=3", url=service.url)
         expect(studio.page.locator("#views")).to_be_hidden()
+        expect(studio.page.locator("#sample-card h2")).to_have_text("Heads")
+        studio.page.get_by_label("Digits").check()
         expect(studio.page.locator("#sample-card h2")).to_have_text("Digits")
         studio.page.get_by_label("Heads").check()
-        expect(studio.page.locator("#sample-card h2")).to_have_text("Heads")
         studio.wait_for_images()
         expect(studio.page.locator("#walk-image")).to_have_attribute("width", "16")
         np.testing.assert_array_equal(studio.tile(2), sampled(client, model="heads", seed=5)[0])
