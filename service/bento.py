@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from ganvas.api import MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
@@ -88,7 +89,9 @@ class GanvasService(bentoml.Service[Any]):
         self.inject_config()
         factory = _AppFactory(self, is_main=is_main, enable_metrics=False)
         factory.timeout = None
-        return _with_middleware(factory(), settings())
+        app = factory()
+        _disable_redirects(app)
+        return _with_middleware(app, settings())
 
     @property
     def openapi_spec(self) -> Any:
@@ -118,6 +121,17 @@ def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
     for middleware, args, kwargs in reversed(outside_in):
         wrapped = middleware(wrapped, *args, **kwargs)
     return wrapped
+
+
+def _disable_redirects(app: Starlette) -> None:
+    """Answer a path with a slash too many with 404.
+
+    Starlette would redirect to an absolute URL, but behind a proxy it knows neither the scheme nor the prefix that callers use.
+    """
+    app.router.redirect_slashes = False
+    for route in app.routes:
+        if isinstance(route, Mount) and isinstance(route.app, Starlette):
+            _disable_redirects(route.app)
 
 
 class _AppFactory(ServiceAppFactory):
