@@ -1,13 +1,18 @@
 """Run the service: `python -m service --port 3000`. When it is ready, it prints its address and commands to try.
 
 This process holds the port and keeps one worker serving on it (`service/process/worker.py`). If a worker dies, the next one
-starts at once; callers that connect in between wait. SIGTERM and Ctrl-C let accepted requests finish, then exit with 0.
-Settings are environment variables; see `service/settings.py`.
+starts at once; callers that connect in between wait. SIGTERM and Ctrl-C let accepted requests finish. A second signal ends both
+processes at once. A worker that does not end in time is killed.
+
+Exit codes: 0 after a signal; 1 if the worker had to be killed because it did not end in time; 2 if an argument or a setting is
+invalid; otherwise the code of a worker that failed to start. Settings are environment variables; see `service/settings.py`.
 """
 
 import argparse
+import contextlib
 import errno
 import os
+import resource
 import select
 import signal
 import socket
@@ -19,6 +24,8 @@ from types import FrameType
 BACKLOG = 2048  # connections that the kernel holds, as in BentoML
 MAX_FAILURES = 5  # workers in a row that die before they are ready
 PAUSE_S = 1.0  # before the next worker, if one died before it was ready
+KILL_S = 3.0  # from the end of the drain until a worker that still runs is killed
+MAX_DESCRIPTORS = 16384  # of the worker, if the system allows so many: connections and files
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         reason = "the port is in use; choose another with --port" if busy else error.strerror or str(error)
         sys.stderr.write(f"ganvas: cannot listen on {options.host}:{options.port}: {reason}\n")
         return 1
+    _raise_descriptor_limit()
     with listener:
         return Supervisor(listener, f"http://{_shown(options.host)}:{listener.getsockname()[1]}").run()
 
@@ -47,17 +55,20 @@ class Supervisor:
         self._listener = listener
         self._url = url
         self._worker: subprocess.Popen[bytes] | None = None
+        self._ready = -1  # the worker writes GANVAS_DRAIN_S to this pipe when it is ready
+        self._drain_s: float | None = None  # what it wrote
         self._signals: list[int] = []  # not a threading.Event: two signals in quick succession would deadlock on its lock
 
     def run(self) -> int:
         """Serve until a signal comes, and return the exit code."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGALRM, self._kill)
         served_before = False
         failures = 0
         while not self._signals:
             code, served = self._one_worker()
-            if self._signals and code == -signal.SIGTERM:  # before it accepted a request
+            if len(self._signals) > 1 or (self._signals and code == -signal.SIGTERM):  # SIGTERM: before it accepted a request
                 return 0
             if self._signals or code == 0 or not (served or served_before):
                 return code if code >= 0 else 1
@@ -75,7 +86,8 @@ class Supervisor:
     def _one_worker(self) -> tuple[int, bool]:
         """Start a worker and wait until it exits. Returns its exit code and whether it was ready."""
         parent_read, parent_write = os.pipe()  # the worker sees it close when this process dies
-        ready_read, ready_write = os.pipe()  # the worker writes when it is ready
+        self._ready, ready_write = os.pipe()
+        self._drain_s = None
         inherited = (self._listener.fileno(), ready_write, parent_read)
         socket_, ready, parent = map(str, inherited)
         command = [sys.executable, "-m", "service.process.worker", "--socket", socket_, "--ready", ready, "--parent", parent]
@@ -83,25 +95,42 @@ class Supervisor:
             # The worker gets a session of its own, so Ctrl-C reaches only this process, which forwards it.
             worker = subprocess.Popen([*command, "--url", self._url], pass_fds=inherited, start_new_session=True)  # noqa: S603
             self._worker = worker
-            if self._signals:
-                self._stop_worker()
+            self._stop_worker()  # if a signal came before there was a worker
             for descriptor in (parent_read, ready_write):
                 os.close(descriptor)
             code = worker.wait()
-            return code, bool(select.select([ready_read], [], [], 0)[0] and os.read(ready_read, 1))
+            return code, self._drain_limit() is not None
         finally:
-            os.close(ready_read)
+            self._worker = None
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.close(self._ready)
             os.close(parent_write)
+
+    def _drain_limit(self) -> float | None:
+        """GANVAS_DRAIN_S, in seconds, as the worker read it. None if the worker was never ready."""
+        if self._drain_s is None and select.select([self._ready], [], [], 0)[0] and (written := os.read(self._ready, 64)):
+            self._drain_s = float(written)
+        return self._drain_s
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         self._stop_worker()
 
     def _stop_worker(self) -> None:
-        """Send SIGTERM to the worker. Only the worker holds the port from here on, so callers notice when it closes."""
+        """At the first signal, send SIGTERM to the worker, and kill it if it takes too long. At the second, kill it now."""
+        if not self._worker or not self._signals:
+            return
+        self._listener.close()  # only the worker holds the port from here on, so callers notice when it closes
+        if len(self._signals) > 1:
+            self._worker.kill()
+            return
+        signal.setitimer(signal.ITIMER_REAL, (self._drain_limit() or 0) + KILL_S)
+        self._worker.terminate()
+
+    def _kill(self, number: int, frame: FrameType | None) -> None:
         if self._worker:
-            self._listener.close()
-            self._worker.terminate()
+            sys.stderr.write("ganvas: the worker did not end in time; killing it\n")
+            self._worker.kill()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +150,15 @@ def _listen(host: str, port: int) -> socket.socket:
     """Take the port before slow imports: a port in use is reported at once, and early callers wait instead of failing."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def _raise_descriptor_limit() -> None:
+    """Take more than the usual 1,024 descriptors, which a client could use up with idle connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MAX_DESCRIPTORS, hard)
+    if wanted > soft:
+        with contextlib.suppress(OSError, ValueError):  # macOS allows less than it states
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _shown(host: str) -> str:

@@ -117,8 +117,8 @@ class Settings(BaseSettings):
         default=30,
         gt=0,
         le=3600,
-        description="Longest time, in seconds, in which a client reads nothing of its response. The client is disconnected "
-        "after at most twice this time.",
+        description="Longest time, in seconds, in which a client reads nothing of its response. Then it is disconnected. "
+        "Only on Linux.",
     )
 
     drain_s: float = Field(

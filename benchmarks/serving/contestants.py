@@ -151,7 +151,7 @@ CONTESTANTS = {
         ),
         Contestant(
             "starlette", "Starlette, thread pool",
-            (*pinned("starlette", "uvicorn[standard]", "uvloop", "httptools"), *_MODEL_PACKAGES), script="starlette_app.py",
+            (*pinned("starlette", "uvicorn[standard]", "uvloop"), *_MODEL_PACKAGES), script="starlette_app.py",
         ),
         Contestant(
             "litserve", "LitServe", ("litserve==0.2.19", *pinned("python-multipart"), *_MODEL_PACKAGES),

@@ -15,6 +15,8 @@ from service.settings import settings
 
 logger = logging.getLogger("ganvas.service")
 
+WATCH_AFTER_S = 0.02  # most requests are shorter, and watching costs a switch between threads
+
 T = TypeVar("T")
 PendingResponse = Coroutine[Any, Any, Response]
 
@@ -51,16 +53,20 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -
         QueueFull: the body was not read before, and too many uploads are in flight.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
+    leaving: asyncio.Future[None] | None = None
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=WATCH_AFTER_S)
         if not working.done():
+            leaving = asyncio.ensure_future(_disconnected(request))
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if leaving and not working.done():
             leaving.result()
             raise ClientDisconnect
         return working.result()
     finally:
         working.cancel()
-        leaving.cancel()
+        if leaving:
+            leaving.cancel()
 
 
 async def _disconnected(request: Request) -> None:

@@ -9,7 +9,6 @@
     ├── Unsupported      415  unsupported content type or image format
     ├── Invalid          422  a field holds a value that is not allowed: `errors` says which and why
     ├── QueueFull        429  too much work or memory is in use; retry after Retry-After seconds
-    ├── HeadTooLarge     431  the request's headers are too large
     ├── Internal         500  a failure of the service; the log has the traceback, the response does not
     ├── Unavailable      503  no model is served, or the service is shutting down
     └── TimedOut         504  the request took longer than GANVAS_TIMEOUT_S
@@ -129,12 +128,6 @@ class QueueFull(Problem):
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail, {"Retry-After": str(retry_after_s)})
-
-
-class HeadTooLarge(Problem):
-    """The request's headers are larger than the limit."""
-
-    status, title = 431, "Head too large"
 
 
 class Internal(Problem):

@@ -1,163 +1,123 @@
-"""uvicorn's HTTP/1.1 protocol (with httptools), with bounds that uvicorn does not have.
+"""What the HTTP server leaves to the application: when a body ends, how much of a response waits, and who waits for whom.
 
-The head of a request has a limit in bytes and in seconds. Otherwise a client that sends endless headers, or one byte per hour,
-would cost memory and sockets. Invalid HTTP gets a problem document as well.
+Granian parses HTTP, and limits heads, trailers and idle connections. This outermost layer adds:
 
-For uvicorn, a response is sent when it is in the connection's buffer. Here it is sent when the buffer is empty. Until then
-`send` waits, so the middleware still counts the request. A client that reads nothing for a while is disconnected. Otherwise it
-could keep the response in memory and delay a shutdown without a limit.
+- A response is passed on in parts, and `send` returns when the server has taken the last one. Granian would accept a body of
+  any size at once, so the middleware could not count what a slow client has not read.
+- If a response starts before the body of its request has arrived, the connection closes. Otherwise the rest of the body would
+  have to be read first.
+- A body of known length ends with its last byte. Granian would announce the end in a message of its own, which costs a switch
+  between threads for each request.
 """
 
-import asyncio
-import fcntl
-import json
-import logging
-import sys
-import termios
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Callable
 
-from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ganvas.api import REQUEST_ID_HEADER
-from service.http.problems import MEDIA_TYPE, HeadTooLarge, Malformed, Problem
-from service.http.request_ids import REQUEST_ID, request_id_of
-from service.settings import settings
-
-logger = logging.getLogger("ganvas.service")
-
-MAX_HEAD = 64 * 2**10  # bytes; checked after each read, so a head may exceed it by one read
-HEAD_S = 20.0  # longest time from the connection, or from the first byte of a head, to the last byte of the head
+PART = 128 * 2**10  # bytes
+QUEUED_PARTS = 4  # of one response, which Granian holds before it makes `send` wait
+CLOSE = (b"connection", b"close")
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+Client = tuple[str, int]
+"""Address and port."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._application = self.app
-        self.app = self._respond
-        self._head_bytes = 0
-        self._in_head = True
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._send_timer: asyncio.TimerHandle | None = None
-        self._left: int | None = None  # bytes that were unread at the last check
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected."""
-        super().connection_made(transport)
-        # When more than the upper limit waits, writing pauses until everything is sent.
-        transport.set_write_buffer_limits(high=HIGH_WATER_LIMIT, low=0)
-        self._await_head()
+class Protocol:
+    """ASGI middleware between Granian and the application.
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client or the service has closed the connection."""
-        self._stop_timer()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-        super().connection_lost(exc)
+    Args:
+        app: the next layer.
+        started: called when the application has started and the server is about to accept connections.
 
-    @property
-    def unsent(self) -> int:
-        """Bytes of responses that wait in the connection's buffer."""
-        return self.transport.get_write_buffer_size()
+    Attributes:
+        answering: clients whose request has arrived completely and whose response is not sent. Every other connection waits for
+            its client.
+    """
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes have arrived."""
-        super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+    def __init__(self, app: ASGIApp, started: Callable[[], None]) -> None:
+        self.app = app
+        self.started = started
+        self.answering: set[Client] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            scope.pop("extensions", None)  # of Granian; a file that it sends by itself would not be counted
+            host, port = scope["client"]
+            exchange = _Exchange(scope, receive, send, (host, int(port)), self.answering)
+            try:
+                await self.app(scope, exchange.receive, exchange.send)
+            finally:
+                self.answering.discard(exchange.client)
             return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEAD:
-            self._reject(HeadTooLarge(f"The request's head is larger than the limit of {MAX_HEAD} bytes."))
-        elif self._head_timer is None:
-            self._await_head()
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        super().on_message_begin()
-        self._in_head = True
-
-    def on_headers_complete(self) -> None:
-        """A head is complete."""
-        self._in_head = False
-        self._head_bytes = 0
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def on_response_complete(self) -> None:
-        """A response is complete, but may wait in the buffer."""
-        super().on_response_complete()
-        self._watch()
-
-    def pause_writing(self) -> None:
-        """The buffer is full."""
-        super().pause_writing()
-        self._watch()
-
-    def send_400_response(self, msg: str) -> None:
-        """The client sent invalid HTTP."""
-        self._reject(Malformed(msg))
-
-    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application with a `send` that returns when the data has left the buffer."""
-
-        async def send_through(message: Message) -> None:
+        async def send_lifespan(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self.started()
             await send(message)
-            await self._sent()
 
-        await self._sent()  # a pipelined request waits until the previous response is read
-        await self._application(scope, receive, send_through)
+        await self.app(scope, receive, send_lifespan)
 
-    async def _sent(self) -> None:
-        if self.flow.write_paused:
-            await self.flow.drain()
 
-    def _watch(self) -> None:
-        """Check after a while whether the client has read anything."""
-        self._left = None
-        if self._send_timer is None:
-            self._send_timer = self.loop.call_later(settings().send_timeout_s, self._check)
+class _Exchange:
+    """One request and its response."""
 
-    def _check(self) -> None:
-        self._send_timer = None
-        if not self.unsent:
-            return
-        left = self.unsent + self._unacknowledged()
-        if self._left is not None and left >= self._left:
-            logger.warning("A client read nothing of its response for %g s and was disconnected.", settings().send_timeout_s)
-            self.transport.abort()
-            return
-        self._left = left
-        self._send_timer = self.loop.call_later(settings().send_timeout_s, self._check)
+    __slots__ = ("_answering", "_ended", "_left", "_receive", "_send", "client")
 
-    def _unacknowledged(self) -> int:
-        """Bytes in the kernel's buffer. The connection's own buffer shrinks by megabytes at a time: minutes on a slow line."""
-        descriptor = self.transport.get_extra_info("socket").fileno()
-        try:
-            return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        except OSError:  # not every kernel supports this for sockets
-            return 0
+    def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client, answering: set[Client]) -> None:
+        self.client = client
+        self._receive = receive
+        self._send = send
+        self._answering = answering
+        self._left = _body_length(scope)  # bytes of the body that have not arrived; None if unknown
+        self._ended = False  # whether the application has seen the end of the body
+        if self._left == 0:
+            answering.add(client)
 
-    def _reject(self, problem: Problem) -> None:
-        token = REQUEST_ID.set(request_id_of(None))
-        try:
-            body = json.dumps(problem.document()).encode()
-            head = (
-                f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-                f"content-length: {len(body)}\r\n{REQUEST_ID_HEADER.lower()}: {REQUEST_ID.get()}\r\nconnection: close\r\n\r\n"
-            )
-        finally:
-            REQUEST_ID.reset(token)
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+    async def receive(self) -> Message:
+        """Return the next part of the body or, after its end, that the client has disconnected."""
+        if self._left == 0 and not self._ended:
+            self._ended = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        message = await self._receive()
+        if message["type"] != "http.request":
+            return message
+        if self._ended:  # the end that Granian announces after the last byte
+            return await self._receive()
+        if self._left is not None:
+            self._left -= len(message["body"])
+            if self._left == 0:
+                message["more_body"] = False
+        if not message["more_body"]:
+            self._ended = True
+            self._answering.add(self.client)
+        return message
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_S, self.transport.close)
+    async def send(self, message: Message) -> None:
+        """Pass a message on in parts."""
+        if message["type"] == "http.response.start":
+            if not self._ended and self._left != 0:
+                message = {**message, "headers": [*message["headers"], CLOSE]}
+            await self._send(message)
+        elif len(body := message.get("body", b"")) <= PART:
+            await self._send(message)
+        else:
+            for start in range(0, len(body), PART):
+                await self._send_part(body[start : start + PART])
+            for _ in range(QUEUED_PARTS):  # when the server has room for these, it has taken all parts of the body
+                await self._send_part(b"")
+            await self._send({**message, "body": b""})
 
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    async def _send_part(self, part: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+def _body_length(scope: Scope) -> int | None:
+    length: int | None = 0
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = int(value)
+    return length

@@ -1,12 +1,11 @@
 """The worker process: it holds the models and serves HTTP. `python -m service` starts it, and starts another when it dies.
 
-It runs BentoML's application in uvicorn, as BentoML's own workers do. After SIGTERM it finishes the accepted requests and exits
-with 0; a second SIGTERM ends it at once. It also ends when the process that started it dies.
+It runs BentoML's application in Granian. After SIGTERM it finishes the accepted requests and exits with 0; a second SIGTERM
+ends it at once. It also ends when the process that started it dies.
 """
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -16,8 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ganvas.api import MODELS
 from service.settings import ROOT, settings
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ganvas.service")
 
-BACKLOG = 2048  # connections that the kernel holds, as in BentoML
-LAST_CALL_S = 1.0  # for requests on connections that are open when the port closes
-CUT_OFF_S = 1  # for requests that are in flight at the end of the drain
+ORPHAN_S = 3.0  # from the end of the drain to the exit, if the process that would kill this one is dead
 SWITCH_INTERVAL_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
 
@@ -37,14 +33,15 @@ def main() -> int:
     """Serve on the given socket until a signal comes, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m service.process.worker", description=__doc__)
     parser.add_argument("--socket", type=int, required=True, help="file descriptor of the listening socket")
-    parser.add_argument("--ready", type=int, required=True, help="file descriptor to write a byte to when ready")
+    parser.add_argument("--ready", type=int, required=True, help="file descriptor to write GANVAS_DRAIN_S to when ready")
     parser.add_argument("--parent", type=int, required=True, help="file descriptor that closes when the parent dies")
     parser.add_argument("--url", required=True, help="address for the welcome message")
     options = parser.parse_args()
     settings()
-    # Until uvicorn installs its handlers, no request is accepted, so the process can exit at once.
+    # Until the server installs its handlers, no request is accepted, so a signal ends the process at once. A handler in Python
+    # would wait until the model that is being loaded returns to Python.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_exit_with_parent, args=(options.parent,), name="parent", daemon=True).start()
     with socket.socket(fileno=options.socket) as listener:
         return _serve(listener, options.url, options.ready)
@@ -53,6 +50,8 @@ def main() -> int:
 def _exit_with_parent(descriptor: int) -> None:
     os.read(descriptor, 1)  # nothing is ever written: it returns when the other end closes
     signal.raise_signal(signal.SIGTERM)
+    time.sleep(settings().drain_s + ORPHAN_S)
+    end(1)
 
 
 def _serve(listener: socket.socket, url: str, ready: int) -> int:
@@ -72,86 +71,31 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
         return fail(str(error))
 
     import bentoml
-    import uvicorn
+    import uvloop
     from bentoml._internal.context import server_context
 
     from service.app import Ganvas
-    from service.http.lifecycle import lifecycle
-    from service.http.protocol import BoundedProtocol
+    from service.http.protocol import Protocol
+    from service.process.server import serve
     from service.process.versions import versions
 
-    class Server(uvicorn.Server):
-        """uvicorn's server, but it keeps answering while the service drains."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                sys.stdout.write(welcome(served, url))
-                sys.stdout.flush()
-                os.write(ready, b"1")
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if lifecycle().draining:
-                self.should_exit = self.force_exit = True
-            lifecycle().drain()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            # No new connection is accepted from here on. Callers with open connections are answered before these close.
-            callers = [caller for listening in sockets or [] for caller in _pending(listening)]
-            for server in self.servers:
-                server.close()
-            for listening in sockets or []:
-                listening.close()
-            for caller in callers:
-                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, caller)
-            last = time.monotonic() + LAST_CALL_S
-            while self.server_state.connections and time.monotonic() < last:  # noqa: ASYNC110  # a set, not an event
-                await asyncio.sleep(0.02)
-            await super().shutdown(sockets)
-
-        def _protocol(self) -> BoundedProtocol:
-            return BoundedProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-
-        async def on_tick(self, counter: int) -> bool:
-            if await super().on_tick(counter):
-                return True
-            connections = cast("set[BoundedProtocol]", self.server_state.connections)
-            unsent = sum(connection.unsent for connection in connections) if lifecycle().draining else 0
-            return lifecycle().should_exit(len(connections), unsent, settings().drain_s)
+    def started() -> None:
+        sys.stdout.write(welcome(served, url))
+        sys.stdout.flush()
+        os.write(ready, str(settings().drain_s).encode())
 
     ganvas = cast("bentoml.Service[Any]", Ganvas)  # the decorator turns the class into this
     server_context.service_type = "entry_service"
     server_context.service_name = server_context.bento_name = ganvas.name
     server_context.bento_version = versions()["ganvas"]
     try:
-        app: Any = ganvas.to_asgi()
+        app = Protocol(ganvas.to_asgi(), started)
     except KeysError as error:
         return fail(f"GANVAS_API_KEYS_FILE: {error}")
-    config = uvicorn.Config(
-        app,
-        http=BoundedProtocol,
-        log_config=None,
-        log_level="error",  # warnings are only about malformed requests
-        access_log=False,
-        server_header=False,
-        ws="none",
-        proxy_headers=False,  # `service.http.callers` decides whose X-Forwarded-For is believed
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=CUT_OFF_S,
-    )
-    Server(config).run(sockets=[listener])
+    if not asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(app, listener)):
+        return fail("the application failed to start; the log says why")
     logger.info("Shutdown complete.")
     return 0
-
-
-def _pending(listener: socket.socket) -> list[socket.socket]:
-    """Accept the connections that wait in the kernel; closing the port would reset them."""
-    listener.setblocking(False)
-    callers = []
-    with contextlib.suppress(OSError):  # BlockingIOError: no more
-        while True:
-            callers.append(listener.accept()[0])
-    return callers
 
 
 def _configure_bentoml() -> None:
@@ -192,5 +136,12 @@ def fail(message: str) -> int:
     return 1
 
 
+def end(code: int) -> NoReturn:
+    """End the process now. `sys.exit` would first wait for every thread, also for one whose model or image never finishes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import psutil
 
@@ -66,13 +68,23 @@ def environment(models: Path, **settings: object) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(models: Path, folder: Path, port: object = 0, **settings: object) -> Iterator[Running]:
-    """Start the service with the models of a folder, by default on a free port. Its output goes into the second folder."""
+def running(models: Path, folder: Path, port: object = 0, descriptors: object = None, **settings: object) -> Iterator[Running]:
+    """Start the service with the models of a folder, by default on a free port. Its output goes into the second folder.
+
+    Args:
+        descriptors: their soft and hard limit, as two numbers. Default: the limits of this process.
+    """
+
+    def limit() -> None:
+        if descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, cast("tuple[int, int]", descriptors))
+
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stdout").open("w") as out, (folder / "stderr").open("w") as err:
         process = subprocess.Popen(
-            command("--port", str(port)), cwd=ROOT, env=environment(models, **settings), stdout=out, stderr=err, text=True
-        )
+            command("--port", str(port)), cwd=ROOT, env=environment(models, **settings), stdout=out, stderr=err, text=True,
+            preexec_fn=limit,
+        )  # fmt: skip
     try:
         yield Running(process, folder)
     finally:

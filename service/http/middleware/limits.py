@@ -85,7 +85,7 @@ class RequestLimits:
             size = len(message.get("body", b""))
             hold(size)
             try:
-                await send(message)  # returns when the client has read it, see `service.http.protocol`
+                await send(message)  # returns when little of it is unsent, see `service.http.protocol`
             finally:
                 hold(-size)
 

@@ -19,7 +19,21 @@ GET_ROUTES = ["/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png"
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/v1", "/v1/", "/v2/sample", "/v1/sample/x", "/v1/sample/", "/v1/models/", "/docs/", "/v1/models/a/b", "/%00", "/v1/%2e%2e", "/é", "/a" * 3000],
+    [
+        "/nope",
+        "/v1",
+        "/v1/",
+        "/v2/sample",
+        "/v1/sample/x",
+        "/v1/sample/",
+        "/v1/models/",
+        "/docs/",
+        "/v1/models/a/b",
+        "/%00",
+        "/v1/%2e%2e",
+        "/é",
+        "/a" * 3000,
+    ],
 )
 def test_unknown_route_is_404(client: httpx.Client, problem: Problem, method: str, path: str) -> None:
     problem(client.request(method, path), 404, mentions="docs.json")

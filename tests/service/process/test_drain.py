@@ -17,7 +17,7 @@ from benchmarks.processes import service_process
 from benchmarks.serving.load import Request
 from benchmarks.shutdown import end_under_load, serve_again_s
 from service.http.lifecycle import LINGER_S, QUIET_S, Lifecycle
-from service.process.worker import CUT_OFF_S, LAST_CALL_S
+from service.process.server import LAST_CALL_S
 from tests.service.conftest import Problem, image_bytes
 from tests.service.onnx_models import generator_card, save, slow_generator_model, stylizer_card, stylizer_model
 from tests.service.running import running
@@ -61,7 +61,7 @@ def test_drain_waits_until_a_response_is_read(tmp_path: Path) -> None:
         unread_response(service) as connection,
     ):
         service.process.send_signal(signal.SIGTERM)
-        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S + CUT_OFF_S)  # longer than every other wait of a drain
+        time.sleep(QUIET_S + LINGER_S + LAST_CALL_S)  # longer than every other wait of a drain
         announced, came = read_rest(connection)
         assert announced >= RESPONSE_BYTES
         assert came == announced
