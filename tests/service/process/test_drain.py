@@ -194,9 +194,9 @@ def test_hanging_decoder_fails_livez_and_readyz(tmp_path: Path) -> None:
         running(tmp_path / "models", tmp_path / "log", hang_s=0.02) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
     ):
-        form = {"files": [("image", large)] * 16, "data": {"style": "night", "max_side": "16"}}
+        files, fields = [("image", large)] * 16, {"style": "night", "max_side": "16"}
         with ThreadPoolExecutor(1) as pool:
-            caught = pool.submit(httpx.post, f"{service.url}/v1/stylize", timeout=60, **form)
+            caught = pool.submit(httpx.post, f"{service.url}/v1/stylize", files=files, data=fields, timeout=60)
             until(lambda: "Decoding" in client.get("/livez").text)
             until(lambda: "Decoding has taken more than 0.02 s" in client.get("/readyz").text)
             assert caught.result().status_code == 200
