@@ -58,7 +58,7 @@ class FileType(NamedTuple):
 
 FILE_TYPES: dict[str, FileType] = {
     "png": FileType("image/png", (".png",)),
-    "jpeg": FileType("image/jpeg", (".jpg", ".jpeg")),
+    "jpeg": FileType("image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif")),
     "webp": FileType("image/webp", (".webp",)),
     "gif": FileType("image/gif", (".gif",)),
     "zip": FileType("application/zip", (".zip",)),
@@ -85,6 +85,11 @@ class Bounds(Generic[N]):
     def __str__(self) -> str:
         return f"{self.minimum} to {self.maximum}"
 
+
+# Bounds on the structure of an uploaded image, far above what cameras and programs write. docs/api.md states them.
+MAX_SCANS = 100  # of a JPEG; each is a pass over all pixels, and progressive files have about ten
+MAX_SEGMENTS = 4_096  # of a JPEG; the largest profiles and XMP have 255 each as a rule
+MAX_CHUNKS = 65_536  # of a PNG or a WebP; usual programs split the pixels of a PNG into chunks of 8 KiB or more
 
 # Bounds of the fields.
 TRUNCATION = Bounds[float](0, 1, default=1)

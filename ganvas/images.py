@@ -25,11 +25,11 @@ from PIL import Image
 from ganvas import decoding
 from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.decoding import shrunk
-from ganvas.formats import jpeg, png
 from ganvas.formats.head import ORIENTATION, Head
 from ganvas.formats.jpeg import JpegHead
 from ganvas.formats.limits import ImageFileError, ImageTooLargeError, UnreadableImageError, truncated
 from ganvas.formats.png import PngHead
+from ganvas.formats.signatures import SIGNATURE_BYTES, format_of
 from ganvas.formats.webp import WebpHead
 
 __all__ = [
@@ -45,6 +45,8 @@ __all__ = [
     "shrunk",
 ]
 
+_HEADS = {"JPEG": JpegHead, "PNG": PngHead, "WEBP": WebpHead}
+
 ImageFile = bytes | str | os.PathLike[str]
 
 
@@ -56,12 +58,16 @@ class Header(NamedTuple):
         width: of the upright image.
         height: of the upright image.
         is_grey: whether the stored image has no colour.
+        transparent: whether the file states transparency.
+        format: Pillow's name.
     """
 
     pixels: int
     width: int
     height: int
     is_grey: bool
+    transparent: bool
+    format: str
 
 
 def limit_pillow(max_pixels: int) -> None:
@@ -103,7 +109,7 @@ class OpenImage:
             if allowed and pixels > allowed:
                 raise ImageTooLargeError(f"too large: {head.width} x {head.height} pixels; at most {allowed} are allowed")
             sides = (head.height, head.width) if head.orientation in decoding.SIDEWAYS else (head.width, head.height)
-            self.header = Header(pixels, *sides, head.is_grey)
+            self.header = Header(pixels, *sides, head.is_grey, head.transparent, head.name)
             self._bytes = opened.seek(0, io.SEEK_END)
             closing.pop_all()
 
@@ -151,14 +157,10 @@ class OpenImage:
 
 
 def _head_of(file: BinaryIO) -> Head:
-    start = file.read(12)
-    if start.startswith(jpeg.SIGNATURE):
-        return JpegHead(file)
-    if start.startswith(png.SIGNATURE):
-        return PngHead(file)
-    if start[:4] == b"RIFF" and start[8:] == b"WEBP":
-        return WebpHead(file)
-    raise UnreadableImageError(f"not a {UPLOAD_FORMATS_TEXT} image")
+    head = _HEADS.get(format_of(file.read(SIGNATURE_BYTES)) or "")
+    if head is None:
+        raise UnreadableImageError(f"not a {UPLOAD_FORMATS_TEXT} image")
+    return head(file)
 
 
 def read_header(file: ImageFile, *, max_pixels: int | None = None) -> Header:

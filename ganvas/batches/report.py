@@ -1,7 +1,7 @@
 """What a batch did."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganvas.files import write_whole
@@ -32,6 +32,7 @@ class BatchReport:
         seconds: from the first request to the last image.
         manifest: the file that says what each image was made from, one JSON object per line.
         failures_file: lists all failures, one per line; None if there are none.
+        left_out: path -> reason for each file of the folders that is not read as a photo.
     """
 
     made: int
@@ -40,6 +41,7 @@ class BatchReport:
     seconds: float
     manifest: Path
     failures_file: Path | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from anyio.to_thread import run_sync
@@ -57,7 +57,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         progress: show a bar with rate and time left on stderr: True, False, or None for a terminal only.
 
     Returns:
-        The number of images made and skipped, and each photo that failed with its error.
+        The number of images made and skipped, each photo that failed with its error, and the files that were left out.
 
     Raises:
         FileNotFoundError: a source does not exist, or there is no photo in the sources.
@@ -69,13 +69,13 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
     """
     folder = Path(out_dir)
     # Disk access runs in threads, so that it does not block the caller's event loop.
-    photos = await run_sync(find_photos, sources, folder, format)
+    photos, left_out = await run_sync(find_photos, sources, folder, format)
     card, version = (await send(calls.models(), retries=True)).find(model, StylizerCard, style)
     # 1 and 1.0 are the same parameters.
     params = StylizeParams(card.name, style, float(strength), float(keep_color), max_side, format)
     with await run_sync(Manifest, folder) as manifest:
         todo = await run_sync(lambda: [photo for photo in photos if not _is_done(photo, params, version, manifest)])
-        return await run_batch(
+        report = await run_batch(
             send,
             manifest,
             (_request(photo, params, folder) for photo in todo),
@@ -86,6 +86,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
             patience=patience,
             shown=progress,
         )
+        return replace(report, left_out=left_out)
 
 
 @dataclass(frozen=True)

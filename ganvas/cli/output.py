@@ -13,6 +13,7 @@ from ganvas.api import formats_by_suffix
 from ganvas.batches.report import BatchReport
 from ganvas.cli.errors import SOME_FAILED, print_json
 from ganvas.files import write_new
+from ganvas.left_out import left_out_text
 from ganvas.results import ImageResult
 from ganvas.text import printable
 
@@ -106,12 +107,15 @@ def report_batch(report: BatchReport, *, as_json: bool) -> None:
                 "made": report.made,
                 "skipped": report.skipped,
                 "failed": [{"source": f.source, "detail": str(f.error)} for f in report.failures],
+                "left_out": dict(report.left_out),
                 "seconds": round(report.seconds, 3),
                 "manifest": str(report.manifest),
                 "failures": str(report.failures_file) if report.failures_file else None,
             }
         )
     else:
+        if report.left_out:
+            typer.secho(f"{printable(left_out_text(report.left_out))}. --json lists them.", fg="yellow", err=True)
         for failure in report.failures[:MAX_FAILURES_SHOWN]:
             typer.secho(printable(str(failure)), fg="red", err=True)
         if len(report.failures) > MAX_FAILURES_SHOWN:

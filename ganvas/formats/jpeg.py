@@ -10,17 +10,16 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from ganvas.api import MAX_SCANS, MAX_SEGMENTS
 from ganvas.formats.head import Head, Pixels, orientation_of, require_size
 from ganvas.formats.limits import (
     MAX_PROFILE_BYTES,
-    MAX_SCANS,
-    MAX_SEGMENTS,
     UnreadableImageError,
     too_complex,
     truncated,
 )
 
-SIGNATURE = b"\xff\xd8\xff"
+START = b"\xff\xd8"
 END = b"\xff\xd9"
 
 _SOI, _EOI, _SOS, _DHT, _DAC = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC
@@ -102,7 +101,7 @@ class JpegHead(Head):
         """The picture. If the file has no end, padding and an end follow the last byte."""
         end = self._end_of_scans(file)
         picture = io.BytesIO()
-        picture.write(SIGNATURE[:2])
+        picture.write(START)
         for marker, payload, length in _segments(file):
             is_extra = _APP0 <= marker <= _APP15 or marker == _COMMENT
             if marker != _SOS and (not is_extra or _is_about_colour(file, marker, payload)):

@@ -1,16 +1,7 @@
-"""Bounds on the structure of an image file, and the errors of files that cannot be used. docs/api.md lists the bounds.
+"""Bounds on what is read beside the pixels, and the errors of files that cannot be used.
 
-A bound is far above what cameras and programs write, and low enough that walking over a file of 32 MiB takes milliseconds.
+`ganvas.api` has the bounds on the structure of a file. Within them, walking over a file of 32 MiB takes milliseconds.
 """
-
-MAX_SEGMENTS = 4_096
-"""Segments of a JPEG. A profile and extended XMP, the two that are split into segments, have at most 255 each as a rule."""
-
-MAX_SCANS = 100
-"""Scans of a JPEG. Each is a pass over all pixels, however small the scan is. Progressive files have about ten."""
-
-MAX_CHUNKS = 65_536
-"""Chunks of a PNG or a WebP. Usual programs split the pixels of a PNG into chunks of 8 KiB or more."""
 
 MAX_PROFILE_BYTES = 4 * 2**20
 """Colour profile, unpacked. Profiles of printers have up to about 3 MB. A larger profile is ignored."""

@@ -5,9 +5,9 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from ganvas.api import MAX_CHUNKS
 from ganvas.formats.head import Head, orientation_of, require_size
 from ganvas.formats.limits import (
-    MAX_CHUNKS,
     MAX_EXIF_BYTES,
     MAX_PROFILE_BYTES,
     UnreadableImageError,

@@ -17,11 +17,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def files(sources: object, out: Path, image_format: str = "jpeg") -> list[str]:
-    return [photo.file for photo in find_photos(sources, out, image_format)]  # type: ignore[arg-type]
+    return [photo.file for photo in find_photos(sources, out, image_format).photos]  # type: ignore[arg-type]
 
 
 def test_takes_all_folders_below_a_folder(folder: Path, tmp_path: Path) -> None:
-    photos = find_photos(folder, tmp_path / "out", "png")
+    photos = find_photos(folder, tmp_path / "out", "png").photos
     assert [photo.file for photo in photos] == ["a.png", "b.png", "c.png", "sub/a.png", "sub/deep/d.png"]
     assert photos[3].source == folder / "sub" / "a.jpg"
     assert files(str(folder), tmp_path / "out", "webp")[0] == "a.webp"
@@ -32,7 +32,7 @@ def test_accepts_files_patterns_and_folders_together(folder: Path, tmp_path: Pat
     assert files(f"{folder}/*.[jP]*", tmp_path / "out") == ["a.jpg", "b.jpg"]
     assert files([f"{folder}/**/d.*", folder / "notes.txt"], tmp_path / "out") == ["d.jpg", "notes.jpg"]
     monkeypatch.chdir(folder)
-    assert find_photos("*.webp", Path("out"), "jpeg")[0].source == folder / "c.webp"
+    assert find_photos("*.webp", Path("out"), "jpeg").photos[0].source == folder / "c.webp"
 
 
 def test_takes_a_photo_named_twice_once(folder: Path, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_output_folder_is_skipped_under_any_path(folder: Path, monkeypatch: pyte
     (folder.parent / "link").symlink_to(folder)
     (folder.parent / "straight").symlink_to(folder / "painted")
     monkeypatch.chdir(folder)
-    photos = find_photos(source, Path(out), "jpeg")
+    photos = find_photos(source, Path(out), "jpeg").photos
     assert [photo.file for photo in photos] == ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg", "sub/deep/d.jpg"]
     assert photos[0].source == folder / "a.jpg"  # the same name at the next run
 
@@ -131,3 +131,23 @@ def test_refuses_sources_without_photos(tmp_path: Path, source: str | list[str])
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError):
         find_photos(str(tmp_path / source) if isinstance(source, str) else source, tmp_path / "out", "jpeg")
+
+
+def test_names_what_a_folder_holds_beside_photos(folder: Path, tmp_path: Path) -> None:
+    (folder / "IMG_1").write_bytes(b"\xff\xd8\xff\xe0 and more")
+    (folder / "sub" / "x.HEIC").touch()
+    (folder / "old.JFIF").touch()
+    found = find_photos(folder, tmp_path / "out", "jpeg")
+    assert {"IMG_1.jpg", "old.jpg"} <= {photo.file for photo in found.photos}
+    assert found.left_out == {
+        str(folder / ".hidden.jpg"): "a hidden file",
+        str(folder / "notes.txt"): "not an image file",
+        str(folder / "sub" / "x.HEIC"): "a .heic file; JPEG, PNG or WebP files are read",
+    }
+
+
+def test_error_of_a_folder_without_photos_counts_what_is_there(tmp_path: Path) -> None:
+    for name in ("a.heic", "b.heic", "c.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match=r"\(3 files left out: 2 \.heic, 1 \.txt\)\. Names must end in \.jpg"):
+        find_photos(tmp_path, tmp_path / "out", "jpeg")

@@ -17,6 +17,7 @@ from training.cli.options import (
     Vgg,
     Weights,
     name_of,
+    note_left_out,
     print_next_steps,
     require_same_images,
     run_to_continue,
@@ -80,6 +81,7 @@ def gan(
     build_discriminator(settings)
     labels = labels_of(folder, settings.classes.count) if settings.classes.count else None
     images, broken = load_images(folder, settings.image_size, channels_of(settings))
+    note_left_out(folder)
     warn_unreadable(folder.unreadable | broken)
     if labels is not None:
         labels = labels[[name not in broken for name in folder.names]]

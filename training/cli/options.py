@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
+from ganvas.left_out import left_out_text
 from training.config import Features, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
@@ -105,6 +106,13 @@ def warn_unreadable(unreadable: Mapping[str, str]) -> None:
         names = "\n".join(f"  {name}: {reason}" for name, reason in unreadable.items())
         verb = "is" if len(unreadable) == 1 else "are"
         typer.secho(f"{count_of(len(unreadable), 'file')} cannot be read and {verb} left out:\n{names}", fg="yellow", err=True)
+
+
+def note_left_out(*folders: ImageFolder) -> None:
+    """Say once how many files are left out because of their format."""
+    names = [name for folder in folders for name in folder.left_out]
+    if names:
+        typer.secho(f"{left_out_text(names)}. `python -m training check FOLDER` names them.", fg="yellow", err=True)
 
 
 def print_next_steps(out: Path, look: Path) -> None:

@@ -21,6 +21,7 @@ from training.cli.options import (
     Set,
     Vgg,
     name_of,
+    note_left_out,
     print_next_steps,
     require_same_images,
     run_to_continue,
@@ -85,6 +86,7 @@ def style(
     for folder in (photos, painting_files):
         require_size(folder, settings.crop_size, "--set crop_size=...")
     paintings, thumbnails, broken = load_paintings(painting_files, settings.style_size)
+    note_left_out(photos, painting_files)
     warn_unreadable(photos.unreadable | painting_files.unreadable | broken)
     kept = _kept_styles(run, extended)
     if run is not None:

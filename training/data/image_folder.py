@@ -10,7 +10,8 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from PIL import Image
@@ -18,12 +19,12 @@ from rich.console import Console
 from rich.progress import track
 
 from ganvas import images
-from ganvas.api import UPLOAD_FORMATS_TEXT, UPLOAD_SUFFIXES
+from ganvas.api import UPLOAD_FORMATS_TEXT
+from ganvas.left_out import START_BYTES, left_out_text, why_left_out
 from training.errors import DataError, first_line
 from training.text import count_of
 
 Mode = Literal["L", "RGB"]
-EXTENSIONS = frozenset(UPLOAD_SUFFIXES)
 
 UNREADABLE = Exception
 """What reading an image may raise: ganvas.images.ImageFileError, and for a broken zip nearly any class."""
@@ -40,6 +41,7 @@ class ImageFolder:
         sizes: name (path below the folder) -> (width, height) in pixels, upright; sorted by name.
         grey: whether all images are grey.
         unreadable: name -> why the file cannot be read.
+        left_out: name -> why the file is not read as an image: its format, or a hidden file. Sorted by name.
         fingerprint: hash of the names and file sizes of the readable images; other images have another hash.
     """
 
@@ -48,6 +50,7 @@ class ImageFolder:
     grey: bool
     unreadable: dict[str, str]
     fingerprint: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
     _zip: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -73,6 +76,11 @@ class ImageFolder:
         """The content of one image file. The errors are those of `open`."""
         file = self._file(name)
         return file if isinstance(file, bytes) else file.read_bytes()
+
+    def _start(self, name: str) -> bytes:
+        """The first bytes of a file, which say its format."""
+        with (self.path / name).open("rb") if self._zip is None else self._zip.open(name) as file:
+            return file.read(START_BYTES)
 
     def _file(self, name: str) -> bytes | Path:
         return self.path / name if self._zip is None else self._zip.read(name)
@@ -103,9 +111,15 @@ def open_image_folder(path: Path) -> ImageFolder:
     sizes: dict[str, tuple[int, int]] = {}
     digest = hashlib.sha256()
     grey = True
-    for name in track(
-        sorted(filter(_looks_like_an_image, found)), description="Reading images", transient=True, console=Console(stderr=True)
-    ):
+    left_out: dict[str, str] = {}
+    for name in track(sorted(found), description="Reading images", transient=True, console=Console(stderr=True)):
+        try:
+            if why := why_left_out(name, partial(candidates._start, name)):
+                left_out[name] = why
+                continue
+        except UNREADABLE as error:
+            unreadable[name] = reason(error)
+            continue
         if archive is not None and found[name] > _LARGEST_FILE:
             unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
             continue
@@ -119,8 +133,9 @@ def open_image_folder(path: Path) -> ImageFolder:
             digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
+        detail += f" ({left_out_text(left_out)})" if left_out else ""
         raise DataError(f"{path} holds no image that can be read{detail}. Put {UPLOAD_FORMATS_TEXT} files into it.")
-    return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], archive)
+    return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], left_out, archive)
 
 
 def read_image(path: Path) -> Image.Image:
@@ -198,12 +213,6 @@ def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]
             file = Path(root, name)
             if file.is_file():
                 yield file.relative_to(folder).as_posix(), file.stat().st_size
-
-
-def _looks_like_an_image(name: str) -> bool:
-    """Whether the name is that of an image. macOS puts `._` companions and a __MACOSX folder beside real images."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith("._") and "__MACOSX" not in path.parts
 
 
 def reason(error: BaseException) -> str:

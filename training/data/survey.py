@@ -7,10 +7,7 @@ Each image is decoded once, as training decodes it. Only a few numbers and a thu
 """
 
 import hashlib
-import io
 import os
-import zipfile
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +19,7 @@ from rich.progress import track
 
 from ganvas import images
 from training.data.duplicates import Look, look_of
-from training.data.image_folder import EXTENSIONS, UNREADABLE, ImageFolder, reason
+from training.data.image_folder import UNREADABLE, ImageFolder, reason
 
 _LEAST_COLOUR = 8  # levels between the channels of a pixel; JPEG makes grey pixels differ by less
 _LEAST_CONTRAST = 4.0  # standard deviation in levels; a flatter image says nothing about its detail
@@ -92,7 +89,7 @@ def survey(folder: ImageFolder, size: int) -> Survey:
         folder: the images.
         size: side of the training images in pixels; images with a smaller side are left out.
     """
-    left_out = dict.fromkeys(_other_files(folder), "not an image file") | folder.unreadable
+    left_out = folder.left_out | folder.unreadable
     names = []
     for name, (width, height) in folder.sizes.items():
         if min(width, height) < size:
@@ -122,19 +119,18 @@ def survey(folder: ImageFolder, size: int) -> Survey:
 def _facts(folder: ImageFolder, name: str, size: int) -> Facts:
     width, height = folder.sizes[name]
     content = folder.read(name)
-    with Image.open(io.BytesIO(content), formats=images.FORMATS) as stored:
-        stored_as, mode, transparent = str(stored.format), stored.mode, stored.has_transparency_data
+    header = images.read_header(content)
     scale = size / min(width, height)
     image = images.read_image(content, min_size=(round(width * scale), round(height * scale)))
     square = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     levels = np.asarray(square, np.int16)
     return Facts(
-        format=stored_as,
+        format=header.format,
         width=width,
         height=height,
-        grey=mode in ("1", "L", "LA", "I", "I;16"),
+        grey=header.is_grey,
         colourless=int(np.ptp(levels, axis=2).max()) < _LEAST_COLOUR,
-        transparent=transparent,
+        transparent=header.transparent,
         enlarged=_is_enlarged(square),
         look=look_of(image, hashlib.sha256(content).hexdigest()),
     )
@@ -147,20 +143,3 @@ def _is_enlarged(square: Image.Image) -> bool:
     levels, again = (np.asarray(each, np.float32) for each in (grey, half.resize(grey.size, Image.Resampling.BICUBIC)))
     contrast = float(levels.std())
     return contrast >= _LEAST_CONTRAST and float(np.sqrt(np.mean((levels - again) ** 2))) < _LEAST_DETAIL * contrast
-
-
-def _other_files(folder: ImageFolder) -> Iterable[str]:
-    """The files that training does not look into because of their names."""
-    for name in _all_files(folder.path):
-        path = PurePosixPath(name)
-        if path.suffix.lower() not in EXTENSIONS or path.name.startswith("._") or "__MACOSX" in path.parts:
-            yield name
-
-
-def _all_files(path: Path) -> Iterable[str]:
-    if path.is_dir():
-        for root, _, files in os.walk(path):
-            yield from ((Path(root) / file).relative_to(path).as_posix() for file in files)
-    else:
-        with zipfile.ZipFile(path) as archive:
-            yield from (info.filename for info in archive.infolist() if not info.is_dir())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganvas.formats.limits import MAX_SCANS, MAX_SEGMENTS, UnreadableImageError
+from ganvas.api import MAX_SCANS, MAX_SEGMENTS
+from ganvas.formats.limits import UnreadableImageError
 from ganvas.images import read_header, read_image
 from tests.image_files import image_bytes, swapped_profile
 

@@ -34,6 +34,28 @@ def test_finds_class_folders_and_capital_endings_but_no_other_files(tmp_path: Pa
     images = open_image_folder(tmp_path)
     assert images.names == ["cats/a.JPG", "cats/b.webp", "d.png", "dogs/small/c.jpeg"]
     assert images.unreadable == {}
+    assert images.left_out == {
+        "__MACOSX/d.png": "a hidden file",
+        "cats/._a.jpg": "a hidden file",
+        "notes.txt": "not an image file",
+    }
+
+
+def test_folder_and_zip_name_the_files_of_other_formats(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draw(0).save(folder / "IMG_1", "JPEG")
+    draw(1).save(folder / "old.JFIF", "JPEG")
+    draw(2).save(folder / "scan.tiff")
+    (folder / "README").write_text("hello")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    for images in (open_image_folder(folder), open_image_folder(tmp_path / "photos.zip")):
+        assert images.names == ["IMG_1", "old.JFIF"]
+        reason = f"a .tiff file; {UPLOAD_FORMATS_TEXT} files are read"
+        assert images.left_out == {"README": "not an image file", "scan.tiff": reason}
+        assert images.open("IMG_1", "RGB").size == images.sizes["IMG_1"]
 
 
 def test_lists_unreadable_images(make_images: MakeImages) -> None:

@@ -33,7 +33,7 @@ def test_survey_says_what_is_there_and_what_is_left_out(mixed: Path) -> None:
         "000.png", "001.png", "002.png", "003.png", "clear.png", "more/grey.webp", "more/stored-grey.png", "more/wide.jpg"
     ]  # fmt: skip
     assert found.left_out == {
-        "half.png": "broken: image file is truncated",
+        "half.png": "truncated: its end is missing",
         "notes.txt": "not an image file",
         "small.png": "a side under 64 pixels",
         "text.jpg": f"not a {UPLOAD_FORMATS_TEXT} image",
