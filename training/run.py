@@ -6,6 +6,7 @@ runs/NAME/run.json          the plan: kind, resolved config, data; written first
           stats.jsonl       one line a report: step, images, losses, images/s; metrics; events
           samples/0000500.png
           tensorboard/      the statistics and samples for `tensorboard --logdir runs`
+          real.json         what real images score in place of samples, for a GAN
           report.html       everything on one page, for a GAN; see training/gan/report/
           evaluation.json   the last result of `python -m training evaluate`
           .lock             held while a process trains the run
@@ -55,6 +56,7 @@ class Plan(BaseModel):
         kind: name of the `training.kind.Kind`.
         config: the resolved config, of the class that the kind names.
         data: name of the folder or zip of training images.
+        data_path: the same as the command line named it, for the commands in the report.
         images: how many training images there are.
         fingerprint: identifies the images; see `training.data.image_folder`.
     """
@@ -65,6 +67,7 @@ class Plan(BaseModel):
     kind: str
     config: BaseModel
     data: str
+    data_path: str = ""
     images: int
     fingerprint: str = ""
 

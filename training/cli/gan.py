@@ -91,7 +91,10 @@ def gan(
     fabric = launch(torch_device, precision_of(settings), processes, nodes)
     with fabric.rank_zero_first():
         if run is None and fabric.is_global_zero:
-            Run.create(out, GanPlan(config=settings, data=name_of(data), images=len(images), fingerprint=folder.fingerprint))
+            plan = GanPlan(
+                config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint
+            )  # fmt: skip
+            Run.create(out, plan)
         run = Run.open(out, GanPlan)
     if fabric.is_global_zero:
         typer.echo(

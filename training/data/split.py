@@ -8,7 +8,7 @@ HELD_OUT = 0.1
 """Fraction of the images that the networks never see; the metrics compare with these."""
 
 LEAST_TO_HOLD_OUT = 1000
-"""With fewer images, none is held out, because each is needed to learn from. The metrics then compare with all images."""
+"""With fewer images, none is held out, because each is needed to learn from. The metrics then compare with half of them."""
 
 
 def split(count: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,6 +24,17 @@ def split(count: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """
     order = numpy_rng(seed, Stream.SPLIT).permutation(count)
     if count < LEAST_TO_HOLD_OUT:
-        return np.arange(count), np.sort(order[:most])
+        return np.arange(count), np.sort(order[: min(count // 2, most)])
     held = min(int(count * HELD_OUT), most)
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def others(learned: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """As many images as are measured against, but none of them, spread evenly over the rest: what real images score.
+
+    Args:
+        learned: int [N], the images to learn from.
+        measured: int [M], the images to measure against; at most as many as there are others.
+    """
+    rest = np.setdiff1d(learned, measured)
+    return rest[np.linspace(0, len(rest) - 1, len(measured)).astype(int)]

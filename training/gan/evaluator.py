@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from training.gan.config import GanConfig
 from training.gan.images import images_of
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
+from training.gan.report.reference import Reference
 from training.metrics.features import FeatureNetwork, extract
 from training.metrics.fidelity import Fidelity, measure
 from training.random import Stream, draw_latents
@@ -36,6 +37,16 @@ class Evaluator:
         """Measure one sample per real image. The latents are the same every time, so evaluations can be compared."""
         samples = extract(self.network, draw_samples(generator, self.config, self.samples, self.device), device=self.device)
         return measure(self.real.to(self.device), samples.to(self.device))
+
+    def measure_real(self, others: Tensor) -> Reference:
+        """Measure other real images in place of samples. Call it after `measure`.
+
+        Args:
+            others: uint8 [N, c, h, w], none of the images to measure against, and as many.
+        """
+        features = extract(self.network, others, device=self.device)
+        fidelity = measure(self.real.to(self.device), features.to(self.device))
+        return Reference(network=self.network.name, count=len(others), fidelity=fidelity)
 
     def write_neighbours(self, path: Path, generator: nn.Module, learned: Tensor) -> None:
         """Write a sheet of samples beside their nearest training images in the feature network: inventions or copies?

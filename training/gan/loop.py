@@ -16,13 +16,14 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
 
-from training.data.split import split
+from training.data.split import others, split
 from training.errors import NotFiniteError, RunError
 from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
 from training.gan.images import images_of
 from training.gan.plan import GanPlan
 from training.gan.report.page import NEIGHBOURS, WALK, write_report
+from training.gan.report.reference import read_reference
 from training.gan.report.walk import latent_walk, write_walk
 from training.gan.run_state import RunState
 from training.gan.trainer import GanTrainer, Scalars, mean_over_processes
@@ -85,6 +86,7 @@ class _Training:
         self.config = config = run.plan.config
         learned, held_out = split(len(images), config.evaluation.samples, config.seed)
         self.learned = images[learned]
+        self.others = images[others(learned, held_out)]
         self.trainer = GanTrainer(config, fabric, self.learned, vgg, None if classes is None else classes[learned])
         self.evaluator = (
             Evaluator(config, images[held_out], network, fabric.device)
@@ -211,6 +213,8 @@ class _Training:
     def _write_report(self) -> None:
         """Write the walk through latent space and the report."""
         folder, config = self.run.folder, self.config
+        if self.evaluator is not None and self.watch.best is not None and read_reference(folder) is None:
+            self.evaluator.measure_real(self.others).write(folder)
         write_walk(folder / WALK, latent_walk(self.generator, config.latent_size, config.seed, self.fabric.device))
         write_report(folder, self.run.plan)
 

@@ -14,7 +14,7 @@ import torch
 from tests.training import processes
 from tests.training.conftest import draw
 from tests.training.gan_configs import gan_config
-from training.data.split import split
+from training.data.split import others, split
 from training.devices import launch
 from training.errors import RunError
 from training.gan.loop import OnCollapse, train_gan
@@ -213,4 +213,12 @@ def test_images_are_held_out_if_there_are_enough() -> None:
     assert (len(learned), len(real)) == (15_000, 1000)
     assert not set(learned) & set(real)
     learned, real = split(300, 1000, seed=0)
-    assert (len(learned), len(real)) == (300, 300)
+    assert (len(learned), len(real)) == (300, 150)  # half, so that the other half can take the place of samples
+
+
+@pytest.mark.parametrize("count", [16, 17, 300, 1000, 16_000])
+def test_real_images_in_place_of_samples_are_as_many_and_others(count: int) -> None:
+    learned, real = split(count, 1000, seed=0)
+    rest = others(learned, real)
+    assert len(set(rest)) == len(rest) == len(real)
+    assert set(rest) <= set(learned) - set(real)

@@ -15,8 +15,10 @@ from training.gan.plan import GanPlan
 from training.gan.report.neighbours import nearest_distances, neighbours_sheet, novelty, read_novelty, write_neighbours
 from training.gan.report.page import verdict, write_report
 from training.gan.report.plots import plot_losses, plot_metrics, running_mean
+from training.gan.report.reference import Reference
 from training.gan.report.stats import Event, Row, Stats, read_stats
 from training.gan.report.walk import latent_walk, write_walk
+from training.metrics.fidelity import Fidelity
 from training.plots import BLUE, GREEN, ORANGE, PURPLE
 from training.run import Run
 
@@ -28,6 +30,13 @@ LINES: list[dict[str, object]] = [
     {"step": 60, "images": 3840, "event": "The generator <b>stands still</b>."},
     {"step": 80, "images": 5120, "event": "It moves again.", "frechet": math.nan},
 ]
+
+
+REAL = Reference(
+    network="pixels at 16 x 16",
+    count=700,
+    fidelity=Fidelity(frechet=20.0, precision=0.95, recall=0.94, density=1.0, coverage=0.96, diversity=1.0),
+)
 
 
 def write_stats(folder: Path, lines: Iterable[dict[str, object]] = LINES, tail: str = "") -> Path:
@@ -219,6 +228,7 @@ def test_page_shows_everything_in_the_run_folder(run: Run[GanPlan]) -> None:
     (run.folder / "samples" / "0000120.png").write_bytes(b"half an image")
     write_walk(run.folder / "walk.webp", [Image.new("RGB", (8, 8), (grey, 0, 0)) for grey in (0, 200)])
     write_neighbours(run.folder / "neighbours.png", Image.new("RGB", (8, 8)), 1.0625)
+    REAL.write(run.folder)
     path = write_report(run.folder, run.plan)
     page = path.read_text(encoding="utf-8")
 
@@ -231,7 +241,8 @@ def test_page_shows_everything_in_the_run_folder(run: Run[GanPlan]) -> None:
     text = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", page))
     for words in (
         "Steps 80 of 200", "Real images shown 5,120 of 12,800", "Speed 200 images/s about 1 min to go",
-        "Best Frechet 44.4 at step 60",
+        "Best Frechet distance 44.4 at step 60; real images 20.0", "real images 20.0 0.950 0.940 1.00 0.960 1.00",
+        "Real images: 700 of them against 700 others", "Measured in pixels at 16 x 16.",
         "Architecture dcgan", "14,000 images", "40 2,560 51.2 0.600 0.200 0.410 0.320 - ", "Novelty 1.06",
     ):  # fmt: skip
         assert words in text, words
@@ -241,6 +252,7 @@ def test_page_shows_everything_in_the_run_folder(run: Run[GanPlan]) -> None:
     assert page.index("It moves again.") < page.index("stands still")  # the newest first
     assert verdict(1.0625) in page
     assert " yet" not in page
+    assert "It moves again." in page[page.index('id="assessment"') : page.index("<h2>Samples")]
 
 
 def test_page_escapes_names(run: Run[GanPlan]) -> None:
@@ -259,7 +271,8 @@ def test_page_of_a_new_run_says_what_is_missing(run: Run[GanPlan]) -> None:
     for words in (
         "first grid comes at step 40.",
         "No losses yet",
-        "Nothing to report",
+        "Too early to judge",
+        "the watch needs 3 evaluations",
         "No walk yet",
         "No comparison",
         "not known",

@@ -12,6 +12,7 @@ evaluation. The walk and the neighbours take longer; `training.gan.loop` makes t
 import json
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ from PIL import Image, UnidentifiedImageError
 from ganvas.files import write_whole
 from training.config import flatten
 from training.gan.plan import GanPlan
+from training.gan.report.assessment import LEAST_EVALUATIONS, assess
 from training.gan.report.neighbours import read_novelty
 from training.gan.report.plots import plot_losses, plot_metrics
+from training.gan.report.reference import read_reference
 from training.gan.report.stats import Row, Stats, read_stats
 from training.metrics.fidelity import METRICS
 
@@ -62,16 +65,18 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
     config = plan.config
     images_per_step = config.images_per_step
     stats = read_stats(run_folder / "stats.jsonl", images_per_step)
+    reference = read_reference(run_folder)
     if any(len(stats.series(key)[0]) for key in ("d_loss", "g_loss")):
         _save(run_folder / _LOSSES, plot_losses(stats))
     if stats.evaluations:
-        _save(run_folder / _METRICS, plot_metrics(stats))
+        _save(run_folder / _METRICS, plot_metrics(stats, reference.fidelity.frechet if reference else None))
     samples = [
         link._replace(step=int(path.stem))
         for path in sorted((run_folder / "samples").glob("*.png"))
         if path.stem.isdecimal() and (link := _link(run_folder, f"samples/{path.name}"))
     ]
     neighbours = _link(run_folder, NEIGHBOURS)
+    number = read_novelty(run_folder / NEIGHBOURS) if neighbours else None
     step = max([stats.step, *(sample.step for sample in samples)])
     page = _environment().get_template(f"{REPORT}.jinja").render(
         name=run_folder.resolve().name,
@@ -88,7 +93,11 @@ def write_report(run_folder: Path, plan: GanPlan) -> Path:
         measured=_measured(stats),
         walk=_link(run_folder, WALK),
         neighbours=neighbours,
-        novelty=read_novelty(run_folder / NEIGHBOURS) if neighbours else None,
+        novelty=number,
+        assessment=assess(run_folder, plan, stats, reference, number),
+        reference=reference,
+        least_evaluations=LEAST_EVALUATIONS,
+        real=asdict(reference.fidelity) if reference else {},
     )  # fmt: skip
     path = run_folder / REPORT
     write_whole(path, lambda partial: partial.write_text(page, encoding="utf-8"))

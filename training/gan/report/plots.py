@@ -44,14 +44,18 @@ def plot_losses(stats: Stats) -> Image.Image:
     return render(figure, axes)
 
 
-def plot_metrics(stats: Stats) -> Image.Image:
+def plot_metrics(stats: Stats, real: float | None = None) -> Image.Image:
     """The Frechet distance with its best value marked; below, density, coverage, precision and recall.
+
+    Args:
+        stats: of the run.
+        real: the Frechet distance of real images from other real images, drawn as a line.
 
     Returns:
         RGB, 900 pixels wide; with words in place of lines where nothing was evaluated yet.
     """
     figure, axes = figure_with_axes("Frechet distance", "lower is better", heights=[210, 210], along=_ALONG)
-    _frechet(axes[0], stats)
+    _frechet(axes[0], stats, real)
     highest = 1.2
     for key, (colour, marker) in _SHARES.items():
         images, values = stats.series(key)
@@ -96,7 +100,7 @@ def _running_line(
     return mean
 
 
-def _frechet(axes: Axes, stats: Stats) -> None:
+def _frechet(axes: Axes, stats: Stats, real: float | None) -> None:
     images, values = stats.series("frechet")
     images, values = images[values > 0], values[values > 0]  # a log axis has no 0
     if not len(values):
@@ -111,6 +115,13 @@ def _frechet(axes: Axes, stats: Stats) -> None:
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
     low, high = values.min(), values.max()
+    if real:
+        low = min(low, real)
+        axes.axhline(real, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            f"real images {short_number(real)}", (1, real), (0, 3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", color=INK, fontsize=9,
+        )  # fmt: skip
     margin = max(high / low, 1.2) ** 0.1
     axes.set_yscale("log")
     axes.set_ylim(low / margin**3, high * margin)  # below the lowest, place for its label
