@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,20 @@ def test_does_not_praise_before_copies_are_looked_for() -> None:
     assert judged(FINE, number=0.5).verdict is Verdict.BEHIND
     unmeasured = assess(RUN, plan(evaluation={"every": 0}), Stats(), None, None)
     assert unmeasured.verdict is Verdict.UNMEASURED
+
+
+def test_samples_unlike_real_images_need_more_training_while_the_distance_falls() -> None:
+    poor = Fidelity(frechet=900.0, precision=0.1, recall=0.0, density=0.02, coverage=0.01, diversity=0.5)
+    reference = Reference(network="pixels", count=COUNT, fidelity=REAL)
+
+    def after(last: int) -> Assessment:
+        rows = tuple(row(step, replace(poor, frechet=900.0 - step)) for step in range(20, last + 1, 20))
+        return assess(RUN, plan(), Stats(rows), reference, 1.5 if last == 100 else None)
+
+    assert after(80).verdict is Verdict.LEARNING
+    assert after(100).verdict is Verdict.UNLIKE
+    assert "still falling" in after(100).next_steps[0].words
+    assert "--set images=25600" in after(100).next_steps[0].command
 
 
 def test_a_run_behind_real_images_says_where_and_how_to_train_longer() -> None:

@@ -104,8 +104,9 @@ def _judge(config: GanConfig, stats: Stats, reference: Reference | None, novelty
     if not evaluations:
         return Verdict.UNMEASURED, ["The run ended without an evaluation."]
     now = min(evaluations, key=lambda row: row["frechet"])  # the checkpoint that is exported
+    falling = now is evaluations[-1]
     if failed := _collapse(now, reference):
-        return failed
+        return (Verdict.LEARNING, failed[1]) if failed[0] is Verdict.UNLIKE and falling and not done else failed
     if reference is not None and reference.count < LEAST_REAL:
         return Verdict.EARLY, [
             f"Only {reference.count} real images are compared; with fewer than {LEAST_REAL}, the metrics are mostly chance. "
@@ -186,6 +187,9 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
         return [NextStep("Measure it.", _command("evaluate", str(folder), "--data", data))]
     if verdict is Verdict.COPIES:
         return [NextStep("Add images, or show each of them less often.", _again(folder, plan, {"images": config.images // 2}))]
+    if verdict is Verdict.UNLIKE and stats.best is stats.evaluations[-1]:
+        words = "Do not export it. The Frechet distance was still falling when the run ended: train longer."
+        return [NextStep(words, _again(folder, plan, {"images": 4 * config.images}))]
     if verdict in (Verdict.BEHIND, Verdict.EARLY):
         return [
             NextStep("Train longer.", _again(folder, plan, {"images": 2 * config.images})),
