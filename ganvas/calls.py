@@ -7,7 +7,6 @@
 """
 
 import json
-import re
 import urllib.parse
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
@@ -18,18 +17,15 @@ import httpx
 
 from ganvas import api
 from ganvas.api import AnimationFormat, ImageFormat, SampleFormat
-from ganvas.environment import shown
-from ganvas.errors import UnexpectedResponseError, problem_of, request_id_of
+from ganvas.errors import problem_of
 from ganvas.limits import JSON_BYTES, Limit, images_limit, stylized_limit
 from ganvas.models import Model, Models, model_of, models_of
-from ganvas.results import ImageResult, format_of
+from ganvas.responses import images_in, parsed, unexpected
+from ganvas.results import ImageResult
 from ganvas.text import file_stem, printable
 from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
-
-MODEL_AND_VERSION = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)@([A-Za-z0-9._-]{1,64})")
-SEEDS = re.compile(r"[0-9]{1,10}(?: *, *[0-9]{1,10})*")
 
 
 class Listable(Protocol):
@@ -65,7 +61,7 @@ class Call(Generic[T]):
         if response.status_code != 200:
             target = response.headers.get("Location")
             redirect = f" and redirects to {printable(target, 200)}, which the client does not follow" if target else ""
-            raise _unexpected(response, f"responded with status {response.status_code}{redirect}")
+            raise unexpected(response, f"responded with status {response.status_code}{redirect}")
         return self.reads(response)
 
 
@@ -75,7 +71,7 @@ def models() -> Call[Models]:
     The cards come without the thumbnails of styles; `model(name)` includes them. A model whose card this client cannot read is
     in `unreadable`.
     """
-    return Call("GET", api.MODELS, lambda response: _parsed(models_of, response))
+    return Call("GET", api.MODELS, lambda response: parsed(models_of, response))
 
 
 def model(name: str) -> Call[Model]:
@@ -85,7 +81,7 @@ def model(name: str) -> Call[Model]:
         NotFoundError: no model has this name; the detail lists the known ones.
     """
     path = api.MODEL.format(name=urllib.parse.quote(name, safe="", errors="replace"))
-    return Call("GET", path, lambda response: _parsed(model_of, response))
+    return Call("GET", path, lambda response: parsed(model_of, response))
 
 
 def sample(
@@ -193,7 +189,7 @@ def stylize(
     Args:
         image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w] or [h, w, 1, 3 or 4].
         style: a name, or a blend such as `starry-night:0.7,great-wave:0.3`. Needed if the model has several styles.
-        model: a stylizer. Needed if several are served.
+        model: a stylizer. Needed if several are served and the style does not choose one of them.
         strength: 0 to 1. 0 returns the image unchanged, 1 applies the style fully.
         keep_color: 0 to 1. 0 takes the colours of the style, 1 keeps those of the image.
         max_side: a larger image is shrunk until its longer side has this length in pixels. The service sets the default.
@@ -218,7 +214,7 @@ def stylize(
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload)])
 
     def read(response: httpx.Response) -> ImageResult:
-        return _read_images(response, format, limit, lambda model, seeds: file_stem(PurePath(upload.name).stem, model))
+        return images_in(response, format, limit, lambda model, seeds: file_stem(PurePath(upload.name).stem, model))
 
     return Call("POST", api.STYLIZE, read, form.read(), form.headers["Content-Type"], limit.bytes)
 
@@ -236,7 +232,7 @@ def _post_json(path: str, limit: Limit, seedless: tuple[str, ...], *, format: st
     body = {name: value for name, value in {**fields, "format": format}.items() if value is not None}
 
     def read(response: httpx.Response) -> ImageResult:
-        return _read_images(response, format, limit, lambda model, seeds: file_stem(model, *map(str, seeds or seedless)))
+        return images_in(response, format, limit, lambda model, seeds: file_stem(model, *map(str, seeds or seedless)))
 
     return Call("POST", path, read, json.dumps(body).encode(), "application/json", limit.bytes)
 
@@ -255,63 +251,3 @@ def _rows(latents: Latents | None) -> list[list[float]] | None:
         return None
     rows = latents if isinstance(latents, Sequence) else latents.tolist()
     return [[float(number) for number in row] for row in rows]
-
-
-def _unexpected(response: httpx.Response, what: str) -> UnexpectedResponseError:
-    return UnexpectedResponseError(
-        f"{shown(str(response.request.url))} {what}. Check that it is the URL of a Ganvas service.",
-        request_id=request_id_of(response),
-    )
-
-
-def _parsed(parse: Callable[[bytes], T], response: httpx.Response) -> T:
-    try:
-        return parse(response.content)
-    except ValueError as error:
-        raise UnexpectedResponseError(
-            f"The client cannot read the response of {shown(str(response.request.url))} ({error}). "
-            "Check the URL, or install a newer client.",
-            request_id=request_id_of(response),
-        ) from None
-
-
-def _read_images(
-    response: httpx.Response, format: str, limit: Limit, stem: Callable[[str, tuple[int, ...]], str]
-) -> ImageResult:
-    file_type = api.FILE_TYPES.get(format)  # the service rejects a format that it does not know
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if file_type is None or media_type != file_type.media_type:
-        returned = printable(media_type, 100) or "data without a type"
-        raise _unexpected(response, f"returned {returned} instead of {file_type.media_type if file_type else format}")
-    header = response.headers.get(api.MODEL_HEADER)
-    if header is None:
-        raise UnexpectedResponseError(
-            f"{shown(str(response.request.url))} returned {media_type} without the header {api.MODEL_HEADER}. "
-            "Check that it is the URL of a Ganvas service and that no proxy removes the header.",
-            request_id=request_id_of(response),
-        )
-    made_by = MODEL_AND_VERSION.fullmatch(header)
-    if made_by is None:
-        raise _unexpected(response, f"returned {printable(header, 100)!r} as {api.MODEL_HEADER} instead of NAME@VERSION")
-    if format_of(response.content) != format:
-        raise _unexpected(response, f"returned a body that is not {media_type}, although its header says so")
-    seeds = _seeds(response)
-    name, version = made_by.groups()
-    return ImageResult(
-        response.content,
-        media_type,
-        name,
-        version,
-        seeds,
-        stem(name, seeds) + file_type.suffix,
-        request_id_of(response),
-        limit,
-    )
-
-
-def _seeds(response: httpx.Response) -> tuple[int, ...]:
-    text = (response.headers.get(api.SEEDS_HEADER) or response.headers.get(api.SEED_HEADER) or "").strip()
-    seeds = tuple(map(int, text.split(","))) if SEEDS.fullmatch(text) else ()
-    if (text and not seeds) or any(seed >= api.SEED_LIMIT for seed in seeds):
-        raise _unexpected(response, f"returned {printable(text, 40)!r} instead of seeds")
-    return seeds
