@@ -11,10 +11,11 @@ for Model Reporting".
 A new kind of model is one more subclass of `Card`, added to `AnyCard`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from ganvas.tensors import ROWS, Dimension, Tensor
 
@@ -37,9 +38,27 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 Text = Annotated[str, Field(min_length=1)]
 
+MAX_CARD = 4 * 2**20
+"""Largest card, in bytes of JSON. A thousand thumbnails of 4 KB fit."""
+
+MAX_SIDE = 4096
+"""Largest side that a card may state, in pixels. A model that names a larger one could fill the memory when it is tried."""
+
+MAX_LATENT_SIZE = 2**16
+MAX_STYLES = 1000
+
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+"""A side of an image, in pixels."""
+
+
+def _finite(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse NaN and infinity, which Python reads from JSON although JSON has no such numbers."""
+    json.dumps(config, allow_nan=False)
+    return config
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TrainingData(_Part):
@@ -84,7 +103,7 @@ class Card(_Part):
     architecture: Text
     licence: Text
     training_data: tuple[TrainingData, ...]
-    training_config: dict[str, JsonValue]
+    training_config: Annotated[dict[str, JsonValue], AfterValidator(_finite)]
     metrics: tuple[Metric, ...] = ()
 
     @property
@@ -144,9 +163,9 @@ class GeneratorCard(Card):
     """
 
     kind: Literal["generator"] = "generator"
-    latent_size: int = Field(ge=1)
-    height: int = Field(ge=1)
-    width: int = Field(ge=1)
+    latent_size: int = Field(ge=1, le=MAX_LATENT_SIZE)
+    height: Side
+    width: Side
     channels: Literal[1, 3]
 
     @property
@@ -169,9 +188,9 @@ class StylizerCard(Card):
     """
 
     kind: Literal["stylizer"] = "stylizer"
-    size_multiple: int = Field(ge=1)
-    min_side: int = Field(ge=1)
-    styles: tuple[Style, ...] = Field(min_length=1)
+    size_multiple: Side
+    min_side: Side
+    styles: tuple[Style, ...] = Field(min_length=1, max_length=MAX_STYLES)
 
     @model_validator(mode="after")
     def _style_names_differ(self) -> "StylizerCard":
@@ -218,8 +237,11 @@ def parse_card(text: str | bytes) -> Card:
     """Read a card from its JSON.
 
     Raises:
-        pydantic.ValidationError: the text is not a card of a schema version that this code knows.
+        pydantic.ValidationError: the text is not a card of a schema version that this code knows, or a size in it is too large.
+        ValueError: the text is larger than `MAX_CARD`. (A ValidationError is a ValueError too.)
     """
+    if len(text) > MAX_CARD:
+        raise ValueError(f"the card has {len(text)} characters; at most {MAX_CARD} are allowed")
     return _ADAPTER.validate_json(text)
 
 

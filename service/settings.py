@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, IPvAnyNetwork, ValidationError, mod
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ganvas.api import KEYS, STEPS
+from ganvas.card import Name
 from ganvas.cpus import available_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +29,7 @@ def _parts(text: object) -> object:
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
+Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_parts)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_parts)]
 
 
@@ -134,6 +136,17 @@ class Settings(BaseSettings):
         le=3600,
         description="Time, in seconds, after which a running batch counts as hanging, or a thread that decodes or encodes one "
         "image or response, so that /livez and /readyz fail.",
+    )
+    load_timeout_s: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="Longest time, in seconds, in which a model must load and run once. Otherwise its file is refused.",
+    )
+    max_model_mb: int = Field(default=2048, ge=1, le=2048, description="Largest file of a model, in MiB.")
+    default_models: Names = Field(
+        default=(),
+        description="Names of models, separated by commas. A request without a model gets the first served one of its kind.",
     )
     models_poll_s: float = Field(
         default=2, ge=0, le=3600, description="Seconds between two looks for changes in the models folder. 0 never looks."

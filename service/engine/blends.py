@@ -30,17 +30,34 @@ def parse_blend(text: str | None, names: Sequence[str]) -> Floats:
             raise InvalidValueError("style", f"Choose one: {known}")
         return np.ones(1, np.float32)
     weights = [0.0] * len(names)
-    for part in text.split(","):
-        name, colon, written = (piece.strip() for piece in part.partition(":"))
-        if not name:
-            raise InvalidValueError("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,...")
+    for name, written in _parts(text):
         if name not in names:
             raise NotFoundError(f"There is no style {name[:64]!r}: {known}.")
-        weights[names.index(name)] += _weight(written, name) if colon else 1.0
+        weights[names.index(name)] += 1.0 if written is None else _weight(written, name)
     total = sum(weights)
     if not math.isfinite(total) or total < np.finfo(np.float32).tiny:
         raise InvalidValueError("style", f"The weights of {text[:64]!r} must have a sum above 0")
     return np.array([weight / total for weight in weights], np.float32)
+
+
+def style_names(text: str | None) -> list[str]:
+    """The names in a style or a blend; none if the request has no style.
+
+    Raises:
+        InvalidValueError: a name is missing.
+    """
+    return [] if text is None else [name for name, _ in _parts(text)]
+
+
+def _parts(text: str) -> list[tuple[str, str | None]]:
+    """Each name of a blend, and its weight as it is written, if it has one."""
+    parts = []
+    for part in text.split(","):
+        name, colon, written = (piece.strip() for piece in part.partition(":"))
+        if not name:
+            raise InvalidValueError("style", f"A style's name is missing in {text[:64]!r}; write NAME or NAME:WEIGHT,...")
+        parts.append((name, written if colon else None))
+    return parts
 
 
 def _weight(written: str, name: str) -> float:

@@ -12,6 +12,7 @@
     │   └── ClosedError          the engine is shutting down
     └── LoadError                a model cannot be loaded
         ├── RefusedError         the file cannot be served
+        │   └── UnreadableError  the file cannot be read now; it may be readable later
         └── DeviceError          the device does not work on this machine
 
 The message of an error is a sentence for the caller: what went wrong, what is allowed and what to do.
@@ -82,6 +83,10 @@ class LoadError(EngineError):
 
 class RefusedError(LoadError):
     """The file cannot be served. The message says what is wrong with it."""
+
+
+class UnreadableError(RefusedError):
+    """The file cannot be read now; it may be readable later."""
 
 
 class DeviceError(LoadError):

@@ -29,10 +29,10 @@ class Folder:
         self._last: Look = {}
         with contextlib.suppress(OSError):  # the next look finds what this one did not, or raises
             self._last = self._look()
-        self._known = {path: found for path, found in self._last.items() if found}
+        self._known = {path: found or NOT_READ for path, found in self._last.items()}
 
     def files(self) -> list[Path]:
-        """The files of the first look, by name."""
+        """The files of the first look, by name, also those that cannot be examined."""
         return sorted(self._known)
 
     def changes(self) -> tuple[list[Path], list[Path]]:
@@ -46,7 +46,14 @@ class Folder:
         """
         found = self._look()
         before, self._last = self._last, found
-        changed = {path: now for path, now in sorted(found.items()) if now and before.get(path) == now != self._known.get(path)}
+        changed = {}
+        for path, now in sorted(found.items()):
+            if path not in before or before[path] != now:
+                continue
+            # A known file that cannot be examined now stays. A new one is reported: reading it finds the reason.
+            signature = now or self._known.get(path, NOT_READ)
+            if signature != self._known.get(path):
+                changed[path] = signature
         removed = [path for path in self._known if path not in found and path not in before]
         self._known.update(changed)
         for path in removed:

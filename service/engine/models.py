@@ -8,27 +8,58 @@ with generator.reserve(len(latents)) as reservation:
 import asyncio
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-from service.engine.errors import InvalidValueError, NoModelError, NotFoundError, RefusedError
-from service.engine.folder import Folder
+from service.engine.errors import (
+    DeviceError,
+    InvalidValueError,
+    NoModelError,
+    NotFoundError,
+    RefusedError,
+    UnreadableError,
+)
+from service.engine.folder import Folder, version_of
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS, handler_of
-from service.engine.sessions import LoadedModel, load_model, try_device
+from service.engine.model_file import MAX_BYTES, read
+from service.engine.sessions import LoadedModel, open_model, try_device
+from service.engine.trial import Trial, Verdict
 from service.settings import Settings, settings
 
 logger = logging.getLogger("ganvas.engine")
 
+MAX_REASON = 1000  # characters; onnxruntime's sentences are shorter, but a file can have names of any length
+
 H = TypeVar("H", bound=Handler)
+
+
+@dataclass(frozen=True)
+class Wanted(Generic[H]):
+    """Names that a model must have to serve a request, such as names of styles.
+
+    Attributes:
+        noun: what the names are, in the singular.
+        names: all of them are needed.
+        of: the names that a model has.
+    """
+
+    noun: str
+    names: Sequence[str]
+    of: Callable[[H], Sequence[str]]
+
+    def __str__(self) -> str:
+        quoted = ", ".join(repr(name[:64]) for name in self.names)
+        return f"the {self.noun}{'' if len(self.names) == 1 else 's'} {quoted}"
 
 
 class Models:
     """Every model of the folder, by name.
 
     Attributes:
-        refused: reasons by name of file, for files that are not served, or not in their newest version.
+        refused: reasons by printable name of file, for files that are not served, or not in their newest version.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -36,10 +67,12 @@ class Models:
         self._served: dict[str, Handler] = {}
         self._settings = settings
         self._folder = Folder(settings.models_folder)
+        self._max_bytes = min(settings.max_model_mb * 2**20, MAX_BYTES)
+        self._trial = Trial(self._max_bytes, settings.load_timeout_s)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """Load and warm up every .onnx file of the folder. A broken file is logged, noted in `refused` and left out.
+        """Try, load and warm up every .onnx file of the folder. A broken file is logged, noted in `refused` and left out.
 
         Raises:
             DeviceError: the requested device does not work.
@@ -48,12 +81,15 @@ class Models:
         models = cls(settings)
         if not settings.models_folder.is_dir():
             logger.warning("The models folder %s does not exist: no model is served (GANVAS_MODELS).", settings.models_folder)
-        for path in models._folder.files():
-            models._take(path, models._load(path))
+        for path, verdict in models._trial.each(models._folder.files()):
+            models._take(path, models._load(path, verdict))
+        for name in settings.default_models:
+            if name not in models._served:
+                logger.warning("GANVAS_DEFAULT_MODELS names %s, which is not served. It is the default as soon as it is.", name)
         return models
 
     async def follow(self) -> None:
-        """Follow the folder until cancelled: load, warm up and swap in new and changed files, drop removed ones.
+        """Follow the folder until cancelled: try, load and swap in new and changed files, drop removed ones.
 
         Requests that use a replaced model are still served by it. A file that cannot be served leaves the old model in place.
         """
@@ -73,39 +109,53 @@ class Models:
                 self._drop(path)
             for path in changed:
                 try:
-                    self._take(path, await asyncio.to_thread(self._load, path))
+                    self._take(path, await asyncio.to_thread(self._try_and_load, path))
                 except Exception:  # the service continues with the models that it has
                     logger.exception("Failed to load %s.", path.name)
 
-    def _load(self, path: Path) -> LoadedModel | str:
-        """Load a model, or say why it is refused."""
+    def _try_and_load(self, path: Path) -> LoadedModel | str:
+        return next((self._load(path, verdict) for _, verdict in self._trial.each([path])), "the service is shutting down")
+
+    def _load(self, path: Path, verdict: Verdict) -> LoadedModel | str:
+        """Load a model that passed its trial, or say why it is refused."""
         try:
-            return load_model(path, self._settings.device, self._settings.threads)
+            if isinstance(verdict, RefusedError):
+                raise verdict
+            data = read(path, self._max_bytes)
+            if version_of(data) != verdict:
+                raise UnreadableError("the file changed after its trial")
+            return open_model(path.stem, data, self._settings.device, self._settings.threads)
+        except DeviceError:
+            raise
+        except UnreadableError as error:
+            self._folder.retry(path)
+            return str(error)
         except RefusedError as error:
             return str(error)
-        except OSError as error:
-            self._folder.retry(path)
-            return f"the file cannot be read: {error.strerror or type(error).__name__}"
+        except Exception as error:  # whatever a file does, the others are served
+            return f"it cannot be loaded: {type(error).__name__}: {error}"
 
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:
         """Serve a loaded model in place of the one that had its name; or note why it is refused."""
         before = self._served.get(path.stem)
+        file = printable(path.name)
         if isinstance(loaded, str):
-            reason = loaded + (f"; {before.card.name}@{before.version} stays" if before else "")
-            if self.refused.get(path.name) != reason:  # an unreadable file is tried at every look
-                logger.warning("%s is refused: %s", path.name, reason)
-            self.refused[path.name] = reason
+            reason = printable(loaded[:MAX_REASON]) + (f"; {before.card.name}@{before.version} stays" if before else "")
+            if self.refused.get(file) != reason:  # an unreadable file is tried at every look
+                logger.warning("%s is refused: %s", file, reason)
+            self.refused[file] = reason
             return
-        self.refused.pop(path.name, None)
+        self.refused.pop(file, None)
         self._retire(path.stem)
         self._served[path.stem] = handler_of(loaded, self._settings)
         if before:
             logger.info("%s@%s replaced %s.", path.stem, loaded.version, before.version)
 
     def _drop(self, path: Path) -> None:
-        self.refused.pop(path.name, None)
+        file = printable(path.name)
+        self.refused.pop(file, None)
         if self._retire(path.stem):
-            logger.info("%s was removed and is no longer served.", path.name)
+            logger.info("%s was removed and is no longer served.", file)
 
     def _retire(self, name: str) -> bool:
         """Serve nothing under a name. The model's queue ends with the last request that uses it."""
@@ -125,24 +175,47 @@ class Models:
         Raises:
             NotFoundError: no model has this name; the message lists the known ones.
         """
-        return _choose({model.card.name: model for model in self.all()}, name, "model")
+        return _named({model.card.name: model for model in self.all()}, name, "model")
 
-    def find(self, kind: type[H], name: str | None) -> H:
-        """The model of that kind and name. The name may be None if only one model of the kind is served.
+    def find(self, kind: type[H], name: str | None, wanted: Wanted[H] | None = None) -> H:
+        """The model of that kind and name.
+
+        Without a name: the only model of the kind, or the only one that has the wanted names, or otherwise the first of
+        GANVAS_DEFAULT_MODELS that has them.
 
         Raises:
-            NotFoundError: no model of this kind has this name; the message lists the known ones.
-            InvalidValueError: no name was given, and several models of this kind are served.
+            NotFoundError: no model of this kind has this name, or the wanted names; the message lists the known ones.
+            InvalidValueError: no name was given, and several models of this kind could be meant; the message lists them.
             NoModelError: no name was given, and no model of this kind is served.
         """
-        return _choose({model.card.name: model for model in self.all() if isinstance(model, kind)}, name, kind.kind)
+        served = [model for model in self.all() if isinstance(model, kind)]
+        if name is not None:
+            return _named({model.card.name: model for model in served}, name, kind.kind)
+        if not served:
+            raise NoModelError(f"No {kind.kind} is served. Put an exported {kind.kind} into the models folder.")
+        if len(served) == 1:
+            return served[0]
+        fitting = [model for model in served if not wanted or set(wanted.names) <= set(wanted.of(model))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if wanted and not fitting:
+            known = "; ".join(f"{model.card.name} has {', '.join(wanted.of(model))}" for model in served)
+            raise NotFoundError(f"No {kind.kind} has {wanted}: {known}.")
+        for default in self._settings.default_models:
+            for model in fitting:
+                if model.card.name == default:
+                    return model
+        trait = f"have {wanted}" if wanted and wanted.names else "are served"
+        names = ", ".join(model.card.name for model in fitting)
+        raise InvalidValueError("model", f"Several {kind.kind}s {trait}: {names}. Set model to one of them")
 
     def hung(self) -> str | None:
         """The name of a model whose batch has been running for longer than GANVAS_HANG_S, if there is one."""
         return next((model.card.name for model in self.all() if model.batcher.busy_s() > self._settings.hang_s), None)
 
     async def close(self) -> None:
-        """Close every model's batcher."""
+        """End a trial that is running, and close every model's batcher."""
+        self._trial.close()
         await asyncio.gather(*(model.batcher.close() for model in self.all()))
 
 
@@ -152,14 +225,13 @@ def models() -> Models:
     return Models.load(settings())
 
 
-def _choose(served: Mapping[str, H], name: str | None, kind: str) -> H:
-    known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
-    if name is None:
-        if not served:
-            raise NoModelError(f"No {kind} is served. Put an exported {kind} into the models folder.")
-        if len(served) > 1:
-            raise InvalidValueError("model", f"Choose one: {known}")
-        return next(iter(served.values()))
+def printable(text: str) -> str:
+    """A name or a message that comes from a file, for logs and JSON: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def _named(served: Mapping[str, H], name: str, kind: str) -> H:
     if name not in served:
+        known = f"the {kind}s are {', '.join(served)}" if served else f"no {kind} is served"
         raise NotFoundError(f"There is no {kind} {name[:64]!r}: {known}.")
     return served[name]

@@ -6,6 +6,7 @@ providers were checked and a real inference was run.
 
 import base64
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from ganvas.cpus import available_cpus
 from service.engine.arrays import Feeds, Images
 from service.engine.errors import DeviceError, RefusedError
 from service.engine.folder import version_of
+from service.engine.model_file import MAX_BYTES, read
 from service.settings import Device
 
 logger = logging.getLogger("ganvas.engine")
@@ -33,6 +35,10 @@ CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
 # Batches of one model that run in parallel on the CPU. On two cores, two batches with a core each made 1.2 to 1.4 times the
 # images per second of one batch on both cores, whose threads wait for each other between layers.
 MAX_PARALLEL_BATCHES = 4
+_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+# A path of a source file with a line and a signature, whose parentheses may hold others; or only a file, a line and a name.
+_SIGNATURE = r"[^()]*\((?:[^()]|\([^()]*\))*\)(?: const)?(?: \[with [^]]*\])?"
+_PLACE = re.compile(rf"\S*[/\\]\S+\.(?:cc|cu|h)\w*:\d+ {_SIGNATURE}\s|\b\w+\.(?:cc|cu|h)\w*:\d+ \w+ ")
 # The smallest graph, x + x of one float. It tries a device before any model is loaded.
 TRIAL = base64.b64decode("CAoSADo1Cg4KAXgKAXgSAXkiA0FkZBIBcFoPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEBQ=")
 
@@ -95,35 +101,42 @@ def try_device(device: Device) -> None:
     except DeviceError:
         raise
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise DeviceError(f"GANVAS_DEVICE={device}, but nothing runs on it here: {_first_line(error)}") from None
+        raise DeviceError(f"GANVAS_DEVICE={device}, but nothing runs on it here: {_reason(error)}") from None
 
 
-def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
-    """Open one exported model, compare it with its card and run it once.
+def load_model(path: Path, device: Device, threads: int, max_bytes: int = MAX_BYTES) -> LoadedModel:
+    """Read one exported model from its file and open it; see `open_model`.
 
     Args:
         path: NAME.onnx; the card must say the same NAME.
         device: where to run it.
         threads: CPU threads; 0: one per CPU that the process may use.
+        max_bytes: largest file.
 
     Raises:
-        RefusedError: the file is not a model, has no card, disagrees with its card, or does not run.
+        RefusedError: as `read` and `open_model`.
+        DeviceError: the requested device does not work.
+    """
+    return open_model(path.stem, read(path, max_bytes), device, threads)
+
+
+def open_model(name: str, data: bytes, device: Device, threads: int) -> LoadedModel:
+    """Open one exported model, compare it with its card and run it once.
+
+    Args:
+        name: of the model; the card must say the same.
+        data: the content of its file, from `service.engine.model_file.read`.
+        device: where to run it.
+        threads: CPU threads; 0: one per CPU that the process may use.
+
+    Raises:
+        RefusedError: this is not a model, it has no card, disagrees with its card, or does not run.
         DeviceError: the requested device does not work.
     """
     threads = threads or available_cpus()
-    data = path.read_bytes()
     version = version_of(data)
     session = _open(data, device, threads)
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise RefusedError(f"it has no model card ({METADATA_KEY!r}); export it with `python -m training export`")
-    try:
-        card = parse_card(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RefusedError(f"its card cannot be read: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    if card.name != path.stem:
-        raise RefusedError(f"its card names the model {card.name!r}; rename the file to {card.name}.onnx")
+    card = _read_card(session, name)
     compare(card, session)
     parallel = min(threads, MAX_PARALLEL_BATCHES) if session.get_providers()[0] == CPU else 1
     # The calling thread is one of a session's threads. With one caller per batch, callers and own threads use every core.
@@ -132,6 +145,24 @@ def load_model(path: Path, device: Device, threads: int) -> LoadedModel:
     _warm_up(model)
     logger.info("Loaded %s@%s (%s, %s).", card.name, version, card.kind, model.device)
     return model
+
+
+def _read_card(session: ort.InferenceSession, name: str) -> Card:
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise RefusedError(f"it has no model card ({METADATA_KEY!r}); export it with `python -m training export`")
+        card = parse_card(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise RefusedError(f"its card cannot be read: {f'{place}: ' if place else ''}{message}") from None
+    except ValueError as error:  # it is too large, or not UTF-8
+        raise RefusedError(f"its card cannot be read: {error}") from None
+    if card.name != name:
+        raise RefusedError(f"its card names the model {card.name!r}; rename the file to {card.name}.onnx")
+    return card
 
 
 def compare(card: Card, session: ort.InferenceSession) -> None:
@@ -163,7 +194,7 @@ def _warm_up(model: LoadedModel) -> None:
         alone = model.run({name: array[:1] for name, array in feeds.items()})
         both = model.run(feeds, alone=False)
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise RefusedError(f"it does not run: {_first_line(error)}") from None
+        raise RefusedError(f"it does not run: {_reason(error)}") from None
     if alone.shape != (1, *size):
         raise RefusedError(f"it makes images of shape {list(alone.shape)}, the card says {[1, *size]}")
     if both.shape != (2, *size):
@@ -197,12 +228,15 @@ def _session(data: bytes, providers: list[object], threads: int) -> ort.Inferenc
     options.intra_op_num_threads = threads
     # A memory plan for every shape would be kept forever: photos of many sizes would fill hundreds of megabytes.
     options.enable_mem_pattern = False
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the other format is checked less
     options.log_severity_level = 3  # errors only; the exception says what is wrong with a broken file
     try:
         return ort.InferenceSession(data, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions have no common base
-        raise RefusedError(f"onnxruntime cannot read it: {_first_line(error)}") from None
+        raise RefusedError(f"onnxruntime cannot read it: {_reason(error)}") from None
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+def _reason(error: Exception) -> str:
+    """The sentence of an exception of onnxruntime, without its error code and its place in the source of onnxruntime."""
+    sentence = _PLACE.sub("", _CODE.sub("", str(error))).strip()
+    return sentence.splitlines()[0] if sentence else type(error).__name__

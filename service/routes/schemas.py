@@ -20,7 +20,7 @@ Seed = Annotated[int, Field(ge=0, lt=api.SEED_LIMIT)]
 _SAMPLES = Field(min_length=1, max_length=settings().max_n, fail_fast=True)
 _KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fast=True)
 
-_GENERATOR = "Name of a generator. May be left out if only one is served."
+_GENERATOR = "Name of a generator. May be left out if only one is served or the service has a default (GANVAS_DEFAULT_MODELS)."
 _TRUNCATION = "Factor for the latents. Below 1, images are more typical and less varied."
 
 
@@ -140,7 +140,11 @@ class StylizeRequest(FormBody):
     image: list[Upload] = Field(
         min_length=1, max_length=settings().max_images, description=f"One or more {api.UPLOAD_FORMATS_TEXT} files."
     )
-    model: ModelName | None = Field(None, description="Name of a stylizer. May be left out if only one is served.")
+    model: ModelName | None = Field(
+        None,
+        description="Name of a stylizer. May be left out if only one is served, if only one has the style or all styles of the "
+        "blend, or if the service has a default (GANVAS_DEFAULT_MODELS).",
+    )
     style: str | None = Field(
         None,
         max_length=api.MAX_STYLE,

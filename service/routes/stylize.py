@@ -2,11 +2,11 @@
 
 from starlette.responses import Response
 
-from service.engine.blends import parse_blend
+from service.engine.blends import parse_blend, style_names
 from service.engine.codecs import ENCODE_BYTES
 from service.engine.decoding import Cost
 from service.engine.handlers.stylizer import Stylizer
-from service.engine.models import Models
+from service.engine.models import Models, Wanted
 from service.routes.responses import stylize_response
 from service.routes.schemas import StylizeRequest
 from service.routes.threads import CodecThreads
@@ -17,8 +17,9 @@ async def respond(request: StylizeRequest, models: Models, threads: CodecThreads
 
     Space in the queue and memory are reserved before anything is decoded, from the sizes in the uploads' headers.
     """
-    stylizer = models.find(Stylizer, request.model)
-    weights = parse_blend(request.style, [style.name for style in stylizer.card.styles])
+    wanted = Wanted[Stylizer]("style", style_names(request.style), Stylizer.style_names)
+    stylizer = models.find(Stylizer, request.model, wanted)
+    weights = parse_blend(request.style, stylizer.style_names())
     opened = await threads.open_uploads(request.image, request.max_side)
     costs = [
         Cost(

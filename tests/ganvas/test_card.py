@@ -4,7 +4,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ganvas.card import Card, GeneratorCard, Style, StylizerCard, TrainingData, dump_card, parse_card
+from ganvas.card import (
+    MAX_CARD,
+    MAX_LATENT_SIZE,
+    MAX_SIDE,
+    Card,
+    GeneratorCard,
+    Style,
+    StylizerCard,
+    TrainingData,
+    dump_card,
+    parse_card,
+)
 
 COMMON: dict[str, Any] = {
     "name": "digits",
@@ -40,6 +51,14 @@ def test_card_survives_dump_and_parse(card: Card) -> None:
         ({"name": "-cats"}, "name"),
         ({"channels": 4}, "channels"),
         ({"latent_size": 0}, "latent_size"),
+        ({"latent_size": 10**12}, "latent_size"),
+        ({"latent_size": 10**400}, "latent_size"),
+        ({"latent_size": float("nan")}, "latent_size"),
+        ({"height": MAX_SIDE + 1}, "height"),
+        ({"width": float("inf")}, "width"),
+        ({"metrics": [{"name": "FID", "value": float("nan"), "method": "x"}]}, r"metrics\.0\.value"),
+        ({"training_config": {"rates": [1.0, {"x": float("inf")}]}}, "training_config"),
+        ({"training_config": {"a": [[[]]] * 2, "b": float("-inf")}}, "training_config"),
         ({"colour": "red"}, "colour"),
         ({"summary": ""}, "summary"),
     ],
@@ -49,9 +68,41 @@ def test_refuses_invalid_card_and_names_the_field(change: dict[str, object], mes
         parse_card(json.dumps(json.loads(dump_card(GENERATOR)) | change))
 
 
-def test_refuses_invalid_json() -> None:
+@pytest.mark.parametrize("change", [{"min_side": 10**7}, {"size_multiple": 10**12}, {"styles": []}])
+def test_refuses_stylizer_with_sizes_out_of_bounds(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        parse_card(json.dumps(json.loads(dump_card(STYLIZER)) | change))
+
+
+def test_accepts_sizes_up_to_the_bounds() -> None:
+    sizes = {"latent_size": MAX_LATENT_SIZE, "height": MAX_SIDE, "width": MAX_SIDE}
+    parse_card(json.dumps(json.loads(dump_card(GENERATOR)) | sizes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["half a ca", "", b"\xff\xfe", dump_card(GENERATOR).replace('"CC0"', '"\\ud800"'), "[" * 100_000, '{"x":' * 100_000],
+    ids=["half", "empty", "bytes", "half a character", "deep list", "deep object"],
+)
+def test_refuses_invalid_json(text: str | bytes) -> None:
     with pytest.raises(ValidationError):
-        parse_card("half a ca")
+        parse_card(text)
+
+
+def test_refuses_too_large_card() -> None:
+    large = GENERATOR.model_copy(update={"summary": "x" * MAX_CARD})
+    with pytest.raises(ValueError, match=f"at most {MAX_CARD}"):
+        parse_card(dump_card(large))
+
+
+@pytest.mark.parametrize("card", [GENERATOR, STYLIZER], ids=lambda card: card.kind)
+def test_every_card_that_is_read_can_be_written_as_strict_json(card: Card) -> None:
+    deep: list[object] = []
+    for _ in range(150):
+        deep = [deep]
+    config = {"integer": 10**4000, "text": "\U0001f600\x00\x1b", "deep": deep}
+    read = parse_card(json.dumps(json.loads(dump_card(card)) | {"training_config": config}))
+    json.dumps(read.model_dump(mode="json"), allow_nan=False, ensure_ascii=False).encode()
 
 
 def test_refuses_two_styles_with_one_name() -> None:

@@ -141,7 +141,7 @@ def _rounds_a_second() -> int:
     return max(60_000, int(rounds / min(seconds() for _ in range(20))))
 
 
-def _looping_generator(rounds: int) -> onnx.ModelProto:
+def _looping_generator(rounds: int | None) -> onnx.ModelProto:
     model = generator_model()
     del model.graph.initializer[0]  # only broken models use it
     body = helper.make_graph(
@@ -162,22 +162,19 @@ def _looping_generator(rounds: int) -> onnx.ModelProto:
         ],
     )
     constants = {
-        "rounds": np.array(rounds, np.int64),
+        **({} if rounds is None else {"rounds": np.array(rounds, np.int64)}),
         "forever": np.array(True),
         "factor": np.ones((64, 64), np.float32),
         "none": np.float32(0),
     }
     model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items())
     wait = [
-        helper.make_node("Loop", ["rounds", "forever", "factor"], ["waited"], body=body),
+        helper.make_node("Loop", ["" if rounds is None else "rounds", "forever", "factor"], ["waited"], body=body),
         helper.make_node("ReduceMax", ["waited"], ["largest"], keepdims=0),
         helper.make_node("Mul", ["largest", "none"], ["nothing"]),
         helper.make_node("Add", [LATENTS, "nothing"], ["latents_later"]),
     ]
-    nodes = [*wait, *model.graph.node]
-    nodes[len(wait)].input[0] = "latents_later"
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    _put_first(model, wait)
     onnx.checker.check_model(model)
     return model
 
@@ -247,3 +244,37 @@ def save(model: onnx.ModelProto, path: Path, card: Card | str | None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def endless_generator_model() -> onnx.ModelProto:
+    """`generator_model` after a loop that never ends."""
+    return _looping_generator(None)
+
+
+def large_generator_model(gib: int) -> onnx.ModelProto:
+    """`generator_model`, which first fills a tensor of that many GiB with zeros."""
+    model = generator_model()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([gib, 2**28], np.int64), "large_shape"))
+    first = [
+        helper.make_node("ConstantOfShape", ["large_shape"], ["large"]),
+        helper.make_node("ReduceMax", ["large"], ["zero"], keepdims=0),
+        helper.make_node("Add", [LATENTS, "zero"], ["latents_later"]),
+    ]
+    _put_first(model, first)
+    return model
+
+
+def _put_first(model: onnx.ModelProto, first: list[onnx.NodeProto]) -> None:
+    """Let other nodes make `latents_later` from the latents before the model uses them."""
+    nodes = [*first, *model.graph.node]
+    nodes[len(first)].input[0] = "latents_later"
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def external_tensor(location: str) -> TensorProto:
+    """Four floats in another file."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        tensor.external_data.add(key=key, value=value)
+    return tensor

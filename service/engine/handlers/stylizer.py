@@ -29,6 +29,10 @@ class Stylizer(Handler):
     cost_unit = "pixels"
     card: StylizerCard
 
+    def style_names(self) -> list[str]:
+        """The names of the card's styles, in the order of the columns of `styles`."""
+        return [style.name for style in self.card.styles]
+
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> AbstractContextManager[Reservation]:
         """Reserve space in the queue for images of these heights and widths; see `Batcher.reserve`."""
         pixels = [self.card.height.fit(h) * self.card.width.fit(w) for h, w in sizes]

@@ -68,10 +68,17 @@ def test_file_that_cannot_be_examined_is_not_removed(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     path.rename(tmp_path / "a")
     path.symlink_to(path)  # a loop: an OSError that does not say that the file is missing
+    (tmp_path / "new.onnx").symlink_to(tmp_path / "new.onnx")
+    assert folder.changes() == ([], [])
+    assert folder.changes() == ([tmp_path / "new.onnx"], [])  # once, so that the service can say why it is not served
     for _ in range(3):
         assert folder.changes() == ([], [])
-    path.unlink()
+    for link in (path, tmp_path / "new.onnx"):
+        link.unlink()
     (tmp_path / "a").rename(path)
+    (tmp_path / "new.onnx").write_bytes(b"1")
+    folder.changes()
+    assert folder.changes() == ([tmp_path / "new.onnx"], [])
     for _ in range(3):
         assert folder.changes() == ([], [])  # the same file as before
 

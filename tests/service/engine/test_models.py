@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from ganvas.card import dump_card
 from service.engine.errors import DeviceError, InvalidValueError, NoModelError, NotFoundError
 from service.engine.handlers.base import pad
 from service.engine.handlers.generator import Generator
 from service.engine.handlers.stylizer import Stylizer
 from service.engine.latents import latents_of_seed
-from service.engine.models import Models
+from service.engine.models import Models, Wanted
 from service.engine.sessions import CPU
 from service.settings import Settings
 from tests.service.onnx_models import (
@@ -64,6 +66,28 @@ def test_broken_file_is_refused_in_one_line_and_the_others_are_served(
     assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
 
 
+def test_any_file_may_be_broken_in_any_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The reasons name the file and can be written as JSON and to a terminal."""
+    save(generator_model(), tmp_path / "digits.onnx", generator_card())
+    for name, old, new in (("nan", "{}", '{"x": NaN}'), ("text", "A test", "A \\ud800"), ("huge", ":6,", f":{10**400},")):
+        card = dump_card(generator_card(name))
+        assert old in card
+        save(generator_model(), tmp_path / f"{name}.onnx", card.replace(old, new))
+    data = save(generator_model(), tmp_path / "bytes.onnx", generator_card("bytes")).read_bytes()
+    (tmp_path / "bytes.onnx").write_bytes(data.replace(b"A test", b"A \xff\xfest"))
+    (tmp_path / os.fsdecode(b"b\xff\n\x1b[31m.onnx")).write_bytes(b"x")
+    (tmp_path / "loop.onnx").symlink_to("loop.onnx")
+    (tmp_path / "zero.onnx").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with caplog.at_level(logging.WARNING):
+        models = load(tmp_path)
+    assert [model.card.name for model in models.all()] == ["digits"]
+    odd = "b\\udcff\\n\\x1b[31m.onnx"
+    assert {*models.refused} == {odd, *(f"{name}.onnx" for name in ("nan", "text", "huge", "bytes", "loop", "zero", "pipe"))}
+    assert all(text.isprintable() for text in (*models.refused, *models.refused.values()))
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
 def test_missing_folder_serves_no_model(tmp_path: Path) -> None:
     assert load(tmp_path / "nope").all() == []
 
@@ -81,7 +105,7 @@ def test_finds_models_by_name_and_kind(two_of_each: Path) -> None:
     assert models.find(Stylizer, "sketches").card.name == "sketches"
     with pytest.raises(NotFoundError, match="the generators are digits, letters"):
         models.find(Generator, "painters")
-    with pytest.raises(InvalidValueError, match="the stylizers are painters, sketches"):
+    with pytest.raises(InvalidValueError, match=r"Several stylizers are served: painters, sketches\. Set model to one of them"):
         models.find(Stylizer, None)
 
 
@@ -91,6 +115,43 @@ def test_only_model_of_its_kind_needs_no_name(tmp_path: Path) -> None:
     assert models.find(Generator, None).card.name == "digits"
     with pytest.raises(NoModelError, match="No stylizer"):
         models.find(Stylizer, None)
+
+
+def wanted(*names: str) -> Wanted[Stylizer]:
+    return Wanted("style", names, Stylizer.style_names)
+
+
+@pytest.fixture
+def three_stylizers(tmp_path: Path) -> Path:
+    for name, styles in (("a", ("night", "wave")), ("b", ("wave", "scream")), ("c", ("wave", "dream"))):
+        save(stylizer_model(styles=2), tmp_path / f"{name}.onnx", stylizer_card(name, styles))
+    return tmp_path
+
+
+def test_style_that_one_model_has_finds_it(three_stylizers: Path) -> None:
+    models = load(three_stylizers)
+    assert models.find(Stylizer, None, wanted("night")).card.name == "a"
+    assert models.find(Stylizer, None, wanted("scream", "wave")).card.name == "b"
+    assert models.find(Stylizer, "c", wanted("night")).card.name == "c"  # a given name is never replaced
+    for names, message in (
+        (("wave",), r"Several stylizers have the style 'wave': a, b, c\. Set model to one of them"),
+        ((), r"Several stylizers are served: a, b, c\. Set model to one of them"),
+    ):
+        with pytest.raises(InvalidValueError, match=message):
+            models.find(Stylizer, None, wanted(*names))
+    with pytest.raises(NotFoundError, match="No stylizer has the styles 'night', 'dream': a has night, wave; b has"):
+        models.find(Stylizer, None, wanted("night", "dream"))
+
+
+def test_default_is_taken_if_several_models_are_possible(three_stylizers: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        models = load(three_stylizers, default_models="digits, b,c")
+    assert "GANVAS_DEFAULT_MODELS names digits, which is not served" in caplog.text
+    assert caplog.text.count("GANVAS_DEFAULT_MODELS") == 1
+    assert models.find(Stylizer, None).card.name == "b"
+    assert models.find(Stylizer, None, wanted("wave")).card.name == "b"
+    assert models.find(Stylizer, None, wanted("night")).card.name == "a"
+    assert models.find(Stylizer, None, wanted("dream", "wave")).card.name == "c"
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 50])

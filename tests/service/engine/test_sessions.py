@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from onnx import TensorProto
 
 from ganvas.card import Card, dump_card
 from service.engine.errors import DeviceError, RefusedError
-from service.engine.sessions import CPU, TRIAL, load_model
+from service.engine.sessions import CPU, TRIAL, _reason, load_model
 from service.settings import Device
 from tests.service.onnx_models import (
     generated,
@@ -99,6 +100,36 @@ def test_refuses_a_file_that_disagrees_with_its_card(
         load_model(save(model(), tmp_path / f"{stem}.onnx", card), "cpu", 0)
     assert reason in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_keeps_the_sentence_of_onnxruntime_and_nothing_else(tmp_path: Path) -> None:
+    reasons = []
+    for change in ({"ir_version": 99}, {"opset": 99}):
+        model = generator_model()
+        model.ir_version = change.get("ir_version", model.ir_version)
+        model.opset_import[0].version = change.get("opset", model.opset_import[0].version)
+        with pytest.raises(RefusedError) as caught:
+            load_model(save(model, tmp_path / "digits.onnx", generator_card()), "cpu", 1)
+        reasons.append(str(caught.value))
+    assert re.fullmatch(r"onnxruntime cannot read it: Unsupported model IR version: 99, max .* version: \d+", reasons[0])
+    assert re.fullmatch(r"onnxruntime cannot read it: ONNX Runtime only .* Opset 99 .* is till opset \d+\.", reasons[1])
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : /a/b/graph.cc:12 void ort::f(const X<Y()>&, int) const It is bad.\n", "It is bad."),
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : Node (a) Op (Sum) [ONNXRuntimeError] : 2 : X : a.cc:1 F Bad (8).",
+            "Node (a) Op (Sum) Bad (8).",
+        ),
+        ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Parsing failed.\nsecond line", "Parsing failed."),
+        (r"[ONNXRuntimeError] : 1 : FAIL : D:\a\model.cc:1 ort::M::M(int &&) [with T = float] No (why).", "No (why)."),
+        ("", "Exception"),
+    ],
+)
+def test_strips_code_path_and_signature(message: str, sentence: str) -> None:
+    assert _reason(Exception(message)) == sentence
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 1000])

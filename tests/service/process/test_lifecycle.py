@@ -92,7 +92,7 @@ def test_overload_is_rejected_and_leaves_no_work_behind(tmp_path: Path, problem:
             return client.post("/v1/sample", json={"model": model, "n": n, "seed": 1}, timeout=timeout)
 
         # Two generators are served, so the model must be named.
-        problem(client.post("/v1/sample"), 422, mentions="the generators are digits, slow")
+        problem(client.post("/v1/sample"), 422, mentions="Several generators are served: digits, slow")
 
         # Twelve requests and room for two of one caller: some wait, the others are rejected at once.
         with ThreadPoolExecutor(12) as pool:

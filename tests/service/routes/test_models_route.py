@@ -31,7 +31,7 @@ def test_lists_served_models_and_refused_files(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
     assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
-    assert "cannot read it" in listed["refused"][0]["reason"]
+    assert "it is not an ONNX file" in listed["refused"][0]["reason"]
     assert {model["device"] for model in listed["models"]} == {"cpu"}
     assert listed["versions"]["onnxruntime"] == onnxruntime.__version__
 

@@ -13,7 +13,7 @@ from ganvas.images import ORIENTATION
 from tests.image_files import bomb
 from tests.service.conftest import Problem, image_bytes, pixels
 from tests.service.http.test_telemetry import value
-from tests.service.onnx_models import styled
+from tests.service.onnx_models import save, styled, stylizer_card, stylizer_model
 from tests.service.running import running
 
 NIGHT = np.array([1, 0, 0], np.float32)
@@ -267,3 +267,27 @@ def test_makes_file_names_safe(client: httpx.Client, png: bytes, name: str) -> N
     single = client.post("/v1/stylize", files=files[:1], data={"style": "night"})
     assert "x-evil" not in single.headers
     assert single.headers["content-disposition"].endswith('-painters.jpg"')
+
+
+def test_style_or_default_chooses_among_several_stylizers(tmp_path: Path, png: bytes, problem: Problem) -> None:
+    for name, styles in (("a", ("night", "wave")), ("b", ("wave", "scream"))):
+        save(stylizer_model(styles=2), tmp_path / "models" / f"{name}.onnx", stylizer_card(name, styles))
+
+    def ask(client: httpx.Client, **fields: str) -> httpx.Response:
+        return client.post("/v1/stylize", files={"image": png}, data=fields)
+
+    with running(tmp_path / "models", tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        assert ask(client, style="scream").headers["ganvas-model"].startswith("b@")
+        assert ask(client, style="night:0.5,wave").headers["ganvas-model"].startswith("a@")
+        assert ask(client, style="wave", model="b").headers["ganvas-model"].startswith("b@")
+        several = problem(ask(client, style="wave"), 422)
+        assert several["errors"] == [
+            {"field": "model", "detail": "Several stylizers have the style 'wave': a, b. Set model to one of them"}
+        ]
+        problem(ask(client), 422, mentions="Several stylizers are served: a, b. Set model to one of them")
+        problem(ask(client, style="night,scream"), 404, mentions="No stylizer has the styles 'night', 'scream'")
+        problem(ask(client, style="night,,"), 422, mentions="A style's name is missing")
+    settings = {"default_models": "b"}
+    with running(tmp_path / "models", tmp_path / "log", **settings) as service, httpx.Client(base_url=service.url) as client:
+        assert ask(client, style="wave").headers["ganvas-model"].startswith("b@")
+        assert ask(client, style="night").headers["ganvas-model"].startswith("a@")
