@@ -1,4 +1,4 @@
-"""API keys: a file with one key per line. The file is read again when it changes.
+"""API keys: a file with one key per line. The file is read again when it changes. An empty file revokes all keys.
 
     GANVAS_API_KEYS_FILE=/run/secrets/ganvas-keys python -m service
     curl -H "Authorization: Bearer KEY" ...      or      curl -H "X-API-Key: KEY" ...
@@ -7,6 +7,7 @@ Keys are kept as hashes. A key is compared with every hash in constant time, so 
 keys. Keys are never logged.
 """
 
+import codecs
 import hashlib
 import hmac
 import logging
@@ -29,7 +30,7 @@ class ApiKeys:
     """The keys of one file.
 
     Args:
-        path: one key per line; blank lines and lines that begin with # are ignored.
+        path: one key per line, in UTF-8 or UTF-16; blank lines and lines that begin with # are ignored.
         clock: a monotonic clock, in seconds.
 
     Raises:
@@ -42,6 +43,8 @@ class ApiKeys:
         self._last_poll = clock()
         self._signature = self._sign()
         self._hashes = self._read()
+        if not self._hashes:
+            raise KeysError(f"{path} contains no key; write one key per line")
 
     def accept(self, headers: Headers) -> bool:
         """Whether the headers of a request contain one of the keys."""
@@ -54,7 +57,7 @@ class ApiKeys:
         return any(matches)
 
     def _follow(self) -> None:
-        """Read the file again if it has changed. If the new file cannot be used, keep the keys."""
+        """Read the file again if it has changed. If it is missing or cannot be read, as during an update, keep the keys."""
         if self._clock() - self._last_poll < POLL_S:
             return
         self._last_poll = self._clock()
@@ -64,7 +67,10 @@ class ApiKeys:
         self._signature = signature
         try:
             self._hashes = self._read()
-            logger.info("API keys reloaded: %d", len(self._hashes))
+            if self._hashes:
+                logger.info("API keys reloaded: %d", len(self._hashes))
+            else:
+                logger.warning("The file of API keys contains no key: all requests to /v1 are rejected.")
         except KeysError as error:
             logger.warning("API keys not reloaded, the old ones stay valid: %s", error)
 
@@ -77,14 +83,14 @@ class ApiKeys:
 
     def _read(self) -> list[bytes]:
         try:
-            lines = self._path.read_text().splitlines()
+            data = self._path.read_bytes()
+            # Windows marks text files: Notepad writes UTF-8 with a mark at the start, PowerShell also UTF-16.
+            text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise KeysError(f"{self._path} cannot be read: {reason}") from None
-        keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-        if not keys:
-            raise KeysError(f"{self._path} contains no key; write one key per line")
-        return [_hash(key) for key in keys]
+        lines = [line.strip() for line in text.splitlines()]
+        return [_hash(line) for line in lines if line and not line.startswith("#")]
 
 
 def key_of(headers: Headers) -> str | None:

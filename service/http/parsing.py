@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Self, get_args
 from bentoml import IODescriptor
 from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import ErrorDetails, core_schema, from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from service.http.forms import read_form
 from service.http.problems import Invalid, Malformed, Problem, TooLarge, Unsupported
 
 JSON_BYTES = 16 * 2**10
@@ -30,6 +31,8 @@ MAX_JSON_ON_LOOP = 2**18
 # A single thread: parsing holds Python's lock, so several large bodies at a time would stall the event loop.
 _parser = ThreadPoolExecutor(1, thread_name_prefix="json")
 
+
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 BINARY = {"type": "string", "format": "binary"}
 
@@ -133,14 +136,11 @@ class FormBody(RequestBody):
     async def read(cls, request: Request) -> Self:
         """Read a multipart form. Text may be plain or, as BentoML's client sends it, a JSON string."""
         _check_content_type(request, "multipart/form-data", "curl -F image=@photo.jpg ...")
+        form = await read_form(request)
         try:
-            form = await request.form()
-        except Problem:
-            raise
-        except (HTTPException, ValueError) as error:  # ValueError: the charset does not exist
-            detail = error.detail if isinstance(error, HTTPException) else "unknown charset"
-            raise Malformed(f"The body is not a valid multipart form: {detail.removesuffix('.')}.") from None
-        fields = await _read_form_fields(form, cls)
+            fields = await _read_form_fields(form, cls)
+        finally:
+            await form.close()
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
@@ -188,15 +188,21 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
     """Compare the content type of a request with that of its route. For JSON, it may be missing.
 
     Raises:
-        Unsupported: the content type is another.
+        Unsupported: the content type is another, or its charset is not UTF-8. The charset is never looked up: Python has
+            decoders that take minutes, and keeps unknown names forever.
         Invalid: the URL has query parameters, which no POST route reads.
     """
     if request.query_params:
         raise Invalid((name[:64] or "body", "Fields belong in the body, not in the URL") for name in request.query_params)
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    header = request.headers.get("content-type", "")
+    given = header.partition(";")[0].strip().lower()
     if given != media_type and (given or media_type != "application/json"):
         sent = f"The content type is {given}" if given else "The content type is missing"
         raise Unsupported(f"{sent}. This route takes {media_type}. Example: {example}")
+    for name, value in parse_options_header(header)[1].items():
+        charset = value.decode("latin-1")
+        if name.lower() == b"charset" and charset.lower() not in CHARSETS:
+            raise Unsupported(f"The charset is {charset[:64]}. Only utf-8 is supported.")
 
 
 def _unquote(text: str) -> str | None:

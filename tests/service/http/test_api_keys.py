@@ -1,3 +1,5 @@
+import codecs
+import logging
 import os
 from pathlib import Path
 
@@ -69,17 +71,57 @@ def test_reloads_changed_file(file: Path) -> None:
     assert not keys.accept(headers(SECRET))
 
 
-@pytest.mark.parametrize("change", [lambda path: path.write_text(""), os.remove], ids=["empty", "gone"])
-def test_keeps_keys_when_file_becomes_unusable(file: Path, change: object) -> None:
+@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"\xff\xff"), os.remove], ids=["not text", "gone"])
+def test_keeps_keys_when_file_becomes_unusable(file: Path, change: object, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     keys = ApiKeys(file, clock)
     change(file)  # type: ignore[operator]
     clock.now += POLL_S
-    assert keys.accept(headers(SECRET))
+    with caplog.at_level(logging.WARNING):
+        assert keys.accept(headers(SECRET))
+    assert "the old ones stay valid" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"# revoked\r\n\r\n"])
+def test_file_without_keys_revokes_all(content: bytes, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    keys = ApiKeys(file, clock)
+    file.write_bytes(content)
+    clock.now += POLL_S
+    with caplog.at_level(logging.WARNING):
+        for given in (SECRET, "second-secret-key", "", "# revoked"):
+            assert not keys.accept(headers(given))
+    assert "contains no key: all requests to /v1 are rejected" in caplog.text
+    file.write_text("third\n")
+    clock.now += POLL_S
+    assert keys.accept(headers("third"))
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "no key"), (b"#\n \n", "no key"), (b"\xff\xfe", "not a text file"), (None, "read")]
+    ("mark", "encoding"),
+    [(b"", "utf-8"), (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_reads_files_of_windows_editors(mark: bytes, encoding: str, end: str, tmp_path: Path) -> None:
+    for lines in ([SECRET, "second-secret-key"], ["# schl\u00fcssel", "", SECRET, "second-secret-key", ""]):
+        path = tmp_path / "keys"
+        path.write_bytes(mark + end.join(lines).encode(encoding))
+        keys = ApiKeys(path)
+        assert keys.accept(headers(SECRET))
+        assert keys.accept(headers("second-secret-key"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no key"),
+        (b"#\n \n", "no key"),
+        (codecs.BOM_UTF8, "no key"),
+        (codecs.BOM_UTF16_LE, "no key"),
+        (codecs.BOM_UTF16_LE + b"k", "not a text file"),
+        (b"k\xff", "not a text file"),
+        (None, "read"),
+    ],
 )
 def test_refuses_file_without_keys_at_start(content: bytes | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "keys"

@@ -253,6 +253,8 @@ def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem
         "application/octet-stream",
         "application/vnd.bentoml+pickle",
         "application/jsonx",
+        "application/json; charset=punycode",
+        "application/json; charset=utf-16",
         "image/png",
         "\xff",
     ],

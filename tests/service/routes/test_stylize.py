@@ -237,8 +237,8 @@ BOUNDARY = "multipart/form-data; boundary=x"
         (BOUNDARY, b'--x\r\nContent-Disposition: form-data; name="style"\r\n\r\nnight'),
         (BOUNDARY, b'--x\r\nContent-Disposition: form-data; name="style"\r\n\r\n' + b"n" * 900_000),
         (BOUNDARY, b"--x\r\n" + b"A" * 100_000),
-        (BOUNDARY + "; charset=idna", b'--x\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n\xff\r\n--x--\r\n'),
-        (BOUNDARY + "; charset=base64", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--\r\n'),
+        (BOUNDARY, b'--x\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n\xff\r\n--x--\r\n'),
+        (BOUNDARY, b'--x\r\nContent-Disposition: form-data; name="_charset_"\r\n\r\npunycode\r\n--x--\r\n'),
         ("multipart/form-data; boundary=" + "x" * 5000, b"--x--"),
         ("multipart/form-data; boundary=", b"----"),
         (BOUNDARY, b""),
@@ -253,6 +253,58 @@ def test_rejects_broken_forms(client: httpx.Client, problem: Problem, content_ty
 def test_rejects_other_content_types(client: httpx.Client, problem: Problem, png: bytes, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     problem(client.post("/v1/stylize", content=png, headers=headers), 415, mentions="multipart/form-data")
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "charset=punycode",
+        "charset=idna",
+        "charset=base64",
+        "CharSet=utf-7",
+        'charset="latin-1"',
+        "charset=",
+        "charset=" + "x" * 60_000,
+    ],
+)
+def test_rejects_other_charsets_without_looking_them_up(client: httpx.Client, problem: Problem, parameter: str) -> None:
+    """Decoding punycode takes time that grows with the square of the text, and Python never forgets an unknown name."""
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="style"\r\n\r\n'
+        + b"a" * 400_000
+        + b"-"
+        + b"a" * 400_000
+        + b"\r\n--x--\r\n"
+    )
+    headers = {"Content-Type": f"{BOUNDARY}; {parameter}"}
+    problem(client.post("/v1/stylize", content=body, headers=headers), 415, mentions="Only utf-8 is supported")
+
+
+@pytest.mark.parametrize("parameter", ["charset=utf-8", 'charset="UTF-8"', "charset=utf8", "charset=us-ascii"])
+def test_accepts_utf_8(client: httpx.Client, png: bytes, parameter: str) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    style = b'\r\n--x\r\nContent-Disposition: form-data; name="style"\r\n\r\nnight\r\n--x--\r\n'
+    headers = {"Content-Type": f"{BOUNDARY}; {parameter}"}
+    assert client.post("/v1/stylize", content=head + png + style, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("disposition", "stem"),
+    [
+        ("filename*=UTF-8''na%C3%AFve.jpg", "na-ve"),
+        ("filename*=utf-8'en'na%C3%AFve.jpg", "na-ve"),
+        ("FileName* = utf-8''a.jpg", "a"),
+        ("filename*=punycode''a-b", "a-b"),
+        ("filename*=UTF-8''a%22%0D%0Ab.jpg", "a___b"),
+        ("filename=\"plain.jpg\"; filename*=UTF-8''other.jpg", "plain"),
+    ],
+)
+def test_extended_file_name_alone_makes_a_file(client: httpx.Client, png: bytes, disposition: str, stem: str) -> None:
+    head = f'--x\r\nContent-Disposition: form-data; name="image"; {disposition}\r\n\r\n'.encode()
+    style = b'\r\n--x\r\nContent-Disposition: form-data; name="style"\r\n\r\nnight\r\n--x--\r\n'
+    response = client.post("/v1/stylize", content=head + png + style, headers={"Content-Type": BOUNDARY})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-disposition"].startswith(f'inline; filename="{stem}-painters.')
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", 'a"b\r\nX-Evil: 1.png', "é🎨.png", "x" * 500, "", "..", ".png"])
