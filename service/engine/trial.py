@@ -11,7 +11,6 @@ memory of the GPU.
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -115,7 +114,6 @@ def main(arguments: list[str]) -> None:
     """Try files and write a line for each. A file that takes too long ends this process."""
     max_bytes, timeout_s = int(arguments[0]), float(arguments[1])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it may be ignored by whatever started the service
-    os.nice(10)  # the service comes first
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000")  # if the memory is full, the kernel ends this process first
     for path in map(Path, arguments[2:]):
