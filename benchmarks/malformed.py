@@ -112,7 +112,7 @@ class Maker:
             b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"BM" + b"\0" * 60, b"II*\0" + b"\xff" * 60, b"",
             self.chance.randbytes(self.chance.randint(0, 5000)), b"GIF89a" + bytes(image),
         )  # fmt: skip
-        match self.chance.randrange(7):
+        match self.chance.randrange(8):
             case 0:
                 return bytes(image[: self.chance.randrange(len(image))])
             case 1:
@@ -127,8 +127,25 @@ class Maker:
                 return with_chunk(small_image("png"), b"eXIf", self.chance.randbytes(200))
             case 5:
                 return with_chunk(small_image("png"), b"iCCP", b"x\0\0" + zlib.compress(self.chance.randbytes(300)))
+            case 6:
+                return self._endless()
             case _:
                 return self.chance.choice(others)
+
+    def _endless(self) -> bytes:
+        """A small picture among hundreds of thousands of empty blocks."""
+        jpeg, png, webp = (small_image(image_format) for image_format in ("jpeg", "png", "webp"))
+        scans = jpeg[jpeg.index(b"\xff\xda") : -2]
+        return self.chance.choice((
+            jpeg[:2] + b"\xff\xe1\0\2" * 250_000 + jpeg[2:],
+            jpeg[:2] + b"\xff" * 1_000_000 + jpeg[2:],
+            jpeg[:-2] + b"\xff" * 1_000_000 + jpeg[-2:],
+            jpeg[:-2] + scans * (1_000_000 // len(scans)) + jpeg[-2:],
+            png[:33] + _chunk(b"teXt", b"") * 80_000 + png[33:],
+            with_chunk(png, b"zTXt", b"x\0\0" + zlib.compress(bytes(50_000_000))),
+            with_chunk(png, b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000))),
+            b"RIFF" + struct.pack("<I", len(webp) + 800_000 - 8) + webp[8:] + (b"XMP " + bytes(4)) * 100_000,
+        ))  # fmt: skip
 
     def _broken_form(self) -> Malformed:
         path = self._path_of("multipart/form-data")

@@ -16,7 +16,7 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -45,7 +45,7 @@ __all__ = [
     "shrunk",
 ]
 
-_HEADS = {"JPEG": JpegHead, "PNG": PngHead, "WEBP": WebpHead}
+_HEADS: dict[str, Callable[[BinaryIO], Head]] = {"JPEG": JpegHead, "PNG": PngHead, "WEBP": WebpHead}
 
 ImageFile = bytes | str | os.PathLike[str]
 

@@ -138,7 +138,11 @@ class StylizeRequest(FormBody):
     """The images to paint, and the style."""
 
     image: list[Upload] = Field(
-        min_length=1, max_length=settings().max_images, description=f"One or more {api.UPLOAD_FORMATS_TEXT} files."
+        min_length=1,
+        max_length=settings().max_images,
+        description=f"One or more {api.UPLOAD_FORMATS_TEXT} files. A JPEG may have "
+        f"{api.MAX_SCANS} scans and {api.MAX_SEGMENTS:,} segments, a PNG or WebP {api.MAX_CHUNKS:,} chunks. The first picture "
+        "of a file is read. An end without pixels may be missing.",
     )
     model: ModelName | None = Field(
         None,
