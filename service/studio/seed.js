@@ -16,9 +16,9 @@ export function readSeed(typed) {
   const value = Number(text);
   if (/^\d+$/.test(text) && value < SEED_LIMIT) return { seed: value };
   if (text === "") return { wrong: `The seed is empty. ${ALLOWED}` };
-  if (!Number.isFinite(value)) return { wrong: `“${short(text)}” is not a number. ${ALLOWED}` };
+  if (/^\d+$/.test(text)) return { wrong: `${short(text)} is too large. ${ALLOWED}` };
+  if (Number.isNaN(value)) return { wrong: `“${short(text)}” is not a number. ${ALLOWED}` };
   if (value < 0) return { wrong: `${short(text)} is negative. ${ALLOWED}` };
-  if (value >= SEED_LIMIT) return { wrong: `${short(text)} is too large. ${ALLOWED}` };
   return { wrong: `${short(text)} is not a whole number in digits. ${ALLOWED}` };
 }
 

@@ -66,7 +66,7 @@ def test_seed_can_be_typed_or_shuffled(open_studio: Open, client: httpx.Client) 
         ("", "The seed is empty."),
         ("-1", "-1 is negative."),
         (str(2**32), "4294967296 is too large."),
-        ("9" * 400, f"“{'9' * 20}…” is not a number."),
+        ("9" * 400, f"{'9' * 20}… is too large."),
         ("1.5", "1.5 is not a whole number in digits."),
         ("1e3", "1e3 is not a whole number in digits."),
     ],
@@ -84,7 +84,7 @@ def test_wrong_seed_is_explained_and_not_sent(open_studio: Open, typed: str, rea
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_have_value(typed)
     studio.page.wait_for_timeout(500)  # longer than the wait before a walk is requested
-    assert studio.requests[sent:] == []
+    assert [url for url in studio.requests[sent:] if "/v1/" in url] == []
     field.fill("8")
     expect(wrong).to_be_hidden()
     expect(field).to_have_attribute("aria-invalid", "false")
