@@ -136,8 +136,8 @@ class Evaluated:
     def metrics(self) -> tuple[Metric, ...]:
         """For the card, unrounded. What real images score: the unpainted photos."""
         names = ("Content loss", "Style loss", "Variation loss", "Objective")
-        sides = ((*side, side.sum()) for side in (self.ours, self.photos))
-        values: dict[str, tuple[float, float | None]] = {name: pair for name, *pair in zip(names, *sides, strict=True)}
+        ours, photos = ((*side, side.sum()) for side in (self.ours, self.photos))
+        values: dict[str, tuple[float, float | None]] = dict(zip(names, zip(ours, photos, strict=True), strict=True))
         for start, losses in self.references.items():
             values[f"Equal iterations of {_STARTS[start]}"] = self.equal_iterations(start) or len(losses), None
         return tuple(

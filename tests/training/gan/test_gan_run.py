@@ -19,6 +19,7 @@ from training.devices import launch
 from training.errors import RunError
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
+from training.gan.report.reference import read_reference
 from training.gan.trainer import GanTrainer, Scalars
 from training.metrics.features import build_features
 from training.run import BEST, LAST, Run
@@ -101,6 +102,10 @@ def test_healthy_run_ends_without_findings_and_keeps_its_best(images: torch.Tens
     assert checkpoint["step"] == best["step"]
     for name in ("report.html", "losses.png", "metrics.png", "walk.webp", "neighbours.png"):
         assert (run.folder / name).stat().st_size > 500
+    real = read_reference(run.folder)
+    assert real is not None
+    assert real.fidelity.frechet < evaluations[0]["frechet"]
+    assert real.fidelity.coverage > 0.8
     assert list((run.folder / "tensorboard").iterdir())
 
 
