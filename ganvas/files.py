@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -19,7 +19,7 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
         content: the bytes, or a function that writes a file at the path that it is given.
 
     Raises:
-        OSError: the file cannot be written. The old file is unchanged.
+        OSError: the file cannot be written; names it. The old file is unchanged.
     """
     # The name does not contain that of the file, which may already have the longest length that the disk allows.
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
@@ -60,3 +60,14 @@ def write_new(path: Path, content: bytes) -> Path:
             raise
         return free
     raise AssertionError
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the file its name in an `OSError` that has none, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

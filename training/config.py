@@ -10,14 +10,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from training.errors import ConfigError, first_line
 
 CONFIGS = Path(__file__).parent / "configs"
+_MOST = 10**9  # steps
 
-Positive = Annotated[int, Field(ge=1, le=10**9)]
+
+def _steps(value: object) -> object:
+    """Refuse other values with one message; pydantic has one for each type of a union."""
+    if value == "auto" or (type(value) is int and 1 <= value <= _MOST):
+        return value
+    raise ValueError(f'must be "auto" or a number of steps from 1 to {_MOST:,}')
+
+
+Positive = Annotated[int, Field(ge=1, le=_MOST)]
+Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Features = Literal["inception", "vgg", "pixels"]
@@ -55,8 +65,8 @@ class Config(Table):
 class RunConfig(Config):
     """What every config of a training run has."""
 
-    sample_every: Positive = 500  # steps between sample images
-    checkpoint_every: Positive = 500  # steps between checkpoints
+    sample_every: Steps = "auto"  # steps between sample images; auto: by the clock
+    checkpoint_every: Steps = "auto"  # steps between checkpoints; auto: by the clock, at most 2 minutes
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 if the hardware multiplies it
 
 

@@ -30,6 +30,19 @@ class NotFiniteError(RunError):
     """A loss or a weight became NaN or infinite: the training diverged. Earlier checkpoints are intact."""
 
 
+class Stopped(KeyboardInterrupt):
+    """The user or the system stopped a run. It ended between two steps, with a checkpoint.
+
+    Args:
+        step: steps that the checkpoint holds.
+        exit_code: of the command: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, step: int, exit_code: int) -> None:
+        super().__init__(step, exit_code)
+        self.step, self.exit_code = step, exit_code
+
+
 class WeightsError(TrainingError):
     """Pretrained weights that are missing or broken."""
 

@@ -1,32 +1,36 @@
-"""Reports on a run while it trains: progress bar, statistics, TensorBoard, and a check that every loss is finite."""
+"""Reports on a run while it trains: progress, statistics, TensorBoard, and a check that every loss is finite."""
 
+import contextlib
 import math
 import time
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import torch
 from PIL import Image
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from ganvas.signals import raise_if_terminated
+from ganvas.files import naming
+from training.console import Display
 from training.errors import NotFiniteError
 from training.run import Run
 
+_BOARD = "tensorboard"
+_COLLAPSED, _COLLAPSED_S = 0.2, 20.0
+
 
 class Reporter:
-    """Shows a progress bar and writes statistics to stats.jsonl and TensorBoard. Use it as a context manager.
+    """Shows the progress and writes statistics to stats.jsonl and TensorBoard. Use it as a context manager.
 
     Args:
         run: the run whose folder takes the statistics.
         steps: steps of the whole run.
         start: steps that were done before this process.
         images_per_step: training images in one step.
-        intervals: steps between two reports. If there are several intervals, a report is due at each of them. Include the
-            interval of checkpoints: then the losses are checked before each checkpoint is written.
-        status: names of the scalars to show beside the bar; None: all.
+        device: where the run trains.
+        status: names of the scalars to show with the progress; None: all.
         quiet: show and write nothing, but check the losses. Set it in all processes of a run except the first.
     """
 
@@ -37,65 +41,56 @@ class Reporter:
         steps: int,
         start: int,
         images_per_step: int,
-        intervals: tuple[int, ...],
+        device: torch.device,
         status: tuple[str, ...] | None = None,
         quiet: bool = False,
     ) -> None:
-        self._run, self._steps, self._images_per_step = run, steps, images_per_step
-        self._intervals = tuple(interval for interval in intervals if interval)
+        self._run, self._images_per_step = run, images_per_step
         self._status, self._quiet = status, quiet
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
-            TimeElapsedColumn(), TimeRemainingColumn(), disable=quiet,
-        )  # fmt: skip
-        self._task = self._bar.add_task("Training", total=steps, completed=start, status="")
+        self._display = Display("Training", steps, completed=start, quiet=quiet)
         self._board: SummaryWriter | None = None
         self._reported, self._since = start, time.monotonic()
+        self._rates = RateWatch() if device.type == "cpu" and not quiet else None
 
     def __enter__(self) -> Self:
-        """Show the bar and open TensorBoard's log."""
-        self._bar.start()
+        """Show the progress and open TensorBoard's log."""
+        self._display.__enter__()
         if not self._quiet:
-            self._board = SummaryWriter(self._run.folder / "tensorboard", purge_step=self._reported + 1)
+            self._board = SummaryWriter(self._run.folder / _BOARD, purge_step=self._reported + 1)
         self._since = time.monotonic()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop the bar where it is and close TensorBoard's log."""
-        self._bar.stop()
+        """Leave the progress where it is and close TensorBoard's log."""
+        self._display.__exit__(kind, error, trace)
         if self._board:
-            self._board.close()
+            with contextlib.suppress(OSError) if error else naming(self._run.folder / _BOARD):
+                self._board.close()
 
-    def due(self, step: int) -> bool:
-        """Whether a report is due after this step."""
-        return step == self._steps or any(step % interval == 0 for interval in self._intervals)
+    def step_done(self, step: int) -> None:
+        """Show that a step is done."""
+        self._display.show(step)
 
-    def step_done(self, step: int, **scalars: Tensor | float) -> None:
-        """Advance the bar and, if a report is due, check and report the scalars of the step.
-
-        Args:
-            step: steps done so far.
-            scalars: by name. Tensors are read only if a report is due, because reading waits for the device.
+    def report(self, step: int, **scalars: Tensor | float) -> None:
+        """Check and report the scalars of a step. Reading tensors waits for the device, so not every step is reported.
 
         Raises:
             NotFiniteError: a scalar is not finite. The last checkpoint is untouched.
-            Terminated: SIGTERM has come, and its exception was swallowed.
         """
-        raise_if_terminated()
-        self._bar.update(self._task, completed=step)
-        if not self.due(step):
-            return
         values = {name: scalar.item() if isinstance(scalar, Tensor) else scalar for name, scalar in scalars.items()}
         if bad := [name for name, value in values.items() if not math.isfinite(value)]:
             raise NotFiniteError(
                 f"{' and '.join(bad)} became NaN or infinite at step {step}. The last checkpoint is intact. Start a new run "
                 f"with a lower learning rate. See {self._run.folder / 'stats.jsonl'}."
             )
-        rate = (step - self._reported) * self._images_per_step / (time.monotonic() - self._since)
+        seconds = time.monotonic() - self._since
+        rate = (step - self._reported) * self._images_per_step / seconds
         self.restart_timer(step)
         self.log(step, **values, images_per_second=rate)
-        shown = " ".join(f"{name} {value:.3g}" for name, value in values.items() if not self._status or name in self._status)
-        self.show_status(f"{rate:.3g} images/s {shown}")
+        shown = {name: f"{value:.3g}" for name, value in values.items() if not self._status or name in self._status}
+        self._display.show(step, {"": f"{rate:,.3g} images/s", **shown})
+        if self._rates and (warning := self._rates.judge(rate, seconds)):
+            self._display.say(warning)
 
     def log(self, step: int, **stats: float) -> None:
         """Write numbers to stats.jsonl and TensorBoard."""
@@ -103,18 +98,20 @@ class Reporter:
             return
         self._run.log(step, images=step * self._images_per_step, **stats)
         if self._board:
-            for name, value in stats.items():
-                self._board.add_scalar(name, value, step)
+            with naming(self._run.folder / _BOARD):
+                for name, value in stats.items():
+                    self._board.add_scalar(name, value, step)
 
     def log_event(self, step: int, message: str) -> None:
-        """Write a message above the bar, to stats.jsonl and to TensorBoard."""
+        """Show a message, and write it to stats.jsonl and TensorBoard."""
         if self._quiet:
             return
         images = step * self._images_per_step
         self._run.log(step, images=images, event=message)
-        self._bar.console.print(f"[yellow]At {images:,} images: [/]{message}", highlight=False, soft_wrap=True)
+        self._display.say(f"At {images:,} images: {message}")
         if self._board:
-            self._board.add_text("event", message, step)
+            with naming(self._run.folder / _BOARD):
+                self._board.add_text("event", message, step)
 
     def save_sample(self, step: int, image: Image.Image) -> None:
         """Write a sample image to samples/ and TensorBoard."""
@@ -122,17 +119,43 @@ class Reporter:
             return
         self._run.save_sample(step, image)
         if self._board:
-            self._board.add_image("samples", np.asarray(image.convert("RGB")), step, dataformats="HWC")
+            with naming(self._run.folder / _BOARD):
+                self._board.add_image("samples", np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
-    def show_status(self, status: str) -> None:
-        """Show a few words beside the bar."""
-        self._bar.update(self._task, status=status)
+    def show_work(self, step: int, work: str) -> None:
+        """Show what the run does between two steps, such as `evaluating`."""
+        self._display.show(step, {"": work})
 
     def rewind(self, step: int) -> None:
         """Continue from an earlier step. `Run.restore` has deleted the statistics after it."""
-        self._bar.update(self._task, completed=step)
+        self._display.show(step)
         self.restart_timer(step)
 
     def restart_timer(self, step: int) -> None:
         """Measure images/s from this step on. Call it after work that is not training."""
         self._reported, self._since = step, time.monotonic()
+
+    def expect_other_rate(self) -> None:
+        """Forget the best rate: from now on, a step does more or less work than before."""
+        if self._rates:
+            self._rates = RateWatch()
+
+
+class RateWatch:
+    """Notices that a run on a CPU has become far slower than it was."""
+
+    def __init__(self) -> None:
+        self._best = self._slow_s = 0.0
+        self._told = False
+
+    def judge(self, rate: float, seconds: float) -> str | None:
+        """Take in the rate of the last `seconds`, in images/s. Returns a warning once the rate has been low for a while."""
+        self._best = max(self._best, rate)
+        self._slow_s = self._slow_s + seconds if rate < _COLLAPSED * self._best else 0.0
+        if self._told or self._slow_s < _COLLAPSED_S:
+            return None
+        self._told = True
+        advice = (
+            "Stop with Ctrl-C and resume with --threads 1." if torch.get_num_threads() > 1 else "The run only takes longer."
+        )
+        return f"The rate fell from {self._best:,.3g} to {rate:,.3g} images/s. Other programs use the CPU. {advice}"

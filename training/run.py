@@ -3,6 +3,7 @@
 runs/NAME/run.json          the plan: kind, resolved config, data; written first
           checkpoint.pt     weights, optimizers, step; replaced in one step
           best.pt           a copy from the step with the lowest Frechet distance, for a GAN
+          fallback.pt       a copy from a fixed step, to return to from NaN, for a GAN
           stats.jsonl       one line a report: step, images, losses, images/s; metrics; events
           samples/0000500.png
           tensorboard/      the statistics and samples for `tensorboard --logdir runs`
@@ -12,6 +13,7 @@ runs/NAME/run.json          the plan: kind, resolved config, data; written first
           .lock             held while a process trains the run
 """
 
+import io
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,13 +26,13 @@ import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ganvas.files import write_whole
+from ganvas.files import naming, write_whole
 from training.errors import NotFiniteError, RunError, first_line
 
 SCHEMA_VERSION = 2
 """Of run.json. Raise it when older runs can no longer be resumed or exported."""
 
-LAST, BEST = "checkpoint.pt", "best.pt"
+LAST, BEST, FALLBACK = "checkpoint.pt", "best.pt", "fallback.pt"
 
 Checkpoint = dict[str, Any]
 """`step`, and the state of each part of the training by name."""
@@ -59,6 +61,7 @@ class Plan(BaseModel):
         data_path: the same as the command line named it, for the commands in the report.
         images: how many training images there are.
         fingerprint: identifies the images; see `training.data.image_folder`.
+        threads: of the CPU that the run uses, once it has started; see `training.threads`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +73,7 @@ class Plan(BaseModel):
     data_path: str = ""
     images: int
     fingerprint: str = ""
+    threads: int | None = None
 
     @property
     def steps(self) -> int:
@@ -106,7 +110,7 @@ class Run(Generic[SomePlan]):
             with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as unfinished:
                 whole = Path(unfinished) / "run"
                 (whole / "samples").mkdir(parents=True)
-                (whole / "run.json").write_text(plan.model_dump_json(indent=2) + "\n")
+                (whole / "run.json").write_bytes(_json(plan))
                 whole.rename(folder)
         except OSError as error:
             raise RunError(f"{folder} cannot be made: {error.strerror}. Name another folder with --out.") from error
@@ -132,6 +136,12 @@ class Run(Generic[SomePlan]):
         except ValidationError as error:
             raise RunError(f"{path} cannot be read: {error.errors()[0]['msg']}.") from error
 
+    def record_threads(self, threads: int) -> None:
+        """Write into the plan how many threads the run uses."""
+        if threads != self.plan.threads:
+            self.plan = self.plan.model_copy(update={"threads": threads})
+            write_whole(self.folder / "run.json", _json(self.plan))
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from training this run. The lock ends with the process.
@@ -152,10 +162,11 @@ class Run(Generic[SomePlan]):
         Args:
             step: steps done.
             parts: networks, optimizers and schedules by name.
-            name: `LAST`, or `BEST` for the checkpoint to roll back to and to export.
+            name: `LAST`; `BEST` for the checkpoint to roll back to and to export; `FALLBACK` for the one to return to from NaN.
 
         Raises:
             NotFiniteError: a number is not finite. The old checkpoint stays.
+            OSError: the file cannot be written. The old checkpoint stays.
         """
         state = {"step": step, **{name: part.state_dict() for name, part in parts.items()}}
         if not _finite(state):
@@ -163,14 +174,17 @@ class Run(Generic[SomePlan]):
                 f"A weight became NaN or infinite by step {step}. {self.folder / name} was not replaced. Start a new run "
                 "with a lower learning rate."
             )
-        write_whole(self.folder / name, lambda path: torch.save(state, path))
+        # torch's own file writer reports a full disk as an internal error, without the word disk
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self.folder / name, buffer.getvalue())
 
     def restore(self, parts: Mapping[str, Stateful], name: str = LAST) -> int:
         """Load a checkpoint into its parts and delete the statistics after its step.
 
         Args:
             parts: by name, as they were saved.
-            name: `LAST` or `BEST`.
+            name: `LAST`, `BEST` or `FALLBACK`.
 
         Returns:
             The steps done. If there is no checkpoint yet, 0, and the parts do not change.
@@ -202,7 +216,7 @@ class Run(Generic[SomePlan]):
             ) from error
 
     def load_checkpoint(self, name: str = LAST) -> Checkpoint | None:
-        """Read a checkpoint, `LAST` or `BEST`, onto the CPU; None if it does not exist.
+        """Read a checkpoint onto the CPU; None if it does not exist.
 
         Raises:
             RunError: the file is broken.
@@ -238,7 +252,8 @@ class Run(Generic[SomePlan]):
     def log(self, step: int, **stats: float | str) -> None:
         """Append a line to stats.jsonl."""
         values = {name: round(value, 6) if isinstance(value, float) else value for name, value in stats.items()}
-        with (self.folder / "stats.jsonl").open("a") as stream:
+        path = self.folder / "stats.jsonl"
+        with naming(path), path.open("a") as stream:
             stream.write(json.dumps({"step": step, **values}) + "\n")
 
     def _forget_after(self, step: int) -> None:
@@ -247,6 +262,10 @@ class Run(Generic[SomePlan]):
         if path.is_file():
             kept = [line for line in path.read_text(errors="replace").splitlines(keepends=True) if _step(line) <= step]
             write_whole(path, lambda partial: partial.write_text("".join(kept)))
+
+
+def _json(plan: Plan) -> bytes:
+    return f"{plan.model_dump_json(indent=2)}\n".encode()
 
 
 def require_new_folder(folder: Path) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from ganvas.files import write_whole
 from training.errors import RunError
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
@@ -86,6 +88,44 @@ def test_nan_weights_never_replace_a_checkpoint(run: Run[GanPlan]) -> None:
     with pytest.raises(RunError, match="A weight became NaN or infinite by step 2"):
         run.save_checkpoint(2, {"network": network})
     assert (run.folder / "checkpoint.pt").read_bytes() == before
+
+
+def _full(path: Path) -> None:
+    """Let the next `write_whole` of a path meet a full disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        seen: list[Path] = []
+        patch.setattr(Path, "replace", lambda partial, _: seen.append(partial))
+        write_whole(path, b"")
+    seen[0].unlink()
+    seen[0].symlink_to("/dev/full")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("name", ["checkpoint.pt", "samples/0000007.png", "stats.jsonl", "run.json"])
+def test_full_disk_names_the_file_and_keeps_the_last_checkpoint(run: Run[GanPlan], name: str) -> None:
+    network = torch.nn.Linear(2, 3)
+    run.save_checkpoint(1, {"network": network})
+    before = (run.folder / "checkpoint.pt").read_bytes()
+    if name == "stats.jsonl":
+        (run.folder / name).symlink_to("/dev/full")
+    else:
+        _full(run.folder / name)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        {
+            "checkpoint.pt": lambda: run.save_checkpoint(2, {"network": network}),
+            "samples/0000007.png": lambda: run.save_sample(7, Image.new("RGB", (400, 400))),
+            "stats.jsonl": lambda: run.log(2, loss=1.0),
+            "run.json": lambda: run.record_threads(3),
+        }[name]()
+    assert error.value.filename == str(run.folder / name)
+    assert (run.folder / "checkpoint.pt").read_bytes() == before
+    assert Run.open(run.folder, GanPlan).plan.threads is None
+    assert [path.name for path in run.folder.glob(".*.partial")] == []
+
+
+def test_records_the_threads_in_the_plan(run: Run[GanPlan]) -> None:
+    run.record_threads(3)
+    assert run.plan.threads == Run.open(run.folder, GanPlan).plan.threads == 3
 
 
 def test_failed_create_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Ends a failed command with a message and an exit code instead of a traceback."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -9,9 +10,13 @@ from typing import ParamSpec
 import typer
 
 from ganvas.signals import Terminated, sigterm_interrupts
-from training.errors import TrainingError
+from training.cli.resume import resume_command
+from training.errors import Stopped, TrainingError
+from training.text import count_of
 
 P = ParamSpec("P")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def report_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -30,7 +35,7 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
             typer.secho(f"Error: a name or a file is not UTF-8: {error}.", fg="red", err=True)
             raise typer.Exit(2) from None
         except OSError as error:
-            typer.secho(f"Error: {error.filename or 'a file'}: {error.strerror or error}", fg="red", err=True)
+            typer.secho(f"Error: {_cannot(error)}", fg="red", err=True)
             raise typer.Exit(2) from None
         except (MemoryError, RuntimeError) as error:
             # torch has an error class for the GPU's memory but not for the CPU's
@@ -44,7 +49,29 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
             )
             raise typer.Exit(2) from None
         except KeyboardInterrupt as stop:
-            typer.secho("Stopped. Continue a run from its last checkpoint with --resume.", fg="yellow", err=True)
-            raise typer.Exit(stop.exit_code if isinstance(stop, Terminated) else 130) from None
+            typer.secho(_stopped(stop), fg="yellow", err=True)
+            raise typer.Exit(stop.exit_code if isinstance(stop, Terminated | Stopped) else 130) from None
 
     return wrapped
+
+
+def _cannot(error: OSError) -> str:
+    """What could not be done with a file, and what to do."""
+    name = error.filename or "a file"
+    if error.errno not in _FULL:
+        return f"{name}: {error.strerror or error}"
+    resume = resume_command()
+    then = f"The last checkpoint is whole. Resume with: {resume}" if resume else "Repeat the command."
+    reason = "is larger than this system allows" if error.errno == errno.EFBIG else "cannot be written: the disk is full"
+    return f"{name} {reason}. Free some space. {then}"
+
+
+def _stopped(stop: KeyboardInterrupt) -> str:
+    """What a stopped command leaves behind."""
+    resume = resume_command()
+    if isinstance(stop, Stopped):
+        verb = "is" if stop.step == 1 else "are"
+        return f"Stopped at step {stop.step:,}; {count_of(stop.step, 'step')} {verb} kept. Resume with: {resume}"
+    if resume:
+        return f"Stopped at once. The last checkpoint is kept. Resume with: {resume}"
+    return "Stopped."

@@ -14,6 +14,7 @@ from training.cli.options import (
     Out,
     Resume,
     Set,
+    Threads,
     Vgg,
     Weights,
     name_of,
@@ -49,6 +50,7 @@ def gan(
     resume: Resume = False,
     auto_resume: AutoResume = False,
     device: Device = "auto",
+    threads: Threads = None,
     on_collapse: Annotated[
         OnCollapse,
         typer.Option(help="What to do after a collapse; rollback returns to the best checkpoint with lower learning rates."),
@@ -101,7 +103,7 @@ def gan(
             f"Training {settings.architecture} on {count_of(len(images), 'image')} for "
             f"{count_of(settings.steps, 'step')} on {torch_device}, {settings.precision}; see {out / 'report.html'}"
         )
-    train_gan(run, images, fabric, network, on_collapse, vgg_network, labels)
+    train_gan(run, images, fabric, network, on_collapse, vgg_network, labels, threads)
     if fabric.is_global_zero:
         print_next_steps(out, out / "report.html")
 

@@ -16,6 +16,7 @@ from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
 from training.run import Plan, Run, require_new_folder
 from training.text import count_of
+from training.threads import MAX_THREADS
 
 SomePlan = TypeVar("SomePlan", bound=Plan)
 
@@ -41,6 +42,16 @@ ChooseFeatures = Annotated[Features | None, typer.Option(help="Network that the 
 Weights = Annotated[Path | None, typer.Option(help="Local file of the feature network's weights. Default: download them.")]
 Vgg = Annotated[
     Path | None, typer.Option(help="VGG-16 weights, a .safetensors or .pth file. Default: torchvision downloads them.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        help="CPU threads. Default: those of the run if it resumes, else the number that its first step is fastest with. Use 1 "
+        "if other programs keep the CPU busy.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, cuda:1, ...")]
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import typer
 from PIL import Image
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from training.cli.errors import report_errors
@@ -19,6 +18,7 @@ from training.cli.options import (
     Out,
     Resume,
     Set,
+    Threads,
     Vgg,
     name_of,
     note_left_out,
@@ -28,6 +28,7 @@ from training.cli.options import (
     warn_unreadable,
 )
 from training.config import change, load_config
+from training.console import Display
 from training.data.crops import Crops
 from training.data.image_folder import open_image_folder, read_image, require_count, require_size
 from training.data.paintings import load_paintings
@@ -44,6 +45,7 @@ from training.style.plan import StylePlan
 from training.style.quantize import PHOTOS, int8_stylizer
 from training.style.report import Painting
 from training.text import count_of
+from training.threads import limit_threads
 from training.vgg import VggFeatures
 
 MIN_PHOTOS = 4
@@ -70,6 +72,7 @@ def style(
     resume: Resume = False,
     auto_resume: AutoResume = False,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Train one style network on every painting of a folder. The default is --config style; without a GPU, use style-cpu."""
     run = run_to_continue(out, StylePlan, config, set_, resume=resume, auto_resume=auto_resume)
@@ -119,7 +122,7 @@ def style(
         f"Training {count_of(len(paintings), 'style')} ({', '.join(paintings)}) on {count_of(len(photos.names), 'photo')} for "
         f"{count_of(settings.steps, 'step')} on {torch_device}, {precision}; see {out}"
     )
-    train_style(run, crops, objective, torch_device, network)
+    train_style(run, crops, objective, torch_device, network, threads)
     print_next_steps(out, out / "samples")
 
 
@@ -223,21 +226,18 @@ def paint(
     paintings = {str(path): _tensor(read_image(path)) for path in named}
     weights = torch.tensor(list(named.values()))
     features = VggFeatures(features_for(settings), vgg).to(torch_device)
-    bar = Progress(
-        TextColumn("Painting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"), TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    task = bar.add_task("", total=settings.iterations * settings.scales, status="")
+    limit_threads()
+    display = Display("Painting", settings.iterations * settings.scales, unit="iteration")
 
     def show(losses: Losses, image: Tensor) -> None:
         painting.record(losses, image)
-        status = f"{losses.size} px: content {losses.content:.3g} style {losses.style:.3g} variation {losses.variation:.3g}"
-        bar.update(task, completed=losses.iteration, status=status)
+        terms = {name: f"{getattr(losses, name):.3g}" for name in ("content", "style", "variation")}
+        display.show(losses.iteration, {"": f"{losses.size} px", **terms})
         if settings.sample_every and losses.iteration % settings.sample_every == 0:
             painting.save_sample()
 
     try:
-        with bar:
+        with display:
             paint_photo(settings, photo, paintings, weights / weights.sum(), features, show)
     except KeyboardInterrupt:
         if saved := painting.save():

@@ -14,12 +14,12 @@ from typing import Annotated
 import torch
 import typer
 from pydantic import JsonValue
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from ganvas.card import LATENTS, GeneratorCard
 from training.config import Features
+from training.console import track
 from training.data.dataset import ImageDataset, load_images
 from training.data.image_folder import ImageFolder, open_image_folder, require_count, require_size
 from training.errors import ConfigError
@@ -199,7 +199,7 @@ def evaluate(
     count = min(options.samples, len(real) // 2)  # both comparisons: distances of different numbers cannot be compared
 
     def features(batches: Iterable[Tensor], number: int, words: str) -> Tensor:
-        shown = track(batches, words, total=-(-number // _BATCH), transient=True)
+        shown = track(batches, words, total=-(-number // _BATCH), unit="batch")
         return extract(network, shown, device=device).to(device)
 
     theirs = features(real.split(_BATCH), len(real), "Measuring real images")

@@ -1,5 +1,6 @@
 """Measures a generator while it trains: samples against real images, in a feature network."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -13,12 +14,15 @@ from training.metrics.features import FeatureNetwork, extract
 from training.metrics.fidelity import Fidelity, measure
 from training.random import Stream, draw_latents
 
+Watch = Callable[[Iterable[Tensor]], Iterator[Tensor]]
+
+_BATCH = 100
 _SHOWN = 10  # samples beside their neighbours
 _MAX_NEIGHBOURS = 5000  # training images that samples are compared with
 
 
 class Evaluator:
-    """Keeps the features of the real images, so an evaluation computes only those of the samples.
+    """Keeps the features of the real images after the first evaluation: later ones compute only those of the samples.
 
     Args:
         config: of the run.
@@ -30,13 +34,23 @@ class Evaluator:
     def __init__(self, config: GanConfig, real: Tensor, network: FeatureNetwork, device: torch.device) -> None:
         self.config, self.device = config, device
         self.network = network
-        self.samples = len(real)
-        self.real = extract(self.network, real, device=device)
+        self._real_images = real
+        self._real: Tensor | None = None
 
-    def measure(self, generator: nn.Module) -> Fidelity:
-        """Measure one sample per real image. The latents are the same every time, so evaluations can be compared."""
-        samples = extract(self.network, draw_samples(generator, self.config, self.samples, self.device), device=self.device)
-        return measure(self.real.to(self.device), samples.to(self.device))
+    def measure(self, generator: nn.Module, watched: Watch = iter) -> Fidelity:
+        """Measure one sample per real image. The latents are the same every time, so evaluations can be compared.
+
+        Args:
+            generator: in any mode.
+            watched: passes on the batches that the network sees, which may take minutes. It may raise to end the evaluation.
+        """
+        if self._real is None:
+            self._real = self._features(self._real_images, watched)
+        samples = self._features(draw_samples(generator, self.config, len(self._real_images), self.device), watched)
+        return measure(self._real.to(self.device), samples.to(self.device))
+
+    def _features(self, images: Tensor, watched: Watch) -> Tensor:
+        return extract(self.network, watched(images.split(_BATCH)), device=self.device)
 
     def measure_real(self, others: Tensor) -> Reference:
         """Measure other real images in place of samples. Call it after `measure`.

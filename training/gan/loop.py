@@ -7,6 +7,7 @@ of the trained one: its images are steadier. All random numbers of a step are a 
 continues as if it had never stopped.
 """
 
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Literal
@@ -16,8 +17,9 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
 
+from ganvas.signals import StopRequest
 from training.data.split import others, split
-from training.errors import NotFiniteError, RunError
+from training.errors import NotFiniteError, RunError, Stopped
 from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
 from training.gan.images import images_of
@@ -30,17 +32,21 @@ from training.gan.trainer import GanTrainer, Scalars, mean_over_processes
 from training.gan.watch import CollapseWatch, Verdict
 from training.images import grid
 from training.metrics.features import FeatureNetwork
+from training.metrics.fidelity import Fidelity
+from training.pace import Due, Pace
 from training.random import Stream, draw_latents
 from training.reporter import Reporter
-from training.run import BEST, LAST, Run
+from training.run import BEST, FALLBACK, LAST, Run
+from training.threads import use_threads
 from training.vgg import VggFeatures
 
 OnCollapse = Literal["warn", "stop", "rollback"]
 
 _REPORT_EVERY = 20  # steps
+_FALLBACK_EVERY = 500  # steps, if checkpoints follow the clock
 _MAX_ROLLBACKS = 3
 _ROLLBACK_LR_SCALE = 0.5  # of the learning rates, at each rollback
-_STATUS = ("d_loss", "g_loss", "d_accuracy", "feature_accuracy")  # beside the progress bar
+_STATUS = ("d_loss", "g_loss", "d_accuracy", "feature_accuracy")  # shown with the progress
 
 
 def train_gan(
@@ -51,6 +57,7 @@ def train_gan(
     on_collapse: OnCollapse = "warn",
     vgg: VggFeatures | None = None,
     classes: Tensor | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train until the discriminator has seen the config's images, from the run's last checkpoint if it has one.
 
@@ -62,13 +69,15 @@ def train_gan(
         on_collapse: what to do if the watch finds that the run has collapsed.
         vgg: with the layers of the config's [features], if it has any.
         classes: int64 [N], the classes of the images, if the config has classes.
+        threads: of the CPU; None: those that the run recorded, or the fastest number.
 
     Raises:
         RunError: the run diverged too often, collapsed and should stop, has an unreadable checkpoint, or is trained by another
             process.
+        Stopped: the user or the system stopped the run. A checkpoint holds all of its steps.
     """
-    with run.held() if fabric.is_global_zero else nullcontext():
-        _Training(run, images, fabric, network, on_collapse, vgg, classes).train()
+    with run.held() if fabric.is_global_zero else nullcontext(), StopRequest() as stop:
+        _Training(run, images, fabric, network, on_collapse, vgg, classes, stop).train(threads)
 
 
 class _Training:
@@ -81,13 +90,15 @@ class _Training:
         on_collapse: OnCollapse,
         vgg: VggFeatures | None,
         classes: Tensor | None,
+        stop: StopRequest,
     ) -> None:
-        self.run, self.fabric, self.on_collapse = run, fabric, on_collapse
+        self.run, self.fabric, self.on_collapse, self.stop = run, fabric, on_collapse, stop
         self.config = config = run.plan.config
         learned, held_out = split(len(images), config.evaluation.samples, config.seed)
         self.learned = images[learned]
         self.others = images[others(learned, held_out)]
         self.trainer = GanTrainer(config, fabric, self.learned, vgg, None if classes is None else classes[learned])
+        self.evaluation_every = config.evaluation.every if network else 0
         self.evaluator = (
             Evaluator(config, images[held_out], network, fabric.device)
             if network and config.evaluation.every and fabric.is_global_zero
@@ -97,42 +108,92 @@ class _Training:
         self.state = RunState(self.trainer)
         self.parts = {**self.trainer.parts, "watch": self.watch, "run_state": self.state}
         self.start = self._restore(LAST)
+        self.pace = Pace(config.steps, _REPORT_EVERY, config.sample_every, config.checkpoint_every, stop, fabric)
+        self.fallback_every = _FALLBACK_EVERY if config.checkpoint_every == "auto" else config.checkpoint_every
         self.reporter = Reporter(
-            run, steps=config.steps, start=self.start, images_per_step=config.images_per_step, status=_STATUS,
-            intervals=(_REPORT_EVERY, config.checkpoint_every, config.evaluation.every), quiet=not fabric.is_global_zero,
+            run, steps=config.steps, start=self.start, images_per_step=config.images_per_step, device=fabric.device,
+            status=_STATUS, quiet=not fabric.is_global_zero,
         )  # fmt: skip
 
-    def train(self) -> None:
+    def train(self, threads: int | None) -> None:
         step = self.start
         with self.reporter:
             if step == 0:
                 self._save(0, LAST)  # so there is always a checkpoint to go back to
-            while step < self.config.steps:
-                step += 1
+            if self.run.load_checkpoint(FALLBACK) is None:
+                self._save(step, FALLBACK)
+            self._set_threads(threads)
+            if step == 0 and self.config.sample_every == "auto":
+                self._show(0)  # slow steps would show nothing for a while
+            pending = self._evaluates(step) and self.watch.last_step != step  # the run was stopped before this evaluation
+            while step < self.config.steps or pending:
                 try:
-                    self._step(step)
+                    due = Due()
+                    if not pending:
+                        step += 1
+                        due = self._learn(step)
+                    pending = False
+                    self._after(step, due)
                 except NotFiniteError as error:
-                    step = self._roll_back(step, LAST, str(error).split(". ")[0] + ".")
+                    step = self._roll_back(step, FALLBACK, str(error).split(". ")[0] + ".")
                 except _CollapsedError as collapsed:
                     step = self._roll_back(step, BEST, str(collapsed))
             if self.fabric.is_global_zero:
-                self.reporter.show_status("writing the report")
+                self.reporter.show_work(step, "writing the report")
                 if self.evaluator is not None:
                     self.evaluator.write_neighbours(self.run.folder / NEIGHBOURS, self.generator, self.learned)
                 self._write_report()
 
-    def _step(self, step: int) -> None:
-        config = self.config
+    def _set_threads(self, asked: int | None) -> None:
+        """Choose the number of threads. A new run tries its next step, and forgets it."""
+        plan, step = self.run.plan, self.start
+        tries = self.fabric.world_size == 1 and plan.threads is None and step < self.config.steps
+        threads = use_threads(self.fabric.device, asked, plan.threads, (lambda: self.trainer.step(step + 1)) if tries else None)
+        if tries:
+            self._restore(LAST)
+        if self.fabric.is_global_zero:
+            self.run.record_threads(threads)
+        self.reporter.restart_timer(step)
+
+    def _learn(self, step: int) -> Due:
+        """Make a step. Returns what is due after it."""
+        joined = self._features_joined(step)
+        if joined != self._features_joined(step - 1):
+            self.reporter.expect_other_rate()
         scalars = self.trainer.step(step)
         self.state.record(scalars, self.fabric)
-        self._report(step, scalars)
-        if self._due(step, config.sample_every):
-            self.reporter.save_sample(step, sample_grid(self.generator, config, self.fabric.device))
-        verdict = self._evaluate(step) if self._due(step, config.evaluation.every) else Verdict()
-        if self._due(step, config.checkpoint_every) or (verdict.collapsed and self.on_collapse == "stop"):
-            self._save(step, LAST)
+        due = self.pace.due(step)
+        self.reporter.step_done(step)
+        if due.report or self._evaluates(step) or self._falls_back(step):
+            self._report(step, scalars)
+        return due
+
+    def _after(self, step: int, due: Due) -> None:
+        """Show, measure and save what is due after a step. What changes the training depends on the step alone."""
+        if due.sample and self.fabric.is_global_zero:
+            with self.pace.samples.work():
+                self._show(step)
+        verdict, stop = Verdict(), due.stop
+        if self._evaluates(step) and stop is None:
+            verdict, stop = self._evaluate(step)
+        if due.checkpoint or stop is not None or (verdict.collapsed and self.on_collapse == "stop"):
+            with self.pace.checkpoints.work():
+                self._save(step, LAST)
+        if self._falls_back(step):
+            self._save(step, FALLBACK)
+        if stop is not None:
+            raise Stopped(step, stop)
         if verdict.collapsed:
             self._react(verdict)
+
+    def _evaluates(self, step: int) -> bool:
+        return bool(self.evaluation_every) and step > 0 and self._due(step, self.evaluation_every)
+
+    def _features_joined(self, step: int) -> bool:
+        return self.trainer.features is not None and self.config.progress(step).fraction >= self.config.features.start
+
+    def _falls_back(self, step: int) -> bool:
+        return step % self.fallback_every == 0
 
     @property
     def generator(self) -> nn.Module:
@@ -140,30 +201,53 @@ class _Training:
         return self.trainer.generator_ema.module
 
     def _report(self, step: int, scalars: Scalars) -> None:
-        if self.fabric.world_size > 1 and self.reporter.due(step):
+        if self.fabric.world_size > 1:
             scalars = {name: mean_over_processes(self.fabric, scalar) for name, scalar in scalars.items()}
-        self.reporter.step_done(step, **scalars | self.state.penalties | self.trainer.settings(step))
+        self.reporter.report(step, **scalars | self.state.penalties | self.trainer.settings(step))
 
-    def _evaluate(self, step: int) -> Verdict:
-        """Measure, judge and report in the first process; the other processes get the verdict."""
+    def _show(self, step: int) -> None:
+        """Write a sheet of samples and the report, in the first process."""
+        if self.fabric.is_global_zero:
+            self.reporter.save_sample(step, sample_grid(self.generator, self.config, self.fabric.device))
+            self._write_report()
+            self.reporter.restart_timer(step)
+
+    def _evaluate(self, step: int) -> tuple[Verdict, int | None]:
+        """Measure in the first process, and judge in all. Returns the verdict, and the exit code if the run shall stop.
+
+        A stop ends the evaluation, which may take minutes. The resumed run begins with it.
+        """
+        fidelity: Fidelity | None
+        fidelity, stop = self.fabric.broadcast((self._measure(step), self.stop.exit_code))
+        if fidelity is None:
+            return Verdict(), stop
         accuracy = self.state.take_accuracy(self.fabric)
-        verdict = Verdict()
-        best = False
-        if self.evaluator is not None:
-            self.reporter.show_status("evaluating")
-            fidelity = self.evaluator.measure(self.generator)
-            verdict = self.watch.judge(step, self.config.progress(step).images, fidelity, accuracy)
-            self.reporter.log(step, **asdict(fidelity))
-            best = self.watch.best is not None and self.watch.best[0] == step
-            if verdict.findings:
-                self.reporter.log_event(step, verdict.message)
-        verdict, best = self.fabric.broadcast((verdict, best))
-        if best:
+        verdict = self.watch.judge(step, self.config.progress(step).images, fidelity, accuracy)
+        self.reporter.log(step, **asdict(fidelity))
+        if verdict.findings:
+            self.reporter.log_event(step, verdict.message)
+        if self.watch.best is not None and self.watch.best[0] == step:
             self._save(step, BEST)
-        if self.evaluator is not None and step < self.config.steps:  # the report at the end comes after the neighbours
+        if self.fabric.is_global_zero and step < self.config.steps:  # the report at the end comes after the neighbours
             self._write_report()
         self.reporter.restart_timer(step)
-        return verdict
+        return verdict, stop
+
+    def _measure(self, step: int) -> Fidelity | None:
+        """The metrics, in the first process; None if the run shall stop."""
+        if self.evaluator is None:
+            return None  # not the first process
+        self.reporter.show_work(step, "evaluating")
+        try:
+            return self.evaluator.measure(self.generator, self._until_stopped)
+        except _StoppedError:
+            return None
+
+    def _until_stopped(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        for batch in batches:
+            if self.stop.exit_code is not None:
+                raise _StoppedError
+            yield batch
 
     def _react(self, verdict: Verdict) -> None:
         if self.on_collapse == "stop":
@@ -186,6 +270,7 @@ class _Training:
         restored = self._restore(name)
         self.state.rollbacks, self.trainer.lr_scale = rollbacks, lr_scale
         self._save(restored, LAST)  # so a run that is killed now resumes with the lower rates
+        self._save(restored, FALLBACK)  # the last one may be of a later step
         self.reporter.rewind(restored)
         images = restored * self.config.images_per_step
         self.reporter.log_event(
@@ -201,11 +286,11 @@ class _Training:
 
     def _save(self, step: int, name: str) -> None:
         """Write a checkpoint in the first process; the others wait, and fail if it fails."""
-        error: NotFiniteError | None = None
+        error: NotFiniteError | OSError | None = None
         if self.fabric.is_global_zero:
             try:
                 self.run.save_checkpoint(step, self.parts, name)
-            except NotFiniteError as found:
+            except (NotFiniteError, OSError) as found:
                 error = found
         if error := self.fabric.broadcast(error):
             raise error
@@ -220,6 +305,10 @@ class _Training:
 
     def _due(self, step: int, every: int) -> bool:
         return bool(every) and (step % every == 0 or step == self.config.steps)
+
+
+class _StoppedError(Exception):
+    """The run shall stop before an evaluation has ended."""
 
 
 class _CollapsedError(Exception):

@@ -86,6 +86,11 @@ class CollapseWatch:
         return Verdict((*(finding for finding, _ in lasting), *hints))
 
     @property
+    def last_step(self) -> int | None:
+        """The step of the last evaluation; None before the first."""
+        return self._evaluations[-1].step if self._evaluations else None
+
+    @property
     def best(self) -> tuple[int, float] | None:
         """Step and value of the lowest Frechet distance so far; None before the first evaluation."""
         if not self._evaluations:

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import typer
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from ganvas.card import Metric
+from training.console import track
 from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, open_image_folder, reason
 from training.data.paintings import load_paintings
 from training.errors import ConfigError, DataError
@@ -241,7 +241,7 @@ def evaluate_painter(
     histories: dict[Start, list[list[tuple[float, ...]]]] = {start: [] for start in slow}
     pairs = spread(len(photos), len(painter.styles))[: reference.pairs]
     styles = torch.eye(len(painter.styles))
-    for photo, style in track([(photos[i], styles[k]) for i, k in pairs], f"Painting at {size} pixels", transient=True):
+    for photo, style in track([(photos[i], styles[k]) for i, k in pairs], f"Painting at {size} pixels", unit="pair"):
         on_device, weights = photo.to(device), style[None].to(device)
         with torch.no_grad():
             content = objective.content(on_device)

@@ -7,15 +7,19 @@ crop in one style, and compares VGG-16 features: with those of the crop for cont
 style. Every random number of a step depends on (seed, step) alone, so a resumed run ends like an uninterrupted one.
 """
 
-import os
+from contextlib import closing
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganvas.cpus import available_cpus
+from ganvas.signals import StopRequest
 from training.data.crops import Crops
 from training.data.prefetch import prefetch
 from training.data.sampler import batch_indices
+from training.errors import Stopped
+from training.pace import Pace
 from training.random import Stream
 from training.reporter import Reporter
 from training.run import Run, Stateful
@@ -24,6 +28,7 @@ from training.style.objective import Objective, Terms
 from training.style.optimizers import StyleOptimizers
 from training.style.plan import StylePlan
 from training.style.sample import style_sheet
+from training.threads import use_threads
 
 _REPORT_EVERY = 10  # steps
 _SAMPLE_PHOTOS = 4
@@ -31,7 +36,12 @@ _MAX_PREFETCH = 8  # batches that are decoded while a GPU trains
 
 
 def train_style(
-    run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device, network: Stylizer | None = None
+    run: Run[StylePlan],
+    crops: Crops,
+    objective: Objective,
+    device: torch.device,
+    network: Stylizer | None = None,
+    threads: int | None = None,
 ) -> None:
     """Train for the config's steps, from the run's last checkpoint if there is one.
 
@@ -43,15 +53,25 @@ def train_style(
             network's rows.
         device: where to train.
         network: to begin with, such as from `stylizer_from`. None begins with an untrained network.
+        threads: of the CPU; None: those that the run recorded, or the fastest number.
 
     Raises:
         RunError: a loss became NaN, the checkpoint cannot be read, or another process is training this run.
+        Stopped: the user or the system stopped the run. A checkpoint holds all of its steps.
     """
-    with run.held():
-        _train(run, crops, objective, device, network)
+    with run.held(), StopRequest() as stop:
+        _train(run, crops, objective, device, network, threads, stop)
 
 
-def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torch.device, network: Stylizer | None) -> None:
+def _train(
+    run: Run[StylePlan],
+    crops: Crops,
+    objective: Objective,
+    device: torch.device,
+    network: Stylizer | None,
+    asked: int | None,
+    stop: StopRequest,
+) -> None:
     config, kept = run.plan.config, run.plan.kept
     new_styles = len(run.plan.styles) - kept
     torch.manual_seed(config.seed)
@@ -65,29 +85,42 @@ def _train(run: Run[StylePlan], crops: Crops, objective: Objective, device: torc
         run.save_checkpoint(0, parts)  # the first weights may come from another run
     sample_photos = crops.first(_SAMPLE_PHOTOS).to(device)
     # On the CPU, more than one thread would take the cores from the networks.
-    threads = 1 if device.type == "cpu" else min(_MAX_PREFETCH, os.cpu_count() or 1)
-    batches = prefetch(crops.batch, range(start, config.steps), threads)
-    reporter = Reporter(
-        run,
-        steps=config.steps,
-        start=start,
-        images_per_step=config.batch_size,
-        intervals=(_REPORT_EVERY, config.checkpoint_every),
-    )
-    with reporter:
+    prefetched = 1 if device.type == "cpu" else min(_MAX_PREFETCH, available_cpus())
+
+    def learn(step: int, batch: Tensor) -> Terms:
+        photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
+        # Each style is painted equally often.
+        chosen = batch_indices(new_styles, config.batch_size, step - 1, config.seed, Stream.STYLES)
+        terms = losses_of(network, objective, photos, torch.from_numpy(chosen).to(device), kept)
+        optimizers.step(terms.total.mean(), config.progress(step))
+        return terms
+
+    tries = run.plan.threads is None and start < config.steps
+    first = crops.batch(start) if tries else None
+    run.record_threads(use_threads(device, asked, run.plan.threads, None if first is None else lambda: learn(start + 1, first)))
+    if tries:
+        run.restore(parts)
+    pace = Pace(config.steps, _REPORT_EVERY, config.sample_every, config.checkpoint_every, stop)
+    reporter = Reporter(run, steps=config.steps, start=start, images_per_step=config.batch_size, device=device)
+    with reporter, closing(prefetch(crops.batch, range(start, config.steps), prefetched)) as batches:
+        if start == 0 and config.sample_every == "auto":  # slow steps would show nothing for a while
+            reporter.save_sample(0, style_sheet(network, sample_photos))
+            reporter.restart_timer(0)
         for step, batch in enumerate(batches, start + 1):
-            photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
-            # Each style is painted equally often.
-            chosen = batch_indices(new_styles, config.batch_size, step - 1, config.seed, Stream.STYLES)
-
-            terms = losses_of(network, objective, photos, torch.from_numpy(chosen).to(device), kept)
-            optimizers.step(terms.total.mean(), config.progress(step))
-
-            reporter.step_done(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
-            if step % config.sample_every == 0 or step == config.steps:
-                reporter.save_sample(step, style_sheet(network, sample_photos))
-            if step % config.checkpoint_every == 0 or step == config.steps:
-                run.save_checkpoint(step, parts)
+            terms = learn(step, batch)
+            due = pace.due(step)
+            reporter.step_done(step)
+            if due.report:
+                reporter.report(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
+            if due.sample:
+                with pace.samples.work():
+                    reporter.save_sample(step, style_sheet(network, sample_photos))
+                    reporter.restart_timer(step)
+            if due.checkpoint:
+                with pace.checkpoints.work():
+                    run.save_checkpoint(step, parts)
+            if due.stop is not None:
+                raise Stopped(step, due.stop)
 
 
 def losses_of(network: Stylizer, objective: Objective, photos: Tensor, chosen: Tensor, kept: int = 0) -> Terms:

@@ -16,9 +16,9 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from rich.progress import track
 
 from ganvas.card import IMAGES, KEEP_COLOR, OUTPUT, STRENGTH, STYLES, StylizerCard
+from training.console import track
 from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
 from training.errors import ConfigError, ExportError
 from training.onnx_file import Inputs, check_name, read_card, set_card, write_model
@@ -112,7 +112,7 @@ def quantized(model: onnx.ModelProto, inputs: Sequence[Inputs]) -> onnx.ModelPro
 
 class _Reader(CalibrationDataReader):
     def __init__(self, inputs: Sequence[Inputs]) -> None:
-        self._remaining = iter(track(inputs, "Calibrating", transient=True))
+        self._remaining = iter(track(inputs, "Calibrating", unit="image"))
 
     def get_next(self) -> Inputs | None:
         return next(self._remaining, None)
@@ -139,7 +139,7 @@ def _difference(model: onnx.ModelProto, small: onnx.ModelProto, inputs: Sequence
         onnxruntime.InferenceSession(each.SerializeToString(), providers=["CPUExecutionProvider"]) for each in (model, small)
     )
     levels = []
-    for each in track(inputs, "Comparing", transient=True):
+    for each in track(inputs, "Comparing", unit="image"):
         (expected,), (found,) = plain.run([OUTPUT], each), int8.run([OUTPUT], each)
         levels.append(np.abs(expected.astype(np.float32) - found).mean())
     return float(np.mean(levels))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,12 +17,14 @@ from tests.training.conftest import draw
 from tests.training.gan_configs import gan_config
 from training.data.split import others, split
 from training.devices import launch
-from training.errors import RunError
+from training.errors import RunError, Stopped
+from training.gan import loop
 from training.gan.loop import OnCollapse, train_gan
 from training.gan.plan import GanPlan
 from training.gan.report.reference import read_reference
 from training.gan.trainer import GanTrainer, Scalars
-from training.metrics.features import build_features
+from training.metrics.features import Pixels, build_features
+from training.pace import Interval
 from training.run import BEST, LAST, Run
 from training.vgg import VggFeatures
 
@@ -185,8 +188,116 @@ def test_interrupted_and_resumed_run_ends_bit_identical(
     train_gan(Run(cut.folder, cut.plan), images, FABRIC, build_features("pixels"), vgg=vgg)
     for name in (LAST, BEST):
         assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
-    for line, again in zip(lines(whole.folder, "step"), lines(cut.folder, "step"), strict=True):
+    by_steps = [[line for line in lines(run.folder, "step") if line["step"] % 10 == 0] for run in (whole, cut)]
+    for line, again in zip(*by_steps, strict=True):
         assert line | {"images_per_second": 0} == again | {"images_per_second": 0}
+
+
+def test_what_is_shown_and_saved_never_changes_the_weights(images: torch.Tensor, tmp_path: Path) -> None:
+    options = {"images": 320, "evaluation.every": 10, "augment": ("translation",)}
+    often = train(tmp_path / "often", images, sample_every=6, checkpoint_every=3, **options)
+    rarely = train(tmp_path / "rarely", images, sample_every="auto", checkpoint_every="auto", **options)
+    for name in (LAST, BEST):
+        assert same(often.load_checkpoint(name), rarely.load_checkpoint(name))
+
+
+def test_nan_returns_to_the_same_step_whenever_checkpoints_were_saved(
+    images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock, checkpoints come after any step. The weights must not depend on which."""
+    monkeypatch.setattr(loop, "_FALLBACK_EVERY", 20)
+    ended = []
+    for name, saved in (("late", set[int]()), ("early", {41, 46})):
+        fail_at(47, break_weights)
+        monkeypatch.setattr(Interval, "due", lambda self, step, look=True, saved=saved: step in saved)
+        run = train(tmp_path / name, images, images=960, checkpoint_every="auto", evaluation={"every": 0})
+        assert "Back to the checkpoint of 640 images" in lines(run.folder, "event")[0]["event"]
+        ended.append(run.load_checkpoint())
+    assert same(*ended)
+
+
+def test_first_sheet_and_report_do_not_wait_for_a_step(
+    images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
+) -> None:
+    fail_at(1, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", images, sample_every="auto")
+    assert (tmp_path / "run" / "samples" / "0000000.png").is_file()
+    assert "samples/0000000.png" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_keeps_every_step_and_resumes_bit_identical(
+    number: signal.Signals, images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
+) -> None:
+    options = {"images": 640, "evaluation.every": 15}
+    whole = train(tmp_path / "whole", images, **options)
+    fail_at(30, lambda trainer: signal.raise_signal(number))  # during a step after which an evaluation is due
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path / "cut", images, **options)
+    assert (stopped.value.step, stopped.value.exit_code) == (30, 128 + number)
+    cut = Run.open(tmp_path / "cut", GanPlan)
+    checkpoint = cut.load_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["step"] == 30
+    assert [line["step"] for line in lines(cut.folder, "frechet")] == [15]  # an evaluation can take minutes
+    train_gan(cut, images, FABRIC, build_features("pixels"))
+    assert [line["step"] for line in lines(cut.folder, "frechet")] == [15, 30, 40]
+    for name in (LAST, BEST):
+        assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
+
+
+def test_stop_ends_a_running_evaluation(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"images": 320, "evaluation.every": 10}
+    whole = train(tmp_path / "whole", images, **options)
+    forward = Pixels.forward
+
+    def stop(self: Pixels, batch: torch.Tensor) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return forward(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pixels, "forward", stop)
+        with pytest.raises(Stopped) as stopped:
+            train(tmp_path / "cut", images, **options)
+    assert stopped.value.step == 10
+    cut = Run.open(tmp_path / "cut", GanPlan)
+    train_gan(cut, images, FABRIC, build_features("pixels"))
+    for name in (LAST, BEST):
+        assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
+
+
+def test_second_signal_ends_a_run_at_once_with_whole_files(
+    images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
+) -> None:
+    def twice(trainer: GanTrainer) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    fail_at(25, twice)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train(tmp_path / "run", images, checkpoint_every=10)
+    assert not isinstance(stopped.value, Stopped)
+    checkpoint = Run.open(tmp_path / "run", GanPlan).load_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint["step"] == 20
+
+
+def test_trial_of_threads_leaves_no_trace(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"images": 320, "evaluation.every": 10}
+    plain = train(tmp_path / "plain", images, **options)
+
+    def try_three(device: torch.device, asked: int | None, recorded: int | None, trial: Callable[[], object] | None) -> int:
+        assert asked is recorded is None
+        assert trial
+        for _ in range(3):
+            trial()
+        return 1
+
+    monkeypatch.setattr(loop, "use_threads", try_three)
+    tried = train(tmp_path / "tried", images, **options)
+    assert same(plain.load_checkpoint(), tried.load_checkpoint())
+    assert Run.open(tried.folder, GanPlan).plan.threads == 1
 
 
 def same(one: object, other: object) -> bool:
