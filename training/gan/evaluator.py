@@ -44,23 +44,26 @@ class Evaluator:
             generator: in any mode.
             watched: passes on the batches that the network sees, which may take minutes. It may raise to end the evaluation.
         """
-        if self._real is None:
-            self._real = self._features(self._real_images, watched)
+        real = self._real_features(watched)
         samples = self._features(draw_samples(generator, self.config, len(self._real_images), self.device), watched)
-        return measure(self._real.to(self.device), samples.to(self.device))
-
-    def _features(self, images: Tensor, watched: Watch) -> Tensor:
-        return extract(self.network, watched(images.split(_BATCH)), device=self.device)
+        return measure(real.to(self.device), samples.to(self.device))
 
     def measure_real(self, others: Tensor) -> Reference:
-        """Measure other real images in place of samples. Call it after `measure`.
+        """Measure other real images in place of samples.
 
         Args:
             others: uint8 [N, c, h, w], none of the images to measure against, and as many.
         """
-        features = extract(self.network, others, device=self.device)
-        fidelity = measure(self.real.to(self.device), features.to(self.device))
+        fidelity = measure(self._real_features(iter).to(self.device), self._features(others, iter).to(self.device))
         return Reference(network=self.network.name, count=len(others), fidelity=fidelity)
+
+    def _real_features(self, watched: Watch) -> Tensor:
+        if self._real is None:
+            self._real = self._features(self._real_images, watched)
+        return self._real
+
+    def _features(self, images: Tensor, watched: Watch) -> Tensor:
+        return extract(self.network, watched(images.split(_BATCH)), device=self.device)
 
     def write_neighbours(self, path: Path, generator: nn.Module, learned: Tensor) -> None:
         """Write a sheet of samples beside their nearest training images in the feature network: inventions or copies?
