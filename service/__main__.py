@@ -24,7 +24,7 @@ from types import FrameType
 BACKLOG = 2048  # connections that the kernel holds, as in BentoML
 MAX_FAILURES = 5  # workers in a row that die before they are ready
 PAUSE_S = 1.0  # before the next worker, if one died before it was ready
-KILL_S = 3.0  # from the end of the drain until a worker that still runs is killed
+KILL_S = 5.0  # from the end of the drain until a worker that still runs is killed
 MAX_DESCRIPTORS = 16384  # of the worker, if the system allows so many: connections and files
 
 

@@ -5,10 +5,12 @@ holds the socket, and new connections are answered with 503 while the service dr
 """
 
 import asyncio
+import ctypes
 import os
 import resource
 import signal
 import socket
+import struct
 import sys
 import time
 from typing import Any
@@ -30,10 +32,11 @@ MAX_HEAD = 64 * 2**10  # bytes
 HEAD_S = 20.0  # longest time from the connection, or from the response before, to the last byte of a head
 MAX_CONNECTIONS = 8192
 OTHER_DESCRIPTORS = 1024  # that are kept for files: uploads, models
-LAST_CALL_S = 1.0  # for connections that are open when the port closes
+LAST_CALL_S = 2.0  # for connections that are open when the port closes
 TICK_S = 0.05
 LOOK_S = 1.0  # between two counts of the connections
 PATIENCE_S = 2.0  # before a connection that waits for its client is closed because others cannot connect
+SO_ATTACH_FILTER = 26  # of Linux; the module socket does not have it
 OWN_LOGGING = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}}  # Granian's would replace the service's
 
 
@@ -43,6 +46,9 @@ class Server(EmbeddedServer):
     Args:
         app: the ASGI application.
         listener: a listening socket, which Granian takes over.
+
+    Attributes:
+        port: another descriptor of the listening socket.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
@@ -58,6 +64,7 @@ class Server(EmbeddedServer):
             log_dictconfig=OWN_LOGGING,
         )
         self._listener = listener
+        self.port = listener.dup()
 
     def _init_shared_socket(self) -> None:
         if sys.platform == "linux":
@@ -87,10 +94,27 @@ async def serve(app: Protocol, listener: socket.socket) -> bool:
     if serving.done():
         drained.cancel()
         return False
+    refuse_connections(server.port)
+    since = lifecycle().draining_since or 0  # by the same clock
+    last = min(time.monotonic() + LAST_CALL_S, since + settings().drain_s)
+    while connections() and time.monotonic() < last:  # noqa: ASYNC110  # they are answered before the port closes
+        await asyncio.sleep(TICK_S)
+    server.port.close()
     server.stop()  # type: ignore[no-untyped-call]
     relief.cancel()
     await asyncio.wait({serving}, timeout=LAST_CALL_S)
     return True
+
+
+def refuse_connections(listener: socket.socket) -> None:
+    """Let the kernel drop new connections from now on. Those that it has accepted still reach the server.
+
+    When Granian stops, it closes connections on which it has read nothing, also if a request is on its way.
+    """
+    if sys.platform == "linux":
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))  # one BPF instruction: return 0 bytes
+        program = struct.pack("HL", 1, ctypes.addressof(drop))
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def _drain(draining: asyncio.Event) -> None:

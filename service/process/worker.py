@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ganvas.service")
 
-ORPHAN_S = 3.0  # from the end of the drain to the exit, if the process that would kill this one is dead
+ORPHAN_S = 5.0  # from the end of the drain to the exit, if the process that would kill this one is dead
 SWITCH_INTERVAL_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
 
