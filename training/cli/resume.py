@@ -3,14 +3,14 @@
 import shlex
 from pathlib import Path
 
-import click
+from typer._click.globals import get_current_context  # typer brings its own click
 
 _ONLY_TO_START = ("config", "set_", "resume", "auto_resume", "extend", "begin")  # --resume takes their effect from the run
 
 
 def resume_command() -> str | None:
     """The command that resumes the run of the present command; None if it trains none, or the run has not begun."""
-    context = click.get_current_context(silent=True)
+    context = get_current_context(silent=True)
     if context is None or "resume" not in context.params or not (Path(context.params["out"]) / "run.json").is_file():
         return None
     words = ["python", "-m", "training", str(context.info_name)]
