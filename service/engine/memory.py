@@ -2,7 +2,7 @@
 
 A request reserves its peak before anything is decoded, so it is rejected at once or never. The reservation shrinks while the
 request proceeds. It ends when the response is built and no thread works for the request any more: a cancelled request cannot
-stop a thread that decodes, and the thread's memory counts until the thread is done.
+stop a thread that decodes, and the thread's memory counts until the thread is done. Callers share the memory, see `shares`.
 
     memory = Memory(2**30)
     with memory.reserve([600_000_000], "painters") as reserved:
@@ -17,8 +17,10 @@ from typing import Self
 
 from prometheus_client import Gauge
 
+from service.engine.callers import CALLER
 from service.engine.errors import QueueFullError, RequestTooLargeError
 from service.engine.metrics import rejected
+from service.engine.shares import FairShare
 
 USED = Gauge(
     "ganvas_image_memory_bytes", "Bytes that the images of accepted requests take at most.", multiprocess_mode="livesum"
@@ -34,16 +36,16 @@ class Memory:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._used = 0
-        self._lock = threading.Lock()  # guards `_used` and the attributes of all reservations
+        self._share = FairShare(limit)
+        self._lock = threading.Lock()  # guards `_share` and the attributes of all reservations
 
     @property
     def used(self) -> int:
         """The bytes that are reserved."""
-        return self._used
+        return int(self._share.held)
 
     def reserve(self, sizes: Sequence[int], model: str) -> "Reserved":
-        """Reserve memory for one request: the largest of several sizes that is free.
+        """Reserve memory for one request: the largest of several sizes that is free for its caller.
 
         Args:
             sizes: in bytes, with which the request can be served.
@@ -54,11 +56,12 @@ class Memory:
             QueueFullError: even the smallest size is not free now.
         """
         smallest = min(sizes)
+        caller = CALLER.get()
         with self._lock:
-            size = max((size for size in sizes if self._used + size <= self.limit), default=None)
+            size = max((size for size in sizes if size <= self.limit and self._share.fits(caller, size)), default=None)
             if size is not None:
-                self._add(size)
-                return Reserved(self, size)
+                self._add(caller, size)
+                return Reserved(self, caller, size)
         if smallest > self.limit:
             rejected("memory_exceeded", model)
             raise RequestTooLargeError(
@@ -68,8 +71,8 @@ class Memory:
         rejected("memory_full", model)
         raise QueueFullError("The images of other requests fill the memory. Retry after 1 s, or send smaller images.")
 
-    def _add(self, size: int) -> None:
-        self._used += size
+    def _add(self, caller: str, size: int) -> None:
+        self._share.take(caller, size)
         USED.inc(size)
 
 
@@ -80,9 +83,10 @@ class Reserved:
         size: in bytes.
     """
 
-    def __init__(self, memory: Memory, size: int) -> None:
+    def __init__(self, memory: Memory, caller: str, size: int) -> None:
         self.size = size
         self._memory = memory
+        self._caller = caller
         self._users = 1  # the request itself, and the work that its threads have begun or will begin
 
     def shrink(self, size: int) -> None:
@@ -103,7 +107,7 @@ class Reserved:
                 self._resize(0)
 
     def _resize(self, size: int) -> None:
-        self._memory._add(size - self.size)
+        self._memory._add(self._caller, size - self.size)
         self.size = size
 
     def __enter__(self) -> Self:

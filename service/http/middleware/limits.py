@@ -13,7 +13,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.engine.callers import CALLER
 from service.engine.metrics import rejected
+from service.engine.shares import FairShare
 from service.http.problems import BY_STATUS, FAILED, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.http.request_ids import REQUEST_ID
 
@@ -31,15 +33,14 @@ class RequestLimits:
     Args:
         app: the next layer.
         max_body: bytes of one request body, as announced and as counted while it arrives.
-        max_held: bytes of all bodies in memory; above it, new requests are rejected. A request body counts until its response
-            starts, a response until it is sent.
+        max_held: bytes of all bodies in memory; above it, new requests are rejected. Callers share it. A request body counts
+            until its response starts, a response until it is sent.
     """
 
     def __init__(self, app: ASGIApp, max_body: int, max_held: int) -> None:
         self.app = app
         self.max_body = max_body
-        self.max_held = max(max_held, max_body)
-        self._held = 0
+        self._share = FairShare(max(max_held, max_body))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one HTTP request; pass on everything else."""
@@ -57,13 +58,14 @@ class RequestLimits:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = CALLER.get()
         received = 0
         held = 0  # for this request
 
         def hold(size: int) -> None:
             nonlocal held
             held += size
-            self._held += size
+            self._share.take(caller, size)
             HELD.inc(size)
 
         async def bounded_receive() -> Message:
@@ -71,10 +73,11 @@ class RequestLimits:
             message = await receive()
             size = len(message.get("body", b""))
             received += size
+            full = self._share.held > held and not self._share.fits(caller, size)  # a request that is alone is always read
             hold(size)
             if received > self.max_body:
                 raise self._too_large()
-            if self._held > self.max_held and message["type"] == "http.request" and not response.started:
+            if full and message["type"] == "http.request" and not response.started:
                 rejected("uploads_full")
                 raise QueueFull("Too many uploads and unread responses are in flight. Retry after 1 s.")
             return message

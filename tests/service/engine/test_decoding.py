@@ -6,6 +6,7 @@ import weakref
 import pytest
 
 from service.engine.decoding import Cost, Decoders
+from service.engine.callers import CALLER
 from service.engine.errors import QueueFullError, RequestTooLargeError, UnreadableImageError
 from service.engine.fair_threads import FairThreads
 from service.engine.memory import Memory
@@ -97,20 +98,21 @@ def test_cancelled_request_stops_decoding_and_frees_its_bytes(codec: Codec, thre
 
 
 def test_too_much_memory_is_rejected_before_decoding(codec: Codec, thread: FairThreads) -> None:
-    made = decoders(thread, memory=100)
+    made = decoders(thread, memory=115)
 
     async def test() -> None:
         # One thread decodes: three images are kept, and the decoding of one takes 60 bytes besides.
         first = asyncio.create_task(each(made, codec, [Upload(0), Upload(1), Upload(2)], decode=70, kept=10))
         await two_begun(codec)
         assert made.memory.used == 90
+        CALLER.set("another")
         with pytest.raises(QueueFullError) as caught:
             await each(made, codec, [Upload(3), Upload(4)], decode=10, kept=1)
         assert caught.value.retry_after_s == 1
         second = asyncio.create_task(each(made, codec, [Upload(5)], decode=10, kept=1))
         await asyncio.sleep(0)
         with pytest.raises(QueueFullError):
-            await each(made, codec, [Upload(7)], decode=1, kept=1)
+            await each(made, codec, [Upload(7)], decode=5, kept=1)
         second.cancel()
         await asyncio.wait({second})
         third = asyncio.create_task(each(made, codec, [Upload(8)], decode=10, kept=1))  # in place of the cancelled one

@@ -1,20 +1,42 @@
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
+from service.engine.callers import CALLER
 from service.engine.errors import QueueFullError, RequestTooLargeError
 from service.engine.memory import Memory
 
 
+@contextlib.contextmanager
+def calling(caller: str) -> Iterator[None]:
+    token = CALLER.set(caller)
+    try:
+        yield
+    finally:
+        CALLER.reset(token)
+
+
 def test_rejects_what_is_not_free_now_and_accepts_it_later() -> None:
-    memory = Memory(100)
-    with memory.reserve([60], "painters"):
-        with pytest.raises(QueueFullError, match="Retry after 1 s") as caught:
-            memory.reserve([41], "painters")
+    memory = Memory(320)
+    with calling("a"), memory.reserve([200], "painters"):
+        with calling("b"), pytest.raises(QueueFullError, match="Retry after 1 s") as caught:
+            memory.reserve([81], "painters")
         assert caught.value.retry_after_s == 1
-        with memory.reserve([40], "painters"):
-            assert memory.used == 100
-    with memory.reserve([100], "painters"):
-        assert memory.used == 100
+        with calling("b"), memory.reserve([80], "painters"):
+            assert memory.used == 280
+    with memory.reserve([320], "painters"):
+        assert memory.used == 320
     assert memory.used == 0
+
+
+def test_one_caller_leaves_memory_to_others() -> None:
+    memory = Memory(320)
+    with calling("greedy"), memory.reserve([100], "painters"), memory.reserve([100], "painters"):
+        with pytest.raises(QueueFullError):
+            memory.reserve([50], "painters")
+        with calling("polite"), memory.reserve([50], "painters"):
+            assert memory.used == 250
 
 
 def test_rejects_for_good_what_exceeds_the_limit() -> None:
@@ -26,10 +48,10 @@ def test_rejects_for_good_what_exceeds_the_limit() -> None:
 
 def test_takes_the_largest_size_that_is_free() -> None:
     memory = Memory(100)
-    with memory.reserve([30, 60, 90, 120], "painters") as first:
+    with calling("a"), memory.reserve([30, 60, 90, 120], "painters") as first:
         assert first.size == 90
         first.shrink(50)
-        with memory.reserve([30, 60, 90, 120], "painters") as second:
+        with calling("b"), memory.reserve([30, 60, 90, 120], "painters") as second:
             assert second.size == 30
 
 
