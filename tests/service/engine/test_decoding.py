@@ -5,8 +5,8 @@ import weakref
 
 import pytest
 
-from service.engine.decoding import Cost, Decoders
 from service.engine.callers import CALLER
+from service.engine.decoding import Cost, Decoders
 from service.engine.errors import QueueFullError, RequestTooLargeError, UnreadableImageError
 from service.engine.fair_threads import FairThreads
 from service.engine.memory import Memory
