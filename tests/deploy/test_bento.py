@@ -72,7 +72,7 @@ def test_bento_contains_only_service_and_models(bento: Path) -> None:
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     packages = {str(path.relative_to(ROOT)) for name in ("service", "ganvas") for path in (ROOT / name).rglob("*.py")}
     models = {str(path.relative_to(ROOT)) for path in (ROOT / "exported").glob("*.onnx")}
-    studio = {str(path.relative_to(ROOT)) for path in (ROOT / "service" / "studio").iterdir() if path.is_file()}
+    studio = {str(path.relative_to(ROOT)) for path in (ROOT / "service" / "studio").rglob("*") if path.is_file()}
     assert files == {*packages, *studio, *models, "ganvas/py.typed", "LICENSE", "bentofile.yaml"}
     manifest = yaml.safe_load((bento / "bento.yaml").read_text())
     assert manifest["labels"].keys() == {"project", "licence"}

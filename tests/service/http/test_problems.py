@@ -51,6 +51,7 @@ def test_queue_full_has_retry_after() -> None:
 ENGINE_ERRORS = {
     errors.NotFoundError: 404,
     errors.ImageTooLargeError: 413,
+    errors.RequestTooLargeError: 413,
     errors.UnreadableImageError: 415,
     errors.InvalidValueError: 422,
     errors.QueueFullError: 429,
