@@ -1,4 +1,4 @@
-"""Shows how far long work is: a bar on a terminal, else a line now and then, for `kubectl logs`, nohup and CI."""
+"""Shows the progress of long work: a bar on a terminal, otherwise a line every 30 s, for `kubectl logs`, nohup and CI."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from rich.text import Text
 T = TypeVar("T")
 
 _FIRST_LINE_S, _LINE_S = 5.0, 30.0
-_WINDOW_S = 60.0  # of the speed that the estimate of the end is made from
+_WINDOW_S = 60.0  # the estimate of the end uses the speed of this time
 
 
 class Display:
@@ -25,7 +25,7 @@ class Display:
         work: what is done, such as `Training`.
         total: steps of the work.
         completed: steps that were done before.
-        unit: what a step is called.
+        unit: name of a step, such as `pair`.
         quiet: show nothing.
     """
 
@@ -58,7 +58,7 @@ class Display:
 
         Args:
             completed: steps done; fewer than before if the work went back.
-            values: words by name, the most important first; None: those of the last call. A value without name is shown alone.
+            values: name -> text, the most important first; None: those of the last call. The name may be empty.
         """
         now = time.monotonic()
         if completed < self._completed:
@@ -125,7 +125,7 @@ def duration(seconds: float) -> str:
 
 
 class _Bar(Progress):
-    """Two lines, which are as wide as the terminal: the bar, and what is measured."""
+    """Two lines, as wide as the terminal: the bar, and the measured values."""
 
     def __init__(self, work: str, total: int, completed: int, console: Console) -> None:
         self._words: list[str] = []

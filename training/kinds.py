@@ -38,7 +38,7 @@ def _require_folder(folder: Path) -> None:
     places = {folder.parent, Path("runs")}
     found = sorted({str(path.parent) for place in places if place.is_dir() for path in place.glob("*/run.json")})
     known = f"Runs here: {', '.join(found[:8])}{', ...' if len(found) > 8 else ''}" if found else "No run was found here"
-    raise RunError(f"{folder} is not a folder. Name the folder that was the --out of a training. {known}.")
+    raise RunError(f"{folder} is not a folder. Name a run folder, the --out of a training. {known}.")
 
 
 def kind_of_card(card: Card) -> Kind[Any, Any]:

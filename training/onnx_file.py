@@ -64,11 +64,11 @@ def model_file(text: str) -> str:
     """The file of a model with this title: `Köpfe für Zoë` -> `kopfe-fur-zoe.onnx`.
 
     Raises:
-        ExportError: no character of the text has a letter or a digit in ASCII.
+        ExportError: nothing in the text can be written with the letters a-z and digits.
     """
     name = name_from(text)
     if not name:
-        raise ExportError(f"{text!r} gives no model name. Name the file to write, such as exported/my-cats.onnx.")
+        raise ExportError(f"No model name can be made from {text!r}. Name the file to write, such as exported/my-cats.onnx.")
     return f"{name}.onnx"
 
 

@@ -149,13 +149,11 @@ class RateWatch:
         self._told = False
 
     def judge(self, rate: float, seconds: float) -> str | None:
-        """Take in the rate of the last `seconds`, in images/s. Returns a warning once the rate has been low for a while."""
+        """Note the rate of the last `seconds`, in images/s. Returns a warning when the rate has been low for 20 s, once."""
         self._best = max(self._best, rate)
         self._slow_s = self._slow_s + seconds if rate < _COLLAPSED * self._best else 0.0
         if self._told or self._slow_s < _COLLAPSED_S:
             return None
         self._told = True
-        advice = (
-            "Stop with Ctrl-C and resume with --threads 1." if torch.get_num_threads() > 1 else "The run only takes longer."
-        )
-        return f"The rate fell from {self._best:,.3g} to {rate:,.3g} images/s. Other programs use the CPU. {advice}"
+        advice = "Stop with Ctrl-C and resume with --threads 1." if torch.get_num_threads() > 1 else "The run takes longer."
+        return f"The speed fell from {self._best:,.3g} to {rate:,.3g} images/s. Other programs use the CPU. {advice}"

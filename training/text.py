@@ -20,6 +20,6 @@ def cell(text: str) -> str:
 def name_from(text: str) -> str:
     """A `ganvas.card.Name` made from any text: `Köpfe für Zoë` -> `kopfe-fur-zoe`, `星月夜` -> `xingyueye`.
 
-    Empty if no character of the text has a letter or a digit in ASCII.
+    Empty if nothing in the text can be written with the letters a-z and digits.
     """
     return re.sub(r"[^a-z0-9]+", "-", anyascii(text).lower()).strip("-")[:_LONGEST_NAME].strip("-")

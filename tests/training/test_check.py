@@ -18,7 +18,7 @@ def test_says_what_is_there_and_what_to_run_next(make_images: MakeImages, tmp_pa
     said = done("check", folder, "--out", tmp_path / "same.png")
     words = " ".join(said.split())
     assert f"{folder} at 64 x 64: 21 images can be used, 1 file left out." in words
-    assert "1 group the same file: 003.png = copy.png" in words
+    assert "1 group of identical files: 003.png = copy.png" in words
     assert "1: not an image file (notes.txt)" in words
     command = shlex.split(said.partition("Next:\n")[2].splitlines()[0])
     assert command == ["python", "-m", "training", "gan", "--data", str(folder), "--config", "gan", "--out", "runs/my-photos"]
@@ -39,7 +39,7 @@ def test_exit_code_says_that_training_would_refuse_the_images(make_images: MakeI
     draw(0, (50, 50)).save(folder / "small.png")
     result = call("check", folder, "--size", 64)
     assert result.exit_code == UNUSABLE
-    assert "would be refused: 1 image is smaller" in " ".join(result.output.split())
+    assert "would refuse the images: 1 image is smaller" in " ".join(result.output.split())
     assert call("check", make_images("few", 15, (64, 64))).exit_code == UNUSABLE
     empty = tmp_path / "empty"
     empty.mkdir()

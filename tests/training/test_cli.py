@@ -262,12 +262,12 @@ def test_export_options_replace_the_values_of_the_file(gan_run: Path, tmp_path: 
     said = refused("export", gan_run, out, "--card", details, "--data-licence", "CC0")
     assert "--data-source and --data-licence describe the training data, and so does the file of --card" in said
     assert "--licence is empty" in refused("export", gan_run, out, "--licence", " ")
-    assert "'...' gives no model name. Name the file to write" in refused("export", gan_run, "--title", "...")
+    assert "No model name can be made from '...'. Name the file to write" in refused("export", gan_run, "--title", "...")
 
 
 def test_export_of_a_missing_run_names_the_runs_that_exist(gan_run: Path, tmp_path: Path) -> None:
     said = refused("export", tmp_path / "gam")
-    assert f"gam is not a folder. Name the folder that was the --out of a training. Runs here: {gan_run}." in said
+    assert f"gam is not a folder. Name a run folder, the --out of a training. Runs here: {gan_run}." in said
 
 
 def test_training_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_full_disk_ends_a_training_with_one_line_and_a_whole_checkpoint(
     said = refused("gan", "--data", make_images("few", 40, size=(28, 28)), "--out", run, *options)
     errors = said[said.index("Error:") :]
     assert str(run) in errors
-    assert "cannot be written: the disk is full. Free some space. The last checkpoint is whole. Resume with:" in errors
+    assert "cannot be written: the disk is full. Free some space. The last checkpoint is intact. Resume with:" in errors
     assert f"--out {run}" in errors
     assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 0
     assert not list(run.glob(".*.partial"))

@@ -1,4 +1,4 @@
-"""`python -m training check`: looks at images before a long training."""
+"""`python -m training check`: checks images before a long training."""
 
 import json
 import shlex
@@ -51,11 +51,12 @@ def check(
         bool, typer.Option("--style", help="The images are photos or paintings for a style network, not images for a GAN.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Image to write if there are duplicates: they side by side.")
+        Path | None,
+        typer.Option("--out", "-o", help="Image to write: the duplicates side by side. Not written if there are none."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Look at images before a long training: what can be used, what is left out and why, duplicates, and what to run next.
+    """Check images before a long training: what can be used, what is left out and why, duplicates, and what to run next.
 
     Exit code: 0 if training accepts the images, 1 if it would refuse them as they are, 2 if nothing can be read.
     """
@@ -78,7 +79,7 @@ def check(
 
 
 def _advise_style(found: Survey) -> Advice:
-    """The same for a style network, whose images are photos to paint, or paintings to learn from."""
+    """Advice for a style network, whose images are photos to paint, or paintings to learn from."""
     config = load_config(_STYLE_CONFIG, StyleConfig)
     coarse = sum(min(facts.width, facts.height) < config.style_size for facts in found.images.values())
     reasons = [
@@ -157,10 +158,10 @@ def _refusal(found: Survey) -> str:
     if small := too_small(found):
         verb = "is" if len(small) == 1 else "are"
         return (
-            f"A training at this size would be refused: {count_of(len(small), 'image')} {verb} smaller. Remove them, or check "
-            "and train at a smaller --size."
+            f"Training at {found.size} x {found.size} would refuse the images: {count_of(len(small), 'image')} {verb} smaller. "
+            "Remove them, or use a smaller --size."
         )
-    return "A training would be refused: there are too few images. Add more, or mend the files that are left out."
+    return "Training would refuse the images: there are too few. Add more, or repair the files that are left out."
 
 
 def _row(label: str, text: str) -> list[str]:
@@ -201,7 +202,7 @@ def _shapes(found: Survey) -> str:
     worst = max(facts, key=lambda name: facts[name].cropped)
     return (
         f"{square:,} square, {wide:,} wide, {len(facts) - square - wide:,} tall. The central square leaves out "
-        f"{sum(cut) / len(cut):.0%} of an image in the mean, {facts[worst].cropped:.0%} of {worst}"
+        f"{sum(cut) / len(cut):.0%} of an image on average, {facts[worst].cropped:.0%} of {worst}"
     )
 
 
@@ -229,11 +230,11 @@ def _duplicates(groups: Sequence[Group]) -> str:
         return "none"
     exact, near = ([group for group in groups if group.exact is kind] for kind in (True, False))
     said = []
-    for kind, of_kind in (("the same file", exact), ("look the same", near)):
+    for kind, of_kind in (("identical files", exact), ("images that look the same", near)):
         if of_kind:
             shown = "; ".join(" = ".join(group.names[:_MOST_NAMED]) for group in of_kind[:_MOST_NAMED])
             more = ", ..." if len(of_kind) > _MOST_NAMED else ""
-            said.append(f"{count_of(len(of_kind), 'group')} {kind}: {shown}{more}")
+            said.append(f"{count_of(len(of_kind), 'group')} of {kind}: {shown}{more}")
     return ". ".join(said)
 
 

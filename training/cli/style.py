@@ -261,7 +261,7 @@ def int8(
     difference = int8_stylizer(exported, out, photos)
     typer.echo(
         f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB). Its images differ from those of {exported} by {difference:.1f} grey "
-        "levels in the mean. Measure it with python -m training evaluate."
+        "levels on average. Measure it with python -m training evaluate."
     )
 
 

@@ -1,4 +1,4 @@
-"""Finds images that are the same file, or look the same.
+"""Finds identical files and images that look the same.
 
 Two images look the same if their difference hashes (dHash: which of two neighbouring pixels is brighter, at 9 x 8) differ in
 few of 64 bits, and their thumbnails differ by few levels. The hash finds candidates fast. The thumbnails separate simple
@@ -49,7 +49,7 @@ class Group:
 
     Attributes:
         names: at least two, in the order of names.
-        exact: whether all are the same file.
+        exact: whether the files are identical.
     """
 
     names: tuple[str, ...]
@@ -57,7 +57,7 @@ class Group:
 
 
 def look_of(image: Image.Image, content: str) -> Look:
-    """The look of an RGB image.
+    """What an RGB image is compared by.
 
     Args:
         image: the whole image.

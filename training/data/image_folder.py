@@ -73,7 +73,7 @@ class ImageFolder:
         return image if mode == "RGB" else image.convert(mode)
 
     def read(self, name: str) -> bytes:
-        """The content of one image file. The errors are those of `open`."""
+        """The content of one image file. Raises as `open`."""
         file = self._file(name)
         return file if isinstance(file, bytes) else file.read_bytes()
 

@@ -30,11 +30,11 @@ def split(count: int, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def others(learned: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """As many images as are measured against, but none of them, spread evenly over the rest: what real images score.
+    """Choose other real images to take the place of samples: the same number as `measured`, spread evenly over the rest.
 
     Args:
         learned: int [N], the images to learn from.
-        measured: int [M], the images to measure against; at most as many as there are others.
+        measured: int [M], the images to measure against; at most half of all.
     """
     rest = np.setdiff1d(learned, measured)
     return rest[np.linspace(0, len(rest) - 1, len(measured)).astype(int)]

@@ -35,7 +35,7 @@ class Facts:
         width: of the upright image in pixels.
         height: of the upright image in pixels.
         grey: whether the file stores grey. Training makes a grey model if all files do.
-        colourless: whether all pixels are grey, whatever the file stores.
+        colourless: whether all pixels are grey, even if the file stores colour.
         transparent: whether the file stores transparency.
         enlarged: whether the image has no detail at the size of the training, as after an enlargement.
         look: to find duplicates.

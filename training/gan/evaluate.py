@@ -1,4 +1,4 @@
-"""Evaluates a generator: scores of its samples against real images, beside the scores of other real images in their place.
+"""Evaluates a generator: scores its samples against real images, and other real images in their place as a comparison.
 
     python -m training evaluate MODEL --data FOLDER_OR_ZIP
 
@@ -96,7 +96,7 @@ class Scores:
 
     Attributes:
         fidelity: of the samples, against real images.
-        real: of other real images in place of the samples, the same number: the scores of a perfect generator.
+        real: of the same number of other real images in place of the samples, as a perfect generator would score.
         count: number of samples, of real images, and of other real images.
         method: how the scores were measured, as the card states it.
     """
@@ -120,7 +120,7 @@ class Scores:
 
     def explain(self, asked: int) -> str:
         """What real images score, and whether there were fewer images than asked for."""
-        real = f"Real images: the score of {self.count:,} other real images, as a perfect generator would have it."
+        real = f"Real images: the score of {self.count:,} other real images, which a perfect generator would reach."
         if self.count < asked:
             return (
                 f"{real} There are too few images for {asked:,} against {asked:,}, so all Frechet distances are larger than "

@@ -52,7 +52,7 @@ class Evaluator:
         """Measure other real images in place of samples.
 
         Args:
-            others: uint8 [N, c, h, w], none of the images to measure against, and as many.
+            others: uint8 [N, c, h, w], the same number as the images to measure against, and none of them.
         """
         fidelity = measure(self._real_features(iter).to(self.device), self._features(others, iter).to(self.device))
         return Reference(network=self.network.name, count=len(others), fidelity=fidelity)

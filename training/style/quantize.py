@@ -64,7 +64,7 @@ def int8_stylizer(path: Path, out: Path, photos: ImageFolder) -> float:
     difference = _difference(model, small, inputs)
     if difference > _MAX_DIFFERENCE:
         raise ExportError(
-            f"In int8, the images of {path} are {difference:.1f} grey levels off in the mean; {_MAX_DIFFERENCE:g} are allowed. "
+            f"In int8, the images of {path} are {difference:.1f} grey levels off on average; {_MAX_DIFFERENCE:g} are allowed. "
             "Nothing was written. Calibrate with photos like those that the model is for, or keep the model as it is."
         )
     write_model(small, out)

@@ -61,7 +61,7 @@ def judged(
     return assess(RUN, plan(), stats, Reference(network="pixels", count=count, fidelity=real), number)
 
 
-def test_a_generator_of_new_images_of_the_same_kind_is_good(real: Tensor, training: Tensor) -> None:
+def test_generator_of_new_images_of_the_same_kind_is_good(real: Tensor, training: Tensor) -> None:
     found = of_samples(images_of(2 * COUNT), real, training)
     assert found.verdict is Verdict.GOOD
     assert "(real images " in found.reasons[0]
@@ -125,21 +125,22 @@ def test_findings_of_the_watch_come_before_good_numbers(words: str, change: str)
     assert f"--set {change}" in found.next_steps[0].command
 
 
-def test_an_old_finding_does_not_outlive_a_good_evaluation() -> None:
+def test_good_evaluation_ends_an_older_finding() -> None:
     stats = Stats(tuple(row(step, FINE) for step in (40, 60, 100)), (Event(60, 3840, "The samples are getting worse."),))
     assert assess(RUN, plan(), stats, Reference(network="p", count=COUNT, fidelity=REAL), 1.0).verdict is Verdict.GOOD
 
 
-def test_says_too_early_rather_than_judge_few_evaluations_or_images() -> None:
+def test_few_evaluations_or_images_are_too_early_to_judge() -> None:
     for found in (judged(FINE, last=0), judged(FINE, last=40), judged(FINE, count=49)):
         assert found.verdict is Verdict.EARLY
-    assert "2 of at least 3 evaluations" in judged(FINE, last=40).reasons[0]
-    assert "Only 49 real images are compared" in judged(FINE, count=49).reasons[0]
+    few = "2 evaluations and 40% of the run are done. The verdict needs 3 evaluations and 25%."
+    assert judged(FINE, last=40).reasons == (few,)
+    assert "Only 49 real images can be compared" in judged(FINE, count=49).reasons[0]
     resume = shlex.split(judged(FINE, last=40).next_steps[0].command)
     assert resume == ["python", "-m", "training", "gan", "--data", "my heads", "--out", "runs/my heads", "--resume"]
 
 
-def test_does_not_praise_before_copies_are_looked_for() -> None:
+def test_does_not_praise_before_the_run_has_looked_for_copies() -> None:
     assert judged(FINE, number=None, last=80).verdict is Verdict.LEARNING
     ended = judged(FINE, number=None)
     assert ended.verdict is Verdict.BEHIND
@@ -163,7 +164,7 @@ def test_samples_unlike_real_images_need_more_training_while_the_distance_falls(
     assert "--set images=25600" in after(100).next_steps[0].command
 
 
-def test_a_run_behind_real_images_says_where_and_how_to_train_longer() -> None:
+def test_run_behind_real_images_says_where_and_how_to_train_longer() -> None:
     found = judged(Fidelity(frechet=500.0, precision=0.9, recall=0.5, density=0.4, coverage=0.5, diversity=0.9))
     assert found.verdict is Verdict.BEHIND
     assert "Coverage is 0.50; real images have 0.96." in found.reasons

@@ -119,7 +119,7 @@ def test_metrics_of_a_run_match_a_calculation_by_hand(run: Path, photos: Path) -
     assert table == pytest.approx(np.array(columns), rel=1e-3, abs=1e-4)
     assert fidelity.frechet > 2 * real.frechet  # large enough to tell the two apart
     assert f"{METHOD}; step 6 (48 images)." in said
-    assert f"the score of {SAMPLES} other real images, as a perfect generator would have it." in said
+    assert f"the score of {SAMPLES} other real images, which a perfect generator would reach." in said
     whole = json.loads((run / "evaluation.json").read_text())
     assert (whole["step"], whole["data"]) == (6, "photos")
     assert {metric["method"] for metric in whole["metrics"]} == {METHOD}
@@ -197,7 +197,7 @@ def test_write_changes_only_the_metrics(exported: Path, photos: Path, tmp_path: 
 def test_evaluates_with_few_images(run: Path, photos: Path, tmp_path: Path) -> None:
     said = done("evaluate", run, "--data", photos, "--samples", 30, "--neighbours", K)
     assert "20 samples against 20 real images" in said
-    assert "the score of 20 other real images, as a perfect generator would have it. There are too few images for 30" in said
+    assert "the score of 20 other real images, which a perfect generator would reach. There are too few images for 30" in said
     done("evaluate", run, "--data", photos)  # 2,000 samples
     assert "; 20 samples against 20 real images, k = 5, seed 0" in (run / "evaluation.json").read_text()
     few = tmp_path / "few"

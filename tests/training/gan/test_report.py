@@ -242,7 +242,7 @@ def test_page_shows_everything_in_the_run_folder(run: Run[GanPlan]) -> None:
     for words in (
         "Steps 80 of 200", "Real images shown 5,120 of 12,800", "Speed 200 images/s about 1 min to go",
         "Best Frechet distance 44.4 at step 60; real images 20.0", "real images 20.0 0.950 0.940 1.00 0.960 1.00",
-        "Real images: 700 of them against 700 others", "Measured in pixels at 16 x 16.",
+        "Real images: 700 against 700 others", "Measured in pixels at 16 x 16.",
         "Architecture dcgan", "14,000 images", "40 2,560 51.2 0.600 0.200 0.410 0.320 - ", "Novelty 1.06",
     ):  # fmt: skip
         assert words in text, words

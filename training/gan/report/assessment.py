@@ -1,8 +1,7 @@
 """Judges a run in words, and names the next command.
 
-The numbers are compared with those of real images, so a collapsed run is never praised, whatever its own history. The order
-of the rules matters: findings of the watch, collapse and copies come before praise; and without enough evaluations or real
-images nothing is judged.
+The numbers are compared with those of real images, so a collapsed run is never praised. The order of the rules matters:
+findings of the watch, collapse and copies come before praise. Without enough evaluations or real images, nothing is judged.
 """
 
 import json
@@ -19,15 +18,16 @@ from training.gan.plan import GanPlan
 from training.gan.report.reference import Reference
 from training.gan.report.stats import Row, Stats
 from training.gan.watch import MIN_DIVERSITY
+from training.text import count_of
 
 LEAST_EVALUATIONS = 3
-"""The watch needs as many: the first is only a comparison, and a finding must hold at two in a row."""
+"""Needed by the watch: a finding compares with an earlier evaluation and must hold at two in a row."""
 
 LEAST_SHARE = 0.25
-"""Of the run. Earlier, the samples of a healthy run are as far from real images as those of a failed one."""
+"""Fraction of the run. Earlier, the samples of a good run and of a failed run are equally far from real images."""
 
 LEAST_REAL = 50
-"""Real images on each side. The metrics of fewer are mostly chance."""
+"""Fewest real images in each set. With fewer, the metrics are mostly chance."""
 
 _GONE = 0.1  # coverage, as a fraction of that of real images: nearly all kinds of images are missing
 _PRECISE = 0.5  # precision: the samples that are there could be real
@@ -98,8 +98,8 @@ def _judge(config: GanConfig, stats: Stats, reference: Reference | None, novelty
     share = stats.step / config.steps
     if not done and (len(evaluations) < LEAST_EVALUATIONS or share < LEAST_SHARE):
         return Verdict.EARLY, [
-            f"{len(evaluations)} of at least {LEAST_EVALUATIONS} evaluations, and {share:.0%} of the run of which at least "
-            f"{LEAST_SHARE:.0%}, are needed."
+            f"{count_of(len(evaluations), 'evaluation')} and {share:.0%} of the run are done. The verdict needs "
+            f"{LEAST_EVALUATIONS} evaluations and {LEAST_SHARE:.0%}."
         ]
     if not evaluations:
         return Verdict.UNMEASURED, ["The run ended without an evaluation."]
@@ -109,8 +109,8 @@ def _judge(config: GanConfig, stats: Stats, reference: Reference | None, novelty
         return (Verdict.LEARNING, failed[1]) if failed[0] is Verdict.UNLIKE and falling and not done else failed
     if reference is not None and reference.count < LEAST_REAL:
         return Verdict.EARLY, [
-            f"Only {reference.count} real images are compared; with fewer than {LEAST_REAL}, the metrics are mostly chance. "
-            "Look at the samples and their neighbours."
+            f"Only {count_of(reference.count, 'real image')} can be compared. With fewer than {LEAST_REAL}, the metrics "
+            "are mostly chance. Look at the samples and their neighbours."
         ]
     if novelty is not None and novelty < _COPIES:
         return Verdict.COPIES, [f"Novelty is {novelty:.2f}: 0 for copies, about 1 for new images."]
@@ -118,25 +118,25 @@ def _judge(config: GanConfig, stats: Stats, reference: Reference | None, novelty
     if novelty is not None and novelty < _CLOSE:
         behind.append(f"Novelty is {novelty:.2f}: the samples are close to single training images.")
     if not done:
-        return Verdict.LEARNING, behind or ["The numbers are near those of real images. Copies are looked for at the end."]
+        return Verdict.LEARNING, behind or ["The numbers are near those of real images. At the end, the run looks for copies."]
     if novelty is None:
         behind.append("It was not measured whether the samples are copies.")
     if len(evaluations) < LEAST_EVALUATIONS:
-        behind.append(f"Only {len(evaluations)} evaluations: the watch needs {LEAST_EVALUATIONS}.")
+        behind.append(f"Only {count_of(len(evaluations), 'evaluation')}: the watch needs {LEAST_EVALUATIONS}.")
     if behind:
         return Verdict.BEHIND, behind
     return Verdict.GOOD, [f"{', '.join(_compared(now, reference))}. Novelty is {novelty:.2f}. Look at the samples as well."]
 
 
 def _collapse(now: Row, reference: Reference | None) -> tuple[Verdict, list[str]] | None:
-    """The verdict on samples that are worthless, if they are."""
+    """The verdict on worthless samples; None for others."""
     real = asdict(reference.fidelity) if reference else {}
     if now.get("diversity", 1) < MIN_DIVERSITY:
-        return Verdict.ALIKE, [f"Their diversity is {now['diversity']:.2f}, that of real images is 1."]
+        return Verdict.ALIKE, [f"The diversity of the samples is {now['diversity']:.2f}; real images have 1."]
     coverage = now.get("coverage", 1)
     if coverage >= _GONE * real.get("coverage", 1):
         return None
-    said = f"They cover {coverage:.0%} of the real images; other real images cover {real.get('coverage', 0.97):.0%}."
+    said = f"The samples cover {coverage:.0%} of the real images; other real images cover {real.get('coverage', 0.97):.0%}."
     return (Verdict.FEW if now.get("precision", 0) >= _PRECISE else Verdict.UNLIKE), [said]
 
 
@@ -193,7 +193,7 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
     if verdict in (Verdict.BEHIND, Verdict.EARLY):
         return [
             NextStep("Train longer.", _again(folder, plan, {"images": 2 * config.images})),
-            NextStep("Or take it as it is.", _command("export", str(folder))),
+            NextStep("Or export it now.", _command("export", str(folder))),
         ]
     changes: dict[str, object] = {}
     if config.objective != "relativistic" or not (config.penalty.r1 and config.penalty.r2):

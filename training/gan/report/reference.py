@@ -1,7 +1,7 @@
-"""real.json: what real images score, in place of samples. Beside it, a Frechet distance means something.
+"""real.json: what real images score in place of samples. A Frechet distance means little without it.
 
-Two sets of real images that share no image are compared like samples and real images: with the same network, and with as many
-images on each side.
+Two sets of real images that share no image are compared like samples and real images: with the same network and the same
+number of images.
 """
 
 from pathlib import Path
