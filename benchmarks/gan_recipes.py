@@ -166,7 +166,7 @@ def train(
         RunError: the folder contains a run with other settings or images.
     """
     run = Run.open(folder, GanPlan) if folder.exists() else Run.create(folder, plan)
-    if run.plan != plan:
+    if run.plan.model_copy(update={"threads": plan.threads}) != plan:
         raise RunError(f"{folder} was trained with other settings or images. Choose another --out or delete this folder.")
     failure = ""
     checkpoint = run.load_checkpoint()

@@ -1,7 +1,7 @@
 """A third kind of model, an upscaler, served with one card class and one handler, and no change of the engine."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +14,12 @@ from pydantic import TypeAdapter
 from ganvas.card import IMAGES, OUTPUT, Card
 from ganvas.tensors import ROWS, Dimension, Tensor
 from service.engine.arrays import Feeds, Images, Pixels
+from service.engine.errors import RefusedError
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS
 from service.engine.models import Models
+from service.engine.sessions import load_model
+from service.engine.trial import Trial, Verdict
 from service.settings import Settings
 from tests.service.onnx_models import COMMON, make_model, save
 
@@ -83,6 +86,16 @@ def upscaler_model(factor: int = 2) -> onnx.ModelProto:
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a new kind adds to AnyCard in ganvas/card.py and to the registry of handlers."""
+
+    def try_here(trial: Trial, paths: Sequence[Path]) -> Iterator[Verdict]:
+        """Try files in this process: only this one has the registered kind."""
+        for path in paths:
+            try:
+                yield load_model(path, "cpu", 1, 2**30).version
+            except RefusedError as error:
+                yield error
+
+    monkeypatch.setattr(Trial, "_try", try_here)
     monkeypatch.setattr("ganvas.card._ADAPTER", TypeAdapter(UpscalerCard))
     kind: type[Card] = UpscalerCard
     monkeypatch.setitem(HANDLERS, kind, Upscaler)
