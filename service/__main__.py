@@ -25,6 +25,7 @@ BACKLOG = 2048  # connections that the kernel holds, as in BentoML
 MAX_FAILURES = 5  # workers in a row that die before they are ready
 PAUSE_S = 1.0  # before the next worker, if one died before it was ready
 KILL_S = 5.0  # from the end of the drain until a worker that still runs is killed
+PORT_IN_USE = "the port is in use; stop the other program, or choose another port with --port or PORT=8080 make serve"
 MAX_DESCRIPTORS = 16384  # of the worker, if the system allows so many: connections and files
 
 
@@ -34,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
-        busy = error.errno == errno.EADDRINUSE
-        reason = "the port is in use; choose another with --port" if busy else error.strerror or str(error)
+        reason = PORT_IN_USE if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         sys.stderr.write(f"ganvas: cannot listen on {options.host}:{options.port}: {reason}\n")
         return 1
     _raise_descriptor_limit()

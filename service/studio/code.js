@@ -19,7 +19,7 @@ const base = new URL(".", location.href).href.replace(/\/$/, "");
 export function jsonCall(route, fields, file) {
   return {
     curl: [
-      `curl -sS ${base}/v1/${route}`,
+      `curl --fail-with-body -sS ${base}/v1/${route}`,
       ...key(),
       `-H 'Content-Type: application/json'`,
       `-d ${quoted(JSON.stringify(fields))}`,
@@ -41,7 +41,7 @@ export function photoCall(photo, fields, file) {
   // In -F, curl needs double quotes around a name with commas or semicolons.
   const source = /[,;"\\]/.test(photo) ? `"${photo.replace(/["\\]/g, "\\$&")}"` : photo;
   return {
-    curl: [`curl -sS ${base}/v1/stylize`, ...key(), `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
+    curl: [`curl --fail-with-body -sS ${base}/v1/stylize`, ...key(), `-F ${quoted(`image=@${source}`)}`, ...parts, `-o ${quoted(file)}`].join(" \\\n  "),
     python: python("stylize", [JSON.stringify(photo), ...named(fields)], file),
   };
 }

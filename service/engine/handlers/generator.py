@@ -74,7 +74,9 @@ class Generator(Handler):
     def example_command(self, url: str, photo: str) -> str:
         """A command that makes 16 samples."""
         body = f'{{"model": "{self.card.name}", "n": 16, "seed": 7}}'
-        return f"curl {url}{api.SAMPLE} -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
+        return (
+            f"curl --fail-with-body {url}{api.SAMPLE} -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
+        )
 
     def _jobs(self, latents: Floats) -> list[Job]:
         parts = [latents[i : i + self.max_batch] for i in range(0, len(latents), self.max_batch)]

@@ -70,7 +70,8 @@ class Stylizer(Handler):
     def example_command(self, url: str, photo: str) -> str:
         """A command that paints a photo in the first style."""
         style = self.card.styles[0].name
-        return f"curl {url}{api.STYLIZE} -F image=@{photo} -F model={self.card.name} -F style={style} -o {style}.jpg"
+        sent = f"-F image=@{photo} -F model={self.card.name} -F style={style}"
+        return f"curl --fail-with-body {url}{api.STYLIZE} {sent} -o {style}.jpg"
 
     def _job(self, image: Pixels, styles: Floats, strength: float, keep_color: float) -> Job:
         height, width = self.card.height.fit(image.shape[0]), self.card.width.fit(image.shape[1])

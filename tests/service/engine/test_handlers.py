@@ -65,5 +65,5 @@ def test_stylizer_without_thumbnails_has_no_preview(tmp_path: Path) -> None:
 
 
 def test_example_commands_name_the_model_and_the_service(tmp_path: Path) -> None:
-    assert generator(tmp_path).example_command("http://x", "p.jpg").startswith("curl http://x/v1/sample ")
+    assert generator(tmp_path).example_command("http://x", "p.jpg").startswith("curl --fail-with-body http://x/v1/sample ")
     assert "-F image=@p.jpg -F model=painters -F style=night" in stylizer(tmp_path).example_command("http://x", "p.jpg")

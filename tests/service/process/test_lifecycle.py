@@ -43,7 +43,8 @@ def test_port_in_use_is_explained(models_folder: Path) -> None:
             command("--port", str(port)), cwd=ROOT, env=environment(models_folder), capture_output=True, text=True
         )
     assert done.returncode == 1
-    assert done.stderr == f"ganvas: cannot listen on 127.0.0.1:{port}: the port is in use; choose another with --port\n"
+    assert done.stderr.startswith(f"ganvas: cannot listen on 127.0.0.1:{port}: the port is in use; ")
+    assert "--port" in done.stderr
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", ""])
