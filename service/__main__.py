@@ -26,17 +26,19 @@ MAX_FAILURES = 5  # workers in a row that die before they are ready
 PAUSE_S = 1.0  # before the next worker, if one died before it was ready
 KILL_S = 5.0  # from the end of the drain until a worker that still runs is killed
 PORT_IN_USE = "the port is in use; stop the other program, or choose another port with --port or PORT=8080 make serve"
+STDERR = 2  # a descriptor; sys.stderr is None if it was closed at start
 MAX_DESCRIPTORS = 16384  # of the worker, if the system allows so many: connections and files
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, serve until a signal comes, and return the exit code."""
+    _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
         reason = PORT_IN_USE if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        sys.stderr.write(f"ganvas: cannot listen on {options.host}:{options.port}: {reason}\n")
+        _report(f"cannot listen on {options.host}:{options.port}: {reason}")
         return 1
     _raise_descriptor_limit()
     with listener:
@@ -75,10 +77,10 @@ class Supervisor:
             failures = 0 if served else failures + 1
             served_before = True
             if failures == MAX_FAILURES:
-                sys.stderr.write(f"ganvas: {failures} workers in a row failed to start; giving up\n")
+                _report(f"{failures} workers in a row failed to start; giving up")
                 return 1
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
-            sys.stderr.write(f"ganvas: the worker {how}; starting another\n")
+            _report(f"the worker {how}; starting another")
             if not served:
                 time.sleep(PAUSE_S)
         return 0
@@ -129,7 +131,7 @@ class Supervisor:
 
     def _kill(self, number: int, frame: FrameType | None) -> None:
         if self._worker:
-            sys.stderr.write("ganvas: the worker did not end in time; killing it\n")
+            _report("the worker did not end in time; killing it")
             self._worker.kill()
 
 
@@ -150,6 +152,19 @@ def _listen(host: str, port: int) -> socket.socket:
     """Take the port before slow imports: a port in use is reported at once, and early callers wait instead of failing."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def _open_standard_streams() -> None:
+    """Open what is closed of stdin, stdout and stderr. Otherwise the socket would take its number, and be written to."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _report(message: str) -> None:
+    """Write a line to stderr. The service continues if nobody can read it."""
+    with contextlib.suppress(OSError):
+        os.write(STDERR, f"ganvas: {message}\n".encode())
 
 
 def _raise_descriptor_limit() -> None:

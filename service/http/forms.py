@@ -1,4 +1,4 @@
-"""Multipart forms: Starlette's parser, and files whose name is written only as `filename*=`."""
+"""Multipart forms: Starlette's parser with files in memory, and files whose name is written only as `filename*=`."""
 
 import contextlib
 import re
@@ -28,6 +28,8 @@ async def read_form(request: Request) -> FormData:
 
 
 class _Parser(MultiPartParser):
+    spool_max_size = 0  # Files stay in memory, where `RequestLimits` counts them. A full disk does not matter.
+
     def on_headers_finished(self) -> None:
         """Give a part that has only `filename*=` a `filename`, which makes it a file.
 

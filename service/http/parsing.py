@@ -161,7 +161,7 @@ async def _read_form_fields(form: FormData, body_type: type[RequestBody]) -> dic
         if name in body_type.multipart_fields:
             if len(uploads) < len(values):
                 errors.append((name, "Must be an uploaded file, not text; URLs are never fetched"))
-            fields[name] = [Upload((upload.filename or "image")[-100:], await upload.read()) for upload in uploads]
+            fields[name] = [await _take(upload) for upload in uploads]
         elif uploads:
             errors.append(
                 (name[:64], "Must be text, not a file" if name in body_type.model_fields else _unknown_field(body_type))
@@ -173,6 +173,13 @@ async def _read_form_fields(form: FormData, body_type: type[RequestBody]) -> dic
     if errors:
         raise Invalid(errors)
     return fields
+
+
+async def _take(upload: UploadFile) -> Upload:
+    """Read an uploaded file, and free the form's copy of it at once."""
+    data = await upload.read()
+    await upload.close()
+    return Upload((upload.filename or "image")[-100:], data)
 
 
 async def _read_json(request: Request, max_bytes: int) -> bytes:

@@ -6,6 +6,7 @@ ends it at once. It also ends when the process that started it dies.
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -80,8 +81,9 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     from service.process.versions import versions
 
     def started() -> None:
-        sys.stdout.write(welcome(served, url))
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads it: a closed pipe, a full disk
+            sys.stdout.write(welcome(served, url))
+            sys.stdout.flush()
         os.write(ready, str(settings().drain_s).encode())
 
     ganvas = cast("bentoml.Service[Any]", Ganvas)  # the decorator turns the class into this
@@ -139,7 +141,8 @@ def fail(message: str) -> int:
 def end(code: int) -> NoReturn:
     """End the process now. `sys.exit` would first wait for every thread, also for one whose model or image never finishes."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code)
 
 

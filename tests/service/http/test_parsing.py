@@ -1,4 +1,4 @@
-"""Which thread parses a JSON body; a running service does not show this."""
+"""How bodies are read, where a running service does not show it: threads, memory, disk."""
 
 import subprocess
 import sys
@@ -54,3 +54,35 @@ def test_large_json_is_parsed_off_the_event_loop() -> None:
     assert unknown.startswith("json_0 422 colour: Unknown field")
     assert malformed.startswith("400 The body is not valid JSON")
     assert too_large == "413 The JSON body is larger than the limit of 524288 bytes."
+
+
+FORM_SCRIPT = """
+import asyncio, tempfile
+from starlette.requests import Request
+from service.http.parsing import FormBody, Upload
+
+tempfile.tempdir = "/missing"  # as if its disk were full
+
+
+class Photos(FormBody):
+    image: list[Upload]
+
+
+head = b'--b\\r\\nContent-Disposition: form-data; name="image"; filename="a.png"\\r\\n\\r\\n'
+body = b"".join(head + b"x" * size + b"\\r\\n" for size in (3 * 2**20, 5))
+
+
+async def receive():
+    return {"type": "http.request", "body": body + b"--b--\\r\\n"}
+
+
+headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+read = asyncio.run(Photos.read(Request(scope, receive)))
+print([len(upload.data) for upload in read.image])
+"""
+
+
+def test_uploads_never_touch_the_disk() -> None:
+    done = subprocess.run([sys.executable, "-c", FORM_SCRIPT], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[3145728, 5]\n"
