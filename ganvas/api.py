@@ -88,7 +88,7 @@ class Bounds(Generic[N]):
 
 # Bounds on the structure of an uploaded image, far above what cameras and programs write. docs/api.md states them.
 MAX_SCANS = 100  # of a JPEG; each is a pass over all pixels, and progressive files have about ten
-MAX_SEGMENTS = 4_096  # of a JPEG; the largest profiles and XMP have 255 each as a rule
+MAX_SEGMENTS = 4_096  # of a JPEG; even large profiles and XMP have at most 255 each
 MAX_CHUNKS = 65_536  # of a PNG or a WebP; usual programs split the pixels of a PNG into chunks of 8 KiB or more
 
 # Bounds of the fields.

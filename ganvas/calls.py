@@ -40,7 +40,7 @@ Latents = Sequence[Sequence[float]] | Listable
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and how its response is read, which has at most `max_bytes`."""
+    """One request, how its response is read, and `max_bytes`, the limit of the response."""
 
     method: str
     path: str
@@ -189,7 +189,7 @@ def stylize(
     Args:
         image: a path, the bytes of a JPEG, PNG or WebP file, an open file, a PIL image, or uint8 [h, w] or [h, w, 1, 3 or 4].
         style: a name, or a blend such as `starry-night:0.7,great-wave:0.3`. Needed if the model has several styles.
-        model: a stylizer. Needed if several are served and the style does not choose one of them.
+        model: a stylizer. Needed if several are served, unless only one has the style.
         strength: 0 to 1. 0 returns the image unchanged, 1 applies the style fully.
         keep_color: 0 to 1. 0 takes the colours of the style, 1 keeps those of the image.
         max_side: a larger image is shrunk until its longer side has this length in pixels. The service sets the default.

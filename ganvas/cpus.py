@@ -1,4 +1,4 @@
-"""How many CPUs this process may use. In a container, `os.cpu_count()` counts those of the whole machine.
+"""How many CPUs this process may use. In a container, `os.cpu_count()` counts all CPUs of the machine.
 
 docker run --cpus 2 ...      # available_cpus() == 2 on any machine
 """

@@ -31,7 +31,7 @@ _ROWS = 256  # of a checksum's strip
 _LOADED = 4
 _OPAQUE = {"grey": 5, "grey16": 6, "grey-alpha": 8, "palette": 5, "rgb": 4, "rgba": 8, "cmyk": 8}  # grey: 1, and 4 in sRGB
 _TRANSPARENT = {**_OPAQUE, "grey": 8, "grey16": 15, "palette": 8, "rgb": 8}  # with alpha, and weighted by alpha
-_RESULT = 14  # transparency: the image in two colour spaces, and its alpha channel twice
+_RESULT = 14  # with transparency: the image in two colour spaces, and its alpha channel twice
 _FIXED = 2 * 2**20  # buffers of the decoders and of colour transforms
 
 

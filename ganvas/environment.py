@@ -1,4 +1,4 @@
-"""What a client is set up with: the URL and key of the service, the proxy and the certificates. All are checked at once.
+"""The settings of a client: URL and key of the service, proxy and certificates. They are checked before the first request.
 
 Most of them come from environment variables, so an error names the variable.
 """

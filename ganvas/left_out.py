@@ -1,4 +1,4 @@
-"""Which files of a folder are images that are read, and what is said about the others."""
+"""Which files of a folder are read as images, and why the others are left out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

@@ -113,7 +113,7 @@ class Models(Sequence[Model]):
         known = ", ".join(card.name for card, _ in fitting or of_kind) or "none"
         for unreadable in self.unreadable:
             if unreadable.name == name:
-                raise ValueError(f"{name} cannot be read by this client version: {unreadable.reason}. Install a newer one.")
+                raise ValueError(f"{name} cannot be read by this client version: {unreadable.reason}. Install a newer client.")
         if name is not None:
             raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
         if fitting and style:

@@ -1,4 +1,4 @@
-"""Reads responses and checks what they say: the client does not trust the service."""
+"""Reads responses and checks them, because the client does not trust the service."""
 
 import re
 from collections.abc import Callable

@@ -156,8 +156,8 @@ class ImageResult(Sequence[Image.Image]):
             raise self._broken("zip", error) from error
 
     def _unzipped(self) -> list[bytes]:
-        too_many = ValueError(f"it holds more than {self.limit.images} files")
-        # Counted before zipfile makes an object of each entry. Pixels may look like an entry by chance.
+        too_many = ValueError(f"it holds more files than were requested ({self.limit.images})")
+        # Count before zipfile makes an object for each entry. Pixels may look like an entry by chance.
         if self.content.count(ZIP_ENTRY) > self.limit.images + CHANCE_ENTRIES:
             raise too_many
         with zipfile.ZipFile(io.BytesIO(self.content)) as zipped:
@@ -188,7 +188,7 @@ class ImageResult(Sequence[Image.Image]):
             mode = "L" if image.mode == "L" else "RGB"
             count, size = count + 1, size + image.width * image.height * len(mode)
             if count > self.limit.images:
-                raise ValueError(f"it holds more than {self.limit.images} images")
+                raise ValueError(f"it holds more images than were requested ({self.limit.images})")
             self._check_size(size)  # before `convert`, which decodes
             yield image.convert(mode)
 

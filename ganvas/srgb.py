@@ -1,7 +1,6 @@
 """Colours from an image's ICC profile to sRGB, which models are trained on and browsers show.
 
-An image without a profile is read as sRGB. So is an image whose profile is broken or of other colours than the image's, as
-browsers do.
+An image is read as sRGB if it has no profile, or if its profile is broken or for other colours, as in browsers.
 """
 
 import functools
@@ -75,8 +74,8 @@ def srgb_transform(profile: bytes | None, colours: Colours) -> SrgbTransform | N
 
     Args:
         profile: of the image.
-        colours: of the image as stored. A profile of other colours is ignored, as browsers do. A profile of RGB suits a grey
-            image too, whose colours are those with equal red, green and blue.
+        colours: of the image as stored. A profile for other colours is ignored, as in browsers. A profile for RGB also applies
+            to a grey image, whose colours have equal red, green and blue.
     """
     transform = _transform_of(profile) if profile and len(profile) <= MAX_PROFILE_BYTES else None
     return transform if transform and transform.mode in _SUITABLE[colours] else None

@@ -1,6 +1,6 @@
-"""Text of strangers, made safe to print and to name files with.
+"""Makes text from the service safe to print and to use in file names.
 
-The client does not trust the service. Titles, details, headers and names pass through here before anything else sees them.
+The client does not trust the service. All titles, details, headers and names pass through this module first.
 """
 
 import re

@@ -32,7 +32,7 @@ class JitteredRetry(Retry):
         return min(super().backoff_strategy(), MAX_BACKOFF_S)
 
     def parse_retry_after(self, retry_after: str) -> float:
-        """The seconds of the header, and up to a quarter more. 0, which stands for the own back-off, if it states no number."""
+        """The seconds of the header, and up to a quarter more. 0, if it states no number, leaves the wait to the back-off."""
         return (seconds_of(retry_after) or 0) * random.uniform(1, 1.25)  # noqa: S311  not a secret
 
 

@@ -2,8 +2,8 @@
 
     {"file": "lake.jpg", "bytes": 90213, "source": "/photos/lake.jpg", ..., "style": "starry-night", "model": "painters", ...}
 
-All fields but `file` and `bytes` are the image's provenance. A later line for the same file replaces an earlier one. A line
-that is broken counts as absent.
+All fields but `file` and `bytes` are the image's provenance. A later line for the same file replaces an earlier one. A
+broken line is ignored.
 """
 
 import contextlib

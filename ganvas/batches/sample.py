@@ -81,7 +81,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
     # Disk access runs in threads, so that it does not block the caller's event loop.
     with await run_sync(Manifest, Path(out_dir)) as manifest:
         groups = _plan(total, seed, per_seed) if len(manifest) else ()
-        # Only what is done is kept, because the manifest bounds it and `total` may be large.
+        # Keep only the groups that are done: the manifest bounds their number, and `total` may be large.
         done = await run_sync(lambda: {group for group in groups if _is_done(group, params, version, manifest)})
         todo = (group for group in _plan(total, seed, per_seed) if group not in done)
         return await run_batch(

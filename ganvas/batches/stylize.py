@@ -47,7 +47,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         sources: a folder with all folders below it, a file, a pattern such as `photos/*.jpg`, or several of these.
         out_dir: the folder for the images, which are named as their photos. It is created if it does not exist.
         style: as for `stylize`.
-        model: as for `stylize`. If it is left out, the style must be that of one stylizer alone.
+        model: as for `stylize`.
         strength: as for `stylize`.
         keep_color: as for `stylize`.
         max_side: as for `stylize`.

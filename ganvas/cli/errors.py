@@ -39,7 +39,7 @@ OPTIONS = {
 """Fields of the API and arguments of the SDK -> the options that set them."""
 
 HINTS = {
-    "n": "To make more images, name a folder: -o FOLDER/ sends as many requests as needed.",
+    "n": "To make more images, name a folder: -o FOLDER/ sends several requests.",
     "model": "`ganvas models` lists the models.",
     "style": "`ganvas models` lists the styles.",
 }

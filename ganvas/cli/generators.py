@@ -20,9 +20,7 @@ FILE_FORMAT_HELP = "Needed if the file's suffix does not name the format."
 def sample(
     n: Annotated[
         int,
-        typer.Option(
-            "-n", min=1, help="Number of images. More than the service makes in one request need a folder: -o FOLDER/."
-        ),
+        typer.Option("-n", min=1, help="Number of images. If they are too many for one request, name a folder: -o FOLDER/."),
     ] = api.DEFAULT_N,
     model: GeneratorName = None,
     seed: Annotated[

@@ -43,7 +43,9 @@ def _list(found: Models, *, as_json: bool) -> None:
         for line in _usage(card):
             typer.echo(_wrapped(line, indent=4))
     for unreadable in found.unreadable:
-        typer.secho(_wrapped(f"{unreadable.name}: {NEWER}: {unreadable.reason}. Install a newer one."), fg="yellow", err=True)
+        typer.secho(
+            _wrapped(f"{unreadable.name}: {NEWER}: {unreadable.reason}. Install a newer client."), fg="yellow", err=True
+        )
     for file in found.refused:
         typer.secho(_wrapped(f"Not served: {file.file}: {file.reason}"), fg="yellow", err=True)
     if not found:
@@ -59,7 +61,7 @@ def _usage(card: Card) -> Iterator[str]:
         yield f"styles: {', '.join(style.name for style in card.styles)}"
         yield f"ganvas stylize PHOTO -m {card.name} -s {card.styles[0].name}"
     else:
-        yield f"{NEWER}: its kind is unknown. Install a newer one."
+        yield f"{NEWER}: its kind is unknown. Install a newer client."
 
 
 def _show(model: Model, *, as_json: bool) -> None:

@@ -87,7 +87,7 @@ StylizerName = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A stylizer. Needed if several are served and --style does not choose one of them.",
+        help="A stylizer. Needed if several are served, unless a style is named that only one has.",
         autocompletion=_stylizers,
         show_default=False,
     ),

@@ -27,8 +27,8 @@ class UnreadableImageError(ImageFileError):
 
 
 def too_complex(what: str, most: int) -> UnreadableImageError:
-    """The error of a file with more blocks of a kind than are allowed."""
-    return UnreadableImageError(f"too complex: over {most:,} {what}, which is the most that is allowed")
+    """The error of a file with more blocks of a kind than the bound allows."""
+    return UnreadableImageError(f"too complex: more than {most:,} {what}; save it again with another program")
 
 
 def truncated() -> UnreadableImageError:

@@ -1,4 +1,4 @@
-"""Formats by the first bytes of a file, whatever its name is."""
+"""Recognises the format of a file by its first bytes. The name does not matter."""
 
 SIGNATURE_BYTES = 12
 

@@ -134,7 +134,7 @@ def gateway() -> Iterator[Gateway]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that refuses a response closes the connection."""
+            """A client that rejects a response closes the connection."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         gateway_state = Gateway(f"http://127.0.0.1:{server.server_port}")

@@ -43,13 +43,13 @@ def test_smallest_quota_on_the_way_up_applies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", ["0::/kubepods/pod1/c1\n", "0::/../../c1\n"])
-def test_mount_that_begins_at_the_own_group_is_read(group: str, tmp_path: Path) -> None:
+def test_reads_mount_that_begins_at_its_own_group(group: str, tmp_path: Path) -> None:
     """Without a namespace of its own, a container sees its group's files at the top and the machine's path of its group."""
     assert available_cpus(tree(tmp_path, group, **{"cpu.max": "300000 100000"})) == 3
 
 
 @pytest.mark.parametrize("content", ["", "200000", "200000 0", "a b", "\n"])
-def test_unreadable_quota_is_no_quota(content: str, tmp_path: Path) -> None:
+def test_ignores_unreadable_quota(content: str, tmp_path: Path) -> None:
     assert available_cpus(tree(tmp_path, "0::/\n", **{"cpu.max": content})) == 64
 
 

@@ -1,4 +1,4 @@
-"""The manifest: what a broken or foreign file makes of the next run, and full disks."""
+"""The manifest: broken and foreign files, and full disks."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_broken_lines_count_as_absent(folder: Path) -> None:
+def test_ignores_broken_lines(folder: Path) -> None:
     broken = [
         b"[" * 60_000 + b"\n",
         b'{"file": "a.jpg", "bytes": "3", "style": "night"}\n',

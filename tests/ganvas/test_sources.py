@@ -133,7 +133,7 @@ def test_refuses_sources_without_photos(tmp_path: Path, source: str | list[str])
         find_photos(str(tmp_path / source) if isinstance(source, str) else source, tmp_path / "out", "jpeg")
 
 
-def test_names_what_a_folder_holds_beside_photos(folder: Path, tmp_path: Path) -> None:
+def test_names_files_that_are_not_photos(folder: Path, tmp_path: Path) -> None:
     (folder / "IMG_1").write_bytes(b"\xff\xd8\xff\xe0 and more")
     (folder / "sub" / "x.HEIC").touch()
     (folder / "old.JFIF").touch()

@@ -63,8 +63,8 @@ def test_ignores_profile_of_other_colours_in_cmyk(profile: bytes) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg"])
-def test_rgb_profile_says_what_grey_levels_mean(image_format: str) -> None:
-    """As browsers read grey photos that were made from colour: the colours are those with equal red, green and blue."""
+def test_applies_rgb_profile_to_grey_image(image_format: str) -> None:
+    """As in browsers: the colours of a grey image have equal red, green and blue."""
     levels = Image.fromarray(np.full((8, 8), 128, np.uint8))
     decoded = decode(image_bytes(levels, image_format, icc_profile=steep_profile()))
     same = decode(image_bytes(levels.convert("RGB"), "png", icc_profile=steep_profile()))

@@ -47,5 +47,5 @@ def test_reads_what_pillow_writes() -> None:
         directory("<", (0x0112, 3, 1, 6))[:-5],
     ],
 )
-def test_broken_exif_states_none(exif: bytes) -> None:
+def test_broken_exif_leaves_the_image_as_stored(exif: bytes) -> None:
     assert orientation_of(exif) == 1

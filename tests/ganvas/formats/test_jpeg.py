@@ -45,13 +45,13 @@ def with_scans(scans: int) -> bytes:
     return data[:-2] + last * (scans - len(starts)) + EOI
 
 
-def test_reads_as_many_scans_as_are_allowed() -> None:
+def test_reads_the_largest_allowed_number_of_scans() -> None:
     assert (pixels(with_scans(MAX_SCANS)) == 128).all()
 
 
 @pytest.mark.parametrize("scans", [MAX_SCANS + 1, 12_000])
 def test_refuses_more_scans(scans: int) -> None:
-    with pytest.raises(UnreadableImageError, match=r"too complex: over 100 scans, which is the most that is allowed"):
+    with pytest.raises(UnreadableImageError, match="too complex: more than 100 scans; save it again"):
         read_image(with_scans(scans))
 
 
@@ -61,7 +61,7 @@ def test_refuses_more_scans(scans: int) -> None:
     ids=["APP1", "comment", "exif", "padding", "zeros", "restarts", "intervals"],
 )
 def test_refuses_endless_blocks_before_the_pixels(garbage: bytes, data: bytes) -> None:
-    with pytest.raises(UnreadableImageError, match="too complex: over 4,096 segments"):
+    with pytest.raises(UnreadableImageError, match="too complex: more than 4,096 segments"):
         read_header(SOI + segment(0xE0) + garbage * (2**20 // len(garbage)) + data[2:])
 
 
@@ -69,7 +69,7 @@ def test_refuses_endless_blocks_before_the_pixels(garbage: bytes, data: bytes) -
     "garbage", [segment(0xE1), segment(0xFE), segment(0xDD, b"\0\0"), b"\xff"], ids=["APP1", "comment", "intervals", "padding"]
 )
 def test_refuses_endless_blocks_among_the_pixels(garbage: bytes, data: bytes) -> None:
-    with pytest.raises(UnreadableImageError, match="too complex: over 4,096 "):
+    with pytest.raises(UnreadableImageError, match="too complex: more than 4,096 "):
         read_image(data[:-2] + garbage * (2**20 // len(garbage)) + EOI)
 
 
@@ -150,13 +150,13 @@ def test_reads_inverted_colours_of_adobe(mode: str, image: Image.Image) -> None:
     np.testing.assert_allclose(pixels(data)[4, 4], expected, atol=8)
 
 
-def test_jpeg_of_twelve_bits_is_named(data: bytes) -> None:
+def test_refuses_jpeg_of_twelve_bits(data: bytes) -> None:
     at = data.index(b"\xff\xc0") + 4
     with pytest.raises(UnreadableImageError, match="a JPEG of 3 channels with 12 bits; 1, 3 or 4 channels with 8"):
         read_header(data[:at] + b"\x0c" + data[at + 1 :])
 
 
-def test_two_frames_with_different_sizes_are_refused(data: bytes) -> None:
+def test_refuses_two_frames_with_different_sizes(data: bytes) -> None:
     """Otherwise the header would promise less than the decoder allocates."""
     at = data.index(b"\xff\xc0")
     frame = bytearray(data[at : at + 19])
