@@ -27,7 +27,7 @@ PAUSE_S = 1.0  # before the next worker, if one died before it was ready
 KILL_S = 5.0  # from the end of the drain until a worker that still runs is killed
 PORT_IN_USE = "the port is in use; stop the other program, or choose another port with --port or PORT=8080 make serve"
 STDERR = 2  # a descriptor; sys.stderr is None if it was closed at start
-MAX_DESCRIPTORS = 16384  # of the worker, if the system allows so many: connections and files
+MAX_DESCRIPTORS = 16384  # of the worker: connections and files; fewer if the system allows fewer
 
 
 def main(arguments: list[str] | None = None) -> int:

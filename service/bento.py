@@ -124,7 +124,7 @@ def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
 
 
 def _disable_redirects(app: Starlette) -> None:
-    """Answer a path with a slash too many with 404.
+    """Answer a path with a trailing slash with 404.
 
     Starlette would redirect to an absolute URL, but behind a proxy it knows neither the scheme nor the prefix that callers use.
     """

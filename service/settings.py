@@ -88,13 +88,11 @@ class Settings(BaseSettings):
     )
     max_queue_rows: Count = Field(
         default=384,
-        description="Most rows that wait for one generator. Further requests are rejected with 429. One caller has a share of "
-        "this, see below.",
+        description="Most rows that wait for one generator. Further requests are rejected with 429. Callers share this limit.",
     )
     max_queue_pixels: Count = Field(
         default=2**25,
-        description="Most pixels that wait for one stylizer. Further requests are rejected with 429. One caller has a share of "
-        "this, see below.",
+        description="Most pixels that wait for one stylizer. Further requests are rejected with 429. Callers share this limit.",
     )
     max_queue_wait_s: float = Field(
         default=1,
@@ -106,11 +104,12 @@ class Settings(BaseSettings):
     max_image_memory_mb: Count = Field(
         default=1280,
         description="Most MiB that the images of all requests take while they are decoded, painted, made and encoded. Further "
-        "requests are rejected with 429. A request that needs more by itself is rejected with 413.",
+        "requests are rejected with 429. A request that needs more by itself is rejected with 413. Callers share this limit.",
     )
     max_uploads_mb: Count = Field(
         default=512,
-        description="Most MiB of request bodies and unread responses in memory. Further requests are rejected with 429.",
+        description="Most MiB of request bodies and unread responses in memory. Further requests are rejected with 429. "
+        "Callers share this limit.",
     )
     timeout_s: float = Field(
         default=60, gt=0, le=3600, description="Longest time, in seconds, from the head of a request to its response."
@@ -134,8 +133,8 @@ class Settings(BaseSettings):
         default=60,
         gt=0,
         le=3600,
-        description="Time, in seconds, after which a running batch counts as hanging, or a thread that decodes or encodes one "
-        "image or response, so that /livez and /readyz fail.",
+        description="Longest time, in seconds, for one batch, and for one image or response in a thread that decodes or "
+        "encodes. After it, /livez and /readyz fail.",
     )
     load_timeout_s: float = Field(
         default=60,
@@ -146,7 +145,8 @@ class Settings(BaseSettings):
     max_model_mb: int = Field(default=2048, ge=1, le=2048, description="Largest file of a model, in MiB.")
     default_models: Names = Field(
         default=(),
-        description="Names of models, separated by commas. A request without a model gets the first served one of its kind.",
+        description="Names of models, separated by commas. If a request names no model and several could serve it, it gets the "
+        "first of these that can.",
     )
     models_poll_s: float = Field(
         default=2, ge=0, le=3600, description="Seconds between two looks for changes in the models folder. 0 never looks."

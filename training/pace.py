@@ -47,7 +47,7 @@ class Interval:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Around the work that was due. Sets the next time."""
+        """A context for the work that was due. Sets the next time."""
         begun = self._clock()
         yield
         self._gap = min(2 * self._gap, self._longest)
@@ -124,7 +124,7 @@ class Pace:
         return due
 
     def _agree(self, fabric: Fabric, step: int, due: Due) -> Due:
-        """Take the first process's word for what is due, and a stop from any process. Both wait for all processes."""
+        """Agree on what is due: the first process decides, and any process can stop the run. Waits for all processes."""
         stop = fabric.all_reduce(torch.tensor(float(due.stop or 0), device=fabric.device), reduce_op="max")
         assert isinstance(stop, torch.Tensor)  # noqa: S101  Fabric's type also allows collections
         before, begun = self._looked

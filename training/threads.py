@@ -1,6 +1,6 @@
 """How many threads of the CPU a training uses.
 
-The threads of a step wait for each other. Beside another busy program, they wait most of the time: two threads made 12 images/s
+The threads of a step wait for each other. If another program is busy, they wait most of the time: two threads made 12 images/s
 where one made 450. So a new run tries its first step with several numbers of threads and takes the fastest.
 
 The number of threads changes the order of sums, and so the last bits of the weights. A run records its number and resumes with

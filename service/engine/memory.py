@@ -1,8 +1,9 @@
 """The memory that the images of requests take, counted in bytes before it is taken.
 
-A request reserves its peak before anything is decoded, so it is rejected at once or never. The reservation shrinks while the
-request proceeds. It ends when the response is built and no thread works for the request any more: a cancelled request cannot
-stop a thread that decodes, and the thread's memory counts until the thread is done. Callers share the memory, see `shares`.
+A request reserves its peak before anything is decoded. After that, it is never rejected for its memory. The reservation
+shrinks while the request proceeds. It ends when the response is built and no thread works for the request any more: a
+cancelled request cannot stop a thread that decodes, and the thread's memory counts until the thread is done. Callers share the
+memory, see `shares`.
 
     memory = Memory(2**30)
     with memory.reserve([600_000_000], "painters") as reserved:

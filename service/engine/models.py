@@ -132,7 +132,7 @@ class Models:
             return str(error)
         except RefusedError as error:
             return str(error)
-        except Exception as error:  # whatever a file does, the others are served
+        except Exception as error:  # an error in one file must not stop the others
             return f"it cannot be loaded: {type(error).__name__}: {error}"
 
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:

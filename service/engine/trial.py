@@ -113,7 +113,7 @@ def _parse(line: str) -> Verdict:
 def main(arguments: list[str]) -> None:
     """Try files and write a line for each. A file that takes too long ends this process."""
     max_bytes, timeout_s = int(arguments[0]), float(arguments[1])
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it may be ignored by whatever started the service
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the process that started the service may have ignored it
     with contextlib.suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000")  # if the memory is full, the kernel ends this process first
     for path in map(Path, arguments[2:]):

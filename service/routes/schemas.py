@@ -140,9 +140,9 @@ class StylizeRequest(FormBody):
     image: list[Upload] = Field(
         min_length=1,
         max_length=settings().max_images,
-        description=f"One or more {api.UPLOAD_FORMATS_TEXT} files. A JPEG may have "
-        f"{api.MAX_SCANS} scans and {api.MAX_SEGMENTS:,} segments, a PNG or WebP {api.MAX_CHUNKS:,} chunks. The first picture "
-        "of a file is read. An end without pixels may be missing.",
+        description=f"One or more {api.UPLOAD_FORMATS_TEXT} files, a JPEG of at most "
+        f"{api.MAX_SCANS} scans and {api.MAX_SEGMENTS:,} segments, a PNG or WebP of at most {api.MAX_CHUNKS:,} chunks. Only "
+        "the first image of a file is read. The end of a file may be missing if it contains no pixels.",
     )
     model: ModelName | None = Field(
         None,

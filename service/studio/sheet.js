@@ -1,4 +1,4 @@
-/** Lays out images in rows on one sheet, with captions if there are any. */
+/** Lays out images in rows on one sheet, with optional captions. */
 
 const GAP = 8; // pixels
 const CAPTION = 30; // pixels, below each image

@@ -16,9 +16,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_log_gets_a_line_within_ten_seconds_then_every_half_minute(
-    clock: list[float], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_gets_a_line_after_5_s_and_then_every_30_s(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Display("Training", 6250) as display:
         for step in range(1, 101):
             clock[0] += 1

@@ -61,7 +61,7 @@ def test_takes_the_fastest_number(make_step: MakeStep, seconds: dict[int, float]
     assert use_threads(CPU, None, None, step) == best == torch.get_num_threads()
 
 
-def test_named_number_wins_then_that_of_the_run(make_step: MakeStep) -> None:
+def test_option_comes_before_the_number_of_the_run(make_step: MakeStep) -> None:
     step = make_step({})  # must not be tried
     assert use_threads(CPU, 8, 2, step) == 8  # asked for, even above the number of CPUs
     torch.set_num_threads(4)
@@ -70,7 +70,7 @@ def test_named_number_wins_then_that_of_the_run(make_step: MakeStep) -> None:
     assert use_threads(CPU, None, 16, step) == 4  # the run began on a larger machine
 
 
-def test_environment_is_not_tried_against(make_step: MakeStep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variable_replaces_the_trial(make_step: MakeStep, monkeypatch: pytest.MonkeyPatch) -> None:
     step = make_step({})
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     torch.set_num_threads(3)

@@ -137,7 +137,7 @@ def test_idle_device_waits_for_as_many_jobs_as_before(device: Device) -> None:
         first = asyncio.create_task(submit(batcher, job(1)))
         await asyncio.sleep(0.05)
         assert len(device.batches) == 2
-        await submit(batcher, job(2))  # as many as before, so they do not wait for the rest of the ten seconds
+        await submit(batcher, job(2))  # the same number as before, so they do not wait for the rest of the ten seconds
         await first
         assert device.batches[2:] == [[1, 2]]
 

@@ -128,7 +128,7 @@ def test_requests_of_a_caller_take_turns() -> None:
     assert order(queue) == ["a0", "b0", "c0", "a1", "c1", "a2"]
 
 
-def test_callers_take_turns_however_many_requests_they_have() -> None:
+def test_callers_take_turns_regardless_of_their_number_of_requests() -> None:
     queue: FairQueue[str] = FairQueue()
     for i in range(4):
         queue.add(Request([f"many{i}0", f"many{i}1"], parallel=2), caller="many")

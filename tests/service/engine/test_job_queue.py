@@ -390,7 +390,7 @@ def test_later_jobs_of_a_walk_wait_for_their_turns() -> None:
     queue.release(walk)
 
 
-def test_cancelled_work_is_not_held_against_its_caller() -> None:
+def test_cancelled_work_does_not_delay_its_caller() -> None:
     queue = JobQueue(Limits(max_batch=1, max_queue=320))
     fill(queue, "other", 50)
     for _ in range(20):

@@ -17,7 +17,7 @@ def calling(caller: str) -> Iterator[None]:
         CALLER.reset(token)
 
 
-def test_rejects_what_is_not_free_now_and_accepts_it_later() -> None:
+def test_rejected_request_is_accepted_when_memory_is_free() -> None:
     memory = Memory(320)
     with calling("a"), memory.reserve([200], "painters"):
         with calling("b"), pytest.raises(QueueFullError, match="Retry after 1 s") as caught:
@@ -39,7 +39,7 @@ def test_one_caller_leaves_memory_to_others() -> None:
             assert memory.used == 250
 
 
-def test_rejects_for_good_what_exceeds_the_limit() -> None:
+def test_rejects_request_larger_than_the_limit() -> None:
     memory = Memory(3 * 2**20)
     with pytest.raises(RequestTooLargeError, match="need 4 MiB of memory; at most 3 MiB are allowed"):
         memory.reserve([3 * 2**20 + 1, 2**30], "painters")

@@ -52,7 +52,7 @@ def test_refuses_what_is_not_a_file_of_a_bounded_size(make: Callable[[Path], Non
 
 
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to(path), lambda path: path.symlink_to("nothing")])
-def test_link_that_leads_nowhere_is_unreadable(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_broken_link_is_unreadable(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "a.onnx")
     with pytest.raises(UnreadableError, match="cannot be read"):
         read(tmp_path / "a.onnx", MAX_BYTES)
@@ -66,8 +66,8 @@ def test_largest_allowed_file_is_read(tmp_path: Path) -> None:
         read(path, size - 1)
 
 
-def test_model_in_one_file_may_speak_of_locations(tmp_path: Path) -> None:
-    """What counts is where a tensor is, not which words the file holds."""
+def test_reads_model_whose_text_mentions_locations(tmp_path: Path) -> None:
+    """The position of a tensor counts, not the words in the file."""
     card = generator_card(summary="external_data location data_location")
     read(save(generator_model(), tmp_path / "a.onnx", card), MAX_BYTES)
     read(save(stylizer_model(), tmp_path / "b.onnx", stylizer_card()), MAX_BYTES)

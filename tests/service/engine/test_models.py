@@ -66,7 +66,7 @@ def test_broken_file_is_refused_in_one_line_and_the_others_are_served(
     assert all("\n" not in record.getMessage() and record.exc_info is None for record in caplog.records)
 
 
-def test_any_file_may_be_broken_in_any_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_broken_files_do_not_stop_the_service(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The reasons name the file and can be written as JSON and to a terminal."""
     save(generator_model(), tmp_path / "digits.onnx", generator_card())
     for name, old, new in (("nan", "{}", '{"x": NaN}'), ("text", "A test", "A \\ud800"), ("huge", ":6,", f":{10**400},")):

@@ -39,7 +39,7 @@ def test_good_file_gets_its_version_and_bad_file_a_reason(tmp_path: Path) -> Non
     }
 
 
-def test_no_process_is_started_for_nothing(tmp_path: Path) -> None:
+def test_starts_no_process_without_files(tmp_path: Path) -> None:
     missing = tmp_path / "missing.onnx"
     ((path, verdict),) = Trial(MAX_BYTES, LONG_S).each([missing])
     assert path == missing
@@ -47,7 +47,7 @@ def test_no_process_is_started_for_nothing(tmp_path: Path) -> None:
     assert not psutil.Process().children()
 
 
-def test_file_that_takes_too_long_is_refused(tmp_path: Path) -> None:
+def test_refuses_file_that_takes_too_long(tmp_path: Path) -> None:
     ((_, verdict),) = Trial(MAX_BYTES, 0.5).each(put(tmp_path, "endless"))
     assert reason(verdict) == "it did not load and run once within 0.5 s (GANVAS_LOAD_TIMEOUT_S)"
 
@@ -77,7 +77,7 @@ def test_file_that_ends_the_process_harms_no_other(number: signal.Signals, expec
     assert verdicts[2] == load_model(paths[2], "cpu", 1).version
 
 
-def test_file_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+def test_refuses_file_that_takes_too_much_memory(tmp_path: Path) -> None:
     paths = [save(large_generator_model(gib), tmp_path / f"m{gib}.onnx", generator_card(f"m{gib}")) for gib in (4, 10**6)]
     paths += put(tmp_path, "after")
     verdicts = [verdict for _, verdict in Trial(MAX_BYTES, LONG_S).each(paths)]

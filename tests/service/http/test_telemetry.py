@@ -126,7 +126,7 @@ def test_rejects_large_uploads_while_others_fill_the_memory(tmp_path: Path) -> N
         assert service.stop() == 0
 
 
-def test_rejects_for_good_what_needs_more_memory_than_is_allowed(tmp_path: Path, problem: Problem) -> None:
+def test_rejects_request_that_needs_more_memory_than_the_limit(tmp_path: Path, problem: Problem) -> None:
     folder = large_generator(tmp_path / "models")
     save(stylizer_model(), folder / "painters.onnx", stylizer_card())
     photo = ("photo.png", image_bytes(Image.new("L", (3000, 3000))))

@@ -1,4 +1,4 @@
-"""A signal ends the service, whatever its worker does."""
+"""A signal ends the service, even if its worker hangs."""
 
 import signal
 import socket

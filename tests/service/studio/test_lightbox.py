@@ -48,7 +48,7 @@ def test_opens_by_double_click_by_enter_and_by_button(open_studio: Open) -> None
     is_shown(studio, "A test model, seed 10")  # the end of the walk
 
 
-def test_keyboard_zooms_moves_and_goes_on(open_studio: Open) -> None:
+def test_keyboard_zooms_moves_and_changes_the_image(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     keyboard = studio.page.keyboard
     studio.wait_for_images()
@@ -93,7 +93,7 @@ def test_mouse_zooms_and_drags(open_studio: Open) -> None:
     assert zoom(studio) == fitting
 
 
-def test_two_fingers_zoom(open_studio: Open) -> None:
+def test_zooms_with_two_fingers(open_studio: Open) -> None:
     studio = open_studio("?seed=7", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     studio.wait_for_images()
     studio.page.get_by_role("button", name="View large").click()

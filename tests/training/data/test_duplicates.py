@@ -23,7 +23,7 @@ def test_finds_equal_files_and_images_that_look_the_same(make_images: MakeImages
     assert groups == [Group(("003.png", "copy.png"), exact=True), Group(("005.png", "again.jpg", "large.png"), exact=False)]
 
 
-def test_different_images_are_no_duplicates(make_images: MakeImages) -> None:
+def test_different_images_are_not_duplicates(make_images: MakeImages) -> None:
     assert duplicates(looks_of(make_images("photos", 60))) == []
 
 
@@ -39,7 +39,7 @@ def test_thumbnails_separate_simple_images_whose_hashes_are_equal() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_nothing_to_compare(count: int) -> None:
+def test_one_image_has_no_duplicates(count: int) -> None:
     assert duplicates({f"{i}": look_of(draw(i), f"{i}") for i in range(count)}) == []
 
 

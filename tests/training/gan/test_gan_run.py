@@ -201,7 +201,7 @@ def test_what_is_shown_and_saved_never_changes_the_weights(images: torch.Tensor,
         assert same(often.load_checkpoint(name), rarely.load_checkpoint(name))
 
 
-def test_nan_returns_to_the_same_step_whenever_checkpoints_were_saved(
+def test_nan_returns_to_the_same_step_regardless_of_the_clock(
     images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the clock, checkpoints come after any step. The weights must not depend on which."""
@@ -333,7 +333,7 @@ def test_images_are_held_out_if_there_are_enough() -> None:
 
 
 @pytest.mark.parametrize("count", [16, 17, 300, 1000, 16_000])
-def test_real_images_in_place_of_samples_are_as_many_and_others(count: int) -> None:
+def test_reference_uses_the_same_number_of_other_real_images(count: int) -> None:
     learned, real = split(count, 1000, seed=0)
     rest = others(learned, real)
     assert len(set(rest)) == len(rest) == len(real)
