@@ -13,13 +13,18 @@ from service.engine.trial import Trial, Verdict
 from tests.service.onnx_models import endless_generator_model, generator_card, generator_model, large_generator_model, save
 from tests.service.process.test_drain import until
 
-LONG_S = 3600
+LONG_S = 600  # longer than any trial here takes; a test that fails must still end
 
 
 def put(folder: Path, *names: str) -> list[Path]:
     """Good models, except one of the name `endless`."""
     models = {"endless": endless_generator_model()}
     return [save(models.get(name) or generator_model(), folder / f"{name}.onnx", generator_card(name)) for name in names]
+
+
+def trials() -> list[psutil.Process]:
+    """The processes of trials; this process may have others, such as a service for other tests."""
+    return [child for child in psutil.Process().children() if "service.engine.trial" in child.cmdline()]
 
 
 def reason(verdict: Verdict) -> str:
@@ -44,7 +49,7 @@ def test_starts_no_process_without_files(tmp_path: Path) -> None:
     ((path, verdict),) = Trial(MAX_BYTES, LONG_S).each([missing])
     assert path == missing
     assert isinstance(verdict, UnreadableError)
-    assert not psutil.Process().children()
+    assert not trials()
 
 
 def test_refuses_file_that_takes_too_long(tmp_path: Path) -> None:
@@ -62,8 +67,8 @@ def test_file_that_ends_the_process_harms_no_other(number: signal.Signals, expec
 
     def end_endless() -> None:
         until(lambda: len(verdicts) == 1)
-        until(lambda: any(child.cpu_times().user for child in psutil.Process().children()))
-        (trial,) = psutil.Process().children()
+        until(lambda: any(child.cpu_times().user for child in trials()))
+        (trial,) = trials()
         os.kill(trial.pid, number)
 
     killer = threading.Thread(target=end_endless)
@@ -95,8 +100,8 @@ def test_closing_ends_the_process(tmp_path: Path) -> None:
         done.set()
 
     threading.Thread(target=run, daemon=True).start()
-    until(lambda: bool(psutil.Process().children()))
+    until(lambda: bool(trials()))
     trial.close()
     assert done.wait(60)
-    assert not psutil.Process().children()
+    assert not trials()
     assert list(trial.each([tmp_path / "after.onnx"])) == []
