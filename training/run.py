@@ -286,7 +286,7 @@ def read_kind(folder: Path) -> str:
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise RunError(f"{folder} holds no training run (no run.json). Name the folder that was the --out of a training.")
+        raise RunError(f"{folder} holds no training run (no run.json). Name a run folder, the --out of a training.")
     try:
         header = _Header.model_validate_json(path.read_bytes())
     except ValidationError as error:
