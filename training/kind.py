@@ -57,6 +57,7 @@ class Kind(Generic[SomePlan, SomeCard]):
             The command puts the name of the kind before their help.
         sample: (run, checkpoint, options, device) -> an image of samples.
         sample_options: a dataclass; the same for `python -m training sample`.
+        write_report: (run folder, plan) -> path of the report, written again.
         table_entry: what the table of models says of a card.
     """
 
@@ -68,4 +69,5 @@ class Kind(Generic[SomePlan, SomeCard]):
     evaluate_options: type
     sample: Callable[[Run[SomePlan], Checkpoint, Any, torch.device], Image.Image]
     sample_options: type
+    write_report: Callable[[Path, Any], Path]
     table_entry: Callable[[SomeCard], TableEntry]

@@ -5,11 +5,12 @@ differ in their markers. Figures are made without pyplot, which would keep them 
 """
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, NullLocator
 from PIL import Image
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -53,6 +54,39 @@ def render(figure: Figure, axes: list[Axes], shortest: float = 1000) -> Image.Im
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def running_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
+    """The mean of the values around each, float [m] -> float [m]; fewer of them at both ends.
+
+    Args:
+        values: float [m].
+        window: values in a mean, odd.
+    """
+    sums = np.concatenate([[0], np.cumsum(values)])
+    index = np.arange(len(values))
+    low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)
+
+
+def running_line(
+    axes: Axes, images: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str
+) -> npt.NDArray[np.float64]:
+    """Draw values as they are (faint) and as a running mean. Returns the mean, float [m]."""
+    window = max(1, len(values) // 40) | 1
+    mean = running_mean(running_mean(values, window), window)  # twice: a single one is jagged
+    axes.plot(images, values, color=colour, alpha=0.25, linewidth=0.8)
+    axes.plot(images, mean, color=colour, linewidth=2, label=label)
+    if len(values) == 1:  # a line of one point cannot be seen
+        axes.plot(images, values, color=colour, marker="o")
+    return mean
+
+
+def use_log_scale(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with plain numbers. Values that are not above 0 are left out."""
+    axes.set_yscale("log", nonpositive="mask")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def short_number(value: float) -> str:

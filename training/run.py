@@ -8,7 +8,8 @@ runs/NAME/run.json          the plan: kind, resolved config, data; written first
           samples/0000500.png
           tensorboard/      the statistics and samples for `tensorboard --logdir runs`
           real.json         what real images score in place of samples, for a GAN
-          report.html       everything on one page, for a GAN; see training/gan/report/
+          held-out.json, held-out/   photos that a style network did not learn from, painted and measured
+          report.html       everything on one page; see training/gan/report/ and training/style/report/
           evaluation.json   the last result of `python -m training evaluate`
           .lock             held while a process trains the run
 """

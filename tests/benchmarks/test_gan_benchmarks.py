@@ -20,7 +20,7 @@ from training.errors import ConfigError, RunError
 from training.gan.architectures.dcgan import DiscriminatorOptions
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.plan import GanPlan
-from training.gan.report.stats import Event, Stats, read_stats
+from training.report.stats import Event, Stats, read_stats
 from training.gan.setup import resolve_gan
 from training.gan.trainer import GanTrainer
 from training.run import Run

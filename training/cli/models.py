@@ -78,6 +78,7 @@ def evaluate(
     elif model.is_dir():
         assert step is not None  # noqa: S101  a run knows its step
         written = Evaluation(step=step, data=name_of(data), metrics=metrics).write(model)
+        kind.write_report(model, open_run(model)[1].plan)
         typer.echo(f"Wrote {written}. Export puts the metrics into the card.")
 
 

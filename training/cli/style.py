@@ -1,6 +1,7 @@
 """`python -m training style`, `paint` and `int8`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from training.data.image_folder import open_image_folder, read_image, require_co
 from training.data.paintings import load_paintings
 from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
+from training.report.page import REPORT
 from training.run import Run
 from training.style.config import ARCHITECTURE, PaintConfig, StyleConfig
 from training.style.loop import train_style
@@ -41,9 +43,10 @@ from training.style.network import stylizer_from
 from training.style.objective import Objective, features_for
 from training.style.paint import Losses
 from training.style.paint import paint as paint_photo
+from training.style.painting_files import Painting
 from training.style.plan import StylePlan
 from training.style.quantize import PHOTOS, int8_stylizer
-from training.style.report import Painting
+from training.style.report.held_out import Gallery, photos_to_hold_out
 from training.text import count_of
 from training.threads import limit_threads
 from training.vgg import VggFeatures
@@ -98,7 +101,9 @@ def style(
     elif again := kept.keys() & thumbnails.keys():
         raise DataError(f"{extend} has the style {min(again)} already. Rename the painting, or remove it from {styles}.")
 
-    crops = Crops(photos, settings.crop_size, settings.batch_size, settings.seed)
+    held_out = run.plan.held_out if run else photos_to_hold_out(photos)
+    learned = replace(photos, sizes={name: size for name, size in photos.sizes.items() if name not in held_out})
+    crops = Crops(learned, settings.crop_size, settings.batch_size, settings.seed)
     features = VggFeatures(features_for(settings), vgg).to(torch_device).in_precision(precision)
     objective = Objective(settings, paintings, features)
     balanced = run or extended  # a run whose styles are balanced already
@@ -113,17 +118,21 @@ def style(
             styles=kept | thumbnails,
             kept=len(kept),
             baseline=baseline,
+            styles_path=str(styles),
+            vgg_path=str(vgg or ""),
+            held_out=held_out,
             data=name_of(content),
+            data_path=str(content),
             images=len(photos.names),
             fingerprint=photos.fingerprint,
         )
         run = Run.create(out, plan)
     typer.echo(
         f"Training {count_of(len(paintings), 'style')} ({', '.join(paintings)}) on {count_of(len(photos.names), 'photo')} for "
-        f"{count_of(settings.steps, 'step')} on {torch_device}, {precision}; see {out}"
+        f"{count_of(settings.steps, 'step')} on {torch_device}, {precision}; see {out / REPORT}"
     )
-    train_style(run, crops, objective, torch_device, network, threads)
-    print_next_steps(out, out / "samples")
+    train_style(run, crops, objective, torch_device, network, threads, Gallery(run, photos, objective))
+    print_next_steps(out, out / REPORT)
 
 
 def _settings(

@@ -5,6 +5,7 @@ from training.kind import Kind, TableEntry
 from training.style.evaluate import EvaluateOptions, evaluate_stylizer
 from training.style.export import export_stylizer
 from training.style.plan import StylePlan
+from training.style.report.page import write_report
 from training.style.sample import SampleOptions, sample_stylizer
 from training.text import cell
 
@@ -26,5 +27,6 @@ STYLE = Kind(
     evaluate_options=EvaluateOptions,
     sample=sample_stylizer,
     sample_options=SampleOptions,
+    write_report=write_report,
     table_entry=_styles,
 )

@@ -27,6 +27,8 @@ from training.style.network import Stylizer, build_stylizer, is_style_parameter
 from training.style.objective import Objective, Terms
 from training.style.optimizers import StyleOptimizers
 from training.style.plan import StylePlan
+from training.style.report.held_out import Gallery
+from training.style.report.page import write_report
 from training.style.sample import style_sheet
 from training.threads import use_threads
 
@@ -42,6 +44,7 @@ def train_style(
     device: torch.device,
     network: Stylizer | None = None,
     threads: int | None = None,
+    gallery: Gallery | None = None,
 ) -> None:
     """Train for the config's steps, from the run's last checkpoint if there is one.
 
@@ -54,13 +57,14 @@ def train_style(
         device: where to train.
         network: to begin with, such as from `stylizer_from`. None begins with an untrained network.
         threads: of the CPU; None: those that the run recorded, or the fastest number.
+        gallery: of held-out photos, for the report; None: the report does without.
 
     Raises:
         RunError: a loss became NaN, the checkpoint cannot be read, or another process is training this run.
         Stopped: the user or the system stopped the run. A checkpoint holds all of its steps.
     """
     with run.held(), StopRequest() as stop:
-        _train(run, crops, objective, device, network, threads, stop)
+        _train(run, crops, objective, device, network, threads, stop, gallery)
 
 
 def _train(
@@ -71,6 +75,7 @@ def _train(
     network: Stylizer | None,
     asked: int | None,
     stop: StopRequest,
+    gallery: Gallery | None,
 ) -> None:
     config, kept = run.plan.config, run.plan.kept
     new_styles = len(run.plan.styles) - kept
@@ -105,6 +110,7 @@ def _train(
     with reporter, closing(prefetch(crops.batch, range(start, config.steps), prefetched)) as batches:
         if start == 0 and config.sample_every == "auto":  # slow steps would show nothing for a while
             reporter.save_sample(0, style_sheet(network, sample_photos))
+            write_report(run.folder, run.plan)
             reporter.restart_timer(0)
         for step, batch in enumerate(batches, start + 1):
             terms = learn(step, batch)
@@ -115,6 +121,9 @@ def _train(
             if due.sample:
                 with pace.samples.work():
                     reporter.save_sample(step, style_sheet(network, sample_photos))
+                    if gallery is not None:
+                        reporter.log(step, **gallery.update(step, network))
+                    write_report(run.folder, run.plan)
                     reporter.restart_timer(step)
             if due.checkpoint:
                 with pace.checkpoints.work():

@@ -15,6 +15,9 @@ class StylePlan(Plan):
     Attributes:
         styles: style name -> thumbnail, a base64 JPEG; in the order of the network's rows.
         kept: how many styles, the first ones, come from the run that this run extends. They do not change.
+        styles_path: folder or zip of the paintings as the command line named it, for the commands in the report.
+        vgg_path: local weights of VGG-16, likewise; empty if they were downloaded.
+        held_out: names of the photos that the network does not learn from.
         baseline: mean style loss of unpainted photos, to which styles are balanced.
     """
 
@@ -22,6 +25,9 @@ class StylePlan(Plan):
     config: StyleConfig
     styles: dict[Name, str] = Field(min_length=1)
     kept: int = 0
+    styles_path: str = ""
+    vgg_path: str = ""
+    held_out: tuple[str, ...] = ()
     baseline: float | None = None
 
     @property

@@ -18,9 +18,9 @@ from training.gan.plan import GanPlan
 from training.gan.report.assessment import Assessment, Verdict, assess
 from training.gan.report.neighbours import novelty
 from training.gan.report.reference import Reference
-from training.gan.report.stats import Event, Row, Stats
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
+from training.report.stats import Event, Row, Stats
 
 COUNT = 120
 SIDE = 16

@@ -14,12 +14,12 @@ from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.neighbours import nearest_distances, neighbours_sheet, novelty, read_novelty, write_neighbours
 from training.gan.report.page import verdict, write_report
-from training.gan.report.plots import plot_losses, plot_metrics, running_mean
+from training.gan.report.plots import plot_losses, plot_metrics
 from training.gan.report.reference import Reference
-from training.gan.report.stats import Event, Row, Stats, read_stats
 from training.gan.report.walk import latent_walk, write_walk
 from training.metrics.fidelity import Fidelity
-from training.plots import BLUE, GREEN, ORANGE, PURPLE
+from training.plots import BLUE, GREEN, ORANGE, PURPLE, running_mean
+from training.report.stats import Event, Row, Stats, read_stats
 from training.run import Run
 
 LINES: list[dict[str, object]] = [

@@ -4,20 +4,17 @@ The numbers are compared with those of real images, so a collapsed run is never 
 findings of the watch, collapse and copies come before praise. Without enough evaluations or real images, nothing is judged.
 """
 
-import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
 
-from training.config import flatten
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.reference import Reference
-from training.gan.report.stats import Row, Stats
 from training.gan.watch import MIN_DIVERSITY
+from training.report.assessment import Assessment, NextStep, command, set_words
+from training.report.stats import Row, Stats
 from training.text import count_of
 
 LEAST_EVALUATIONS = 3
@@ -50,27 +47,6 @@ class Verdict(Enum):
     LEARNING = "Still learning"
     BEHIND = "Behind real images"
     GOOD = "Good: the numbers are near those of real images"
-
-
-class NextStep(NamedTuple):
-    """What to do next: why, and a command to paste into a shell; empty if there is nothing to run."""
-
-    words: str
-    command: str = ""
-
-
-class Assessment(NamedTuple):
-    """A run in words.
-
-    Attributes:
-        verdict: the headline.
-        reasons: sentences with the numbers behind it.
-        next_steps: what to do, the most useful first.
-    """
-
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    next_steps: tuple[NextStep, ...]
 
 
 def assess(run_folder: Path, plan: GanPlan, stats: Stats, reference: Reference | None, novelty: float | None) -> Assessment:
@@ -172,19 +148,19 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
     data = plan.data_path or plan.data
     resume = NextStep(
         "If the run was stopped, resume it. Name --weights and --vgg again if it was started with them.",
-        _command("gan", "--data", data, "--out", str(folder), "--resume"),
+        command("gan", "--data", data, "--out", str(folder), "--resume"),
     )
     if verdict is Verdict.GOOD:
         return [
-            NextStep("Measure it for its card.", _command("evaluate", str(folder), "--data", data)),
+            NextStep("Measure it for its card.", command("evaluate", str(folder), "--data", data)),
             NextStep(
-                "Export it.", _command("export", str(folder), "--title", folder.resolve().name, "--licence", "YOUR LICENCE")
+                "Export it.", command("export", str(folder), "--title", folder.resolve().name, "--licence", "YOUR LICENCE")
             ),
         ]
     if verdict in (Verdict.EARLY, Verdict.LEARNING) and stats.step < config.steps:
         return [resume]
     if verdict is Verdict.UNMEASURED:
-        return [NextStep("Measure it.", _command("evaluate", str(folder), "--data", data))]
+        return [NextStep("Measure it.", command("evaluate", str(folder), "--data", data))]
     if verdict is Verdict.COPIES:
         return [NextStep("Add images, or show each of them less often.", _again(folder, plan, {"images": config.images // 2}))]
     if verdict is Verdict.UNLIKE and stats.best is stats.evaluations[-1]:
@@ -193,7 +169,7 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
     if verdict in (Verdict.BEHIND, Verdict.EARLY):
         return [
             NextStep("Train longer.", _again(folder, plan, {"images": 2 * config.images})),
-            NextStep("Or export it now.", _command("export", str(folder))),
+            NextStep("Or export it now.", command("export", str(folder))),
         ]
     changes: dict[str, object] = {}
     if config.objective != "relativistic" or not (config.penalty.r1 and config.penalty.r2):
@@ -209,23 +185,9 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
 
 def _again(folder: Path, plan: GanPlan, changes: Mapping[str, object]) -> str:
     """The command of a new run with the config of this run and some changes."""
-    usual = flatten(GanConfig(architecture=plan.config.architecture))
-    values = {
-        key: value
-        for key, value in flatten(plan.config).items()
-        if key not in _RESOLVED and value is not None and value != usual.get(key)
-    } | dict(changes)
-    words = (word for key, value in values.items() for word in ("--set", f"{key}={_toml(value)}"))
+    words = set_words(plan.config, GanConfig(architecture=plan.config.architecture), changes, _RESOLVED)
     name = f"{folder.resolve().name}-2"
-    return _command("gan", "--data", plan.data_path or plan.data, *words, "--out", str(folder.with_name(name)))
-
-
-def _toml(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _command(*words: str) -> str:
-    return shlex.join(["python", "-m", "training", *words])
+    return command("gan", "--data", plan.data_path or plan.data, *words, "--out", str(folder.with_name(name)))
 
 
 def _number(value: float) -> str:

@@ -6,9 +6,21 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from PIL import Image
 
-from training.gan.report.stats import Stats
 from training.metrics.fidelity import METRICS
-from training.plots import BLUE, GREEN, INK, ORANGE, PURPLE, add_legend, add_title, figure_with_axes, render, short_number
+from training.plots import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    add_legend,
+    add_title,
+    figure_with_axes,
+    render,
+    running_line,
+    short_number,
+)
+from training.report.stats import Stats
 
 _ALONG = "real images shown"
 _MOST_NUMBERS = 12  # events; more lines than that leave no place for numbers
@@ -29,14 +41,14 @@ def plot_losses(stats: Stats) -> Image.Image:
     for key, colour, label in (("d_loss", BLUE, "discriminator"), ("g_loss", ORANGE, "generator")):
         images, values = stats.series(key)
         if len(values):
-            shown += [values, _running_line(axes[0], images, values, colour, label)]
+            shown += [values, running_line(axes[0], images, values, colour, label)]
     if shown:
         _limit(axes[0], np.concatenate(shown))
         add_legend(axes[0], 2)
     else:
         _nothing(axes[0], "No losses reported yet")
     if with_accuracy:
-        _running_line(axes[1], *stats.series("d_accuracy"), GREEN, "")
+        running_line(axes[1], *stats.series("d_accuracy"), GREEN, "")
         axes[1].axhline(0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         axes[1].set(ylim=(0, 1.02), yticks=[0, 0.5, 1])
         add_title(axes[1], "Discriminator right", "how often; at 0.5 it only guesses")
@@ -73,31 +85,6 @@ def plot_metrics(stats: Stats, real: float | None = None) -> Image.Image:
         _nothing(axes[1], "Not measured yet")
     _events(axes, stats)
     return render(figure, axes)
-
-
-def running_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
-    """The mean of the values around each, float [m] -> float [m]; fewer of them at both ends.
-
-    Args:
-        values: float [m].
-        window: values in a mean, odd.
-    """
-    sums = np.concatenate([[0], np.cumsum(values)])
-    index = np.arange(len(values))
-    low, high = np.maximum(index - window // 2, 0), np.minimum(index + window // 2 + 1, len(values))
-    return (sums[high] - sums[low]) / (high - low)
-
-
-def _running_line(
-    axes: Axes, images: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str
-) -> npt.NDArray[np.float64]:
-    window = max(1, len(values) // 40) | 1
-    mean = running_mean(running_mean(values, window), window)  # twice: a single one is jagged
-    axes.plot(images, values, color=colour, alpha=0.25, linewidth=0.8)
-    axes.plot(images, mean, color=colour, linewidth=2, label=label)
-    if len(values) == 1:  # a line of one point cannot be seen
-        axes.plot(images, values, color=colour, marker="o")
-    return mean
 
 
 def _frechet(axes: Axes, stats: Stats, real: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Reads stats.jsonl: the reports, evaluations and events of a GAN run.
+"""Reads stats.jsonl: the reports, evaluations and events of a run.
 
     {"step": 20, "images": 1280, "d_loss": 1.31, "g_loss": 0.82, "d_accuracy": 0.71, "images_per_second": 265.1}
     {"step": 600, "images": 38400, "frechet": 41.2, "precision": 0.62, "recall": 0.31, "density": 0.8, "coverage": 0.6}
@@ -59,7 +59,7 @@ class Stats:
 
     @property
     def images(self) -> int:
-        """Real images shown by the last line, repeats counted."""
+        """Training images shown by the last line, repeats counted."""
         return int(max((row["images"] for row in self.rows), default=0))
 
     @property
