@@ -28,9 +28,9 @@ from training.gan.augment import AUGMENTATIONS
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import train_gan
 from training.gan.plan import GanPlan
-from training.report.stats import read_stats
 from training.gan.setup import channels_of, precision_of, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
+from training.report.stats import read_stats
 from training.run import Run
 from training.vgg import VggFeatures
 

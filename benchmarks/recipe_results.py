@@ -16,9 +16,9 @@ from ganvas.files import write_whole
 from training.config import flatten
 from training.gan.evaluator import draw_samples
 from training.gan.plan import GanPlan
-from training.report.stats import Stats
 from training.gan.setup import build_generator
 from training.images import grid
+from training.report.stats import Stats
 from training.run import Run
 
 _METRICS = ("frechet", "density", "coverage")

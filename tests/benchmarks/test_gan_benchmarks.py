@@ -20,9 +20,9 @@ from training.errors import ConfigError, RunError
 from training.gan.architectures.dcgan import DiscriminatorOptions
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.plan import GanPlan
-from training.report.stats import Event, Stats, read_stats
 from training.gan.setup import resolve_gan
 from training.gan.trainer import GanTrainer
+from training.report.stats import Event, Stats, read_stats
 from training.run import Run
 from training.vgg import VggFeatures
 
