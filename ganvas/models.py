@@ -69,11 +69,15 @@ class Unreadable(BaseModel):
 
 @dataclass(frozen=True)
 class Models(Sequence[Model]):
-    """The served models, those that this client cannot read, and the files that the service refused."""
+    """The served models, those that this client cannot read, and the files that the service refused.
+
+    `defaults` names the models that the service prefers if a request names none and several fit.
+    """
 
     served: tuple[Model, ...]
     refused: tuple[Refused, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    defaults: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -93,10 +97,11 @@ class Models(Sequence[Model]):
         return [model.card for model in self.served if isinstance(model.card, kind)]
 
     def find(self, name: str | None, kind: type[C], style: str | None = None) -> tuple[C, str]:
-        """The card and version of one model of a kind.
+        """The card and version of one model of a kind: the one that the service would choose.
 
         Args:
-            name: of the model. May be None if only one model of the kind is served, or only one has the style.
+            name: of the model. May be None if only one model of the kind is served, if only one has the style, or if one of
+                `defaults` fits.
             kind: GeneratorCard or StylizerCard.
             style: a style or a blend, which chooses among several stylizers.
 
@@ -107,6 +112,9 @@ class Models(Sequence[Model]):
         fitting = [(card, version) for card, version in of_kind if name in (None, card.name)]
         if name is None and style and len(fitting) > 1:
             fitting = [(card, version) for card, version in fitting if _has(card, style)]
+        if name is None and len(fitting) > 1:
+            by_name = {card.name: (card, version) for card, version in fitting}
+            fitting = [by_name[default] for default in self.defaults if default in by_name][:1] or fitting
         if len(fitting) == 1:
             return fitting[0]
         word = kind.model_fields["kind"].default
@@ -140,12 +148,13 @@ def models_of(body: bytes) -> Models:
             served.append(_model(entry))
         except ValueError as error:
             unreadable.append(Unreadable(name=_name_in(entry) or f"number {i + 1}", reason=str(error)))
-    refused = document.get("refused")
-    listed = refused if isinstance(refused, list) else []
     files = tuple(
-        Refused(file=str(entry.get("file")), reason=str(entry.get("reason"))) for entry in listed if isinstance(entry, dict)
+        Refused(file=str(entry.get("file")), reason=str(entry.get("reason")))
+        for entry in _list_in(document, "refused")
+        if isinstance(entry, dict)
     )
-    return Models(tuple(served), files, tuple(unreadable))
+    defaults = tuple(name for name in _list_in(document, "defaults") if isinstance(name, str))
+    return Models(tuple(served), files, tuple(unreadable), defaults)
 
 
 def model_of(body: bytes) -> Model:
@@ -166,6 +175,12 @@ def _model(entry: object) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'the body'}: {first['msg']}") from None
+
+
+def _list_in(document: Mapping[str, Any], name: str) -> list[Any]:
+    """A list that older services leave out."""
+    entries = document.get(name)
+    return entries if isinstance(entries, list) else []
 
 
 def _card_in(entry: object) -> Mapping[str, Any]:

@@ -209,6 +209,11 @@ class Models:
         names = ", ".join(model.card.name for model in fitting)
         raise InvalidValueError("model", f"Several {kind.kind}s {trait}: {names}. Set model to one of them")
 
+    def defaults(self) -> list[str]:
+        """Those of GANVAS_DEFAULT_MODELS that are served, in its order."""
+        served = {model.card.name for model in self.all()}
+        return [name for name in self._settings.default_models if name in served]
+
     def hung(self) -> str | None:
         """The name of a model whose batch has been running for longer than GANVAS_HANG_S, if there is one."""
         return next((model.card.name for model in self.all() if model.batcher.busy_s() > self._settings.hang_s), None)

@@ -13,10 +13,10 @@ WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # a list is for rea
 
 
 async def list_models(_: Request) -> Response:
-    """List every served model, and every refused file with the reason."""
+    """List every served model, the defaults among them, and every refused file with the reason."""
     refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
     served = [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()]
-    return JSONResponse({"models": served, "refused": refused, "versions": versions()})
+    return JSONResponse({"models": served, "defaults": models().defaults(), "refused": refused, "versions": versions()})
 
 
 async def show_model(request: Request) -> Response:

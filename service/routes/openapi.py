@@ -19,6 +19,11 @@ REF = "#/components/schemas/{model}"
 DESCRIPTION = "Images from generators and style networks. Every error is an RFC 9457 problem document."
 VERSION_SCHEMA = {"type": "string", "description": "The first characters of the file's SHA-256."}
 DEVICE_SCHEMA = {"enum": ["cpu", "cuda", "tensorrt"], "description": "Where the model runs."}
+DEFAULTS_SCHEMA = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Names in GANVAS_DEFAULT_MODELS that are served. A request without a model gets the first that fits.",
+}
 VERSIONS_SCHEMA = {
     "type": "object",
     "additionalProperties": {"type": "string"},
@@ -118,7 +123,9 @@ def _get_routes() -> dict[str, Any]:
     json, model, listed = "application/json", {"$ref": REF.format(model="Model")}, {"$ref": REF.format(model="Models")}
     preview = "What the model makes, as a contact sheet: samples of a generator, or the styles of a stylizer."
     return {
-        api.MODELS: get("Every served model, and every refused file with the reason.", json, listed, 401, 500),
+        api.MODELS: get(
+            "Every served model, the defaults among them, and every refused file with the reason.", json, listed, 401, 500
+        ),
         api.MODEL: get("The version, the device and the card of one model.", json, model, 401, 404, 500),
         api.PREVIEW: get(preview, "image/png", BINARY, 401, 404, 429, 500, 503, 504),
     }
@@ -149,7 +156,12 @@ def _schemas() -> dict[str, Any]:
         **cards["$defs"],
         "Model": _object({"version": VERSION_SCHEMA, "device": DEVICE_SCHEMA, "card": card}),
         "Models": _object(
-            {"models": _list({"$ref": REF.format(model="Model")}), "refused": _list(refused), "versions": VERSIONS_SCHEMA}
+            {
+                "models": _list({"$ref": REF.format(model="Model")}),
+                "defaults": DEFAULTS_SCHEMA,
+                "refused": _list(refused),
+                "versions": VERSIONS_SCHEMA,
+            }
         ),
         "Problem": _object(problem),
         "Invalid": _object({**problem, "errors": _list(error)}),

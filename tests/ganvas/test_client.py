@@ -274,6 +274,20 @@ def test_style_chooses_among_several_stylizers() -> None:
         twins.find(None, StylizerCard, "night")
 
 
+def test_batch_takes_the_default_model_of_the_service(gateway: Gateway, ask: Ask, tmp_path: Path) -> None:
+    cards = (generator_card(), generator_card("b"), stylizer_card(), stylizer_card(name="others"))
+    entries = [{"version": "0", "card": card.model_dump(mode="json")} for card in cards]
+    listing = {"models": entries, "refused": [], "defaults": ["gone", 3, "others", "b", "painters"]}
+    gateway.will(200, json.dumps(listing).encode(), Content_Type="application/json")
+    models = ask(gateway.url, "models")
+    assert models.find(None, GeneratorCard)[0].name == "b"
+    assert models.find(None, StylizerCard)[0].name == "others"
+    assert models.find(None, StylizerCard, "night")[0].name == "others"
+    assert models.find("painters", StylizerCard, "night")[0].name == "painters"
+    with pytest.raises(ValueError, match="No stylizer has the style 'dawn'"):
+        models.find(None, StylizerCard, "dawn")
+
+
 def test_url_and_key_come_from_the_environment(gateway: Gateway, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANVAS_URL", f"{gateway.url}/behind/a/path/")
     monkeypatch.setenv("GANVAS_API_KEY", "secret")

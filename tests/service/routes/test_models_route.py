@@ -30,6 +30,7 @@ def slow_service(folder: Path, row_s: float, **settings: object) -> AbstractCont
 def test_lists_served_models_and_refused_files(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert [model["card"]["name"] for model in listed["models"]] == ["digits", "painters"]
+    assert listed["defaults"] == []
     assert [refused["file"] for refused in listed["refused"]] == ["broken.onnx"]
     assert "it is not an ONNX file" in listed["refused"][0]["reason"]
     assert {model["device"] for model in listed["models"]} == {"cpu"}

@@ -343,3 +343,4 @@ def test_style_or_default_chooses_among_several_stylizers(tmp_path: Path, png: b
     with running(tmp_path / "models", tmp_path / "log", **settings) as service, httpx.Client(base_url=service.url) as client:
         assert ask(client, style="wave").headers["ganvas-model"].startswith("b@")
         assert ask(client, style="night").headers["ganvas-model"].startswith("a@")
+        assert client.get("/v1/models").json()["defaults"] == ["b"]
