@@ -15,11 +15,12 @@ from tests.training.conftest import draw
 from training.config import load_config
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
-from training.gan.report.assessment import Assessment, Verdict, assess
+from training.gan.report.assessment import Verdict, assess
 from training.gan.report.neighbours import novelty
 from training.gan.report.reference import Reference
 from training.metrics.features import build_features, extract
 from training.metrics.fidelity import Fidelity, measure
+from training.report.assessment import Assessment
 from training.report.stats import Event, Row, Stats
 
 COUNT = 120

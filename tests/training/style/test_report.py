@@ -20,6 +20,7 @@ from training.data.image_folder import open_image_folder
 from training.data.paintings import load_paintings
 from training.metrics.evaluation import Evaluation
 from training.plots import BLUE, GREEN, ORANGE
+from training.report.assessment import Assessment
 from training.report.stats import Row, Stats
 from training.run import Run
 from training.style.config import StyleConfig
@@ -27,7 +28,7 @@ from training.style.network import Stylizer
 from training.style.objective import Objective, features_for
 from training.style.plan import StylePlan
 from training.style.plots import plot_training
-from training.style.report.assessment import Assessment, Verdict, assess
+from training.style.report.assessment import Verdict, assess
 from training.style.report.held_out import Gallery, HeldOut, StyleNumbers, photos_to_hold_out, read_held_out
 from training.style.report.page import write_report
 from training.vgg import VggFeatures

@@ -78,8 +78,8 @@ def _judge(plan: StylePlan, stats: Stats, held_out: HeldOut | None, evaluation: 
         ]
     if held_out is None:
         return Verdict.UNMEASURED, ["No photo was painted and measured."]
-    for verdict, fails, words in _FAILURES:
-        if failed := [f"{name}: {words(each)}" for name, each in held_out.styles.items() if fails(each)]:
+    for verdict, fails, explain in _FAILURES:
+        if failed := [f"{name}: {explain(each)}" for name, each in held_out.styles.items() if fails(each)]:
             return verdict, failed
     behind = [
         *(f"{name}: {_style_words(each)}" for name, each in held_out.styles.items() if each.style_share > _FAINT),
@@ -167,7 +167,7 @@ def _next_steps(
     if verdict is Verdict.UNMEASURED:
         return [evaluate]
     config = plan.config
-    changes: dict[str, object] = {
+    changes = {
         Verdict.FLAT: {"learning_rate": config.learning_rate / 2},
         Verdict.LOST: {"style_weight": config.style_weight / 2},
     }.get(verdict, {"style_weight": 2 * config.style_weight})
