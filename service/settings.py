@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         description="Longest time, in seconds, that a request waits for the device. If the expected wait exceeds 85% of this "
-        "limit, the request is rejected with 429. A request that finds the queue empty is always accepted.",
+        "limit, the request is rejected with 429. A request is always accepted if only what is on the device runs before it.",
     )
     max_image_memory_mb: Count = Field(
         default=1280,

@@ -77,7 +77,8 @@ class Place:
         caller: who sent the request.
         cost: of all its jobs that wait at the same time.
         job_cost: of its largest job.
-        turn: when its first job runs, in the virtual time of `Turns`.
+        turn: when its first job runs, in the virtual time of `Turns`. Jobs that exceed the reservation move it, so
+            that what has not started always begins at `turn + started`.
     """
 
     def __init__(self, caller: str, cost: int, job_cost: int, turn: float) -> None:
@@ -92,9 +93,10 @@ class Place:
 
     def runs_before(self, turn: float) -> float:
         """The cost that waits and runs before a job with this turn that is queued now."""
-        if self.turn > turn:
+        first = self.turn + self.started
+        if first > turn:
             return 0
-        return min(self.cost - self.running, turn - self.turn + self.job_cost)
+        return min(self.placed - self.started, turn - first + self.job_cost)
 
 
 class FullError(Exception):
@@ -139,11 +141,15 @@ class JobQueue:
         """The expected time, in seconds, until the next job of a caller runs; 0 until the first batch has finished."""
         each = self._seconds_per_cost()
         left = each * self._running_cost() - (now - self._busy_since)
+        return each * self.cost_before(caller) + max(left, 0.0)
+
+    def cost_before(self, caller: str = "") -> float:
+        """The cost that waits and runs before the next job of a caller."""
         turn = self._turns.next(caller)
-        return each * sum(place.runs_before(turn) for place in self._places) + max(left, 0.0)
+        return sum(place.runs_before(turn) for place in self._places)
 
     def reserve(self, cost: int, now: float, *, caller: str = "", job_cost: int | None = None) -> Place:
-        """Accept a request.
+        """Accept a request. If only what is on the device runs before it, it is accepted no matter how long that takes.
 
         Args:
             cost: of all its jobs that wait at the same time.
@@ -158,7 +164,7 @@ class JobQueue:
             expected = self.expected_s(now, caller)
             if not self._share.fits(caller, cost):
                 raise FullError("caller_full" if self._share.has_room(cost) else "queue_full", expected)
-            if expected > WAIT_FRACTION * self.limits.max_queue_s:
+            if self.cost_before(caller) and expected > WAIT_FRACTION * self.limits.max_queue_s:
                 raise FullError("queue_slow", expected)
         self._share.take(caller, cost)
         place = Place(caller, cost, job_cost or cost, self._turns.place(caller, cost))
@@ -178,6 +184,8 @@ class JobQueue:
                 job.turn = place.turn + place.added
             else:
                 job.turn = self._turns.place(place.caller, job.cost)
+                if place.placed == place.started:
+                    place.turn = job.turn - place.started
                 place.placed += job.cost
             place.added += job.cost
             job.place = place

@@ -65,7 +65,8 @@ class Queue(RuleBasedStateMachine):
         jobs = [job(rows, width, row_cost) for rows, width in shapes]
         cost = sum(one.cost for one in jobs)
         before = self.queue.waiting()
-        slow = self.queue.expected_s(self.now, caller) > WAIT_FRACTION * LIMITS.max_queue_s
+        expected = self.queue.expected_s(self.now, caller)
+        slow = bool(self.queue.cost_before(caller)) and expected > WAIT_FRACTION * LIMITS.max_queue_s
         own = sum(self.waits(request) for request in self.open if request.caller == caller)
         free = (1 - RESERVE) * LIMITS.max_queue - (before - own)
         full = own + cost > (SHARE * free if own else free)
@@ -223,11 +224,11 @@ def test_gap_between_batches_counts_as_busy_time() -> None:
     batch, _ = queue.next_batch(3.0)  # it could have started at 2
     assert queue.finished(batch, 5.0) == 3.0
     took, did = DECAY * 2.0 + 3.0, DECAY * 1 + 1
-    assert queue.expected_s(5.0) == pytest.approx(9 * took / did)
+    assert queue.expected_s(5.0) == pytest.approx(7 * took / did)
     queue.add(place, [job(1, 1)], 10.0)
     batch, _ = queue.next_batch(10.0)
     assert queue.finished(batch, 12.0) == 2.0  # the device was idle before
-    assert queue.expected_s(12.0) == pytest.approx(9 * (DECAY * took + 2.0) / (DECAY * did + 1))
+    assert queue.expected_s(12.0) == pytest.approx(6 * (DECAY * took + 2.0) / (DECAY * did + 1))
 
 
 def test_expected_wait_is_stable_if_parallel_batches_end_in_pairs() -> None:
@@ -239,7 +240,7 @@ def test_expected_wait_is_stable_if_parallel_batches_end_in_pairs() -> None:
         pair = [queue.next_batch(now)[0] for _ in range(2)]
         for batch in pair:
             queue.finished(batch, now + 1.0)
-            expected.append(queue.expected_s(now + 1.0) / 1000)
+            expected.append(queue.expected_s(now + 1.0) / queue.cost_before())
     assert 0.95 * 0.5 < min(expected[80:]) < max(expected[80:]) < 1.05 * 0.5  # seconds per job: two finish each second
 
 
@@ -297,14 +298,14 @@ def test_rare_shape_does_not_starve() -> None:
     raise AssertionError("the rare shape starved")
 
 
-def fill(queue: JobQueue, caller: str, rows: int, *, now: float = 0.0) -> str | None:
+def fill(queue: JobQueue, caller: str, rows: int, *, now: float = 0.0, row_cost: int = 1) -> str | None:
     """Queue requests of one row each. Returns why one of them was rejected, if so."""
     for _ in range(rows):
         try:
-            place = queue.reserve(1, now, caller=caller)
+            place = queue.reserve(row_cost, now, caller=caller)
         except FullError as error:
             return error.reason
-        queue.add(place, [job(1, 1)], now)
+        queue.add(place, [job(1, 1, row_cost)], now)
     return None
 
 
@@ -388,6 +389,43 @@ def test_later_jobs_of_a_walk_wait_for_their_turns() -> None:
         queue.finished(batch, now + 1.0)
     assert order == ["sample", "walk", "sample", "walk", "sample", "walk"]
     queue.release(walk)
+
+
+def test_walks_of_one_caller_do_not_lengthen_the_expected_wait_of_another() -> None:
+    queue = JobQueue(Limits(max_batch=1, max_queue=320, max_queue_s=2))
+    walks = [queue.reserve(1, 0.0, caller="walks") for _ in range(8)]
+    for now in range(8):
+        queue.add(walks[now], [job(1, 1)], 0.0)
+    for now in range(40):  # each walk queues its next job when its last one has run
+        batch, _ = queue.next_batch(float(now))
+        queue.finished(batch, now + 1.0)
+        queue.add(batch[0].place, [job(1, 1)], now + 1.0)
+    queue.next_batch(40.0)
+    assert queue.expected_s(40.0, "polite") == pytest.approx(1.0)  # the job on the device
+    assert queue.expected_s(40.0, "walks") == pytest.approx(8.0)
+    queue.reserve(1, 40.0, caller="polite")
+
+
+def test_finished_work_whose_response_is_not_built_does_not_count_as_wait() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=320, max_queue_s=2))
+    place = queue.reserve(4, 0.0, caller="large")
+    queue.add(place, [job(4, 1)], 0.0)
+    batch, _ = queue.next_batch(0.0)
+    queue.finished(batch, 40.0)
+    assert queue.waiting() == 4  # it is held until it is released
+    assert queue.expected_s(40.0, "large") == 0
+    assert queue.expected_s(40.0, "polite") == 0
+
+
+def test_long_job_on_the_device_does_not_shut_out_other_callers() -> None:
+    queue = JobQueue(Limits(max_batch=4, max_queue=320, max_queue_s=2))
+    fill(queue, "large", 2, row_cost=4)
+    queue.finished(queue.next_batch(0.0)[0], 40.0)
+    queue.next_batch(40.0)
+    assert fill(queue, "large", 1, now=41.0, row_cost=4) is None
+    assert fill(queue, "large", 1, now=41.0, row_cost=4) == "queue_slow"  # it would wait for its own work
+    assert fill(queue, "polite", 1, now=41.0) is None  # 39 s later, it runs before the work that waits
+    assert fill(queue, "late", 1, now=41.0) == "queue_slow"
 
 
 def test_cancelled_work_does_not_delay_its_caller() -> None:
