@@ -78,7 +78,8 @@ def test_rejects_too_large_chunked_body(client: httpx.Client, problem: Problem) 
 
 
 def test_accepts_body_of_exactly_the_limit(client: httpx.Client) -> None:
-    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    head = b'--x\r\nContent-Disposition: form-data; name="style"\r\n\r\nnight\r\n'
+    head += b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
     head += image_bytes(Image.new("RGB", (16, 16)))
     tail = b"\r\n--x--\r\n"
     body = head + bytes(LIMIT - len(head) - len(tail)) + tail  # what follows the end of a PNG is ignored
