@@ -39,6 +39,8 @@ _PADDING = bytes((85 + 89 * i) % 255 for i in range(4096))
 _NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """What ends the coded pixels: any marker but a restart marker and those that libjpeg skips or stops at."""
 
+_SEARCHED = 2**16  # bytes at a time: about a millisecond if all of them are the first byte of a marker
+
 
 class JpegHead(Head):
     """What a JPEG states before its first scan.
@@ -183,13 +185,22 @@ def _end_of_scans(scans: bytes) -> int | None:
             count += 1
             if count > MAX_SCANS:
                 raise too_complex("scans", MAX_SCANS)
-        found = _NEXT_MARKER.search(scans, at + 2 + int.from_bytes(scans[at + 2 : at + 4], "big"))
+        found = _next_marker(scans, at + 2 + int.from_bytes(scans[at + 2 : at + 4], "big"))
         if found is None:
             return None
-        at = found.start()
+        at = found
         if scans[at + 1] in (_EOI, _SOI):
             return at if scans[at + 1] == _EOI else None
     raise too_complex("segments among its pixels", MAX_SEGMENTS)
+
+
+def _next_marker(scans: bytes, at: int) -> int | None:
+    """Where the next marker is that ends coded pixels. A search holds Python's lock, so the file is searched in parts."""
+    for start in range(at, len(scans), _SEARCHED):
+        found = _NEXT_MARKER.search(scans, start, start + _SEARCHED + 1)  # a marker has two bytes
+        if found:
+            return found.start()
+    return None
 
 
 def _is_about_colour(file: BinaryIO, marker: int, payload: int) -> bool:

@@ -111,6 +111,14 @@ def test_reads_first_picture_of_several(image: Image.Image, tmp_path: Path) -> N
     np.testing.assert_array_equal(np.asarray(read), pixels(image_bytes(image, "jpeg", quality=90)))
 
 
+@pytest.mark.parametrize("before_border", [0, 1, 2])
+def test_finds_the_end_at_the_border_of_two_searches(before_border: int, data: bytes) -> None:
+    scans = len(data) - data.rindex(SOS)
+    restarts = b"\xff\xd0" * (2**15 - scans // 2) + b"\0" * (scans % 2)
+    picture = data[:-2] + restarts[: len(restarts) - before_border] + EOI
+    np.testing.assert_array_equal(pixels(picture + data), pixels(data))
+
+
 def test_finds_orientation_and_profile_among_other_segments(image: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
