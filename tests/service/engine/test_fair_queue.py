@@ -61,6 +61,9 @@ class Turns(RuleBasedStateMachine):
         """A request is cancelled. What runs continues."""
         self.queue.drop(one.request)
         one.left.clear()
+        for caller in self.callers.values():
+            if not any(other.left for other in caller.requests):
+                caller.passed_over = 0  # it has no turn any more, and gets the last one when it comes again
 
     @precondition(lambda self: len(self.running) < THREADS)
     @rule()
