@@ -4,6 +4,7 @@ The client asks for gzip at most and decompresses it here, piece by piece: httpx
 """
 
 import contextlib
+import time
 import zlib
 from collections.abc import Iterator
 
@@ -17,6 +18,9 @@ LIMIT = "ganvas.max_bytes"
 """The extension of a request that holds its limit in bytes."""
 
 ACCEPTED_ENCODING = "gzip"
+SLOWEST = 16 * 1024
+"""Bytes a second. `timeout` starts again with each byte, so one byte now and then could hold a call for ever."""
+
 GZIP = 31  # zlib's window bits for a gzip stream
 
 ABOUT_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
@@ -27,6 +31,7 @@ class BoundedTransport(httpx.BaseTransport):
 
     Raises:
         UnexpectedResponseError: a response is longer than its limit, or compressed in a way that the client did not ask for.
+        httpx.ReadTimeout: its body takes longer than the request's timeout and a second for each `SLOWEST` bytes.
     """
 
     def __init__(self, transport: httpx.BaseTransport) -> None:
@@ -84,10 +89,14 @@ class _Body:
         self._gzip = zlib.decompressobj(GZIP) if self._encoding in ("gzip", "x-gzip") else None
         self._pieces: list[bytes] = []
         self._size = self._received = 0
+        self._patience: float = request.extensions.get("timeout", {}).get("read") or float("inf")
+        self._started = time.monotonic()
 
     def add(self, piece: bytes) -> None:
         """Add a piece as it was received."""
         self._received += len(piece)
+        if time.monotonic() - self._started > self._patience + self._received / SLOWEST:
+            raise httpx.ReadTimeout("the body arrives too slowly", request=self._request)
         if self._gzip:
             try:
                 piece = self._gzip.decompress(piece, self._limit - self._size + 1)

@@ -157,7 +157,8 @@ class Client:
     Args:
         url: of the service. The default is the environment variable GANVAS_URL, or else http://localhost:3000.
         api_key: sent as `Authorization: Bearer KEY`. The default is the environment variable GANVAS_API_KEY, if it is set.
-        timeout: seconds to wait for data from the service, whose own time limit is 60 s by default.
+        timeout: seconds to wait for data from the service, whose own time limit is 60 s by default. A body may take that long
+            and a second for each 16 KiB.
         retries: number of times that a call is sent again after a lost connection, 429, 502, 503 or 504.
         transport: an httpx transport to use instead of the network's. Retries apply to it as well.
 

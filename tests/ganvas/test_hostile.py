@@ -1,5 +1,6 @@
 """A hostile service chooses no file, writes nothing to a terminal, and does not fill the memory."""
 
+import asyncio
 import gzip
 import io
 import json
@@ -8,11 +9,14 @@ import re
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -219,6 +223,34 @@ def test_endless_gzip_that_expands_to_nothing_is_bounded(gateway: Gateway, ask: 
     gateway.responses.append((200, {"Content-Encoding": "gzip"}, head + empty_block * (2 * JSON_BYTES // 5)))
     with pytest.raises(ganvas.UnexpectedResponseError, match="larger than"):
         ask(gateway.url, "models")
+
+
+class Dribble(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that never ends, a byte at a time."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            time.sleep(0.01)
+            yield b" "
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b" "
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_body_that_never_ends_is_given_up(status: int) -> None:
+    dribbling = httpx.MockTransport(lambda _: httpx.Response(status, stream=Dribble()))
+
+    async def models() -> None:
+        async with ganvas.AsyncClient("http://localhost", timeout=0.1, transport=dribbling) as client:
+            await client.models()
+
+    with ganvas.Client("http://localhost", timeout=0.1, retries=0, transport=dribbling) as client:
+        for ask in (client.models, lambda: asyncio.run(models())):
+            with pytest.raises(ganvas.NoResponseError, match="in time"):
+                ask()
 
 
 def test_gzip_is_understood(gateway: Gateway, ask: Ask) -> None:
