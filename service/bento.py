@@ -102,12 +102,12 @@ class GanvasService(bentoml.Service[Any]):
 def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
     """Wrap BentoML's application in the middleware. Its order is decided here and nowhere else."""
     outside_in = [Middleware(Telemetry, lifecycle=lifecycle(), routes=app.routes, access_log=settings.access_log)]
-    if settings.origins:
+    if settings.cors_origins:
         # Outside of authentication: a browser's preflight request carries no key, and a page may read why its key was rejected.
         outside_in.append(
             Middleware(
                 CORSMiddleware,
-                allow_origins=settings.origins,
+                allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
                 expose_headers=EXPOSED_HEADERS,

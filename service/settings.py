@@ -5,12 +5,15 @@
 An invalid value ends the process with one line on stderr and exit code 2.
 """
 
+import difflib
 import functools
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ganvas.api import KEYS, STEPS
@@ -23,14 +26,24 @@ ROOT = Path(__file__).resolve().parent.parent
 Device = Literal["auto", "cpu", "cuda", "tensorrt"]
 Count = Annotated[int, Field(ge=1)]
 
+_ORIGIN = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@*]+")
+_ALIKE = 0.85  # 1 for equal names; GANVAS_API_KEYS is 0.857 from GANVAS_API_KEYS_FILE, the client's GANVAS_API_KEY 0.824
+
 
 def _parts(text: object) -> object:
     """The parts of a list that is separated by commas."""
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
+def _origin(text: str) -> str:
+    if text != "*" and not _ORIGIN.fullmatch(text):
+        raise ValueError("an origin is like https://example.com or http://localhost:8080, without a path and a / at its end")
+    return text.lower()  # as browsers send it
+
+
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_parts)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_parts)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_parts)]
 
 
 class Settings(BaseSettings):
@@ -161,8 +174,8 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies in front of the service, separated by commas, such as 10.0.0.0/8. A "
         "request that comes from one of them belongs to the caller in its X-Forwarded-For.",
     )
-    cors_origins: str = Field(
-        default="",
+    cors_origins: Origins = Field(
+        default=(),
         description="Origins whose pages may call the service, separated by commas, or * for all. If empty, only the "
         "service's own pages may.",
     )
@@ -177,11 +190,6 @@ class Settings(BaseSettings):
             sides = f"GANVAS_DEFAULT_SIDE ({self.default_side}) is larger than GANVAS_MAX_SIDE ({self.max_side})"
             raise ValueError(f"{sides}; lower GANVAS_DEFAULT_SIDE")
         return self
-
-    @property
-    def origins(self) -> list[str]:
-        """`cors_origins` as a list."""
-        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
     def models_folder(self) -> Path:
@@ -204,6 +212,20 @@ def settings() -> Settings:
             given = f" (it is {problem['input']!r})" if place else ""
             sys.stderr.write(f"ganvas: {place}{problem['msg'].removeprefix('Value error, ')}{given}\n")
         raise SystemExit(2) from None
+
+
+def misspelt() -> dict[str, str]:
+    """Return the variables of the environment that no setting reads, but whose names are nearly those of a setting.
+
+    Other variables may start with GANVAS_ too: those of the client, and those that Kubernetes sets for a Service `ganvas`.
+
+    Returns:
+        Name of the variable -> the setting with the most similar name.
+    """
+    known = [f"GANVAS_{name.upper()}" for name in Settings.model_fields]
+    unknown = (name for name in sorted(os.environ) if name.upper().startswith("GANVAS_") and name.upper() not in known)
+    alike = ((name, difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)) for name in unknown)
+    return {name: matches[0] for name, matches in alike if matches}
 
 
 def table() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ganvas.api import MODELS
-from service.settings import ROOT, settings
+from service.settings import ROOT, misspelt, settings
 
 if TYPE_CHECKING:
     from service.engine.models import Models
@@ -60,6 +60,8 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     from service.process import logs
 
     logs.set_up(settings().log_format)
+    for name, setting in misspelt().items():
+        logger.warning("%s is not a setting and has no effect. Is %s meant?", name, setting)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
     from service.engine.errors import DeviceError

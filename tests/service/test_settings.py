@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import ROOT, Settings, table
-from tests.service.running import command, environment
+from service.settings import ROOT, Settings, misspelt, table
+from tests.service.running import command, environment, running
 
 
 def test_defaults_are_valid() -> None:
@@ -37,6 +37,8 @@ def test_reads_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("LOAD_TIMEOUT_S", "0"),
         ("MAX_MODEL_MB", "4096"),
         ("DEFAULT_MODELS", "painters;digits"),
+        ("CORS_ORIGINS", "example.com"),
+        ("CORS_ORIGINS", "https://example.com, https://example.org/"),
         ("TIMEOUT_S", "inf"),
         ("DEFAULT_SIDE", "999999"),
     ],
@@ -54,6 +56,31 @@ def test_invalid_value_prints_one_line_and_exits_with_2(name: str, value: str, t
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert f"GANVAS_{name}" in done.stderr
+
+
+def test_origins_are_compared_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANVAS_CORS_ORIGINS", "https://Example.com:8443, null,http://[::1]:80,")
+    assert Settings().cors_origins == ("https://example.com:8443", "null", "http://[::1]:80")
+    monkeypatch.setenv("GANVAS_CORS_ORIGINS", "*")
+    assert Settings().cors_origins == ("*",)
+
+
+def test_a_variable_that_nearly_names_a_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("GANVAS_URL", "GANVAS_API_KEY", "GANVAS_SERVICE_HOST", "GANVAS_PORT_80_TCP", "GANVAS_MAX_N"):
+        monkeypatch.setenv(other, "1")
+    assert misspelt() == {}
+    for name in ("GANVAS_MAXN", "GANVAS_API_KEYS", "GANVAS_CORS_ORIGIN"):
+        monkeypatch.setenv(name, "1")
+    assert misspelt() == {
+        "GANVAS_API_KEYS": "GANVAS_API_KEYS_FILE",
+        "GANVAS_CORS_ORIGIN": "GANVAS_CORS_ORIGINS",
+        "GANVAS_MAXN": "GANVAS_MAX_N",
+    }
+
+
+def test_the_service_logs_a_misspelt_variable(tmp_path: Path) -> None:
+    with running(tmp_path, tmp_path / "log", maxn=3) as service:
+        assert "GANVAS_MAXN is not a setting and has no effect. Is GANVAS_MAX_N meant?" in service.stderr()
 
 
 @pytest.mark.parametrize("arguments", [["--port", "99999"], ["--port", "x"], ["--port", "-1"], ["--nope"], ["extra"]])
