@@ -93,9 +93,9 @@ class GanvasService(bentoml.Service[Any]):
         _disable_redirects(app)
         return _with_middleware(app, settings())
 
-    @property
+    @functools.cached_property
     def openapi_spec(self) -> Any:
-        """BentoML's OpenAPI document, completed."""
+        """BentoML's OpenAPI document, completed. It is made once: that takes tens of milliseconds on the event loop."""
         return _Document(complete(super().openapi_spec.asdict()))
 
 

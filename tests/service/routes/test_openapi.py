@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -20,6 +22,13 @@ def fields(document: dict[str, Any], route: str, media_type: str) -> dict[str, A
     assert schema["additionalProperties"] is False
     properties: dict[str, Any] = schema["properties"]
     return properties
+
+
+def test_document_is_made_once() -> None:
+    script = "from service.app import Ganvas; print(Ganvas.openapi_spec is Ganvas.openapi_spec)"
+    # In its own process: the import of BentoML causes warnings, and warnings are errors here.
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n"
 
 
 def test_describes_every_route(document: dict[str, Any]) -> None:
