@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -12,10 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ganvas.cpus import available_cpus
 from ganvas.files import naming
 from training.console import Display
 from training.errors import NotFiniteError
 from training.run import Run
+from training.text import count_of
 
 _BOARD = "tensorboard"
 _COLLAPSED, _COLLAPSED_S = 0.2, 20.0
@@ -55,6 +58,8 @@ class Reporter:
     def __enter__(self) -> Self:
         """Show the progress and open TensorBoard's log."""
         self._display.__enter__()
+        if self._rates and (warning := busy_warning(os.getloadavg()[0], available_cpus(), torch.get_num_threads())):
+            self._display.say(warning)
         if not self._quiet:
             self._board = SummaryWriter(self._run.folder / _BOARD, purge_step=self._reported + 1)
         self._since = time.monotonic()
@@ -139,6 +144,20 @@ class Reporter:
         """Forget the best rate: from now on, a step does more or less work than before."""
         if self._rates:
             self._rates = RateWatch()
+
+
+def busy_warning(load: float, cpus: int, threads: int) -> str | None:
+    """What to say at the start of a run if other programs use the CPU, or None.
+
+    Args:
+        load: of the machine in the last minute. This program has added up to 1.
+        cpus: that this process may use.
+        threads: that the run uses.
+    """
+    if load < cpus + 1:
+        return None
+    advice = "Stop them, or stop this run with Ctrl-C and resume with --threads 1." if threads > 1 else "The run takes longer."
+    return f"Other programs use the CPU (load {load:.0f} on {count_of(cpus, 'CPU')}). {advice}"
 
 
 class RateWatch:

@@ -93,6 +93,7 @@ UPSCALER = Kind(
     evaluate_options=SampleOptions,
     sample=unused,
     sample_options=SampleOptions,
+    write_report=unused,
     table_entry=lambda _: TableEntry(),
 )
 

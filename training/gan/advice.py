@@ -41,13 +41,13 @@ class Advice(NamedTuple):
 
 
 def size_for(sizes: dict[str, tuple[int, int]]) -> int:
-    """The side in pixels to train at: at most 64, and no larger than the smallest of nearly all images.
+    """The side in pixels to train at: at most 64, and no larger than nine of ten images.
 
     Args:
         sizes: name -> (width, height) in pixels; at least one.
     """
     sides = sorted(map(min, sizes.values()))
-    side = sides[len(sides) // 100]
+    side = sides[len(sides) // 10]
     return next((size for size in _SIZES if size <= side), _SIZES[-1])
 
 

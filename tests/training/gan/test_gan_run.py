@@ -194,7 +194,7 @@ def test_interrupted_and_resumed_run_ends_bit_identical(
 
 
 def test_what_is_shown_and_saved_never_changes_the_weights(images: torch.Tensor, tmp_path: Path) -> None:
-    options = {"images": 320, "evaluation.every": 10, "augment": ("translation",)}
+    options: dict[str, Any] = {"images": 320, "evaluation.every": 10, "augment": ("translation",)}
     often = train(tmp_path / "often", images, sample_every=6, checkpoint_every=3, **options)
     rarely = train(tmp_path / "rarely", images, sample_every="auto", checkpoint_every="auto", **options)
     for name in (LAST, BEST):
@@ -230,7 +230,7 @@ def test_first_sheet_and_report_do_not_wait_for_a_step(
 def test_stopped_run_keeps_every_step_and_resumes_bit_identical(
     number: signal.Signals, images: torch.Tensor, tmp_path: Path, fail_at: Callable[..., None]
 ) -> None:
-    options = {"images": 640, "evaluation.every": 15}
+    options: dict[str, Any] = {"images": 640, "evaluation.every": 15}
     whole = train(tmp_path / "whole", images, **options)
     fail_at(30, lambda trainer: signal.raise_signal(number))  # during a step after which an evaluation is due
     with pytest.raises(Stopped) as stopped:
@@ -248,7 +248,7 @@ def test_stopped_run_keeps_every_step_and_resumes_bit_identical(
 
 
 def test_stop_ends_a_running_evaluation(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"images": 320, "evaluation.every": 10}
+    options: dict[str, Any] = {"images": 320, "evaluation.every": 10}
     whole = train(tmp_path / "whole", images, **options)
     forward = Pixels.forward
 
@@ -284,7 +284,7 @@ def test_second_signal_ends_a_run_at_once_with_whole_files(
 
 
 def test_trial_of_threads_leaves_no_trace(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"images": 320, "evaluation.every": 10}
+    options: dict[str, Any] = {"images": 320, "evaluation.every": 10}
     plain = train(tmp_path / "plain", images, **options)
 
     def try_three(device: torch.device, asked: int | None, recorded: int | None, trial: Callable[[], object] | None) -> int:
