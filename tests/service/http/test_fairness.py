@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.service.onnx_models import generator_card, save, slow_generator_model
+from tests.service.process.test_drain import until
 from tests.service.running import running
 
 GREEDY_THREADS = 12
@@ -32,8 +32,7 @@ def greedy(url: str, local_address: str = "127.0.0.1", forwarded: str = "") -> I
     for thread in threads:
         thread.start()
     try:
-        while not statuses[429]:
-            time.sleep(0.01)
+        until(lambda: statuses[429] > 0)
         yield statuses
     finally:
         ended.set()
@@ -43,7 +42,8 @@ def greedy(url: str, local_address: str = "127.0.0.1", forwarded: str = "") -> I
 
 def test_greedy_caller_does_not_shut_out_a_polite_one(tmp_path: Path) -> None:
     save(slow_generator_model(0.02), tmp_path / "slow.onnx", generator_card("slow"))
-    with running(tmp_path, tmp_path / "log", max_batch_rows=8, trusted_proxies="127.0.0.1") as service:
+    limits = {"max_batch_rows": 8, "max_queue_rows": 64}
+    with running(tmp_path, tmp_path / "log", trusted_proxies="127.0.0.1", **limits) as service:
         for options in ({"forwarded": "203.0.113.7"}, {"local_address": "127.0.0.2"}):
             with greedy(service.url, **options) as statuses, httpx.Client(base_url=service.url, timeout=60) as polite:
                 assert [polite.post("/v1/sample", json={"n": 1}).status_code for _ in range(10)] == [200] * 10

@@ -59,7 +59,15 @@ def test_no_command_if_training_would_refuse_the_images() -> None:
 
 @pytest.mark.parametrize(
     ("sides", "size"),
-    [([300] * 5, 64), ([63] * 5, 48), ([28] * 5, 28), ([10] * 5, 16), ([40] + [64] * 150, 64), ([40] + [64] * 20, 64), ([40, 40, 64, 64, 64], 32)],
+    [
+        ([300] * 5, 64),
+        ([63] * 5, 48),
+        ([28] * 5, 28),
+        ([10] * 5, 16),
+        ([40] + [64] * 150, 64),
+        ([40] + [64] * 20, 64),
+        ([40, 40, 64, 64, 64], 32),
+    ],
 )
 def test_size_fits_nearly_all_images(sides: list[int], size: int) -> None:
     assert size_for({f"{i}": (side, side + 9) for i, side in enumerate(sides)}) == size
