@@ -19,7 +19,8 @@ def test_every_format_has_a_file_type() -> None:
 
 
 def test_suffixes_map_back_to_their_formats() -> None:
-    assert api.formats_by_suffix(api.IMAGE_FORMATS) == {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+    jpeg = dict.fromkeys((".jpg", ".jpeg", ".jfif", ".jpe"), "jpeg")
+    assert api.formats_by_suffix(api.IMAGE_FORMATS) == {".png": "png", **jpeg, ".webp": "webp"}
 
 
 def test_messages_name_every_format_that_is_read() -> None:
