@@ -4,12 +4,14 @@ Granian parses HTTP, and limits heads, trailers and idle connections. This outer
 
 - A response is passed on in parts, and `send` returns when the server has taken the last one. Granian would accept a body of
   any size at once, so the middleware could not count what a slow client has not read.
-- If a response starts before the body of its request has arrived, the connection closes. Otherwise the rest of the body would
-  have to be read first.
+- If a response starts before the body of its request has arrived, the rest is read and dropped for a moment: a connection that
+  closes while its client still sends is reset, and the client never reads the response. If more follows, the connection closes.
 - A body of known length ends with its last byte. Granian would announce the end in a message of its own, which costs a switch
   between threads for each request.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 PART = 128 * 2**10  # bytes
 QUEUED_PARTS = 4  # of one response, which Granian holds before it makes `send` wait
 CLOSE = (b"connection", b"close")
+DROP_S, DROP_BYTES = 2.0, 64 * 2**20  # the most that is read of a body whose response is known
 
 
 Client = tuple[str, int]
@@ -97,6 +100,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Pass a message on in parts."""
         if message["type"] == "http.response.start":
+            await self._drop_body()
             if not self._ended and self._left != 0:
                 message = {**message, "headers": [*message["headers"], CLOSE]}
             await self._send(message)
@@ -108,6 +112,17 @@ class _Exchange:
             for _ in range(QUEUED_PARTS):  # when the server has room for these, it has taken all parts of the body
                 await self._send_part(b"")
             await self._send({**message, "body": b""})
+
+    async def _drop_body(self) -> None:
+        """Read what is left of the body, within limits."""
+        dropped = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DROP_S):
+                while not self._ended and self._left != 0 and dropped < DROP_BYTES:
+                    message = await self.receive()
+                    if message["type"] != "http.request":
+                        return
+                    dropped += len(message["body"])
 
     async def _send_part(self, part: bytes) -> None:
         await self._send({"type": "http.response.body", "body": part, "more_body": True})

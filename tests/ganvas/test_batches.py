@@ -454,4 +454,4 @@ def test_failed_photos_are_not_kept_in_memory(service: Running, tmp_path: Path, 
         (tmp_path / "in" / f"{i}.png").hardlink_to(tmp_path / "in" / "0.png")
     made_now, failed, megabytes = measured(service, tmp_path, kind)
     assert (made_now, failed) == (0, 60)
-    assert megabytes < 200
+    assert megabytes < 250  # all photos together have 300

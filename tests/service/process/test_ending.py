@@ -50,7 +50,7 @@ def test_batch_that_never_finishes_does_not_outlast_the_drain(tmp_path: Path) ->
         (worker,) = psutil.Process(service.process.pid).children()
         assert service.stop() == 0
         assert not worker.is_running()
-        assert isinstance(sent.exception(), httpx.TransportError)
+        assert isinstance(sent.exception(), httpx.TransportError) or sent.result().status_code == 503
 
 
 @pytest.mark.parametrize("signals", [1, 2])

@@ -22,7 +22,7 @@ ROW_S = 0.15  # about what one row of the slow model takes
 def test_welcome_states_the_address_and_example_commands(service: Running) -> None:
     said = service.stdout()
     assert said.startswith(f"Ganvas is ready: {service.url}\n")
-    assert f"curl {service.url}/v1/sample" in said
+    assert f"curl --fail-with-body {service.url}/v1/sample" in said
     assert '"model": "digits"' in said
     assert "-F model=painters -F style=night" in said
 

@@ -217,7 +217,7 @@ def test_rejects_files_that_are_not_images(client: httpx.Client, problem: Proble
 
 
 def test_names_the_truncated_image(client: httpx.Client, problem: Problem, png: bytes) -> None:
-    problem(stylize(client, png, png[:-40]), 415, mentions="photo 1.png is broken")
+    problem(stylize(client, png, png[:-40]), 415, mentions="photo 1.png is truncated")
 
 
 @pytest.mark.parametrize("size", [(1000, 1001), (60_000, 60_000)])
