@@ -67,7 +67,7 @@ async function start() {
   const models = listed.models;
   const generators = models.filter((model) => model.card.kind === "generator");
   const stylizers = models.filter((model) => model.card.kind === "stylizer");
-  for (const { file, reason } of listed.refused) tell(file, new Problem({ title: `${file} is not served`, detail: reason }, ""));
+  for (const { file, reason } of listed.refused) tell(file, new Problem({ title: `${file} is not served`, detail: `The reason: ${reason}` }, ""));
   find("#loading").remove();
   find("#none").hidden = models.length > 0;
   const asked = text("view", "") || meant(); // before the views write their choices into the address

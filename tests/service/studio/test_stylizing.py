@@ -209,7 +209,7 @@ def test_reports_a_service_that_stopped(open_studio: Open, models_folder: Path, 
 def test_lists_refused_files(open_studio: Open) -> None:
     studio = open_studio()
     notice = studio.page.locator(".notice", has_text="broken.onnx is not served")
-    expect(notice).to_contain_text("onnxruntime cannot read it")
+    expect(notice).to_contain_text("it is not an ONNX file, or it is cut off")
     notice.get_by_role("button", name="Dismiss").click()
     expect(notice).to_have_count(0)
 
