@@ -52,6 +52,23 @@ class Malformed:
     whole: bool = True
 
 
+@functools.cache
+def endless_files() -> tuple[bytes, ...]:
+    """Small images among hundreds of thousands of empty blocks. Making them takes a second, so they are made once."""
+    jpeg, png, webp = (small_image(image_format) for image_format in ("jpeg", "png", "webp"))
+    scans = jpeg[jpeg.index(b"\xff\xda") : -2]
+    return (
+        jpeg[:2] + b"\xff\xe1\0\2" * 250_000 + jpeg[2:],
+        jpeg[:2] + b"\xff" * 1_000_000 + jpeg[2:],
+        jpeg[:-2] + b"\xff" * 1_000_000 + jpeg[-2:],
+        jpeg[:-2] + scans * (1_000_000 // len(scans)) + jpeg[-2:],
+        png[:33] + _chunk(b"teXt", b"") * 80_000 + png[33:],
+        with_chunk(png, b"zTXt", b"x\0\0" + zlib.compress(bytes(50_000_000))),
+        with_chunk(png, b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000))),
+        b"RIFF" + struct.pack("<I", len(webp) + 800_000 - 8) + webp[8:] + (b"XMP " + bytes(4)) * 100_000,
+    )  # fmt: skip
+
+
 class Maker:
     """Makes malformed requests.
 
@@ -128,24 +145,9 @@ class Maker:
             case 5:
                 return with_chunk(small_image("png"), b"iCCP", b"x\0\0" + zlib.compress(self.chance.randbytes(300)))
             case 6:
-                return self._endless()
+                return self.chance.choice(endless_files())
             case _:
                 return self.chance.choice(others)
-
-    def _endless(self) -> bytes:
-        """A small picture among hundreds of thousands of empty blocks."""
-        jpeg, png, webp = (small_image(image_format) for image_format in ("jpeg", "png", "webp"))
-        scans = jpeg[jpeg.index(b"\xff\xda") : -2]
-        return self.chance.choice((
-            jpeg[:2] + b"\xff\xe1\0\2" * 250_000 + jpeg[2:],
-            jpeg[:2] + b"\xff" * 1_000_000 + jpeg[2:],
-            jpeg[:-2] + b"\xff" * 1_000_000 + jpeg[-2:],
-            jpeg[:-2] + scans * (1_000_000 // len(scans)) + jpeg[-2:],
-            png[:33] + _chunk(b"teXt", b"") * 80_000 + png[33:],
-            with_chunk(png, b"zTXt", b"x\0\0" + zlib.compress(bytes(50_000_000))),
-            with_chunk(png, b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000))),
-            b"RIFF" + struct.pack("<I", len(webp) + 800_000 - 8) + webp[8:] + (b"XMP " + bytes(4)) * 100_000,
-        ))  # fmt: skip
 
     def _broken_form(self) -> Malformed:
         path = self._path_of("multipart/form-data")
