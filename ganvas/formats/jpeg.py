@@ -39,6 +39,8 @@ _PADDING = bytes((85 + 89 * i) % 255 for i in range(4096))
 _NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """What ends the coded pixels: any marker but a restart marker and those that libjpeg skips or stops at."""
 
+_COEFFICIENTS = 64  # of a block
+
 _SEARCHED = 2**16  # bytes at a time: about a millisecond if all of them are the first byte of a marker
 
 
@@ -77,9 +79,12 @@ class JpegHead(Head):
         require_size(self.width, self.height)
         self.pixels = _PIXELS[count]
         self.components = [(header[at] >> 4, header[at] & 15) for at in range(7, 7 + 3 * count, 3)]
-        self.is_buffered = kind in _PROGRESSIVE or scanned < count
+        self._names = header[6 : 6 + 3 * count : 3]
+        self._is_progressive = kind in _PROGRESSIVE
+        self.is_buffered = self._is_progressive or scanned < count
         self._is_scanned = False
         self._end: int | None = None
+        self._has_all_scans = False
 
     @property
     def decoder_bytes(self) -> int:
@@ -96,8 +101,16 @@ class JpegHead(Head):
         return self._picture(file, b"")
 
     def padded_picture(self, file: BinaryIO) -> io.BytesIO | None:
-        """If data ends early, libjpeg decodes zeros in its place and says nothing."""
-        return self._picture(file, _PADDING) if self._end_of_scans(file) is None else None
+        """If data ends early, libjpeg decodes zeros in its place and says nothing.
+
+        Raises:
+            UnreadableImageError: the file ends between two scans, so the picture is whole but coarse or without colours.
+        """
+        if self._end_of_scans(file) is not None:
+            return None
+        if not self._has_all_scans:
+            raise truncated()
+        return self._picture(file, _PADDING)
 
     def _picture(self, file: BinaryIO, padding: bytes) -> io.BytesIO:
         """The picture. If the file has no end, padding and an end follow the last byte."""
@@ -123,7 +136,8 @@ class JpegHead(Head):
         if not self._is_scanned:
             file.seek(self._scan)
             scans = file.read()
-            self._end = _end_of_scans(scans)
+            self._end, heads = _end_of_scans(scans)
+            self._has_all_scans = _are_all_scans(heads, self._names, self._is_progressive)
             if scans.find(_LONGEST_PADDING, 0, self._end) >= 0:
                 raise too_complex("bytes of padding in a row", MAX_SEGMENTS)
             self._is_scanned = True
@@ -172,26 +186,49 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     raise too_complex("segments or bytes of padding before its pixels", MAX_SEGMENTS)
 
 
-def _end_of_scans(scans: bytes) -> int | None:
-    """Where the end of the picture is; None if it is missing.
+def _end_of_scans(scans: bytes) -> tuple[int | None, list[bytes]]:
+    """Where the end of the picture is, None if it is missing; and the head of each scan.
 
     Args:
         scans: the file from its first scan on.
     """
-    at, count = 0, 0
+    at = 0
+    heads: list[bytes] = []
     for _ in range(MAX_SEGMENTS):
         marker = scans[at + 1] if at + 1 < len(scans) else _EOI
+        length = int.from_bytes(scans[at + 2 : at + 4], "big")
         if marker == _SOS:
-            count += 1
-            if count > MAX_SCANS:
+            heads.append(scans[at + 4 : at + 2 + length])
+            if len(heads) > MAX_SCANS:
                 raise too_complex("scans", MAX_SCANS)
-        found = _next_marker(scans, at + 2 + int.from_bytes(scans[at + 2 : at + 4], "big"))
+        found = _next_marker(scans, at + 2 + length)
         if found is None:
-            return None
+            return None, heads
         at = found
         if scans[at + 1] in (_EOI, _SOI):
-            return at if scans[at + 1] == _EOI else None
+            return at if scans[at + 1] == _EOI else None, heads
     raise too_complex("segments among its pixels", MAX_SEGMENTS)
+
+
+def _are_all_scans(heads: list[bytes], components: bytes, is_progressive: bool) -> bool:
+    """Whether scans contain every coefficient of every component to its last bit.
+
+    Args:
+        heads: what follows the length in the head of each scan.
+        components: the name of each.
+        is_progressive: otherwise, each scan has all coefficients of its components.
+    """
+    missing = {component: set(range(_COEFFICIENTS if is_progressive else 1)) for component in components}
+    for head in heads:
+        names = head[1 : 1 + 2 * head[0] : 2] if head else b""
+        bounds = head[1 + 2 * len(names) :]
+        if len(bounds) < 3:  # the head is cut off
+            continue
+        first, last, bits = bounds[:3]
+        for name in names:
+            if name in missing and not (is_progressive and bits & 15):
+                missing[name] -= set(range(first, last + 1)) if is_progressive else {0}
+    return not any(missing.values())
 
 
 def _next_marker(scans: bytes, at: int) -> int | None:

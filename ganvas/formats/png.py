@@ -111,19 +111,18 @@ class PngHead(Head):
         return None if inflater.unconsumed_tail else profile
 
     def transparent_colour(self, file: BinaryIO) -> int | tuple[int, int, int] | None:
-        """The tRNS chunk states it in the file's bits.
+        """The tRNS chunk states it in the file's bits. Further bits are ignored, as the specification demands.
 
         Colours of 16 bits are decoded to 8, so all colours are transparent whose upper 8 bits are those of the transparent one.
         """
         stated = self._read(file, b"tRNS", 6)
         if self.pixels in ("grey", "grey16") and len(stated) >= 2:
-            level = int.from_bytes(stated[:2], "big")
-            if level >= 2**self._bits:
-                return None
-            return level if self.pixels == "grey16" else level * 255 // (2**self._bits - 1)
+            highest: int = 2**self._bits - 1
+            level = int.from_bytes(stated[:2], "big") & highest
+            return level if self.pixels == "grey16" else level * 255 // highest
         if self.pixels == "rgb" and len(stated) == 6:
-            red, green, blue = (level >> (self._bits - 8) for level in struct.unpack(">HHH", stated))
-            return (red, green, blue) if max(red, green, blue) < 256 else None
+            red, green, blue = (level >> (self._bits - 8) & 255 for level in struct.unpack(">HHH", stated))
+            return red, green, blue
         return None
 
     def _read(self, file: BinaryIO, name: bytes, most: int) -> bytes:

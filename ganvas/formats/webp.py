@@ -15,7 +15,7 @@ from ganvas.formats.limits import (
     truncated,
 )
 
-_ALPHA, _ANIMATION = 0x10, 0x02  # flags of the VP8X chunk
+_PROFILE, _ALPHA, _EXIF, _ANIMATION = 0x20, 0x10, 0x08, 0x02  # flags of the VP8X chunk
 _LOSSY, _LOSSLESS, _EXTENDED = b"VP8 ", b"VP8L", b"VP8X"
 _READ = frozenset({_LOSSY, _LOSSLESS, _EXTENDED, b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF"})
 
@@ -39,6 +39,7 @@ class WebpHead(Head):
         if not self._places:
             raise truncated()
         self._kind = next(iter(self._places))
+        self._flags = 0
         header = self._read(file, self._kind, 10)
         if len(header) < (5 if self._kind == _LOSSLESS else 10):
             raise truncated()
@@ -55,7 +56,9 @@ class WebpHead(Head):
             self.width, self.height = (side & 0x3FFF for side in struct.unpack_from("<HH", header, 6))
         require_size(self.width, self.height)
         self.pixels = "rgba" if self.transparent else "rgb"
-        self.orientation = orientation_of(self._read(file, b"EXIF", MAX_EXIF_BYTES))
+        # libwebp, and so browsers and Pillow, ignore metadata whose flag is not set.
+        if self._flags & _EXIF:
+            self.orientation = orientation_of(self._read(file, b"EXIF", MAX_EXIF_BYTES))
 
     @property
     def decoder_bytes(self) -> int:
@@ -92,8 +95,8 @@ class WebpHead(Head):
         return picture
 
     def profile(self, file: BinaryIO) -> bytes | None:
-        """A profile that is too large is ignored."""
-        if self._places.get(b"ICCP", (0, 0))[1] > MAX_PROFILE_BYTES:
+        """A profile is ignored if it is too large, or if the flag that announces it is not set."""
+        if not self._flags & _PROFILE or self._places.get(b"ICCP", (0, 0))[1] > MAX_PROFILE_BYTES:
             return None
         return self._read(file, b"ICCP", MAX_PROFILE_BYTES) or None
 

@@ -1,6 +1,7 @@
 """JPEG files as cameras, programs, interrupted downloads and attackers write them."""
 
 import io
+import re
 import struct
 from pathlib import Path
 
@@ -96,6 +97,33 @@ def test_refuses_file_without_its_last_pixels(missing: int, mode: str, image: Im
     data = image_bytes(image.convert(mode), "jpeg", quality=90)
     with pytest.raises(UnreadableImageError, match="truncated: its end is missing"):
         read_image(data[:-missing])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_refuses_progressive_file_without_its_last_scans(mode: str, image: Image.Image) -> None:
+    """It would be read without details, or without colours."""
+    data = image_bytes(image.convert(mode), "jpeg", quality=90, progressive=True)
+    first = data.index(SOS) + 2
+    ends = [first + found.start() for found in re.finditer(rb"\xff[\xc4\xda]", data[first:])]  # before a table or a scan
+    assert len(ends) > 4
+    for end in ends:
+        for rest in (0, 1, 2, 4, 6):  # in the head of the next scan or table, too
+            with pytest.raises(UnreadableImageError, match="truncated: its end is missing"):
+                read_image(data[: end + rest])
+
+
+def test_refuses_file_without_the_scan_of_a_colour(image: Image.Image) -> None:
+    """Some programs write each component in a scan of its own, without progression."""
+    grey = image_bytes(image.convert("L"), "jpeg", quality=90)
+    frame, scan = grey.index(b"\xff\xc0"), grey.index(SOS)
+    colours = segment(0xC0, grey[frame + 4 : frame + 9] + b"\3" + b"\1\x11\0\2\x11\0\3\x11\0")
+    head = grey[:frame] + colours + grey[frame + 13 : scan]
+    scans = [segment(0xDA, bytes([1, component, 0, 0, 63, 0])) + grey[scan + 10 : -2] for component in (1, 2, 3)]
+    whole = head + b"".join(scans)
+    np.testing.assert_array_equal(pixels(whole), pixels(whole + EOI))
+    for missing in (1, 2):
+        with pytest.raises(UnreadableImageError, match="truncated: its end is missing"):
+            read_image(head + b"".join(scans[:-missing]))
 
 
 def test_refuses_file_that_ends_in_its_segments(data: bytes) -> None:

@@ -40,7 +40,8 @@ def data() -> bytes:
         (b"\x1b", 2, 1, [0, 255, 170, 255]),
         (b"\x3a", 4, 10, [51, 255]),
         (b"\x07\x64", 8, 100, [7, 255]),
-        (b"\x07\x64", 8, 356, [7, 100]),  # no level of 8 bits
+        (b"\x40", 1, 3, [0, 255]),  # of a level with too many bits, the lowest count
+        (b"\x07\x64", 8, 356, [7, 255]),
         (b"\x12\x34\x12\x35", 16, 0x1235, [0x12, 255]),  # the levels differ in their lower 8 bits alone
     ],
 )
@@ -50,12 +51,12 @@ def test_transparent_grey_level_is_white(row: bytes, bits: int, key: int, expect
     np.testing.assert_array_equal(pixels(data)[0, :, 2], expected)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-def test_transparent_colour_is_white(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "ignored"), [(8, 0), (8, 0x100), (16, 0)])
+def test_transparent_colour_is_white(bits: int, ignored: int) -> None:
     colours = [(10, 20, 30), (10, 20, 31), (0, 0, 0)]
     scale, pack = (257, ">3H") if bits == 16 else (1, ">3B")
     row = b"".join(struct.pack(pack, *(level * scale for level in colour)) for colour in colours)
-    data = png([row], 3, bits, 2, png_chunk(b"tRNS", struct.pack(">3H", *(level * scale for level in colours[0]))))
+    data = png([row], 3, bits, 2, png_chunk(b"tRNS", struct.pack(">3H", *(level * scale + ignored for level in colours[0]))))
     np.testing.assert_array_equal(pixels(data)[0], [(255, 255, 255), *colours[1:]])
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganvas.formats.limits import UnreadableImageError
 from ganvas.images import read_header, read_image
-from tests.image_files import image_bytes
+from tests.image_files import image_bytes, swapped_profile
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -70,6 +70,20 @@ def test_refuses_file_without_its_last_pixels(kept: float, image: Image.Image) -
 def test_reads_file_without_its_last_metadata(image: Image.Image) -> None:
     data = image_bytes(image, "webp", lossless=True, xmp=b"x" * 1000)
     np.testing.assert_array_equal(pixels(data[:-500]), pixels(data))
+
+
+def test_ignores_metadata_that_its_header_does_not_announce(image: Image.Image) -> None:
+    """As libwebp does, and so browsers."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = image_bytes(image, "webp", lossless=True, exif=exif, icc_profile=swapped_profile())
+    assert data[20] & 0x28 == 0x28
+    assert read_header(data)[:3] == (60 * 40, 40, 60)
+    unannounced = data[:20] + bytes([data[20] & ~0x28]) + data[21:]
+    plain = image_bytes(image, "webp", lossless=True)
+    np.testing.assert_array_equal(pixels(unannounced), pixels(plain))
+    simple = riff(plain[12:] + chunk(b"ICCP", swapped_profile()) + chunk(b"EXIF", exif.tobytes()))
+    np.testing.assert_array_equal(pixels(simple), pixels(plain))
 
 
 def test_refuses_canvas_that_differs_from_its_picture(image: Image.Image) -> None:
