@@ -209,12 +209,13 @@ def stylize(
     fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
     data = {name: _utf8(str(value)) for name, value in {**fields, "format": format}.items() if value is not None}
     upload = upload_of(image)
+    name = PurePath(upload.name).stem  # not `upload` in `read`: the call would hold the file twice, once in its form
     limit = stylized_limit(max_side)
     # The form is built as one body: httpx would send each field and each boundary separately.
     form = httpx.Request("POST", "http://form", data=data, files=[("image", upload)])
 
     def read(response: httpx.Response) -> ImageResult:
-        return images_in(response, format, limit, lambda model, seeds: file_stem(PurePath(upload.name).stem, model))
+        return images_in(response, format, limit, lambda model, seeds: file_stem(name, model))
 
     return Call("POST", api.STYLIZE, read, form.read(), form.headers["Content-Type"], limit.bytes)
 

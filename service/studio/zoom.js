@@ -39,9 +39,9 @@ export class Zoom {
     return width ? Math.min(this.frame.clientWidth / width, this.frame.clientHeight / height) : 1;
   }
 
-  /** Whether a part of the image is outside of the frame. */
+  /** Whether a part of the image is outside of the frame. While the next image loads, the scale is still that of the last one. */
   get isCut() {
-    return this.scale > this.fitting * 1.001;
+    return !this.image.hidden && !this.isFit && this.scale > this.fitting * 1.001;
   }
 
   fit() {

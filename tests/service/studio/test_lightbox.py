@@ -74,6 +74,26 @@ def test_keyboard_zooms_moves_and_changes_the_image(open_studio: Open) -> None:
     assert studio.complaints == []
 
 
+def test_arrow_keys_change_the_image_while_another_one_loads(open_studio: Open) -> None:
+    studio = open_studio("?seed=7")
+    keyboard = studio.page.keyboard
+    studio.wait_for_images()
+    studio.page.get_by_role("button", name="View large").click()
+    is_shown(studio, "A test model, seed 7")
+    for zoom_key in ("0", "+"):
+        keyboard.press(zoom_key)
+        pressed = studio.page.evaluate(
+            """() => ["PageDown", "ArrowRight", "ArrowRight", "ArrowLeft", "PageUp"].map((key) => {
+                // All in one task of the page, so that no image is loaded between two keys.
+                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+                return document.querySelector("#large-title").textContent.match(/\\d+$/)[0];
+            })"""
+        )
+        assert pressed == ["8", "9", "10", "9", "8"]
+        keyboard.press("PageUp")
+        is_shown(studio, "A test model, seed 7")
+
+
 def test_mouse_zooms_and_drags(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     studio.wait_for_images()
