@@ -32,6 +32,7 @@ from service.engine.metrics import QUEUES
 from service.engine.models import models
 from service.http.api_keys import ApiKeys
 from service.http.deadline import PendingResponse, cancel_on_disconnect, respond_in_time
+from service.http.json_response import JsonResponse
 from service.http.lifecycle import lifecycle
 from service.http.middleware.auth import Authentication
 from service.http.middleware.limits import RequestLimits
@@ -174,6 +175,10 @@ class _AppFactory(ServiceAppFactory):
         if not models().all():
             raise Unavailable("No model is served: no file in the models folder can be loaded. /v1/models says why.")
         return PlainTextResponse("\n")
+
+    async def openapi_spec_view(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return JsonResponse(self.service.openapi_spec.asdict())
 
     async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # BentoML allows both
         """Prometheus metrics: of this process or, if BentoML runs several workers, of all."""

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from service.engine.errors import (
     ClosedError,
@@ -36,6 +36,7 @@ from service.engine.errors import (
     RequestTooLargeError,
     UnreadableImageError,
 )
+from service.http.json_response import JsonResponse
 from service.http.request_ids import REQUEST_ID
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,7 +61,7 @@ class Problem(HTTPException):
 
     def response(self) -> Response:
         """Return the problem as a response."""
-        return JSONResponse(self.document(), self.status, self.headers, media_type=MEDIA_TYPE)
+        return JsonResponse(self.document(), self.status, self.headers, media_type=MEDIA_TYPE)
 
 
 class Malformed(Problem):

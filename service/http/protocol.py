@@ -6,6 +6,7 @@ Granian parses HTTP, and limits heads, trailers and idle connections. This outer
   any size at once, so the middleware could not count what a slow client has not read.
 - If a response starts before the body of its request has arrived, the rest is read and dropped for a moment: a connection that
   closes while its client still sends is reset, and the client never reads the response. If more follows, the connection closes.
+  A client that waits for `100 Continue` gets its response instead, at once.
 - A body of known length ends with its last byte. Granian would announce the end in a message of its own, which costs a switch
   between threads for each request.
 """
@@ -66,7 +67,7 @@ class Protocol:
 class _Exchange:
     """One request and its response."""
 
-    __slots__ = ("_answering", "_ended", "_left", "_receive", "_send", "client")
+    __slots__ = ("_answering", "_awaits_continue", "_ended", "_left", "_receive", "_send", "client")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, client: Client, answering: set[Client]) -> None:
         self.client = client
@@ -74,6 +75,7 @@ class _Exchange:
         self._send = send
         self._answering = answering
         self._left = _body_length(scope)  # bytes of the body that have not arrived; None if unknown
+        self._awaits_continue = _expects_continue(scope)  # the server sends `100 Continue` when the body is read
         self._ended = False  # whether the application has seen the end of the body
         if self._left == 0:
             answering.add(client)
@@ -83,6 +85,7 @@ class _Exchange:
         if self._left == 0 and not self._ended:
             self._ended = True
             return {"type": "http.request", "body": b"", "more_body": False}
+        self._awaits_continue = False
         message = await self._receive()
         if message["type"] != "http.request":
             return message
@@ -115,6 +118,8 @@ class _Exchange:
 
     async def _drop_body(self) -> None:
         """Read what is left of the body, within limits."""
+        if self._awaits_continue:
+            return  # otherwise the client would send its body now
         dropped = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DROP_S):
@@ -126,6 +131,10 @@ class _Exchange:
 
     async def _send_part(self, part: bytes) -> None:
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+
+def _expects_continue(scope: Scope) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"])
 
 
 def _body_length(scope: Scope) -> int | None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from service.engine.handlers.base import Handler
 from service.engine.models import models
+from service.http.json_response import JsonResponse
 from service.process.versions import versions
 
 WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # a list is for reading; a single card has them
@@ -16,12 +17,12 @@ async def list_models(_: Request) -> Response:
     """List every served model, the defaults among them, and every refused file with the reason."""
     refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
     served = [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()]
-    return JSONResponse({"models": served, "defaults": models().defaults(), "refused": refused, "versions": versions()})
+    return JsonResponse({"models": served, "defaults": models().defaults(), "refused": refused, "versions": versions()})
 
 
 async def show_model(request: Request) -> Response:
     """Show one model: its version, its device and its card."""
-    return JSONResponse(_entry(models().get(request.path_params["name"])))
+    return JsonResponse(_entry(models().get(request.path_params["name"])))
 
 
 def _entry(model: Handler, exclude: dict[str, Any] | None = None) -> dict[str, Any]:

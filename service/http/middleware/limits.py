@@ -10,12 +10,12 @@ from typing import Any
 
 from prometheus_client import Gauge
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.engine.callers import CALLER
 from service.engine.metrics import rejected
 from service.engine.shares import FairShare
+from service.http.json_response import JsonResponse
 from service.http.problems import BY_STATUS, FAILED, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.http.request_ids import REQUEST_ID
 
@@ -141,7 +141,7 @@ class _ResponseRewriter:
     async def _send_problem(self, start: Message) -> None:
         status, headers = start["status"], Headers(raw=start["headers"])
         kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
-        response = JSONResponse(self._document(status, headers), status, kept, media_type=MEDIA_TYPE)
+        response = JsonResponse(self._document(status, headers), status, kept, media_type=MEDIA_TYPE)
         await self._send({**start, "headers": response.raw_headers})
         await self._send({"type": "http.response.body", "body": response.body})
         self.replaced = True

@@ -27,6 +27,7 @@ def test_response_is_an_rfc_9457_document(cls: type[Problem]) -> None:
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["allow"] == "GET"
     document = json.loads(bytes(response.body))
+    assert bytes(response.body).endswith(b"}\n")  # a terminal's prompt begins on a line of its own
     assert document.pop("type").startswith("urn:ganvas:")
     assert document == {"title": cls.title, "status": cls.status, "detail": "It went wrong", "request_id": ""}
 

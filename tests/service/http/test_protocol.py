@@ -286,3 +286,24 @@ def test_client_that_reuses_connections_gets_each_413(service: Running) -> None:
     with httpx.Client(base_url=service.url, timeout=30) as client:
         statuses = [client.post("/v1/sample", content=chunks()).status_code for _ in range(20)]
     assert statuses == [413] * 20
+
+
+EXPECT = b"Host: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: "
+
+
+def test_client_that_asks_before_it_sends_is_told_at_once(service: Running) -> None:
+    for head in (
+        b"POST /nope HTTP/1.1\r\n" + EXPECT + b"30000\r\n\r\n",
+        b"POST /v1/sample HTTP/1.1\r\n" + EXPECT + b"90000000\r\n\r\n",
+    ):
+        status, headers, _ = exchange(service, head)  # no `100 Continue` comes before it
+        assert status == (404 if b"nope" in head else 413)
+        assert headers["connection"] == "close"
+
+
+def test_client_that_asks_before_it_sends_may_send(service: Running) -> None:
+    with connect(service) as connection:
+        connection.sendall(b"POST /v1/sample HTTP/1.1\r\n" + EXPECT + b"%d\r\n\r\n" % len(BODY))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert connection.recv(12) == b"HTTP/1.1 200"

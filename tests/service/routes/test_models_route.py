@@ -133,3 +133,8 @@ def test_schema_json_describes_routes_for_bentoml_client(client: httpx.Client) -
     routes = {route["name"]: route for route in client.get("/schema.json").json()["routes"]}
     assert routes["sample"]["route"] == "/v1/sample"
     assert routes["stylize"]["input"]["properties"]["image"]["items"]["type"] == "file"
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/digits", "/docs.json", "/nope"])
+def test_json_ends_with_a_line_end(path: str, client: httpx.Client) -> None:
+    assert client.get(path).text.endswith("}\n")
