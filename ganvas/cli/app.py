@@ -14,7 +14,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 success; 1 some images failed; 2 wrong usage; 3 the service rejected the request; 4 the service "
-    "failed, is full or cannot be reached; 5 a file cannot be read or written; 130 stopped by Ctrl-C.",
+    "failed, is full or cannot be reached; 5 a file cannot be read or written; 130 stopped by Ctrl-C; "
+    "141 the reader of stdout closed it.",
 )
 
 

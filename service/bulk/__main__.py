@@ -12,6 +12,7 @@ import importlib.util
 import sys
 
 from ganvas import api
+from ganvas.left_out import left_out_text
 from ganvas.signals import Terminated, sigterm_interrupts
 from service.bulk.storage import absolute
 from service.bulk.task import BulkError, Task, open_task, versioned
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             task = versioned(_task(options))
             check(task)
             with open_task(task, options.manifest, retry_failed=options.retry_failed) as opened:
+                if opened.left_out:
+                    sys.stderr.write(f"ganvas: {left_out_text(opened.left_out)}\n")
                 failed = run(opened, workers=options.workers, cores=options.cores) if opened.remaining else 0
     except (BulkError, RequestError) as error:
         return _fail(str(error))

@@ -13,7 +13,7 @@ def absolute(url: str) -> str:
 
 
 def find(url: str) -> list[str]:
-    """List every file below a folder or URL by its relative path, sorted. Hidden files are left out.
+    """List every file below a folder or URL by its relative path, sorted. Hidden folders are left out.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -23,7 +23,7 @@ def find(url: str) -> list[str]:
     filesystem, root = fsspec.core.url_to_fs(url)
     start = len(root.rstrip("/")) + 1
     names = (path[start:] for path in filesystem.find(root))
-    return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+    return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")[:-1]))
 
 
 class Storage:
@@ -37,6 +37,11 @@ class Storage:
     def read(self, name: str) -> bytes:
         """Read a whole file."""
         data: bytes = self._filesystem.cat_file(f"{self._root}/{name}")
+        return data
+
+    def start(self, name: str, size: int) -> bytes:
+        """Read the first bytes of a file."""
+        data: bytes = self._filesystem.cat_file(f"{self._root}/{name}", start=0, end=size)
         return data
 
     def write(self, name: str, data: bytes) -> None:

@@ -9,7 +9,8 @@ OUT/manifest.jsonl   one line per image: what was written, or why it could not b
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 
 import filelock
 import fsspec
@@ -17,9 +18,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.api import FILE_TYPES, UPLOAD_SUFFIXES, ImageFormat
 from ganvas.files import write_whole
+from ganvas.left_out import START_BYTES, left_out_text, why_left_out
 from service.bulk.manifest import Manifest
-from service.bulk.storage import find
+from service.bulk.storage import Storage, find
+from service.engine.errors import RefusedError, UnreadableError
 from service.engine.folder import version_of
+from service.engine.model_file import examine, size_limit
+from service.settings import settings
 
 
 class BulkError(Exception):
@@ -50,25 +55,30 @@ class OpenTask:
         task: what is done to every image.
         manifest: what is done already.
         remaining: the images to stylize, by their path below `task.images`.
+        left_out: the files that are not read as images.
     """
 
     task: Task
     manifest: Manifest
     remaining: Sequence[str]
+    left_out: Sequence[str]
 
 
 def versioned(task: Task) -> Task:
     """Add the version of the model.
 
     Raises:
-        BulkError: the model does not exist.
+        BulkError: the model does not exist, or is not a file.
     """
+    path = Path(task.model)
     try:
-        version = version_of(Path(task.model).read_bytes())
-    except OSError as error:
-        raise BulkError(
-            f"{task.model} cannot be read: {error.strerror}; --model must name a file in the folder GANVAS_MODELS"
-        ) from None
+        examine(path, size_limit(settings().max_model_mb))
+        version = version_of(path.read_bytes())
+    except UnreadableError as error:
+        reason = str(error).removeprefix("the file ")
+        raise BulkError(f"{task.model} {reason}; --model must name a file in the folder GANVAS_MODELS") from None
+    except RefusedError as error:
+        raise BulkError(f"{task.model} is refused: {error}") from None
     return task.model_copy(update={"version": version})
 
 
@@ -87,15 +97,16 @@ def open_task(task: Task, manifest: str | None = None, *, retry_failed: bool = F
         BulkError: there are no images, two would be written to one file, another process works on the task, or the manifest
             belongs to another task.
     """
-    names = [name for name in _listed(task.images) if PurePosixPath(name).suffix.lower() in UPLOAD_SUFFIXES]
+    names, left_out = _sorted_out(task.images)
     if not names:
-        raise BulkError(f"{task.images} contains no image; names must end in {', '.join(sorted(UPLOAD_SUFFIXES))}")
+        found = f" ({left_out_text(left_out)})" if left_out else ""
+        raise BulkError(f"{task.images} contains no image{found}; names must end in {', '.join(sorted(UPLOAD_SUFFIXES))}")
     _require_distinct(names, task.format)
     path = _manifest_path(task.out, manifest)
     with _held(path):
         _same_task(task, path.with_name("bulk.json"))
         kept = Manifest(path, retry_failed=retry_failed)
-        yield OpenTask(task, kept, [name for name in names if name not in kept.done])
+        yield OpenTask(task, kept, [name for name in names if name not in kept.done], left_out)
 
 
 @contextmanager
@@ -114,6 +125,20 @@ def name_written(name: str, image_format: str) -> str:
     """The name of the output: the name of the input, plus the suffix of the format if the name has another suffix."""
     suffix = FILE_TYPES[image_format].suffix
     return name if name.endswith(suffix) else name + suffix
+
+
+def _sorted_out(images: str) -> tuple[list[str], list[str]]:
+    """The images, and the files that are left out."""
+    names: list[str] = []
+    left_out: list[str] = []
+    storage = Storage(images)
+    for name in _listed(images):
+        try:
+            reason = why_left_out(name, partial(storage.start, name, START_BYTES))
+        except Exception as error:  # fsspec raises the errors of many libraries
+            reason = str(error) or type(error).__name__
+        (names if reason is None else left_out).append(name)
+    return names, left_out
 
 
 def _listed(images: str) -> list[str]:

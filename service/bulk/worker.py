@@ -22,7 +22,9 @@ from service.engine.blends import parse_blend
 from service.engine.codecs import decode, encode
 from service.engine.errors import DeviceError, RefusedError, RequestError
 from service.engine.handlers.stylizer import Stylizer
+from service.engine.model_file import size_limit
 from service.engine.sessions import load_model
+from service.engine.trial import Trial
 from service.settings import Device, settings
 
 T = TypeVar("T")
@@ -128,7 +130,14 @@ class Worker:
 
 
 def check(task: Task) -> None:
-    """Load the model once on this machine's CPU, where an error is easy to report. Raises as `Worker`."""
+    """Load the model once on this machine's CPU, where an error is easy to report. Raises as `Worker`.
+
+    As in the service, it is loaded in a process of its own first: a model can crash or hang the process that loads it.
+    """
+    trial = Trial(size_limit(settings().max_model_mb), settings().load_timeout_s)
+    for _, verdict in trial.each([Path(task.model)]):
+        if isinstance(verdict, RefusedError):
+            raise BulkError(f"{task.model} is refused: {verdict}")
     weights_of(task, load_stylizer(task, "cpu", 1).card)
 
 

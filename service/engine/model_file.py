@@ -24,6 +24,11 @@ _MODEL: _Message = {7: _GRAPH, 20: _TRAINING, 25: _FUNCTION}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
 
+def size_limit(max_model_mb: int) -> int:
+    """Size in bytes of the largest model file that the setting GANVAS_MAX_MODEL_MB allows."""
+    return min(max_model_mb * 2**20, MAX_BYTES)
+
+
 def examine(path: Path, max_bytes: int) -> None:
     """Check what can be checked without reading the file.
 

@@ -24,7 +24,7 @@ from service.engine.errors import (
 from service.engine.folder import Folder, version_of
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS, handler_of
-from service.engine.model_file import MAX_BYTES, read
+from service.engine.model_file import read, size_limit
 from service.engine.sessions import LoadedModel, open_model, try_device
 from service.engine.trial import Trial, Verdict
 from service.settings import Settings, settings
@@ -67,7 +67,7 @@ class Models:
         self._served: dict[str, Handler] = {}
         self._settings = settings
         self._folder = Folder(settings.models_folder)
-        self._max_bytes = min(settings.max_model_mb * 2**20, MAX_BYTES)
+        self._max_bytes = size_limit(settings.max_model_mb)
         self._trial = Trial(self._max_bytes, settings.load_timeout_s)
 
     @classmethod

@@ -52,7 +52,7 @@ class ApiKeys:
         given = key_of(headers)
         if given is None:
             return False
-        hashed = _hash(given)
+        hashed = _hash(given.encode("latin-1"))  # the bytes of the header: a key may have any letters
         matches = [hmac.compare_digest(hashed, known) for known in self._hashes]  # all of them, even after a match
         return any(matches)
 
@@ -90,7 +90,7 @@ class ApiKeys:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise KeysError(f"{self._path} cannot be read: {reason}") from None
         lines = [line.strip() for line in text.splitlines()]
-        return [_hash(line) for line in lines if line and not line.startswith("#")]
+        return [_hash(line.encode()) for line in lines if line and not line.startswith("#")]
 
 
 def key_of(headers: Headers) -> str | None:
@@ -101,5 +101,5 @@ def key_of(headers: Headers) -> str | None:
     return headers.get("x-api-key")
 
 
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _hash(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

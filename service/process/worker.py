@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ganvas.service")
 
+INVALID_SETTING = 2  # exit code, as for a setting that `service.settings` rejects
 ORPHAN_S = 5.0  # from the end of the drain to the exit, if the process that would kill this one is dead
 SWITCH_INTERVAL_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
@@ -95,7 +96,7 @@ def _serve(listener: socket.socket, url: str, ready: int) -> int:
     try:
         app = Protocol(ganvas.to_asgi(), started)
     except KeysError as error:
-        return fail(f"GANVAS_API_KEYS_FILE: {error}")
+        return fail(f"GANVAS_API_KEYS_FILE: {error}", INVALID_SETTING)
     if not asyncio.Runner(loop_factory=uvloop.new_event_loop).run(serve(app, listener)):
         return fail("the application failed to start; the log says why")
     logger.info("Shutdown complete.")
@@ -134,10 +135,10 @@ def _photo() -> str:
     return os.path.relpath(photo) if photo.is_file() else "photo.jpg"
 
 
-def fail(message: str) -> int:
+def fail(message: str, code: int = 1) -> int:
     """Print an error to stderr and return the exit code."""
     sys.stderr.write(f"ganvas: {message}\n")
-    return 1
+    return code
 
 
 def end(code: int) -> NoReturn:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from service.bulk.manifest import line_of
@@ -98,6 +99,29 @@ def test_lock_of_a_dead_process_is_released(task: Task, running: subprocess.Pope
     running.wait()
     with open_task(task) as opened:
         assert opened.remaining == ["b.png", "c.png"]
+
+
+@pytest.mark.parametrize("store", ["folder", "bucket"])
+def test_files_that_are_left_out_are_listed(store: str, task: Task) -> None:
+    """Files without a suffix count as images if they begin as one."""
+    files = {
+        "IMG_1": b"\xff\xd8\xff\xe0",
+        "notes": b"text",
+        "d.heic": b"",
+        ".hidden.png": b"",
+        "e/f.txt": b"",
+        ".git/g.png": b"",
+    }
+    images = task.images
+    if store == "bucket":
+        images = "memory://left-out/photos"
+        files |= dict.fromkeys(NAMES, b"")
+    for name, data in files.items():
+        with fsspec.open(f"{images}/{name}", "wb", auto_mkdir=True) as file:
+            file.write(data)
+    with open_task(task.model_copy(update={"images": images})) as opened:
+        assert sorted(opened.remaining) == ["IMG_1", *NAMES]
+        assert sorted(opened.left_out) == [".hidden.png", "d.heic", "e/f.txt", "notes"]
 
 
 def test_task_without_images_leaves_nothing_behind(task: Task, tmp_path: Path) -> None:

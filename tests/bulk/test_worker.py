@@ -5,6 +5,7 @@ import functools
 import http.server
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,15 @@ from service.bulk.storage import Storage, find
 from service.bulk.task import BulkError, Task, versioned
 from service.bulk.worker import Worker, check
 from service.engine.errors import NotFoundError
-from tests.service.onnx_models import generator_card, generator_model, save, styled, stylizer_card, stylizer_model
+from tests.service.onnx_models import (
+    generator_card,
+    generator_model,
+    large_generator_model,
+    save,
+    styled,
+    stylizer_card,
+    stylizer_model,
+)
 
 TOO_HIGH = 40  # pixels, for the model of `fails_on_high_images`
 
@@ -98,7 +107,7 @@ def test_stylizes_from_an_object_store_to_an_object_store(models: Path, bucket: 
     photos = {"a.png": (17, 20, (10, 120, 200)), "deep/er/b.png": (30, 16, (200, 30, 90))}
     for name, size_and_colour in photos.items():
         Storage(f"{bucket}/photos").write(name, png(*size_and_colour))
-    Storage(f"{bucket}/photos").write(".hidden.png", b"")
+    Storage(f"{bucket}/photos").write(".hidden/c.png", b"")
     names = find(f"{bucket}/photos")
     assert names == [*photos]
     entries = stylize(a_task(models, f"{bucket}/photos", f"{bucket}/painted"), *names)
@@ -192,6 +201,19 @@ def test_impossible_tasks_are_explained(changes: dict, error: type[Exception], s
     with pytest.raises(error) as raised:
         check(task)
     assert says in str(raised.value)
+
+
+def test_model_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """It is loaded in a process of its own first, as in the service."""
+    save(large_generator_model(4), tmp_path / "large.onnx", generator_card("large"))
+    with pytest.raises(BulkError, match=r"large\.onnx is refused: .*Failed to allocate memory"):
+        check(a_task(tmp_path, tmp_path, tmp_path, model="large"))
+
+
+def test_model_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(BulkError, match=r"pipe\.onnx is refused: it is a device, pipe or socket, not a file"):
+        a_task(tmp_path, tmp_path, tmp_path, model="pipe")
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there may be a GPU here")

@@ -41,6 +41,7 @@ def test_reads_environment_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("CORS_ORIGINS", "https://example.com, https://example.org/"),
         ("TIMEOUT_S", "inf"),
         ("DEFAULT_SIDE", "999999"),
+        ("API_KEYS_FILE", "/nowhere/keys"),
     ],
 )
 def test_invalid_value_prints_one_line_and_exits_with_2(name: str, value: str, tmp_path: Path) -> None:

@@ -279,6 +279,17 @@ def test_training_without_its_packages_says_how_to_install_them(tmp_path: Path) 
     assert "has no package torch, which training needs. Run make test once" in ended.stderr
 
 
+def test_closed_pipe_ends_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "training", "table"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_export_refuses_a_folder_without_run(tmp_path: Path) -> None:
     assert "holds no training run" in refused("export", tmp_path, tmp_path / "a.onnx")
 

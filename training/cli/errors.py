@@ -1,7 +1,9 @@
 """Ends a failed command with a message and an exit code instead of a traceback."""
 
+import contextlib
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -16,6 +18,7 @@ from training.text import count_of
 
 P = ParamSpec("P")
 
+PIPE_CLOSED = 141  # the shell's code for a program that SIGPIPE ended
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,6 +37,11 @@ def report_errors(command: Callable[P, None]) -> Callable[P, None]:
         except UnicodeError as error:
             typer.secho(f"Error: a name or a file is not UTF-8: {error}.", fg="red", err=True)
             raise typer.Exit(2) from None
+        except BrokenPipeError:
+            # The reader, such as `head`, has closed the pipe. Python would fail again when it flushes stdout at exit.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
         except OSError as error:
             typer.secho(f"Error: {_cannot(error)}", fg="red", err=True)
             raise typer.Exit(2) from None

@@ -57,6 +57,14 @@ def test_accepts_every_key_of_the_file_and_no_other(file: Path) -> None:
     assert not keys.accept(Headers({}))
 
 
+def test_accepts_key_of_any_letters(tmp_path: Path) -> None:
+    """A client sends them as UTF-8, and a server reads headers as Latin-1."""
+    (tmp_path / "keys").write_text("schl\u00fcssel-\u043a\u043b\u044e\u0447", encoding="utf-8")
+    keys = ApiKeys(tmp_path / "keys")
+    assert keys.accept(Headers(raw=[(b"x-api-key", (tmp_path / "keys").read_bytes())]))
+    assert not keys.accept(Headers(raw=[(b"x-api-key", b"schl\xfcssel")]))
+
+
 def test_keys_are_kept_as_hashes(file: Path) -> None:
     assert SECRET not in str(vars(ApiKeys(file)))
 
