@@ -1,6 +1,7 @@
 # Ganvas. `make serve` needs Python 3.11 or newer and a package index. `make test` installs everything else that it needs.
 #
 #   make serve               run the service (no torch) from .venv-serve on port 3000 (PORT=8080 make serve)
+#   make setup               install service, training and development tools into .venv
 #   make test                run all tests from .venv (PYTEST_ARGS="tests/service -x" make test: a part of them)
 #   make coverage            run all tests and show which lines they cover
 #   make lint                ruff, mypy and hadolint
@@ -27,16 +28,19 @@ BULK_VENV := .venv-bulk
 GPU_VENV := .venv-gpu
 # onnxruntime has two builds that exclude each other. A machine with an NVIDIA driver gets the build for GPUs.
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
+PIP_INSTALL := -m pip install --disable-pip-version-check --constraint
 ALL_EXTRAS := service,training,dev
 BULK_EXTRAS := service,bulk,dev
 GPU_EXTRAS := gpu,dev
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: serve test coverage test-gpu bulk-test bench bench-gpu lint format image container-test container-test-gpu constraints clean
+.PHONY: serve setup test coverage test-gpu bulk-test bench bench-gpu lint format image container-test container-test-gpu constraints clean
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
 	@exec $(SERVE_VENV)/bin/python -m service --port $(PORT)
+
+setup: $(VENV)/.installed
+	@echo "$(VENV) is ready. Train with $(VENV)/bin/python -m training"
 
 test: $(VENV)/.browser
 	$(PYTEST) $(PYTEST_ARGS)
@@ -81,6 +85,7 @@ container-test-gpu: $(VENV)/.installed
 
 # $(call install,VENV,CONSTRAINTS,EXTRAS) updates a virtual environment in place. It makes the environment from scratch if there
 # is none, if its first installation was cut off (no stamp), or if it has another Python version than $(PYTHON).
+# While pip works, its last line is shown every 10 s. Lines of pip end in $(1)/install.log, except warnings and errors.
 # The stamp is written last, so an update that fails is repeated. Several extras stand in a variable: make splits at commas.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ganvas needs Python 3.11 or newer, this is %d.%d. Run: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -88,7 +93,12 @@ define install
 	if ! [ -e $@ ] || [ "$$($(1)/bin/python -c "$$version" 2>&1)" != "$$($(PYTHON) -c "$$version")" ]; then \
 	  rm -rf $(1) && $(PYTHON) -m venv $(1); \
 	fi
-	@$(1)/bin/python $(PIP_INSTALL) $(2) --editable ".[$(3)]"
+	@( seconds=0; while sleep 1 && kill -0 $$$$ 2>/dev/null; do \
+	  seconds=$$((seconds + 1)); \
+	  [ $$((seconds % 10)) != 0 ] || echo "  $$seconds s: $$(tail -n 1 $(1)/install.log | cut -c 1-70)"; \
+	done ) & progress=$$!; \
+	$(1)/bin/python $(PIP_INSTALL) $(2) --editable ".[$(3)]" >$(1)/install.log; status=$$?; \
+	kill $$progress; exit $$status
 	@touch $@
 endef
 

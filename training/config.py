@@ -31,6 +31,7 @@ Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Weight = Annotated[float, Field(ge=0, le=1e12)]
 Features = Literal["inception", "vgg", "pixels"]
+OnCollapse = Literal["warn", "stop", "rollback"]  # what a GAN does after a collapse
 Layer = Literal[
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3",
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",

@@ -1,11 +1,13 @@
 """Where a training runs: device, precision and number of processes."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from training.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 DEVICE_TYPES = ("cpu", "cuda", "mps")
 
@@ -47,7 +49,7 @@ def resolve_precision(precision: Literal["auto", "float32", "bfloat16"], device:
     return best_precision(device) if precision == "auto" else precision
 
 
-def launch(device: torch.device, precision: Precision, processes: int = 1, nodes: int = 1) -> Fabric:
+def launch(device: torch.device, precision: Precision, processes: int = 1, nodes: int = 1) -> "Fabric":
     """Start Lightning Fabric on a device. With several processes, this starts the other processes with the same command.
 
     Args:
@@ -56,6 +58,8 @@ def launch(device: torch.device, precision: Precision, processes: int = 1, nodes
         processes: on this machine.
         nodes: machines. Each runs this command under torchrun.
     """
+    from lightning_fabric import Fabric  # takes seconds to import, and most commands need only the device
+
     one = processes == nodes == 1
     devices: list[int] | int = [device.index or 0] if one and device.type != "cpu" else processes
     fabric = Fabric(

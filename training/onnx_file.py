@@ -13,6 +13,7 @@ from ganvas.card import METADATA_KEY, OUTPUT, Card, Name, dump_card, parse_card
 from ganvas.files import write_whole
 from ganvas.tensors import Dimension
 from training.errors import ExportError, first_line
+from training.program import command
 from training.text import name_from
 
 SomeCard = TypeVar("SomeCard", bound=Card)
@@ -164,7 +165,7 @@ def _load(path: Path) -> onnx.ModelProto:
 def _card_of(model: onnx.ModelProto, path: Path) -> Card:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if METADATA_KEY not in metadata:
-        raise ExportError(f"{path} has no card. Export it with: python -m training export.")
+        raise ExportError(f"{path} has no card. Export the run again: {command('export', 'RUN')}")
     try:
         return parse_card(metadata[METADATA_KEY])
     except ValidationError as error:

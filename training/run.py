@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganvas.files import naming, write_whole
 from training.errors import NotFiniteError, RunError, first_line
+from training.program import command
 
 SCHEMA_VERSION = 2
 """Of run.json. Raise it when older runs can no longer be resumed or exported."""
@@ -130,7 +131,7 @@ class Run(Generic[SomePlan]):
         """
         kind, expected = read_kind(folder), plan.model_fields["kind"].default
         if kind != expected:
-            raise RunError(f"{folder} holds a {kind} run, not a {expected} run. Resume it with: python -m training {kind}.")
+            raise RunError(f"{folder} holds a {kind} run, not a {expected} run. Resume it with: {command(kind)}.")
         path = folder / "run.json"
         try:
             return Run(folder, plan.model_validate_json(path.read_bytes()))

@@ -15,8 +15,6 @@ import torch
 
 from ganvas.cpus import available_cpus
 
-MAX_THREADS = 512
-
 _TRIAL_S = 0.5  # for each number of threads
 _MAX_TRIES = 8
 _GAIN = 0.95  # more threads must take at most this fraction of the time of fewer

@@ -35,7 +35,9 @@ class Entry(NamedTuple):
 
 
 class Manifest:
-    """The manifest of one folder. The folder is created if it does not exist. One batch at a time writes into it.
+    """The manifest of one folder. One batch at a time writes into it.
+
+    The folder is created if it does not exist. It is removed again if the batch fails before its first image.
 
     Raises:
         BlockingIOError: another batch writes into the folder.
@@ -43,6 +45,7 @@ class Manifest:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / NAME
@@ -66,6 +69,12 @@ class Manifest:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+        if error and self._made and not self.path.stat().st_size:
+            # Nothing was made, for instance because there is no such style. The lock is held, so no other batch is here.
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()
         self._lock.release()
 
     def has(self, file: str, provenance: Provenance) -> bool:

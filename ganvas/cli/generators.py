@@ -65,7 +65,10 @@ def sample(
 @report_errors
 def interpolate(
     seeds: Annotated[
-        list[int] | None, typer.Argument(help=f"{api.KEYS} keys. Two random keys if omitted.", show_default=False)
+        list[int] | None,
+        typer.Argument(
+            help=f"{api.KEYS} seeds, whose images the walk passes. Two random seeds if omitted.", show_default=False
+        ),
     ] = None,
     model: GeneratorName = None,
     steps: Annotated[
@@ -88,6 +91,10 @@ def interpolate(
     as_json: Json = False,
 ) -> None:
     """Make a walk from image to image through the latents between them."""
+    if seeds and len(seeds) < api.KEYS.minimum:
+        raise ValueError(
+            f"A walk needs {api.KEYS} seeds, such as {seeds[0]} {seeds[0] + 1}. Leave them out for two random seeds."
+        )
     chosen = format_of(out, format, api.ANIMATION_FORMATS, api.DEFAULT_ANIMATION_FORMAT)
     check_target(out, as_json=as_json)
     with Client(url) as client:

@@ -92,6 +92,12 @@ StylizerName = Annotated[
         show_default=False,
     ),
 ]
+SheetModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A stylizer. Needed if several are served.", autocompletion=_stylizers, show_default=False
+    ),
+]
 StyleName = Annotated[
     str | None,
     typer.Option("--style", "-s", help="A style, or a blend: NAME:0.7,NAME:0.3.", autocompletion=_styles, show_default=False),

@@ -12,7 +12,7 @@ from ganvas import api
 from ganvas.api import ImageFormat, formats_by_suffix
 from ganvas.batches.runner import MAX_CONCURRENCY
 from ganvas.cli.errors import print_json, report_errors
-from ganvas.cli.options import IMAGE_SUFFIXES, Json, MaxConcurrency, Progress, StyleName, StylizerName, Url
+from ganvas.cli.options import IMAGE_SUFFIXES, Json, MaxConcurrency, Progress, SheetModel, StyleName, StylizerName, Url
 from ganvas.cli.output import STDOUT, check_target, format_of, is_folder, report_batch, write_result
 from ganvas.cli.running import with_client
 from ganvas.cli.style_sheet import stylize_in_every_style
@@ -111,7 +111,7 @@ def _check_sources(sources: Sequence[str]) -> None:
 @report_errors
 def sheet(
     photo: Annotated[str, typer.Argument(help="A photo, or - for stdin.", show_default=False)],
-    model: StylizerName = None,
+    model: SheetModel = None,
     strength: Strength = api.STRENGTH.default,
     keep_color: KeepColor = api.KEEP_COLOR.default,
     max_side: Annotated[int, typer.Option(min=api.MIN_SIDE, help="Longer side of each image in pixels.")] = 384,

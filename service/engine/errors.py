@@ -3,6 +3,7 @@
     EngineError
     ├── RequestError             one request cannot be served; the others can
     │   ├── NotFoundError        no such model or style; the message lists the known ones
+    │   │   └── OtherKindError   the named model is of another kind
     │   ├── InvalidValueError    a field of the request holds a value that is not allowed
     │   ├── ImageTooLargeError   an uploaded image has too many pixels
     │   ├── UnreadableImageError an upload is not an image of a format that is read, or is broken
@@ -29,6 +30,18 @@ class RequestError(EngineError):
 
 class NotFoundError(RequestError):
     """No such model or style. The message lists the known ones."""
+
+
+class OtherKindError(NotFoundError):
+    """The named model is of another kind than the request needs.
+
+    Attributes:
+        kind: of the named model.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class InvalidValueError(RequestError):

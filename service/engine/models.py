@@ -18,6 +18,7 @@ from service.engine.errors import (
     InvalidValueError,
     NoModelError,
     NotFoundError,
+    OtherKindError,
     RefusedError,
     UnreadableError,
 )
@@ -190,7 +191,11 @@ class Models:
         """
         served = [model for model in self.all() if isinstance(model, kind)]
         if name is not None:
-            return _named({model.card.name: model for model in served}, name, kind.kind)
+            found = {model.card.name: model for model in served}
+            if name not in found and (other := self._served.get(name)) is not None:
+                known = f"the {kind.kind}s are {', '.join(found)}" if found else f"no {kind.kind} is served"
+                raise OtherKindError(f"{name} is a {other.kind}, not a {kind.kind}: {known}.", other.kind)
+            return _named(found, name, kind.kind)
         if not served:
             raise NoModelError(f"No {kind.kind} is served. Put an exported {kind.kind} into the models folder.")
         if len(served) == 1:

@@ -25,12 +25,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ganvas import api
 from service.engine.errors import (
     ClosedError,
     ImageTooLargeError,
     InvalidValueError,
     NoModelError,
     NotFoundError,
+    OtherKindError,
     QueueFullError,
     RequestError,
     RequestTooLargeError,
@@ -42,6 +44,8 @@ from service.http.request_ids import REQUEST_ID
 MEDIA_TYPE = "application/problem+json"
 FIELDS_SHOWN = 10  # a body with a million wrong numbers gets a short response
 FAILED = "The service failed. Its log says why."
+ROUTES = {"generator": (api.SAMPLE, api.INTERPOLATE), "stylizer": (api.STYLIZE,)}
+"""The routes of each kind of model."""
 
 
 class Problem(HTTPException):
@@ -167,6 +171,8 @@ def problem_of(error: Problem | RequestError) -> Problem:
             return Invalid([(error.field, error.detail)])
         case QueueFullError():
             return QueueFull(str(error), error.retry_after_s)
+        case OtherKindError():
+            return NotFound(f"{error} For a {error.kind}, use {' or '.join(ROUTES[error.kind])}.")
         case NotFoundError():
             return NotFound(str(error))
         case ImageTooLargeError() | RequestTooLargeError():

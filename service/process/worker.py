@@ -28,6 +28,7 @@ logger = logging.getLogger("ganvas.service")
 
 INVALID_SETTING = 2  # exit code, as for a setting that `service.settings` rejects
 ORPHAN_S = 5.0  # from the end of the drain to the exit, if the process that would kill this one is dead
+INVALID_SETTING = 2  # exit code
 SWITCH_INTERVAL_S = 0.001  # how soon a thread that waits for Python's lock gets it
 
 

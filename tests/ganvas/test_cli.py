@@ -303,7 +303,7 @@ def test_style_alone_needs_no_model(invoke: Invoke, gateway: Gateway) -> None:
         (["stylize", "photo.png", "-s", "dawn"], 3, "There is no style 'dawn'"),
         (["sample", "-n", "41"], 3, "less than or equal to 40"),
         (["models", "nope"], 3, "no model 'nope'"),
-        (["interpolate", "7"], 3, "seeds"),
+        (["interpolate", "7"], 2, "A walk needs 2 to 8 seeds, such as 7 8."),
         (["sheet", "nowhere.png"], 2, "nowhere.png"),
     ],
 )

@@ -21,7 +21,7 @@ def test_says_what_is_there_and_what_to_run_next(make_images: MakeImages, tmp_pa
     assert "1 group of identical files: 003.png = copy.png" in words
     assert "1: not an image file (notes.txt)" in words
     command = shlex.split(said.partition("Next:\n")[2].splitlines()[0])
-    assert command == ["python", "-m", "training", "gan", "--data", str(folder), "--config", "gan", "--out", "runs/my-photos"]
+    assert command[1:] == ["-m", "training", "gan", "--data", str(folder), "--config", "gan", "--out", "runs/my-photos"]
     with Image.open(tmp_path / "same.png") as sheet:
         assert sheet.size == (2 * 98 - 2, 110)
     text = said.replace(str(folder), "").partition("Next:")[0]
@@ -39,8 +39,13 @@ def test_exit_code_says_that_training_would_refuse_the_images(make_images: MakeI
     draw(0, (50, 50)).save(folder / "small.png")
     result = call("check", folder, "--size", 64)
     assert result.exit_code == UNUSABLE
-    assert "would refuse the images: 1 image is smaller" in " ".join(result.output.split())
-    assert call("check", make_images("few", 15, (64, 64))).exit_code == UNUSABLE
+    assert "would refuse the images: 1 image is smaller. Remove it, or train at 48 x 48." in " ".join(result.output.split())
+    again = shlex.split(result.output.splitlines()[-1])
+    assert again[1:] == ["-m", "training", "check", str(folder), "--size", "48"]
+    assert done(*again[3:]).splitlines()[-1].endswith("--set image_size=48 --out runs/photos")
+    few = call("check", make_images("few", 15, (64, 64)))
+    assert few.exit_code == UNUSABLE
+    assert few.output.splitlines()[-1].endswith(f"-m training check {tmp_path / 'few'}")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "holds no image that can be read" in refused("check", empty)
@@ -56,4 +61,12 @@ def test_style_checks_photos_and_paintings(make_images: MakeImages) -> None:
     assert "at 128 x 128: 7 images can be used" in words
     assert "As paintings: 2 images of 384 pixels or more; 5 smaller images would give coarser strokes." in words
     assert "Köpfe.png and kopfe.png would both be the style kopfe" in words
-    assert f"python -m training style --styles PAINTINGS --content {folder} --config style-cpu --out runs/photos" in said
+    assert f"-m training style --styles PAINTINGS --content {folder} --config style-cpu --out runs/photos" in said
+
+
+def test_style_proposes_a_crop_that_fits_the_smallest_photo(make_images: MakeImages) -> None:
+    folder = make_images("photos", 5, (200, 101))
+    again = shlex.split(call("check", folder, "--style").output.splitlines()[-1])
+    assert again[1:] == ["-m", "training", "check", str(folder), "--style", "--size", "96"]
+    assert "--set crop_size=96" in done(*again[3:])
+    assert "crop_size: Input should be a multiple of 8" in refused("check", folder, "--style", "--size", 100)

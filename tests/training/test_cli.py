@@ -17,6 +17,7 @@ import torch
 from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.training.commands import call, done, refused
 from tests.training.conftest import MakeImages
+from training.cli.app import COMMANDS, load_command
 from training.onnx_file import read_card
 
 TINY_GAN = [
@@ -228,7 +229,9 @@ def test_style_refuses_unusable_data(photos: Path, make_images: MakeImages, vgg_
     folders[1] = bigger
     assert "--vgg takes" in refused("style", *folders, "--vgg", tmp_path / "none", *TINY_STYLE)
     folders[3] = make_images("small", 5, size=(40, 40))
-    assert "5 of 5 images" in refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
+    small = refused("style", *folders, "--vgg", vgg_weights, *TINY_STYLE)
+    assert "5 of 5 images" in small
+    assert f"-m training check {folders[3]} --style --size 64" in small
     assert not (tmp_path / "run").exists()
 
 
@@ -273,10 +276,32 @@ def test_export_of_a_missing_run_names_the_runs_that_exist(gan_run: Path, tmp_pa
 
 def test_training_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
     bare = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('training', run_name='__main__')"
-    ended = subprocess.run([sys.executable, "-c", bare, "export"], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", bare, "export", "runs/mine"], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
-    assert "has no package torch, which training needs. Run make test once" in ended.stderr
+    assert "has no package torch, which training needs. Run make setup once" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["gan", "--help"], ["check", "--help"], ["export"], ["gan", "--data", "no"]])
+def test_help_and_wrong_arguments_do_not_wait_for_torch(arguments: list[str]) -> None:
+    code = """
+import sys
+from training.cli.app import app
+try:
+    app(sys.argv[1:])
+except SystemExit:
+    sys.exit("torch" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    said = done(name, "--help")
+    assert f"{name} [OPTIONS]" in said
+    assert load_command(name).help
+    assert COMMANDS[name][1] in " ".join(done("--help").replace("│", " ").split())
 
 
 def test_closed_pipe_ends_quietly() -> None:

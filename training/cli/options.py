@@ -3,10 +3,9 @@
 import copy
 import dataclasses
 import inspect
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
@@ -14,11 +13,14 @@ from ganvas.left_out import left_out_text
 from training.config import Features, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
-from training.run import Plan, Run, require_new_folder
+from training.program import command
 from training.text import count_of
-from training.threads import MAX_THREADS
 
-SomePlan = TypeVar("SomePlan", bound=Plan)
+if TYPE_CHECKING:
+    from training.run import Plan, Run
+
+SomePlan = TypeVar("SomePlan", bound="Plan")
+_MAX_THREADS = 512
 
 Out = Annotated[
     Path, typer.Option(help="Run folder to make; it gets config, samples, stats and checkpoints.", show_default=False)
@@ -47,7 +49,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        max=MAX_THREADS,
+        max=_MAX_THREADS,
         help="CPU threads. Default: those of the run if it resumes, else the number that its first step is fastest with. Use 1 "
         "if other programs keep the CPU busy.",
         show_default=False,
@@ -58,13 +60,15 @@ Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cu
 
 def run_to_continue(
     out: Path, plan: type[SomePlan], config: str | None, changes: Sequence[str], *, resume: bool, auto_resume: bool
-) -> Run[SomePlan] | None:
+) -> "Run[SomePlan] | None":
     """The run of `--resume` or `--auto-resume`; None if a new run starts.
 
     Raises:
         ConfigError: the command line names a config or values with `--resume`, or other values than those of the run.
         RunError: there is no run to resume or a run of another kind; without both options, the folder exists.
     """
+    from training.run import Run, require_new_folder  # imports torch, which takes seconds: not for help
+
     if resume:
         if config or changes:
             raise ConfigError("--resume continues with the run's own config. Leave --config and --set out, or start a new run.")
@@ -77,7 +81,7 @@ def run_to_continue(
     return None
 
 
-def _require_same_config(run: Run[SomePlan], config: str | None, changes: Sequence[str]) -> None:
+def _require_same_config(run: "Run[SomePlan]", config: str | None, changes: Sequence[str]) -> None:
     """Refuse values that a run was not started with. Values that the config leaves open were resolved at its start."""
     resolved: Any = run.plan.config
     chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
@@ -120,10 +124,11 @@ def warn_unreadable(unreadable: Mapping[str, str]) -> None:
 
 
 def note_left_out(*folders: ImageFolder) -> None:
-    """Say once how many files are left out because of their format."""
-    names = [name for folder in folders for name in folder.left_out]
-    if names:
-        typer.secho(f"{left_out_text(names)}. `python -m training check FOLDER` names them.", fg="yellow", err=True)
+    """Say how many files of each folder are left out because of their format."""
+    for folder in folders:
+        if folder.left_out:
+            check = command("check", str(folder.path))
+            typer.secho(f"{left_out_text(folder.left_out)}. To list them: {check}", fg="yellow", err=True)
 
 
 def print_next_steps(out: Path, look: Path) -> None:
@@ -133,7 +138,7 @@ def print_next_steps(out: Path, look: Path) -> None:
 
 def export_command(run: Path) -> str:
     """The command that exports a run, to paste into a shell."""
-    return f"python -m training export {shlex.quote(str(run))}"
+    return command("export", str(run))
 
 
 def takes_options_of(classes: Mapping[str, type]) -> Callable[[Callable[..., None]], Callable[..., None]]:

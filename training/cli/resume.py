@@ -1,9 +1,10 @@
 """The command that resumes a run."""
 
-import shlex
 from pathlib import Path
 
 from typer._click.globals import get_current_context  # typer brings its own click
+
+from training.program import command
 
 _ONLY_TO_START = ("config", "set_", "resume", "auto_resume", "extend", "begin")  # --resume takes their effect from the run
 
@@ -13,10 +14,10 @@ def resume_command() -> str | None:
     context = get_current_context(silent=True)
     if context is None or "resume" not in context.params or not (Path(context.params["out"]) / "run.json").is_file():
         return None
-    words = ["python", "-m", "training", str(context.info_name)]
+    words = [str(context.info_name)]
     for parameter in context.command.params:
         name, value = str(parameter.name), context.params.get(str(parameter.name))
         source = context.get_parameter_source(name)
         if name not in _ONLY_TO_START and source is not None and source.name == "COMMANDLINE" and value is not None:
             words += [parameter.opts[0], str(value)]
-    return shlex.join([*words, "--resume"])
+    return command(*words, "--resume")

@@ -90,7 +90,7 @@ def style(
     photos, painting_files = open_image_folder(content), open_image_folder(styles)
     require_count(photos, MIN_PHOTOS)
     for folder in (photos, painting_files):
-        require_size(folder, settings.crop_size, "--set crop_size=...")
+        require_size(folder, settings.crop_size, "--set crop_size=...", ["--style", "--size", str(settings.crop_size)])
     paintings, thumbnails, broken = load_paintings(painting_files, settings.style_size)
     note_left_out(photos, painting_files)
     warn_unreadable(photos.unreadable | painting_files.unreadable | broken)
@@ -270,7 +270,7 @@ def int8(
     difference = int8_stylizer(exported, out, photos)
     typer.echo(
         f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB). Its images differ from those of {exported} by {difference:.1f} grey "
-        "levels on average. Measure it with python -m training evaluate."
+        "levels on average. Measure it: {command('evaluate', str(out), '--data', 'PHOTOS', '--styles', 'PAINTINGS')}"
     )
 
 

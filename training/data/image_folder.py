@@ -8,7 +8,7 @@ image = folder.open(folder.names[0], "RGB")     # upright, in sRGB, transparency
 import hashlib
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from ganvas import images
 from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.left_out import START_BYTES, left_out_text, why_left_out
 from training.errors import DataError, first_line
+from training.program import command
 from training.text import count_of
 
 Mode = Literal["L", "RGB"]
@@ -86,14 +87,23 @@ class ImageFolder:
         return self.path / name if self._zip is None else self._zip.read(name)
 
 
+def require_existing(path: Path) -> None:
+    """Refuse a path that does not exist.
+
+    Raises:
+        DataError: the path does not exist.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Name a folder or a .zip of images ({UPLOAD_FORMATS_TEXT}).")
+
+
 def open_image_folder(path: Path) -> ImageFolder:
     """Find every image in a folder or zip and read its header.
 
     Raises:
         DataError: the path does not exist, is neither a folder nor a zip, or holds no readable image.
     """
-    if not path.exists():
-        raise DataError(f"{path} does not exist. Name a folder or a .zip of images ({UPLOAD_FORMATS_TEXT}).")
+    require_existing(path)
     unreadable: dict[str, str] = {}
     archive = None
     if path.is_dir():
@@ -152,13 +162,14 @@ def read_image(path: Path) -> Image.Image:
         raise DataError(f"{path} cannot be read: {reason(error)}. Name another image: {UPLOAD_FORMATS_TEXT}.") from error
 
 
-def require_size(folder: ImageFolder, side: int, option: str) -> None:
+def require_size(folder: ImageFolder, side: int, option: str, check: Sequence[str] = ()) -> None:
     """Refuse images with a side under `side` pixels: enlarged images would teach the network to blur.
 
     Args:
         folder: the images.
         side: the smallest allowed side in pixels.
         option: of the command line that lowers `side`, for the message.
+        check: words of `check` with which it names the images, for the message; none: the message does not mention `check`.
 
     Raises:
         DataError: an image is smaller.
@@ -171,7 +182,7 @@ def require_size(folder: ImageFolder, side: int, option: str) -> None:
         raise DataError(
             f"{len(small)} of {len(folder.sizes)} images in {folder.path} {verb} a side under {side} pixels: {shown}"
             f"{', ...' if len(small) > 3 else ''}. Remove them, or train at a smaller size with {option} (the smallest side "
-            f"is {smallest})."
+            f"is {smallest})." + (f" To check the images: {command('check', str(folder.path), *check)}" if check else "")
         )
 
 

@@ -1,6 +1,5 @@
 """Which config of a GAN fits the images of a folder, how long it takes, and the command that trains it."""
 
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ from training.data.split import LEAST_TO_HOLD_OUT
 from training.data.survey import Survey
 from training.gan.augment import FEW_IMAGES
 from training.gan.config import GanConfig
+from training.program import command
 from training.text import count_of, name_from
 
 MIN_IMAGES = 16
@@ -47,8 +47,12 @@ def size_for(sizes: dict[str, tuple[int, int]]) -> int:
         sizes: name -> (width, height) in pixels; at least one.
     """
     sides = sorted(map(min, sizes.values()))
-    side = sides[len(sides) // 10]
-    return next((size for size in _SIZES if size <= side), _SIZES[-1])
+    return largest_size(sides[len(sides) // 10]) or _SIZES[-1]
+
+
+def largest_size(side: int) -> int | None:
+    """The largest size to train at, of those that are measured, that fits a side in pixels; None if there is none."""
+    return next((size for size in _SIZES if size <= side), None)
 
 
 def advise(survey: Survey) -> Advice:
@@ -79,10 +83,9 @@ def advise(survey: Survey) -> Advice:
     reasons += _about_count(len(images))
     changes = tuple(f"{key}={value}" for key, value in values.items())
     resolved = load_config(config, GanConfig, changes)
-    command = None
-    if len(images) >= MIN_IMAGES and not too_small(survey):
-        command = train_command(survey.path, config, changes)
-    return Advice(config, changes, tuple(reasons), _time(resolved), command)
+    usable = len(images) >= MIN_IMAGES and not too_small(survey)
+    next_command = train_command(survey.path, config, changes) if usable else None
+    return Advice(config, changes, tuple(reasons), _time(resolved), next_command)
 
 
 def too_small(survey: Survey) -> list[str]:
@@ -93,8 +96,8 @@ def too_small(survey: Survey) -> list[str]:
 def train_command(data: Path, config: str, changes: tuple[str, ...]) -> str:
     """The command that trains a GAN, to paste into a shell."""
     out = Path("runs") / (name_from(data.resolve().stem) or "mine")
-    words = ["python", "-m", "training", "gan", "--data", str(data), "--config", config]
-    return shlex.join([*words, *(word for change in changes for word in ("--set", change)), "--out", str(out)])
+    sets = (word for change in changes for word in ("--set", change))
+    return command("gan", "--data", str(data), "--config", config, *sets, "--out", str(out))
 
 
 def _classes(survey: Survey, most: int) -> tuple[list[str], int]:

@@ -10,7 +10,6 @@ continues as if it had never stopped.
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -18,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganvas.signals import StopRequest
+from training.config import OnCollapse
 from training.data.split import others, split
 from training.errors import NotFiniteError, RunError, Stopped
 from training.gan.config import GanConfig
@@ -39,8 +39,6 @@ from training.reporter import Reporter
 from training.run import BEST, FALLBACK, LAST, Run
 from training.threads import use_threads
 from training.vgg import VggFeatures
-
-OnCollapse = Literal["warn", "stop", "rollback"]
 
 _REPORT_EVERY = 20  # steps
 _FALLBACK_EVERY = 500  # steps, if checkpoints follow the clock
@@ -182,6 +180,8 @@ class _Training:
         if self._falls_back(step):
             self._save(step, FALLBACK)
         if stop is not None:
+            if not due.sample:
+                self._show(step)  # so the report is as new as the checkpoint
             raise Stopped(step, stop)
         if verdict.collapsed:
             self._react(verdict)

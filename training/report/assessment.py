@@ -1,7 +1,6 @@
 """The words of an assessment: a verdict, its reasons, and commands to paste into a shell."""
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
@@ -28,11 +27,6 @@ class Assessment(NamedTuple):
     verdict: Enum
     reasons: tuple[str, ...]
     next_steps: tuple[NextStep, ...]
-
-
-def command(*words: str) -> str:
-    """A command of training, quoted for a shell."""
-    return shlex.join(["python", "-m", "training", *words])
 
 
 def set_words(

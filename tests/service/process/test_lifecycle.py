@@ -58,6 +58,16 @@ def test_foreign_host_is_explained(host: str, models_folder: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_missing_file_of_keys_is_an_invalid_setting(models_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    done = subprocess.run(
+        command("--port", "0"), cwd=ROOT, env={**environment(models_folder), "GANVAS_API_KEYS_FILE": str(keys)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert f"ganvas: GANVAS_API_KEYS_FILE: {keys} cannot be read: No such file or directory" in done.stderr
+
+
 def test_missing_device_ends_the_service(models_folder: Path) -> None:
     done = subprocess.run(
         command("--port", "0"), cwd=ROOT, env={**environment(models_folder), "GANVAS_DEVICE": "tensorrt"},

@@ -155,7 +155,11 @@ def test_accepts_the_maximum_number_of_frames(client: httpx.Client) -> None:
 
 
 def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem) -> None:
-    problem(client.post("/v1/interpolate", json={"model": "painters"}), 404, mentions="the generators are digits")
+    problem(
+        client.post("/v1/interpolate", json={"model": "painters"}),
+        404,
+        mentions="painters is a stylizer, not a generator",
+    )
 
 
 def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Path, problem: Problem) -> None:

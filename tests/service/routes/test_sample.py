@@ -244,6 +244,13 @@ def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem
     problem(client.post("/v1/sample", json={"model": name}), 404, mentions="the generators are digits")
 
 
+def test_model_of_another_kind_is_named_with_its_route(client: httpx.Client, problem: Problem) -> None:
+    response = client.post("/v1/sample", json={"model": "painters"})
+    assert problem(response, 404)["detail"] == (
+        "painters is a stylizer, not a generator: the generators are digits. For a stylizer, use /v1/stylize."
+    )
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

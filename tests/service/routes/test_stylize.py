@@ -193,7 +193,7 @@ def test_unknown_style_lists_known_styles(client: httpx.Client, problem: Problem
 
 
 def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem, png: bytes) -> None:
-    problem(stylize(client, png, model="digits"), 404, mentions="the stylizers are painters")
+    problem(stylize(client, png, model="digits"), 404, mentions="For a generator, use /v1/sample or /v1/interpolate.")
 
 
 def test_rejects_missing_image(client: httpx.Client, problem: Problem) -> None:

@@ -67,8 +67,8 @@ def test_generator_of_new_images_of_the_same_kind_is_good(real: Tensor, training
     assert found.verdict is Verdict.GOOD
     assert "(real images " in found.reasons[0]
     evaluate, export = (shlex.split(step.command) for step in found.next_steps)
-    assert evaluate == ["python", "-m", "training", "evaluate", "runs/my heads", "--data", "my heads"]
-    assert export[:5] == ["python", "-m", "training", "export", "runs/my heads"]
+    assert evaluate[1:] == ["-m", "training", "evaluate", "runs/my heads", "--data", "my heads"]
+    assert export[1:5] == ["-m", "training", "export", "runs/my heads"]
 
 
 def of_samples(samples: Tensor, real: Tensor, training: Tensor) -> Assessment:
@@ -138,7 +138,7 @@ def test_few_evaluations_or_images_are_too_early_to_judge() -> None:
     assert judged(FINE, last=40).reasons == (few,)
     assert "Only 49 real images can be compared" in judged(FINE, count=49).reasons[0]
     resume = shlex.split(judged(FINE, last=40).next_steps[0].command)
-    assert resume == ["python", "-m", "training", "gan", "--data", "my heads", "--out", "runs/my heads", "--resume"]
+    assert resume[1:] == ["-m", "training", "gan", "--data", "my heads", "--out", "runs/my heads", "--resume"]
 
 
 def test_does_not_praise_before_the_run_has_looked_for_copies() -> None:

@@ -224,8 +224,8 @@ def test_says_too_early_before_enough_steps() -> None:
     for step in (0, 70, 199):
         found = judged(held_out_of(FINE, step), step)
         assert found.verdict is Verdict.EARLY
-        assert shlex.split(found.next_steps[0].command) == [
-            "python", "-m", "training", "style", "--styles", "paintings", "--content", "my photos",
+        assert shlex.split(found.next_steps[0].command)[1:] == [
+            "-m", "training", "style", "--styles", "paintings", "--content", "my photos",
             "--out", str(RUN), "--resume",
         ]  # fmt: skip
     assert judged(held_out_of(FINE, 250), 250).verdict is Verdict.LEARNING

@@ -13,7 +13,8 @@ from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.reference import Reference
 from training.gan.watch import MIN_DIVERSITY
-from training.report.assessment import Assessment, NextStep, command, set_words
+from training.program import command
+from training.report.assessment import Assessment, NextStep, set_words
 from training.report.stats import Row, Stats
 from training.text import count_of
 

@@ -9,7 +9,8 @@ from enum import Enum
 from pathlib import Path
 
 from training.metrics.evaluation import Evaluation
-from training.report.assessment import Assessment, NextStep, command, set_words
+from training.program import command
+from training.report.assessment import Assessment, NextStep, set_words
 from training.report.stats import Stats
 from training.style.config import StyleConfig
 from training.style.plan import StylePlan
