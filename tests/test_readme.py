@@ -68,7 +68,7 @@ def type_in(tmp_path: Path, shipped: Running) -> TypeIn:
 def test_readme_contains_the_tested_commands() -> None:
     assert len(CURLS) == 3
     assert len(TRAININGS) == 2
-    assert MAKES[:2] == ["make serve", "make test"]
+    assert MAKES[:3] == ["make serve", "make setup", "make test"]
 
 
 def test_sample_command_makes_the_image_shown(type_in: TypeIn, tmp_path: Path) -> None:
