@@ -68,11 +68,12 @@ def _step(config: StyleConfig, vgg: Path | None, device: torch.device, precision
     objective = Objective(config, {f"style-{i}": 255 * torch.rand(1, *shape) for i in range(_STYLES)}, features)
     network = build_stylizer(config, _STYLES).to(device)
     optimizers = StyleOptimizers(network, config)
-    photos = (255 * torch.rand(config.batch_size, *shape)).to(device, memory_format=torch.channels_last)
+    photos = (255 * torch.rand(config.batch_size, *shape)).byte()
+    config = config.model_copy(update={"precision": precision})
     chosen = torch.arange(config.batch_size, device=device) % _STYLES
 
     def step() -> None:
-        loss = losses_of(network, objective, photos, chosen).total.mean()
+        loss = torch.stack(list(losses_of(network, objective, config, photos, chosen, 1).values())).sum()
         optimizers.step(loss, config.progress(1))
         loss.item()  # waits until a GPU has finished
 

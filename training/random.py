@@ -29,6 +29,7 @@ class Stream(IntEnum):
     PAINT_NOISE = 13  # that a painting starts from
     STYLES = 14  # order of the styles that a style network paints: epoch
     HELD_OUT = 15  # which photos a style network does not learn from
+    CONSISTENCY = 16  # small changes of photos: step
 
 
 def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -9,16 +9,21 @@ from training.progress import Progress
 
 Start = Literal["content", "noise"]  # where painting by optimisation starts: at the photo or at noise
 
+Upsampling = Literal["bilinear", "nearest"]
+
 
 class PaintingConfig(Config):
     """The objective, which painting by optimisation and the network share."""
 
-    style_size: int = Field(default=384, ge=64, le=2048)  # shorter side of a painting in pixels
-    content_layers: tuple[Layer, ...] = Field(default=("relu3_3",), min_length=1)
-    style_layers: tuple[Layer, ...] = Field(default=("relu1_2", "relu2_2", "relu3_3", "relu4_3"), min_length=1)
+    objective: Literal["relative", "absolute"] = "relative"
+    """`relative`: errors are divided by the mean square of what they are measured from, so that every layer counts the same.
+    `absolute`: squared differences, as in the papers; deep layers, which see strokes, then count next to nothing."""
+    style_size: int = Field(default=512, ge=64, le=2048)  # shorter side of a painting in pixels
+    content_layers: tuple[Layer, ...] = Field(default=("relu4_2",), min_length=1)
+    style_layers: tuple[Layer, ...] = Field(default=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), min_length=1)
     content_weight: Weight = 1.0
-    style_weight: Weight = 5.0
-    variation_weight: Weight = 1.0
+    style_weight: Weight = 2.5
+    variation_weight: Weight = 0.0
 
 
 class StyleConfig(PaintingConfig, RunConfig):
@@ -30,6 +35,9 @@ class StyleConfig(PaintingConfig, RunConfig):
     kernel: Literal[3, 5, 7, 9] = 9  # side of the first convolution and, if stride is 1, of the last
     stride: Literal[1, 2] = 1  # of the first convolution; with 2, nothing is normalised at the full resolution
     separable: bool = False  # depthwise-separable convolutions in the residual blocks
+    upsampling: Upsampling = "bilinear"  # before a convolution; nearest leaves a lattice in smooth areas
+    lattice_weight: Weight = 1.0  # of patterns that repeat every 8 pixels
+    consistency_weight: Weight = 2.0  # of the difference after a small shift, noise, JPEG and a change of brightness
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels
@@ -45,7 +53,7 @@ class StyleConfig(PaintingConfig, RunConfig):
         return Progress(step, self.steps, self.batch_size)
 
 
-ARCHITECTURE = ("width", "residual_blocks", "halvings", "kernel", "stride", "separable")
+ARCHITECTURE = ("width", "residual_blocks", "halvings", "kernel", "stride", "separable", "upsampling")
 """The values that define the network. They cannot change for a trained network."""
 
 

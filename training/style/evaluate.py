@@ -26,6 +26,7 @@ from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded,
 from training.data.paintings import load_paintings
 from training.errors import ConfigError, DataError
 from training.metrics.evaluation import Measurement, four_digits
+from training.style.brushwork import LAYERS, measure_brushwork
 from training.style.config import PaintConfig, Start
 from training.style.objective import Objective, Terms, features_for
 from training.style.paint import first_image, optimise, resize
@@ -149,14 +150,14 @@ class Evaluated:
 def evaluate_stylizer(
     model: Path, data: Path, options: EvaluateOptions, weights: Path | None, device: torch.device
 ) -> Iterator[Measurement]:
-    """See `training.kind.Kind`. One measurement for each size."""
+    """See `training.kind.Kind`. Two measurements for each size: the objective, and the brushwork."""
     if options.styles is None:
         raise ConfigError(f"{model} is a stylizer. Name the folder or zip of its paintings with --styles.")
     painter = load_painter(model, device)
     photos, found = open_image_folder(data), open_image_folder(options.styles)
     paintings, _, broken = load_paintings(found, painter.config.style_size)
     unreadable = photos.unreadable | found.unreadable | broken
-    vgg = VggFeatures(features_for(painter.config), weights, option="--weights").to(device)
+    vgg = VggFeatures((*features_for(painter.config), *LAYERS), weights, option="--weights").to(device)
     for size in options.size:
         chosen, broken = choose_photos(photos, size, painter.multiple)
         evaluated = evaluate_painter(painter, chosen, paintings, vgg, options.reference, size)
@@ -168,6 +169,8 @@ def evaluate_stylizer(
             unreadable=unreadable | broken,
         )
         unreadable = {}
+        brushwork = measure_brushwork(painter, chosen, paintings, vgg, size)
+        yield Measurement(brushwork.table(), f"{brushwork.method}.", brushwork.metrics(), painter.step, unreadable)
 
 
 def choose_photos(folder: ImageFolder, size: int, multiple: int) -> tuple[list[Tensor], dict[str, str]]:

@@ -23,8 +23,11 @@ from training.pace import Pace
 from training.random import Stream
 from training.reporter import Reporter
 from training.run import Run, Stateful
+from training.style.config import StyleConfig
+from training.style.consistency import Disturbance
+from training.style.losses import lattice_loss
 from training.style.network import Stylizer, build_stylizer, is_style_parameter
-from training.style.objective import Objective, Terms
+from training.style.objective import Objective
 from training.style.optimizers import StyleOptimizers
 from training.style.plan import StylePlan
 from training.style.report.held_out import Gallery
@@ -92,13 +95,12 @@ def _train(
     # On the CPU, more than one thread would take the cores from the networks.
     prefetched = 1 if device.type == "cpu" else min(_MAX_PREFETCH, available_cpus())
 
-    def learn(step: int, batch: Tensor) -> Terms:
-        photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
+    def learn(step: int, batch: Tensor) -> dict[str, Tensor]:
         # Each style is painted equally often.
         chosen = batch_indices(new_styles, config.batch_size, step - 1, config.seed, Stream.STYLES)
-        terms = losses_of(network, objective, photos, torch.from_numpy(chosen).to(device), kept)
-        optimizers.step(terms.total.mean(), config.progress(step))
-        return terms
+        losses = losses_of(network, objective, config, batch, torch.from_numpy(chosen).to(device), step, kept)
+        optimizers.step(torch.stack(list(losses.values())).sum(), config.progress(step))
+        return losses
 
     tries = run.plan.threads is None and start < config.steps
     first = crops.batch(start) if tries else None
@@ -113,11 +115,11 @@ def _train(
             write_report(run.folder, run.plan)
             reporter.restart_timer(0)
         for step, batch in enumerate(batches, start + 1):
-            terms = learn(step, batch)
+            losses = learn(step, batch)
             due = pace.due(step)
             reporter.step_done(step)
             if due.report:
-                reporter.report(step, **{name: losses.mean() for name, losses in terms._asdict().items()})
+                reporter.report(step, **losses)
             if due.sample:
                 with pace.samples.work():
                     reporter.save_sample(step, style_sheet(network, sample_photos))
@@ -132,19 +134,46 @@ def _train(
                 raise Stopped(step, due.stop)
 
 
-def losses_of(network: Stylizer, objective: Objective, photos: Tensor, chosen: Tensor, kept: int = 0) -> Terms:
-    """The losses of photos as the network paints them.
+def losses_of(
+    network: Stylizer,
+    objective: Objective,
+    config: StyleConfig,
+    batch: Tensor,
+    chosen: Tensor,
+    step: int,
+    kept: int = 0,
+) -> dict[str, Tensor]:
+    """The mean losses of photos as the network paints them, by name; their sum is to be lowered.
 
     Args:
         network: has `kept` more styles than the objective.
-        objective: to lower.
-        photos: float [n, 3, h, w] RGB in 0..255.
+        objective: to lower, with what the config adds to it.
+        config: weights, precision and seed.
+        batch: photos, uint8 [n, 3, h, w] on the CPU.
         chosen: int [n], the index of each photo's style in the objective.
+        step: decides how the photos are disturbed.
         kept: rows of the network before the objective's styles.
     """
+    device = chosen.device
+    photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
     styles = F.one_hot(chosen, network.styles - kept).float()
-    painted = network(photos, F.pad(styles, (kept, 0)))
-    return objective(painted, objective.content(photos), styles)
+    rows = F.pad(styles, (kept, 0))
+    # The norms and the losses stay float32.
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        painted = network(photos, rows)
+    terms = objective(painted, objective.content(photos), styles)
+    losses = {"content": terms.content.mean(), "style": terms.style.mean()}
+    if config.variation_weight:
+        losses["variation"] = terms.variation.mean()
+    if config.lattice_weight:
+        losses["lattice"] = config.lattice_weight * lattice_loss(painted).mean()
+    if config.consistency_weight:
+        disturbance = Disturbance(config.seed, step)
+        disturbed = disturbance.disturb(batch).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            again = network(disturbed, rows)
+        losses["consistency"] = config.consistency_weight * disturbance.loss(painted, again).mean()
+    return losses
 
 
 def _freeze_all_but_new_styles(network: Stylizer, kept: int) -> None:

@@ -24,16 +24,20 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         float32 [n, c, c].
     """
-    gram: Tensor = _Gram.apply(features.flatten(2))
+    gram: Tensor = _Gram.apply(features)
     return gram / (features.shape[1] * features.shape[2] * features.shape[3])
 
 
 class _Gram(torch.autograd.Function):
-    """F F^T in float32. The factors are the same, so one product suffices for the gradient; autograd would take two."""
+    """F F^T in float32. The factors are the same, so one product suffices for the gradient; autograd would take two.
+
+    Features are taken in channels-last order, and so is the gradient: adding it to that of the next layer then copies nothing.
+    """
 
     @staticmethod
-    def forward(flat: Tensor) -> Tensor:
-        return torch.bmm(flat.float(), flat.float().transpose(1, 2))
+    def forward(features: Tensor) -> Tensor:
+        flat = features.permute(0, 2, 3, 1).flatten(1, 2).float()
+        return torch.bmm(flat.transpose(1, 2), flat)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -41,8 +45,10 @@ class _Gram(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (flat,) = ctx.saved_tensors
-        return torch.bmm((gradient + gradient.transpose(1, 2)).to(flat.dtype), flat)
+        (features,) = ctx.saved_tensors
+        flat = features.permute(0, 2, 3, 1).flatten(1, 2)
+        product = torch.bmm(flat, (gradient + gradient.transpose(1, 2)).to(flat.dtype))
+        return product.unflatten(1, features.shape[2:]).permute(0, 3, 1, 2)
 
 
 def style_loss(gram: Tensor, target: Tensor) -> Tensor:
@@ -55,3 +61,18 @@ def total_variation(images: Tensor) -> Tensor:
     below = (images[:, :, 1:] - images[:, :, :-1]).square().mean(dim=(1, 2, 3))
     right = (images[:, :, :, 1:] - images[:, :, :, :-1]).square().mean(dim=(1, 2, 3))
     return below + right
+
+
+def lattice_loss(images: Tensor, period: int = 8) -> Tensor:
+    """How strongly images repeat every `period` pixels: the variance of the means of pixels by position modulo the period.
+
+    Args:
+        images: float [n, c, h, w] in grey levels.
+        period: pixels; sees patterns of its divisors too.
+
+    Returns:
+        float [n], 1 for a standard deviation of 4 grey levels. The content of an image adds a little.
+    """
+    height, width = (side // period * period for side in images.shape[2:])
+    cells = images[:, :, :height, :width].unflatten(3, (-1, period)).unflatten(2, (-1, period))
+    return (cells.mean(dim=(2, 4)) / 4).var(dim=(2, 3), correction=0).mean(dim=1)

@@ -11,7 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.style.config import ARCHITECTURE, StyleConfig
+from training.style.config import ARCHITECTURE, StyleConfig, Upsampling
+
+# [place, pixel before, pixel after]: how much of the 3 pixels before upsampling is in those that a convolution sees after it,
+# for the left and for the right one of the two pixels that a pixel becomes
+_FOLDS: dict[Upsampling, list[list[list[float]]]] = {
+    "nearest": [
+        [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]],
+        [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]],
+    ],
+    "bilinear": [
+        [[0.75, 0.25, 0], [0.25, 0.75, 0.75], [0, 0, 0.25]],
+        [[0.25, 0, 0], [0.75, 0.75, 0.25], [0, 0.25, 0.75]],
+    ],
+}
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -26,7 +39,7 @@ class ConditionalInstanceNorm(nn.Module):
         """Float [n, c, h, w] and style weights float [n, k] -> float [n, c, h, w]."""
         # With the batch among the channels, each row has its own scale and bias, and ONNX needs one operator.
         rows = x.float().reshape(1, -1, *x.shape[2:])  # float32, because a sum over all positions overflows half precision
-        scale, bias = (styles @ self.scale).flatten(), (styles @ self.bias).flatten()
+        scale, bias = (styles @ self.scale).float().flatten(), (styles @ self.bias).float().flatten()
         return F.instance_norm(rows, weight=scale, bias=bias).reshape(x.shape)
 
 
@@ -44,21 +57,27 @@ class MirrorConv(nn.Module):
         return y
 
 
-class NearestConv(nn.Module):
-    """Nearest-neighbour upsampling by 2, then a 5x5 convolution, computed before the upsampling.
+class UpsampledConv(nn.Module):
+    """Upsampling by 2, then a convolution, computed before the upsampling.
 
-    An upsampled pixel sees 5 pixels in a row, but only 3 different ones. So 3x3 weights suffice for each of the four pixels
-    that a pixel becomes, and the upsampled image is never made.
+    A convolution after upsampling sees pixels that are weighted sums of few pixels before it. So 3x3 weights suffice for each
+    of the four pixels that a pixel becomes, and the upsampled image is never made.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        upsampling: `bilinear`, then a 3x3 convolution: the four pixels have nearly the same distribution, so that neither
+            norm nor ReLU tells them apart. `nearest`, then a 5x5 convolution (Odena et al. 2016): they have not, and smooth
+            areas show a lattice.
     """
 
     folds: Tensor
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, upsampling: Upsampling) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 5)  # the convolution after the upsampling
-        # [place, pixel before, pixel after]: which of the 3 pixels before upsampling are the 5 after it, on the left and right
-        folds = [[[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 1, 1]]]
-        self.register_buffer("folds", torch.tensor(folds, dtype=torch.float32), persistent=False)
+        folds = torch.tensor(_FOLDS[upsampling], dtype=torch.float32)
+        self.conv = nn.Conv2d(inputs, outputs, folds.shape[2])  # the convolution after the upsampling
+        self.register_buffer("folds", folds, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [n, inputs, h, w] -> float [n, outputs, 2 h, 2 w]."""
@@ -125,6 +144,7 @@ class Stylizer(nn.Module):
         stride: of the first convolution (Johnson: 1). With 2, nothing is normalised at the full resolution, where layers are
             the most expensive.
         separable: depthwise-separable convolutions in the residual blocks.
+        upsampling: see `UpsampledConv`.
 
     Attributes:
         size_multiple: height and width must be multiples of this number.
@@ -141,6 +161,7 @@ class Stylizer(nn.Module):
         stride: int = 1,
         *,
         separable: bool = False,
+        upsampling: Upsampling = "bilinear",
     ) -> None:
         super().__init__()
         self.styles = styles
@@ -150,8 +171,10 @@ class Stylizer(nn.Module):
         self.down = nn.ModuleList([ConvNorm(MirrorConv(3, width, kernel, stride), width, styles)])
         self.down.extend(ConvNorm(MirrorConv(wide, 2 * wide, 3, 2), 2 * wide, styles) for wide in widths[:-1])
         self.residuals = nn.ModuleList(Residual(widths[-1], styles, separable=separable) for _ in range(residual_blocks))
-        self.up = nn.ModuleList(ConvNorm(NearestConv(2 * wide, wide), wide, styles) for wide in reversed(widths[:-1]))
-        self.last = MirrorConv(width, 3, kernel) if stride == 1 else NearestConv(width, 3)
+        self.up = nn.ModuleList(
+            ConvNorm(UpsampledConv(2 * wide, wide, upsampling), wide, styles) for wide in reversed(widths[:-1])
+        )
+        self.last = MirrorConv(width, 3, kernel) if stride == 1 else UpsampledConv(width, 3, upsampling)
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
         """Paint.

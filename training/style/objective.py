@@ -32,7 +32,7 @@ class Objective:
     """Content + style + variation of painted images.
 
     Args:
-        config: layers and weights.
+        config: layers, weights, and whether errors are relative.
         paintings: style name -> float [1, 3, h, w] RGB in 0..255, each of any size; k of them.
         vgg: has the layers of `features_for(config)`; on the device of the images. Losses are float32 for any precision of
             the features.
@@ -45,10 +45,14 @@ class Objective:
         with torch.no_grad():
             grams = [self._grams(vgg(painting.to(device))) for painting in paintings.values()]
             self.grams = {layer: torch.cat([each[layer] for each in grams]) for layer in config.style_layers}
+        # What errors are measured in, by layer: float [k].
+        self._units = {layer: self._unit(gram, (1, 2), len(config.style_layers)) for layer, gram in self.grams.items()}
 
     @torch.no_grad()
     def balance(self, photos: Tensor, baseline: float | None = None) -> float:
         """Weight the styles so that unpainted photos are equally far from all of them. Then no painting dominates.
+
+        Relative errors are as large for one painting as for another already, so this changes only absolute ones.
 
         Args:
             photos: uint8 [n, 3, h, w].
@@ -65,9 +69,10 @@ class Objective:
         styles = torch.eye(len(self.balances), device=self.balances.device)
         baselines = torch.stack([self._style(grams, style.expand(len(photos), -1)).mean() for style in styles])
         baseline = baselines.mean().item() if baseline is None else baseline
-        self.balances = baseline / baselines
-        if not self.balances.isfinite().all():
+        if not baselines.isfinite().all() or not baselines.all():
             raise WeightsError("The VGG-16 features of the paintings are NaN or infinite: the weights of --vgg are broken.")
+        if self.config.objective == "absolute":
+            self.balances = baseline / baselines
         return baseline
 
     @torch.no_grad()
@@ -84,12 +89,25 @@ class Objective:
             styles: float [n, k]; each row weights the styles.
         """
         features, config = self.vgg(painted), self.config
-        kept = [content_loss(features[layer].float(), content[layer].float()) for layer in config.content_layers]
         return Terms(
-            content=config.content_weight * torch.stack(kept).sum(dim=0),
+            content=config.content_weight * self._content(features, content),
             style=config.style_weight * self._style(self._grams(features), styles),
             variation=config.variation_weight * total_variation(painted),
         )
+
+    def _content(self, features: Mapping[str, Tensor], content: Mapping[str, Tensor]) -> Tensor:
+        """Content loss of each image: float [n]."""
+        losses = []
+        for layer in self.config.content_layers:
+            kept = content[layer].float()
+            unit = self._unit(kept, (1, 2, 3), len(self.config.content_layers))
+            losses.append(content_loss(features[layer].float(), kept) / unit)
+        return torch.stack(losses).sum(dim=0)
+
+    def _unit(self, target: Tensor, dimensions: tuple[int, ...], layers: int) -> Tensor:
+        """What the errors from a target are measured in: float [n]. Relative errors are also averaged over the layers."""
+        squares = target.square().mean(dim=dimensions)
+        return squares * layers if self.config.objective == "relative" else torch.ones_like(squares)
 
     def _grams(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {layer: gram_matrix(features[layer]) for layer in self.config.style_layers}
@@ -107,7 +125,7 @@ class Objective:
         for layer, targets in self.grams.items():
             mean = torch.einsum("nk,kij->nij", shares, targets)
             spread = shares @ targets.square().mean(dim=(1, 2)) - mean.square().mean(dim=(1, 2))
-            losses = losses + style_loss(grams[layer], mean) + spread
+            losses = losses + (style_loss(grams[layer], mean) + spread) / (shares @ self._units[layer])
         return sums * losses
 
 

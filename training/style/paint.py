@@ -128,17 +128,24 @@ def optimise(
     optimizer = _optimizer(config, image)
     tried: list[Losses] = []
     last_image, total = torch.full_like(image, math.nan), math.nan  # of the last evaluation
+    # Pixels are in grey levels and relative objectives about 1. L-BFGS makes its first step as long as the gradient, and Adam
+    # adds a constant to it. So the objective is scaled until the first gradient has a root mean square of one grey level.
+    scale: float | None = None
 
     def evaluate() -> float:
-        nonlocal total
+        nonlocal total, scale
         # A step of L-BFGS nearly always begins at the last evaluation of the step before, whose gradient is still valid.
         if not torch.equal(image, last_image):
             last_image.copy_(image.detach())
             optimizer.zero_grad()
             terms = objective(image, content, styles)
             terms.total.sum().backward()
+            assert image.grad is not None  # noqa: S101  set by the backward pass
+            if scale is None:
+                scale = 1 / max(image.grad.square().mean().sqrt().item(), 1e-30)
+            image.grad.mul_(scale)
             tried.append(Losses(0, max(photo.shape[2:]), *(term.item() for term in terms)))
-            total = tried[-1].total
+            total = tried[-1].total * scale
         return total
 
     for iteration in range(1, config.iterations + 1):

@@ -69,7 +69,8 @@ def _trained(folder: Path, device: torch.device) -> Painter:
 def _exported(path: Path) -> Painter:
     model = ExportedModel(path, StylizerCard)
     card = model.card
-    objective = {name: value for name, value in card.training_config.items() if name in PaintingConfig.model_fields}
+    known = {"objective": "absolute"} | card.training_config  # cards of before there were relative objectives
+    objective = {name: value for name, value in known.items() if name in PaintingConfig.model_fields}
     if objective.keys() != PaintingConfig.model_fields.keys():
         raise ExportError(f"The card of {path} does not say what objective it was trained for. Export it again from its run.")
 

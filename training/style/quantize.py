@@ -5,6 +5,7 @@
 QDQ form, Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference":
 weights are int8 with one scale for each output channel, activations are uint8 with one scale a tensor. A few photos, each
 painted in one of the styles, give the range of each activation. Everything else, above all the normalisation, stays float32.
+`training.style.phases` keeps upsampling free of a lattice.
 """
 
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -22,6 +24,7 @@ from training.console import track
 from training.data.image_folder import UNREADABLE, ImageFolder, nothing_decoded, reason
 from training.errors import ConfigError, ExportError
 from training.onnx_file import Inputs, check_name, read_card, set_card, write_model
+from training.style.phases import equal_phases
 
 PHOTOS = 12
 """Photos that calibrate the ranges. Each is painted in one style, and more than once if there are more styles than photos."""
@@ -107,7 +110,9 @@ def quantized(model: onnx.ModelProto, inputs: Sequence[Inputs]) -> onnx.ModelPro
             ready, done, _Reader(inputs), per_channel=True, reduce_range=True, op_types_to_quantize=["Conv"],
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         )  # fmt: skip
-        return onnx.load(done)
+        small = onnx.load(done)
+        equal_phases(small, {each.name: numpy_helper.to_array(each) for each in onnx.load(ready).graph.initializer})
+        return small
 
 
 class _Reader(CalibrationDataReader):

@@ -1,16 +1,18 @@
 """The style network: sizes, upsampling, conditional normalisation and blends."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.style.network import ConditionalInstanceNorm, NearestConv, Stylizer
+from training.style.config import Upsampling
+from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv
 
 VARIANTS: list[dict[str, Any]] = [
-    {}, {"stride": 2, "kernel": 5}, {"halvings": 3, "kernel": 3}, {"separable": True}, {"stride": 2, "halvings": 3}
+    {}, {"stride": 2, "kernel": 5}, {"halvings": 3, "kernel": 3}, {"separable": True}, {"stride": 2, "halvings": 3},
+    {"upsampling": "nearest"},
 ]  # fmt: skip
 
 
@@ -32,10 +34,25 @@ def test_painted_images_have_the_size_of_the_photos(stylizer: Stylizer) -> None:
         assert painted.isfinite().all()
 
 
-def test_nearest_conv_equals_upsampling_then_convolution() -> None:
-    layer, x = NearestConv(3, 4), torch.rand(2, 3, 6, 9)
-    after = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), layer.conv.weight, layer.conv.bias, padding=2)
+@pytest.mark.parametrize("upsampling", ["bilinear", "nearest"])
+def test_upsampled_conv_equals_upsampling_then_convolution(upsampling: Upsampling) -> None:
+    layer, x = UpsampledConv(3, 4, upsampling), torch.rand(2, 3, 6, 9)
+    upsampled = F.interpolate(x, scale_factor=2, mode=upsampling)
+    after = F.conv2d(upsampled, layer.conv.weight, layer.conv.bias, padding="same")
     assert torch.allclose(layer(x)[:, :, 2:-2, 2:-2], after[:, :, 2:-2, 2:-2], atol=1e-6)  # but for the padding
+
+
+@torch.no_grad()
+def test_bilinear_upsampling_leaves_no_lattice_behind_a_norm_and_relu() -> None:
+    torch.manual_seed(0)
+    noise = torch.randn(1, 8, 128, 128)
+    spread = {}
+    for upsampling in get_args(Upsampling):
+        layer = UpsampledConv(8, 16, upsampling)
+        pixels = F.relu(F.instance_norm(layer(noise)))
+        means = pixels.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean(dim=(2, 4))  # by position modulo 2
+        spread[upsampling] = (means.amax(dim=(2, 3)) - means.amin(dim=(2, 3))).mean().item()
+    assert spread["bilinear"] < 0.6 * spread["nearest"]
 
 
 @torch.no_grad()

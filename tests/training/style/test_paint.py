@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +22,7 @@ from ganvas.api import UPLOAD_FORMATS_TEXT
 from tests.training.conftest import draw
 from training.cli.app import app
 from training.errors import DataError, NotFiniteError
+from training.metrics.brushwork import relative_error
 from training.style.config import PaintConfig
 from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
 from training.style.objective import Objective, features_for
@@ -47,8 +49,8 @@ PHOTO = noise(1, 3, 48, 64)
 PAINTINGS = {"one": noise(1, 3, 64, 70, seed=1), "two": 0.3 * noise(1, 3, 64, 64, seed=2)}
 
 
-def test_objective_is_the_sum_of_the_losses_of_the_papers(vgg: VggFeatures) -> None:
-    settings = config(content_weight=2.0, style_weight=3.0, variation_weight=0.5)
+def test_absolute_objective_is_the_sum_of_the_losses_of_the_papers(vgg: VggFeatures) -> None:
+    settings = config(objective="absolute", content_weight=2.0, style_weight=3.0, variation_weight=0.5)
     painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
     objective = Objective(settings, PAINTINGS, vgg)
     terms = objective(painted, objective.content(photos), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
@@ -66,6 +68,39 @@ def test_objective_is_the_sum_of_the_losses_of_the_papers(vgg: VggFeatures) -> N
     assert torch.allclose(terms.total, terms.content + terms.style + terms.variation)
 
 
+def test_relative_objective_divides_each_error_by_the_square_of_its_target(vgg: VggFeatures) -> None:
+    settings = config(content_weight=2.0, style_weight=3.0)
+    painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
+    objective = Objective(settings, PAINTINGS, vgg)
+    objective.balance(photos.byte())  # changes nothing: relative errors need no balance
+    terms = objective(painted, objective.content(photos), torch.eye(2))
+    features, targets = vgg(painted), vgg(photos)
+    assert torch.allclose(terms.content, 2 * relative_error(features["relu2_2"], targets["relu2_2"]))
+    for row, painting in enumerate(PAINTINGS.values()):
+        wanted = vgg(painting)
+        errors = [
+            relative_error(gram_matrix(features[layer][row : row + 1]), gram_matrix(wanted[layer])).item()
+            for layer in settings.style_layers
+        ]
+        assert terms.style[row].item() == pytest.approx(3 * np.mean(errors), rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_each_layer_has_the_same_share_of_a_relative_objective(vgg: VggFeatures, factor: float) -> None:
+    settings = config(style_layers=("relu1_2",))
+    painted, style = noise(1, 3, 32, 40, seed=3), torch.tensor([[1.0]])
+
+    def loss() -> float:
+        objective = Objective(settings, {"one": PAINTINGS["one"]}, vgg)
+        return objective(painted, objective.content(PHOTO[:, :, :32, :40]), style).style.item()
+
+    before = loss()
+    with torch.no_grad():  # all features of the layer, the painting's too, become larger or smaller
+        for parameter in vgg.network[2].parameters():
+            parameter.mul_(factor)
+    assert loss() == pytest.approx(before, rel=1e-3)
+
+
 def test_bfloat16_features_give_nearly_the_same_losses(vgg: VggFeatures) -> None:
     painted, photos = noise(2, 3, 32, 40, seed=3).requires_grad_(), noise(2, 3, 32, 40, seed=4)
     found = []
@@ -81,7 +116,7 @@ def test_bfloat16_features_give_nearly_the_same_losses(vgg: VggFeatures) -> None
 
 def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -> None:
     painted = noise(1, 3, 32, 40, seed=3).requires_grad_()
-    objective = Objective(config(), PAINTINGS, vgg)
+    objective = Objective(config(objective="absolute"), PAINTINGS, vgg)
     objective.balances = torch.tensor([0.5, 2.0])  # as for photos that are far from the second style
     content = objective.content(PHOTO[:, :, :32, :40])
 
@@ -95,9 +130,21 @@ def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -
     assert torch.allclose(by_both, 0.7 * by_one + 0.3 * by_two, rtol=1e-3, atol=1e-4 * by_both.abs().max().item())
 
 
+def test_relative_loss_of_a_blend_is_in_units_of_the_blend(vgg: VggFeatures) -> None:
+    painted, layer = noise(1, 3, 32, 40, seed=3), "relu1_2"
+    objective = Objective(config(style_layers=(layer,), style_weight=1.0), PAINTINGS, vgg)
+    terms = objective(painted, objective.content(painted), torch.tensor([[0.7, 0.3]]))
+    found = gram_matrix(vgg(painted)[layer])
+    targets = [gram_matrix(vgg(painting)[layer]) for painting in PAINTINGS.values()]
+    errors, units = (
+        [f(target).item() for target in targets] for f in (lambda t: style_loss(found, t), lambda t: t.square().mean())
+    )
+    assert terms.style.item() == pytest.approx(np.dot((0.7, 0.3), errors) / np.dot((0.7, 0.3), units), rel=1e-4)
+
+
 def test_balanced_styles_are_equally_far_from_photos(vgg: VggFeatures) -> None:
     photos = noise(3, 3, 32, 32, seed=5).byte()
-    objective = Objective(config(), PAINTINGS, vgg)
+    objective = Objective(config(objective="absolute"), PAINTINGS, vgg)
     for _ in range(2):  # the second call changes nothing
         objective.balance(photos)
         content = objective.content(photos.float())
@@ -109,8 +156,8 @@ def test_balanced_styles_are_equally_far_from_photos(vgg: VggFeatures) -> None:
 @pytest.mark.parametrize("start", ["content", "noise"])
 def test_painting_lowers_the_objective(optimizer: str, start: str, vgg: VggFeatures) -> None:
     history: list[Losses] = []
-    settings = config(optimizer=optimizer, start=start, iterations=12)
-    painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([0.5, 0.5]), vgg, lambda losses, _: history.append(losses))
+    settings = config(optimizer=optimizer, start=start, iterations=12, content_weight=0.1)
+    painted = paint(settings, PHOTO, PAINTINGS, torch.tensor([1.0, 0.0]), vgg, lambda losses, _: history.append(losses))
     assert painted.shape == (1, 3, 48, 64)
     assert 0 <= painted.min() <= painted.max() <= 255
     assert [losses.iteration for losses in history] == list(range(1, 13))

@@ -1,8 +1,9 @@
 """The losses of style transfer on values computed by hand."""
 
+import pytest
 import torch
 
-from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
+from training.style.losses import content_loss, gram_matrix, lattice_loss, style_loss, total_variation
 
 
 def test_content_loss_is_a_mean_square_for_each_image() -> None:
@@ -33,3 +34,23 @@ def test_total_variation_matches_a_calculation_by_hand() -> None:
     images = torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])
     assert total_variation(images).tolist() == [5.0]
     assert total_variation(torch.full((1, 3, 4, 4), 9.0)).tolist() == [0.0]
+
+
+def test_gram_matrix_has_the_gradient_of_its_definition() -> None:
+    features = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 3)
+    (found,) = torch.autograd.grad((gram_matrix(features) * weight).sum(), features)
+    flat = features.flatten(2)
+    (wanted,) = torch.autograd.grad((torch.bmm(flat, flat.transpose(1, 2)) / 60 * weight).sum(), features)
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_lattice_loss_sees_a_pattern_at_its_period_and_at_divisors_only() -> None:
+    positions = torch.arange(240).expand(1, 1, 240, 240)
+    for period in (2, 4, 8):
+        stripes = 4 * torch.where(positions % period < period / 2, 1.0, -1.0)  # a standard deviation of 4 grey levels
+        assert lattice_loss(100 + stripes).item() == pytest.approx(1)
+        assert lattice_loss(100 + 3 * stripes).item() == pytest.approx(9)
+    waves = 4 * torch.sin(2 * torch.pi * positions / 10)
+    assert lattice_loss(100 + waves).item() < 1e-6
+    assert lattice_loss(torch.full((2, 3, 17, 30), 9.0)).tolist() == [0, 0]
