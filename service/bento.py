@@ -7,7 +7,6 @@ class Ganvas:
 """
 
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,8 +16,7 @@ from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk.io_models import IORootModel
 from _bentoml_sdk.method import APIMethod
 from bentoml.validators import ContentType
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -28,10 +26,10 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from ganvas.api import MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
-from service.engine.metrics import QUEUES
 from service.engine.models import models
 from service.http.api_keys import ApiKeys
 from service.http.deadline import PendingResponse, cancel_on_disconnect, respond_in_time
+from service.http.exposition import Exposition
 from service.http.json_response import JsonResponse
 from service.http.lifecycle import lifecycle
 from service.http.middleware.auth import Authentication
@@ -143,6 +141,10 @@ class _AppFactory(ServiceAppFactory):
     whose handler fails before the first byte. `post` has its own time-out.
     """
 
+    @functools.cached_property
+    def _exposition(self) -> Exposition:
+        return Exposition()
+
     def __call__(self) -> Starlette:
         """Build the application without BentoML's own page and its copy of Swagger UI."""
         app = super().__call__()
@@ -181,13 +183,8 @@ class _AppFactory(ServiceAppFactory):
         return JsonResponse(self.service.openapi_spec.asdict())
 
     async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # BentoML allows both
-        """Prometheus metrics: of this process or, if BentoML runs several workers, of all."""
-        registry = REGISTRY
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            registry.register(QUEUES)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        """Prometheus metrics."""
+        return Response(await self._exposition.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _raise_if_hung() -> None:
