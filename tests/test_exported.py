@@ -10,6 +10,7 @@ from service.engine.sessions import LoadedModel, load_model
 from training.card_details import read_card_details
 from training.config import flatten, load_config
 from training.gan.config import GanConfig
+from training.metrics.brushwork import lattice, smooth_sky
 from training.style.config import StyleConfig
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +18,7 @@ FILES = sorted((ROOT / "exported").glob("*.onnx"))
 MODELS = [load_model(path, device="cpu", threads=1) for path in FILES]
 
 
-RECIPES = {"digits": "digits", "toon-heads": "toon-heads", "painters": "painters-finish"}
+RECIPES = {"digits": "digits", "toon-heads": "toon-heads", "painters": "painters"}
 """Config in training/configs/ that docs/training.md names for each model."""
 
 
@@ -88,3 +89,13 @@ def test_strength_0_returns_the_photo_and_styles_differ(model: LoadedModel) -> N
         assert np.abs(painted[i] - photo).mean() > 20
         for j in range(i):
             assert np.abs(painted[i] - painted[j]).mean() > 10
+
+
+@of_kind("stylizer")
+def test_no_style_paints_a_lattice_in_a_smooth_sky(model: LoadedModel) -> None:
+    assert isinstance(model.card, StylizerCard)
+    one, sky = np.ones(1, np.float32), smooth_sky()[None]
+    for style, row in zip(model.card.styles, np.eye(len(model.card.styles), dtype=np.float32), strict=True):
+        painted = model.run({"images": sky, "styles": row[None], "strength": one, "keep_color": 0 * one})[0]
+        for period in (2, 4):
+            assert lattice(painted, period) <= 1, f"{style.name}: a pattern of {period} pixels"

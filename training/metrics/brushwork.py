@@ -65,17 +65,18 @@ def lattice(image: npt.NDArray[np.uint8], period: int) -> float:
 def coarse(image: npt.NDArray[np.uint8]) -> float:
     """Share of the spectrum at periods over 16 pixels: near 1 for broad strokes, near 0 for a fine texture.
 
-    Of the central 256 x 256 pixels under a Hann window, after a plane is taken off.
+    Of the central square, of at most 256 pixels, under a Hann window, after a plane is taken off.
 
     Args:
-        image: uint8 [h, w, 3], the painting of a smooth photo, or a painting to compare it with; sides of at least 256.
+        image: uint8 [h, w, 3], the painting of a smooth photo, or a painting to compare it with.
     """
     grey = _without_plane(image)
-    top, left = ((side - _MIDDLE) // 2 for side in grey.shape)
-    middle = grey[top : top + _MIDDLE, left : left + _MIDDLE]
-    window = np.hanning(_MIDDLE)
+    side = min(_MIDDLE, *grey.shape)
+    top, left = ((length - side) // 2 for length in grey.shape)
+    middle = grey[top : top + side, left : left + side]
+    window = np.hanning(side)
     power = np.abs(np.fft.fft2((middle - middle.mean()) * window[:, None] * window[None])) ** 2
-    frequencies = np.fft.fftfreq(_MIDDLE)
+    frequencies = np.fft.fftfreq(side)
     radius = np.hypot(frequencies[:, None], frequencies[None])
     power[0, 0] = 0
     return float(power[radius < 1 / _COARSE_PERIOD].sum() / power.sum())
