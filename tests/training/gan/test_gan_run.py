@@ -15,11 +15,12 @@ import torch
 from tests.training import processes
 from tests.training.conftest import draw
 from tests.training.gan_configs import gan_config
+from training.config import OnCollapse
 from training.data.split import others, split
 from training.devices import launch
 from training.errors import RunError, Stopped
 from training.gan import loop
-from training.gan.loop import OnCollapse, train_gan
+from training.gan.loop import train_gan
 from training.gan.plan import GanPlan
 from training.gan.report.reference import read_reference
 from training.gan.trainer import GanTrainer, Scalars
