@@ -10,6 +10,8 @@ from PIL import Image
 from torch.optim.swa_utils import AveragedModel
 
 from tests.training.gan_configs import gan_config
+from training.card_details import CardDetails
+from training.export import export_run
 from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
 from training.run import Run
@@ -59,21 +61,17 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("no_proxy", raising=False)
 
 
-@pytest.fixture
-def gan_run(tmp_path: Path) -> Path:
-    """A run folder with an untrained generator."""
+def untrained_gan(folder: Path) -> Path:
     config = gan_config(image_size=28, channels=1, width=4, latent_size=6)
-    run = Run.create(tmp_path / "gan", GanPlan(config=config, data="digits.zip", images=99))
+    run = Run.create(folder, GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
     run.save_checkpoint(1, {"generator_ema": AveragedModel(build_generator(config))})
     return run.folder
 
 
-@pytest.fixture
-def style_run(tmp_path: Path) -> Path:
-    """A run folder with an untrained style network."""
+def untrained_style(folder: Path) -> Path:
     config = StyleConfig(width=4, residual_blocks=1)
-    run = Run.create(tmp_path / "style", StylePlan(config=config, styles=STYLES, data="photos", images=40))
+    run = Run.create(folder, StylePlan(config=config, styles=STYLES, data="photos", images=40))
     torch.manual_seed(0)
     network = build_stylizer(config, len(STYLES))
     with torch.no_grad():
@@ -81,3 +79,32 @@ def style_run(tmp_path: Path) -> Path:
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     run.save_checkpoint(1, {"network": network})
     return run.folder
+
+
+@pytest.fixture
+def gan_run(tmp_path: Path) -> Path:
+    """A run folder with an untrained generator."""
+    return untrained_gan(tmp_path / "gan")
+
+
+@pytest.fixture
+def style_run(tmp_path: Path) -> Path:
+    """A run folder with an untrained style network."""
+    return untrained_style(tmp_path / "style")
+
+
+# Exported once: an export takes seconds. Tests only read these files.
+@pytest.fixture(scope="session")
+def exported_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a run like `gan_run`."""
+    folder = tmp_path_factory.mktemp("generator")
+    export_run(untrained_gan(folder / "gan"), folder / "tiny.onnx", CardDetails())
+    return folder / "tiny.onnx"
+
+
+@pytest.fixture(scope="session")
+def exported_stylizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a run like `style_run`: three styles, in float32."""
+    folder = tmp_path_factory.mktemp("stylizer")
+    export_run(untrained_style(folder / "style"), folder / "three.onnx", CardDetails())
+    return folder / "three.onnx"

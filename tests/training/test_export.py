@@ -15,6 +15,7 @@ from training.gan.config import GanConfig
 from training.gan.export import GeneratorGraph
 from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
+from training.onnx_file import read_card
 from training.run import Run
 from training.style.config import StyleConfig
 from training.style.export import StylizerGraph
@@ -40,12 +41,11 @@ def test_exported_generator_has_its_card_and_ignores_other_rows(gan_run: Path, t
     assert np.abs(alone[0].astype(int) - images[3]).max() <= 1
 
 
-def test_exported_stylizer_paints_with_strength_and_keep_color(style_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "painters.onnx"
-    card = export_run(style_run, out, CardDetails()).card
+def test_exported_stylizer_paints_with_strength_and_keep_color(exported_stylizer: Path) -> None:
+    card = read_card(exported_stylizer)
     assert isinstance(card, StylizerCard)
     assert [style.name for style in card.styles] == ["night", "wave", "scream"]
-    session = session_of(out)
+    session = session_of(exported_stylizer)
     photos = np.random.default_rng(0).integers(0, 256, (3, 24, 40, 3), dtype=np.uint8)
     inputs = {"images": photos, "styles": np.eye(3, dtype=np.float32)}
 
@@ -67,13 +67,11 @@ def test_exported_stylizer_paints_with_strength_and_keep_color(style_run: Path, 
     assert np.abs(coloured[whole] @ luma - full[whole] @ luma).max() <= 1
 
 
-def test_file_holds_nothing_of_the_exporting_machine(gan_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "tiny.onnx"
-    export_run(gan_run, out, CardDetails())
-    content = out.read_bytes()
+def test_file_holds_nothing_of_the_exporting_machine(exported_generator: Path) -> None:
+    content = exported_generator.read_bytes()
     assert str(Path(__file__).parents[2]).encode() not in content
     assert b".py" not in content
-    assert {entry.key for entry in onnx.load(out).metadata_props} == {METADATA_KEY}
+    assert {entry.key for entry in onnx.load(exported_generator).metadata_props} == {METADATA_KEY}
 
 
 def test_card_contains_the_card_details(style_run: Path, tmp_path: Path) -> None:
@@ -111,13 +109,12 @@ def test_refuses_invalid_card_details(tmp_path: Path, text: str | None, message:
         read_card_details(path)
 
 
-def test_refuses_a_file_that_differs_from_the_network(gan_run: Path, style_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "tiny.onnx"
-    export_run(gan_run, out, CardDetails())
+def test_refuses_a_file_that_differs_from_the_network(exported_generator: Path) -> None:
     torch.manual_seed(1)
     other = GeneratorGraph(build_generator(gan_config(image_size=28, channels=1, width=4, latent_size=6))).eval()
+    latents = np.random.default_rng(1).standard_normal((2, 6), np.float32)
     with pytest.raises(ExportError, match=r"onnxruntime differs from torch by \d+ grey levels at latents \[2, 6\]"):
-        compare(other, out.read_bytes(), [{LATENTS: np.random.default_rng(1).standard_normal((2, 6), np.float32)}])
+        compare(other, exported_generator.read_bytes(), [{LATENTS: latents}])
 
 
 def test_refuses_a_network_with_nan(gan_run: Path, tmp_path: Path) -> None:
@@ -155,7 +152,7 @@ def test_refuses_an_output_folder_that_cannot_be_made(gan_run: Path, tmp_path: P
         export_run(gan_run, tmp_path / "file" / "a.onnx", CardDetails())
 
 
-def test_strength_interpolates_between_photo_and_painting(style_run: Path) -> None:
+def test_strength_interpolates_between_photo_and_painting() -> None:
     graph = StylizerGraph(build_stylizer(StyleConfig(width=4, residual_blocks=1), 3)).eval()
     photo = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
     one, zero, half = torch.ones(1), torch.zeros(1), torch.full((1,), 0.5)

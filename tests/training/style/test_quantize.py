@@ -20,14 +20,6 @@ from training.onnx_file import Inputs, read_card
 from training.style.quantize import calibration, int8_stylizer
 
 
-@pytest.fixture
-def exported(style_run: Path, tmp_path: Path) -> Path:
-    """A stylizer of three styles, in float32."""
-    path = tmp_path / "three.onnx"
-    export_run(style_run, path, CardDetails())
-    return path
-
-
 def card_of(path: Path) -> StylizerCard:
     card = read_card(path)
     assert isinstance(card, StylizerCard)
@@ -40,16 +32,16 @@ def paint(path: Path, inputs: Inputs) -> np.ndarray:
     return np.asarray(images, np.float32)
 
 
-def test_converts_every_convolution(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_converts_every_convolution(exported_stylizer: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
-    result = call("int8", exported, out, "--content", make_images("photos", 3))
+    result = call("int8", exported_stylizer, out, "--content", make_images("photos", 3))
     assert result.exit_code == 0, result.output
-    assert f"differ from those of {exported} by" in " ".join(result.output.split())
+    assert f"differ from those of {exported_stylizer} by" in " ".join(result.output.split())
     graph = onnx.load(out).graph
     weights = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     made = {node.output[0]: node for node in graph.node}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == sum(node.op_type == "Conv" for node in onnx.load(exported).graph.node)
+    assert len(convolutions) == sum(node.op_type == "Conv" for node in onnx.load(exported_stylizer).graph.node)
     for node in convolutions:
         weight, scale = (weights[name] for name in made[node.input[1]].input[:2])
         assert weight.dtype == np.int8
@@ -57,13 +49,13 @@ def test_converts_every_convolution(exported: Path, make_images: MakeImages, tmp
         assert made[node.input[0]].op_type == "DequantizeLinear"
 
 
-def test_int8_paints_nearly_the_same_images(exported: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_int8_paints_nearly_the_same_images(exported_stylizer: Path, make_images: MakeImages, tmp_path: Path) -> None:
     out = tmp_path / "small.onnx"
     photos = open_image_folder(make_images("photos", 3))
-    levels = int8_stylizer(exported, out, photos)
-    card = card_of(exported)
+    levels = int8_stylizer(exported_stylizer, out, photos)
+    card = card_of(exported_stylizer)
     inputs = calibration(card, photos)
-    differences = [np.abs(paint(exported, each) - paint(out, each)).mean() for each in inputs]
+    differences = [np.abs(paint(exported_stylizer, each) - paint(out, each)).mean() for each in inputs]
     assert 0 < levels < 16
     assert levels == pytest.approx(np.mean(differences), rel=1e-3)
     photo = {**inputs[0], "strength": np.zeros(1, np.float32)}
@@ -73,8 +65,8 @@ def test_int8_paints_nearly_the_same_images(exported: Path, make_images: MakeIma
     )
 
 
-def test_calibration_uses_every_photo_and_every_style(exported: Path, make_images: MakeImages) -> None:
-    card = card_of(exported)
+def test_calibration_uses_every_photo_and_every_style(exported_stylizer: Path, make_images: MakeImages) -> None:
+    card = card_of(exported_stylizer)
     for count, runs in ((2, 3), (4, 4), (14, 12)):
         photos = open_image_folder(make_images(f"photos-{count}", count))
         inputs = calibration(card, photos)
@@ -83,27 +75,26 @@ def test_calibration_uses_every_photo_and_every_style(exported: Path, make_image
         assert len({each["styles"].tobytes() for each in inputs}) == 3
 
 
-def test_calibration_skips_broken_photos(exported: Path, make_images: MakeImages) -> None:
+def test_calibration_skips_broken_photos(exported_stylizer: Path, make_images: MakeImages) -> None:
     folder = make_images("photos", 3, size=(200, 200))
     for path in sorted(folder.iterdir())[:2]:
         path.write_bytes(path.read_bytes()[:400])  # the header stays valid
-    assert len({each["images"].tobytes() for each in calibration(card_of(exported), open_image_folder(folder))}) == 1
+    assert len({each["images"].tobytes() for each in calibration(card_of(exported_stylizer), open_image_folder(folder))}) == 1
     (folder / "002.png").write_bytes((folder / "002.png").read_bytes()[:400])
     with pytest.raises(DataError, match="No photo in"):
-        calibration(card_of(exported), open_image_folder(folder))
+        calibration(card_of(exported_stylizer), open_image_folder(folder))
 
 
 def test_refuses_generators_int8_files_and_wrong_names(
-    exported: Path, gan_run: Path, make_images: MakeImages, tmp_path: Path
+    exported_stylizer: Path, exported_generator: Path, make_images: MakeImages, tmp_path: Path
 ) -> None:
     photos, out = make_images("photos", 2), tmp_path / "out.onnx"
-    generator = tmp_path / "generator.onnx"
-    export_run(gan_run, generator, CardDetails())
-    assert "is a generator. Only a stylizer can be converted to int8" in refused("int8", generator, out, "--content", photos)
-    assert "is not an .onnx file" in refused("int8", exported, tmp_path / "out.pt", "--content", photos)
-    assert "does not exist" in refused("int8", exported, out, "--content", tmp_path / "nowhere")
+    said = refused("int8", exported_generator, out, "--content", photos)
+    assert "is a generator. Only a stylizer can be converted to int8" in said
+    assert "is not an .onnx file" in refused("int8", exported_stylizer, tmp_path / "out.pt", "--content", photos)
+    assert "does not exist" in refused("int8", exported_stylizer, out, "--content", tmp_path / "nowhere")
     assert not out.exists()
-    int8_stylizer(exported, out, open_image_folder(photos))
+    int8_stylizer(exported_stylizer, out, open_image_folder(photos))
     before = out.read_bytes()
     assert "is in int8 already" in refused("int8", out, tmp_path / "again.onnx", "--content", photos)
     assert out.read_bytes() == before
