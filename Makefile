@@ -34,6 +34,9 @@ BULK_EXTRAS := service,bulk,dev
 GPU_EXTRAS := gpu,dev
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
+# Containers often set it. Then each of the many processes of the tests would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve setup test coverage test-gpu bulk-test bench bench-gpu lint format image container-test container-test-gpu constraints clean
 
 serve: $(SERVE_VENV)/.installed-$(RUNTIME)
