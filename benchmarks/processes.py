@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -53,17 +53,18 @@ class ServiceProcess:
 
 
 @contextlib.contextmanager
-def service_process(**settings: object) -> Iterator[ServiceProcess]:
+def service_process(*, prefix: Sequence[str] = (), **settings: object) -> Iterator[ServiceProcess]:
     """Start the service of this checkout with this interpreter on a free port. It is killed at the end of the block.
 
     Args:
+        prefix: a command that runs its arguments as a command.
         settings: GANVAS_ variables, in lower case and without the prefix.
     """
     environment = {**os.environ, **{f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}}
     with tempfile.TemporaryDirectory(prefix="ganvas-") as folder:
         out, err = Path(folder, "stdout"), Path(folder, "stderr")
         with out.open("w") as stdout, err.open("w") as stderr:
-            command = [sys.executable, "-m", "service", "--port", "0"]
+            command = [*prefix, sys.executable, "-m", "service", "--port", "0"]
             process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, text=True)
         try:
             yield ServiceProcess(process, Path(folder))

@@ -11,6 +11,7 @@ import codecs
 import hashlib
 import hmac
 import logging
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.datastructures import Headers
 
 logger = logging.getLogger("ganvas.service")
 
+MAX_BYTES = 2**20  # about 16,000 keys, which take milliseconds to compare
 POLL_S = 1.0  # seconds between two looks at the file
 
 
@@ -83,6 +85,11 @@ class ApiKeys:
 
     def _read(self) -> list[bytes]:
         try:
+            status = self._path.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would stop the service until somebody writes to it
+                raise KeysError(f"{self._path} cannot be read: not a file")
+            if status.st_size > MAX_BYTES:
+                raise KeysError(f"{self._path} has {status.st_size} bytes; at most {MAX_BYTES} are allowed")
             data = self._path.read_bytes()
             # Windows marks text files: Notepad writes UTF-8 with a mark at the start, PowerShell also UTF-16.
             text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")

@@ -88,16 +88,6 @@ class Pod:
         lines = Path(f"/proc/{self.process_1()}/status").read_text().splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
-    def peak_memory(self) -> int:
-        """The sum, in bytes, of the peak memory of each process."""
-        total, pids = 0, [self.process_1()]
-        for pid in pids:
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                pids += map(int, (thread / "children").read_text().split())
-            lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-            total += int(lines["VmHWM"].split()[0]) * 1024
-        return total
-
     def _wait_until_ready(self) -> str:
         while time.monotonic() < self.started + LIMIT_S and self._unshare.poll() is None:
             first = self._out.read_text().partition("\n")

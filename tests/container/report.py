@@ -14,8 +14,6 @@ STARTED = time.monotonic()  # start of the session: pytest imports this module w
 ROWS = {
     "added_mb": ("size that the image adds to its base image, unpacked", "{:.0f} MB"),
     "first_image_s": ("time from the start of the container to the first image (fastest of three starts)", "{:.1f} s"),
-    "peak_memory_mb": ("peak memory while it paints one 2048 x 2048 photo", "{:.0f} MB"),
-    "peak_memory_busy_mb": ("peak memory while it paints eight such photos at once", "{:.0f} MB"),
     "rebuild_s": ("time to rebuild it after a change of code", "{:.0f} s"),
     "session_s": ("time that `make container-test` takes", "{:.0f} s"),
 }

@@ -139,6 +139,24 @@ def test_refuses_file_without_keys_at_start(content: bytes | None, reason: str, 
         ApiKeys(path)
 
 
+def test_keeps_keys_when_file_becomes_a_pipe(file: Path) -> None:
+    """Reading it would stop the service until somebody writes."""
+    clock = Clock()
+    keys = ApiKeys(file, clock)
+    file.unlink()
+    os.mkfifo(file)
+    clock.now += 2 * POLL_S
+    assert keys.accept(headers(SECRET))
+    with pytest.raises(KeysError, match="cannot be read: not a file"):
+        ApiKeys(file)
+
+
+def test_refuses_file_that_is_too_large(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("key\n" * 300_000)
+    with pytest.raises(KeysError, match="has 1200000 bytes; at most 1048576 are allowed"):
+        ApiKeys(tmp_path / "keys")
+
+
 def test_v1_routes_need_a_key_and_other_routes_do_not(
     models_folder: Path, file: Path, tmp_path: Path, problem: Problem
 ) -> None:
