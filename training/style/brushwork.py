@@ -129,7 +129,7 @@ def measure_brushwork(
             contents.append(relative_error(found[_CONTENT_LAYER].float(), features[_CONTENT_LAYER].float()).item())
             again = _painted(painter, photo.roll(1, 3), weights).roll(-1, 3)
             changes.append((painted - again)[..., _EDGE:-_EDGE].abs().mean().item())
-        in_sky = _painted(painter, torch.from_numpy(sky).permute(2, 0, 1)[None].float(), weights)
+        in_sky = _painted(painter, torch.tensor(sky).permute(2, 0, 1)[None].float(), weights)
         image = in_sky[0].permute(1, 2, 0).byte().numpy()
         own = paintings[style][0].permute(1, 2, 0).byte().numpy()
         share = coarse(image) / coarse(own)

@@ -207,9 +207,9 @@ def test_one_image_for_all_photos_is_not_praised(make_images: MakeImages, vgg_we
     ("changes", "verdict", "change"),
     [
         ({"contrast": 5}, Verdict.FLAT, "learning_rate=0.0005"),
-        ({"change": 3}, Verdict.UNCHANGED, "style_weight=10.0"),
-        ({"style": 80}, Verdict.UNPAINTED, "style_weight=10.0"),
-        ({"content": 95}, Verdict.LOST, "style_weight=2.5"),
+        ({"change": 3}, Verdict.UNCHANGED, "style_weight=5.0"),
+        ({"style": 80}, Verdict.UNPAINTED, "style_weight=5.0"),
+        ({"content": 95}, Verdict.LOST, "style_weight=1.25"),
     ],
 )
 def test_one_failed_style_fails_the_run(changes: dict[str, float], verdict: Verdict, change: str) -> None:
