@@ -33,7 +33,7 @@ from training.gan.watch import CollapseWatch, Verdict
 from training.images import grid
 from training.metrics.features import FeatureNetwork
 from training.metrics.fidelity import Fidelity
-from training.pace import Due, Pace
+from training.pace import Due, Interval, Pace
 from training.random import Stream, draw_latents
 from training.reporter import Reporter
 from training.run import BEST, FALLBACK, LAST, Run
@@ -106,6 +106,7 @@ class _Training:
         self.state = RunState(self.trainer)
         self.parts = {**self.trainer.parts, "watch": self.watch, "run_state": self.state}
         self.start = self._restore(LAST)
+        self.reports = Interval("auto", first_s=0, longest_s=0)  # short evaluations would spend most of the time on reports
         self.pace = Pace(config.steps, _REPORT_EVERY, config.sample_every, config.checkpoint_every, stop, fabric)
         self.fallback_every = _FALLBACK_EVERY if config.checkpoint_every == "auto" else config.checkpoint_every
         self.reporter = Reporter(
@@ -228,8 +229,10 @@ class _Training:
             self.reporter.log_event(step, verdict.message)
         if self.watch.best is not None and self.watch.best[0] == step:
             self._save(step, BEST)
-        if self.fabric.is_global_zero and step < self.config.steps:  # the report at the end comes after the neighbours
-            self._write_report()
+        # The report at the end comes after the neighbours.
+        if self.fabric.is_global_zero and step < self.config.steps and (verdict.findings or self.reports.due(step)):
+            with self.reports.work():
+                self._write_report()
         self.reporter.restart_timer(step)
         return verdict, stop
 

@@ -6,6 +6,7 @@ The page needs neither a server nor the network: it opens from the run folder in
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,11 +87,8 @@ def write_page(
     Returns:
         The path of report.html.
     """
-    environment = Environment(
-        loader=FileSystemLoader([template.parent, Path(__file__).parent]), undefined=StrictUndefined,
-        autoescape=True, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update({"whole": lambda n: f"{n:,.0f}", **filters})
+    environment = _environment(template.parent)
+    environment.filters.update(filters)
     samples = _samples(run_folder)
     step = max([stats.step, *(sample.step for sample in samples)])
     total = plan.steps * images_per_step
@@ -113,6 +111,17 @@ def write_page(
     path = run_folder / REPORT
     write_whole(path, page.encode())
     return path
+
+
+@cache
+def _environment(templates: Path) -> Environment:
+    """What renders the templates of a folder. It keeps each template that it has compiled."""
+    environment = Environment(
+        loader=FileSystemLoader([templates, Path(__file__).parent]), undefined=StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["whole"] = lambda n: f"{n:,.0f}"
+    return environment
 
 
 def link_to(folder: Path, href: str) -> ImageLink | None:
