@@ -122,6 +122,8 @@ class Models(Sequence[Model]):
         for unreadable in self.unreadable:
             if unreadable.name == name:
                 raise ValueError(f"{name} cannot be read by this client version: {unreadable.reason}. Install a newer client.")
+        if others := [model.card.kind for model in self.served if model.name == name]:
+            raise ValueError(f"{name} is a {others[0]}, not a {word}. The service has these {word}s: {known}")
         if name is not None:
             raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
         if fitting and style:

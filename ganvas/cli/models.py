@@ -81,15 +81,16 @@ def _show(model: Model, *, as_json: bool) -> None:
         rows += [("style", f"{style.name}: {style.title}, {style.artist}") for style in card.styles]
     rows += [("architecture", card.architecture), ("licence", card.licence)]
     rows += [("trained on", f"{data.title} ({data.licence}), {data.source}") for data in card.training_data]
-    rows += [("measured", _measured(metric)) for metric in card.metrics]
+    other = "unpainted photos" if isinstance(card, StylizerCard) else "real images"
+    rows += [("measured", _measured(metric, other)) for metric in card.metrics]
     before = None
     for label, text in rows:
         typer.echo(_wrapped(f"{label if label != before else '':{LABEL}}{text}", hanging=LABEL))
         before = label
 
 
-def _measured(metric: Metric) -> str:
-    real = "" if metric.real is None else f" (real images {metric.real:g})"
+def _measured(metric: Metric, other: str) -> str:
+    real = "" if metric.real is None else f" ({other} {metric.real:g})"
     return f"{metric.name} {metric.value:g}{real}: {metric.method}"
 
 

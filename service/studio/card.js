@@ -27,7 +27,7 @@ export function showCard(panel, { version, card }) {
       ["Images", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
       ["Version", make("code", {}, version)],
     ]),
-    ...(card.metrics.length ? metrics(card.metrics) : []),
+    ...(card.metrics.length ? metrics(card) : []),
     make("h3", {}, "Trained on"),
     make("ul", {}, ...card.training_data.map((data) => make("li", {}, data.title, ". ", linked(data.source), `. ${data.licence}`))),
     ...(card.styles ? styles(card.styles) : []),
@@ -40,24 +40,45 @@ export function showCard(panel, { version, card }) {
   );
 }
 
-/** @param {Metric[]} measured */
-function metrics(measured) {
+/** How to read a metric, by the start of its name. */
+const MEANINGS = [
+  ["Frechet distance", "how far the images are from real ones; lower is better"],
+  ["Precision", "share of the images that could be real"],
+  ["Recall", "share of the real images that the model could make"],
+  ["Density", "how close the images are to real ones"],
+  ["Coverage", "share of the real images with a made image nearby"],
+  ["Diversity", "how much the images differ; near 0 if all are alike"],
+  ["Content loss", "how far the result is from the photo; lower is closer"],
+  ["Style loss", "how far the result is from the painting; lower is closer"],
+  ["Variation loss", "how rough the result is; lower is smoother"],
+  ["Objective", "the sum of the three losses, which training lowers"],
+  ["Equal iterations", "how long slow painting takes to be as good; higher is better"],
+];
+
+/** @param {Card} card */
+function metrics({ metrics: measured, kind }) {
   const methods = [...new Set(measured.map((metric) => metric.method))];
   const compared = measured.some(({ real }) => isNumber(real));
   const rows = measured.map((metric) =>
     make(
       "tr",
       {},
-      make("th", { scope: "row" }, metric.name, methods.length > 1 ? make("span", { class: "hint" }, metric.method) : null),
+      make(
+        "th",
+        { scope: "row" },
+        metric.name,
+        ...MEANINGS.filter(([name]) => metric.name.startsWith(name)).map(([, meaning]) => make("span", { class: "hint" }, meaning)),
+        methods.length > 1 ? make("span", { class: "hint" }, metric.method) : null,
+      ),
       make("td", {}, shown(metric.value)),
       compared ? make("td", {}, isNumber(metric.real) ? shown(metric.real) : "none") : null,
     ),
   );
-  const columns = ["Metric", "Model", "Real images"].map((name) => make("th", { scope: "col" }, name));
+  const columns = ["Metric", "Model", kind === "stylizer" ? "Unpainted photos" : "Real images"].map((name) => make("th", { scope: "col" }, name));
   return [
     make("h3", {}, "Metrics"),
     make("table", {}, compared ? make("thead", {}, make("tr", {}, ...columns)) : null, make("tbody", {}, ...rows)),
-    ...(methods.length === 1 ? [make("p", { class: "hint" }, methods[0])] : []),
+    ...(methods.length === 1 ? [make("p", { class: "hint" }, `Measured: ${methods[0]}`)] : []),
   ];
 }
 

@@ -52,6 +52,7 @@ def export(
         data_licence=data_licence,
     )  # fmt: skip
     out = out or EXPORTED / model_file(details.title or run.resolve().name)
+    typer.echo(f"Exporting {run}, and comparing the file with the trained network ...", err=True)
     exported = export_run(run, out, details)
     if exported.card.licence == NOT_STATED:
         typer.secho(

@@ -15,6 +15,7 @@ MIN_IMAGES = 16
 """Fewer images cannot be trained on."""
 
 _SIZES = (64, 48, 32, 28, 16)  # of the default architecture; larger ones take hours on a GPU
+_FIRST_LOOK = 32  # image_size of the config quick
 _LEAST_IN_CLASS = 100  # images; with fewer, a class collapses to copies of them
 _UNEVEN = 3  # times the images of the smallest class
 # Images per second at 64 pixels and width 48 (toon-heads, docs/gans.md). The digits, at 28 and 32, show that time grows in
@@ -81,6 +82,10 @@ def advise(survey: Survey) -> Advice:
     if settings.classes.count != count:
         values["classes.count"] = str(count)
     reasons += _about_count(len(images))
+    if survey.size >= _FIRST_LOOK:
+        reasons.append(
+            f"For a first look at {_FIRST_LOOK} x {_FIRST_LOOK} in about 5 minutes on two CPU cores, use --config quick."
+        )
     changes = tuple(f"{key}={value}" for key, value in values.items())
     resolved = load_config(config, GanConfig, changes)
     usable = len(images) >= MIN_IMAGES and not too_small(survey)

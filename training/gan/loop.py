@@ -182,7 +182,8 @@ class _Training:
             self._save(step, FALLBACK)
         if stop is not None:
             if not due.sample:
-                self._show(step)  # so the report is as new as the checkpoint
+                self.reporter.show_work(step, "writing the report")  # as new as the checkpoint
+                self._show(step)
             raise Stopped(step, stop)
         if verdict.collapsed:
             self._react(verdict)
