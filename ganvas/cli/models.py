@@ -3,6 +3,7 @@
 import shutil
 import textwrap
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -82,16 +83,18 @@ def _show(model: Model, *, as_json: bool) -> None:
     rows += [("architecture", card.architecture), ("licence", card.licence)]
     rows += [("trained on", f"{data.title} ({data.licence}), {data.source}") for data in card.training_data]
     other = "unpainted photos" if isinstance(card, StylizerCard) else "real images"
-    rows += [("measured", _measured(metric, other)) for metric in card.metrics]
+    for method, measured in groupby(card.metrics, lambda metric: metric.method):
+        rows += [("metric", _valued(metric, other)) for metric in measured]
+        rows.append(("measured", method))
     before = None
     for label, text in rows:
         typer.echo(_wrapped(f"{label if label != before else '':{LABEL}}{text}", hanging=LABEL))
         before = label
 
 
-def _measured(metric: Metric, other: str) -> str:
+def _valued(metric: Metric, other: str) -> str:
     real = "" if metric.real is None else f" ({other} {metric.real:g})"
-    return f"{metric.name} {metric.value:g}{real}: {metric.method}"
+    return f"{metric.name}: {metric.value:g}{real}"
 
 
 def _wrapped(text: str, *, indent: int = 0, hanging: int = 4) -> str:

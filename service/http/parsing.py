@@ -227,7 +227,7 @@ def _unquote(text: str) -> str | None:
 
 def _invalid(error: ValidationError, body_type: type[RequestBody]) -> Problem:
     """Describe pydantic's errors in the words of this API."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
+    details = error.errors(include_url=False, include_input=False)
     return Invalid((_field_path(detail["loc"]), _message(detail, body_type)) for detail in details)
 
 
@@ -242,6 +242,10 @@ def _message(detail: ErrorDetails, body_type: type[RequestBody]) -> str:
             return _unknown_field(body_type)
         case "missing":
             return "Missing"
+        case "too_short":
+            return f"Must have at least {detail['ctx']['min_length']} entries, not {detail['ctx']['actual_length']}"
+        case "too_long":
+            return f"Must have at most {detail['ctx']['max_length']} entries"
         case "model_type" | "model_attributes_type":
             return "Must be a JSON object"
         case _:

@@ -58,6 +58,9 @@ const MEANINGS = [
 /** @param {Card} card */
 function metrics({ metrics: measured, kind }) {
   const methods = [...new Set(measured.map((metric) => metric.method))];
+  /** @type {Map<string | undefined, string>} */
+  const explained = new Map(); // once for each meaning: a metric may have been measured at several sizes
+  for (const [start, meaning] of MEANINGS) explained.set(measured.find(({ name }) => name.startsWith(start))?.name, meaning);
   const compared = measured.some(({ real }) => isNumber(real));
   const rows = measured.map((metric) =>
     make(
@@ -67,7 +70,7 @@ function metrics({ metrics: measured, kind }) {
         "th",
         { scope: "row" },
         metric.name,
-        ...MEANINGS.filter(([name]) => metric.name.startsWith(name)).map(([, meaning]) => make("span", { class: "hint" }, meaning)),
+        explained.has(metric.name) ? make("span", { class: "hint" }, explained.get(metric.name)) : null,
         methods.length > 1 ? make("span", { class: "hint" }, metric.method) : null,
       ),
       make("td", {}, shown(metric.value)),

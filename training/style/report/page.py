@@ -12,6 +12,7 @@ from pathlib import Path
 from training.errors import RunError
 from training.metrics.evaluation import Evaluation, read_evaluation
 from training.plots import short_number
+from training.program import command
 from training.report.page import REPORT, Words, link_to, save_plot, write_page
 from training.report.stats import read_stats
 from training.style.plan import StylePlan
@@ -56,6 +57,7 @@ def write_report(run_folder: Path, plan: StylePlan) -> Path:
         photo_file=photo_file,
         painted_file=painted_file,
         evaluation=evaluation,
+        evaluate=command("evaluate", str(run_folder)),
         losses=link_to(run_folder, _LOSSES),
     )
 
