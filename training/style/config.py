@@ -37,7 +37,7 @@ class StyleConfig(PaintingConfig, RunConfig):
     separable: bool = False  # depthwise-separable convolutions in the residual blocks
     upsampling: Upsampling = "bilinear"  # before a convolution; nearest leaves a lattice in smooth areas
     lattice_weight: Weight = 1.0  # of patterns that repeat every 8 pixels
-    consistency_weight: Weight = 2.0  # of the difference after a small shift, noise, JPEG and a change of brightness
+    consistency_weight: Weight = 1.0  # of the difference after a small shift, noise, JPEG and a change of brightness
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels

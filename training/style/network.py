@@ -144,7 +144,7 @@ class Stylizer(nn.Module):
         stride: of the first convolution (Johnson: 1). With 2, nothing is normalised at the full resolution, where layers are
             the most expensive.
         separable: depthwise-separable convolutions in the residual blocks.
-        upsampling: see `UpsampledConv`.
+        upsampling: of all layers but the last; see `UpsampledConv`.
 
     Attributes:
         size_multiple: height and width must be multiples of this number.
@@ -174,7 +174,8 @@ class Stylizer(nn.Module):
         self.up = nn.ModuleList(
             ConvNorm(UpsampledConv(2 * wide, wide, upsampling), wide, styles) for wide in reversed(widths[:-1])
         )
-        self.last = MirrorConv(width, 3, kernel) if stride == 1 else UpsampledConv(width, 3, upsampling)
+        # Nothing tells the four pixels of the last upsampling apart, so it may have the wider kernel, which draws finer lines.
+        self.last = MirrorConv(width, 3, kernel) if stride == 1 else UpsampledConv(width, 3, "nearest")
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
         """Paint.
