@@ -131,6 +131,9 @@ def _train(
                 with pace.checkpoints.work():
                     run.save_checkpoint(step, parts)
             if due.stop is not None:
+                if not due.sample:
+                    reporter.save_sample(step, style_sheet(network, sample_photos))
+                    write_report(run.folder, run.plan)
                 raise Stopped(step, due.stop)
 
 
