@@ -18,7 +18,7 @@ FILES = sorted((ROOT / "exported").glob("*.onnx"))
 MODELS = [load_model(path, device="cpu", threads=1) for path in FILES]
 
 
-RECIPES = {"digits": "digits", "toon-heads": "toon-heads", "painters": "painters"}
+RECIPES = {"digits": "digits", "toon-heads": "toon-heads", "painters": "painters-finish"}
 """Config in training/configs/ that docs/training.md names for each model."""
 
 
