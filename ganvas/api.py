@@ -95,6 +95,7 @@ MAX_CHUNKS = 65_536  # of a PNG or a WebP; usual programs split the pixels of a 
 TRUNCATION = Bounds[float](0, 1, default=1)
 STRENGTH = Bounds[float](0, 1, default=1)
 KEEP_COLOR = Bounds[float](0, 1, default=0)
+BRUSH = Bounds[float](0.5, 2, default=1)  # size of the strokes, as a factor
 KEYS = Bounds[int](2, 8, default=2)  # images that an interpolation passes through
 STEPS = Bounds[int](2, 120, default=24)  # frames from one key to the next
 FPS = Bounds[float](1, 60, default=24)

@@ -181,6 +181,7 @@ def stylize(
     model: str | None = None,
     strength: float = api.STRENGTH.default,
     keep_color: float = api.KEEP_COLOR.default,
+    brush: float = api.BRUSH.default,
     max_side: int | None = None,
     format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
 ) -> Call[ImageResult]:
@@ -192,6 +193,7 @@ def stylize(
         model: a stylizer. Needed if several are served, unless only one has the style.
         strength: 0 to 1. 0 returns the image unchanged, 1 applies the style fully.
         keep_color: 0 to 1. 0 takes the colours of the style, 1 keeps those of the image.
+        brush: 0.5 to 2, the size of the strokes. 1 is as trained, 2 is twice as large.
         max_side: a larger image is shrunk until its longer side has this length in pixels. The service sets the default.
         format: of the result.
 
@@ -206,8 +208,8 @@ def stylize(
         TooLargeError: the image has too many bytes or pixels.
         InvalidError: a value is out of bounds.
     """
-    fields = {"model": model, "style": style, "strength": strength, "keep_color": keep_color, "max_side": max_side}
-    data = {name: _utf8(str(value)) for name, value in {**fields, "format": format}.items() if value is not None}
+    fields = {"strength": strength, "keep_color": keep_color, "brush": brush, "max_side": max_side, "format": format}
+    data = {name: _utf8(str(value)) for name, value in {"model": model, "style": style, **fields}.items() if value is not None}
     upload = upload_of(image)
     name = PurePath(upload.name).stem  # not `upload` in `read`: the call would hold the file twice, once in its form
     limit = stylized_limit(max_side)

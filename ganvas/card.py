@@ -44,6 +44,9 @@ MAX_CARD = 4 * 2**20
 MAX_SIDE = 4096
 """Largest side that a card may state, in pixels. A model that names a larger one could fill the memory when it is tried."""
 
+STROKE_SIDE = 512
+"""`stroke_side` of stylizers whose card does not state it, in pixels."""
+
 MAX_LATENT_SIZE = 2**16
 MAX_STYLES = 1000
 
@@ -190,6 +193,11 @@ class StylizerCard(Card):
     kind: Literal["stylizer"] = "stylizer"
     size_multiple: Side
     min_side: Side
+    stroke_side: Side = Field(
+        default=STROKE_SIDE,
+        description="Longer side in pixels up to which an image is painted at its own size with brush 1. A larger image is "
+        "painted at this size and brought to its own size, so its strokes stay in proportion to the image.",
+    )
     styles: tuple[Style, ...] = Field(min_length=1, max_length=MAX_STYLES)
 
     @model_validator(mode="after")

@@ -30,6 +30,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
     model: str | None = None,
     strength: float = api.STRENGTH.default,
     keep_color: float = api.KEEP_COLOR.default,
+    brush: float = api.BRUSH.default,
     max_side: int | None = None,
     format: ImageFormat = api.DEFAULT_STYLIZE_FORMAT,
     max_concurrency: int = MAX_CONCURRENCY,
@@ -50,6 +51,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
         model: as for `stylize`.
         strength: as for `stylize`.
         keep_color: as for `stylize`.
+        brush: as for `stylize`.
         max_side: as for `stylize`.
         format: as for `stylize`.
         max_concurrency: limit of the requests in flight.
@@ -72,7 +74,7 @@ async def stylize_many(  # noqa: D417  `send` is the client, which a caller does
     photos, left_out = await run_sync(find_photos, sources, folder, format)
     card, version = (await send(calls.models(), retries=True)).find(model, StylizerCard, style)
     # 1 and 1.0 are the same parameters.
-    params = StylizeParams(card.name, style, float(strength), float(keep_color), max_side, format)
+    params = StylizeParams(card.name, style, float(strength), float(keep_color), float(brush), max_side, format)
     with await run_sync(Manifest, folder) as manifest:
         todo = await run_sync(lambda: [photo for photo in photos if not _is_done(photo, params, version, manifest)])
         report = await run_batch(
@@ -97,6 +99,7 @@ class StylizeParams:
     style: str | None
     strength: float
     keep_color: float
+    brush: float
     max_side: int | None
     format: ImageFormat
 

@@ -33,7 +33,19 @@ OPTIONS = {
     "url": "--url",
     **{
         name: f"--{name.replace('_', '-')}"
-        for name in ("model", "style", "seed", "truncation", "steps", "fps", "strength", "keep_color", "max_side", "format")
+        for name in (
+            "model",
+            "style",
+            "seed",
+            "truncation",
+            "steps",
+            "fps",
+            "strength",
+            "keep_color",
+            "brush",
+            "max_side",
+            "format",
+        )
     },
 }
 """Fields of the API and arguments of the SDK -> the options that set them."""

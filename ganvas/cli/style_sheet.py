@@ -26,6 +26,7 @@ async def stylize_in_every_style(
     model: str | None,
     strength: float,
     keep_color: float,
+    brush: float,
     max_side: int,
     image_format: ImageFormat,
 ) -> tuple[bytes, list[str]]:
@@ -46,7 +47,14 @@ async def stylize_in_every_style(
 
     async def stylize(caption: str, style: str, strength: float) -> tuple[str, Image.Image]:
         stylized = await client.stylize(
-            data, style=style, model=card.name, strength=strength, keep_color=keep_color, max_side=max_side, format="png"
+            data,
+            style=style,
+            model=card.name,
+            strength=strength,
+            keep_color=keep_color,
+            brush=brush,
+            max_side=max_side,
+            format="png",
         )
         if max(stylized.image.size) > max_side:
             message = (

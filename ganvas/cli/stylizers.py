@@ -24,6 +24,7 @@ Strength = Annotated[float, typer.Option(help=f"{api.STRENGTH}. 0 returns the ph
 KeepColor = Annotated[
     float, typer.Option(help=f"{api.KEEP_COLOR}. 0 takes the colours of the style, 1 keeps those of the photo.")
 ]
+Brush = Annotated[float, typer.Option(help=f"{api.BRUSH}. Size of the strokes: 1 as trained, 2 twice as large.")]
 
 
 @report_errors
@@ -38,6 +39,7 @@ def stylize(
     model: StylizerName = None,
     strength: Strength = api.STRENGTH.default,
     keep_color: KeepColor = api.KEEP_COLOR.default,
+    brush: Brush = api.BRUSH.default,
     max_side: Annotated[
         int | None,
         typer.Option(
@@ -75,7 +77,14 @@ def stylize(
         photo: ImageSource = sys.stdin.buffer.read() if is_stdin else sources[0]
         with Client(url) as client:
             result = client.stylize(
-                photo, style=style, model=model, strength=strength, keep_color=keep_color, max_side=max_side, format=chosen
+                photo,
+                style=style,
+                model=model,
+                strength=strength,
+                keep_color=keep_color,
+                brush=brush,
+                max_side=max_side,
+                format=chosen,
             )
         write_result(result, target, as_json=as_json)
         return
@@ -92,6 +101,7 @@ def stylize(
             model=model,
             strength=strength,
             keep_color=keep_color,
+            brush=brush,
             max_side=max_side,
             format=format or api.DEFAULT_STYLIZE_FORMAT,
             max_concurrency=max_concurrency,
@@ -114,6 +124,7 @@ def sheet(
     model: SheetModel = None,
     strength: Strength = api.STRENGTH.default,
     keep_color: KeepColor = api.KEEP_COLOR.default,
+    brush: Brush = api.BRUSH.default,
     max_side: Annotated[int, typer.Option(min=api.MIN_SIDE, help="Longer side of each image in pixels.")] = 384,
     out: Annotated[str, typer.Option("--out", "-o", help=f"A file ({IMAGE_SUFFIXES}).")] = "sheet.png",
     url: Url = None,
@@ -127,7 +138,7 @@ def sheet(
     source: ImageSource = sys.stdin.buffer.read() if photo == STDOUT else photo
 
     async def run(client: AsyncClient) -> tuple[bytes, list[str]]:
-        return await stylize_in_every_style(client, source, model, strength, keep_color, max_side, chosen)
+        return await stylize_in_every_style(client, source, model, strength, keep_color, brush, max_side, chosen)
 
     data, styles = with_client(url, run)
     write_whole(Path(out), data)

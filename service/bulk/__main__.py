@@ -9,6 +9,7 @@ workers run on the Ray cluster at RAY_ADDRESS or, if it is not set, on this mach
 
 import argparse
 import importlib.util
+import math
 import sys
 
 from ganvas import api
@@ -55,6 +56,7 @@ def _task(options: argparse.Namespace) -> Task:
         style=options.style,
         strength=options.strength,
         keep_color=options.keep_color,
+        brush=options.brush,
         max_side=options.max_side,
         format=options.format,
     )
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
         "--strength", type=_share, default=api.STRENGTH.default, help="0 returns the image unchanged, 1 applies the full style"
     )
     parser.add_argument("--keep-color", type=_share, default=api.KEEP_COLOR.default, help="1 keeps the colours of the image")
+    parser.add_argument(
+        "--brush",
+        type=_brush,
+        default=api.BRUSH.default,
+        help=f"size of the strokes, {api.BRUSH}: 1 as trained, 2 twice as large (default: %(default)s)",
+    )
     parser.add_argument(
         "--max-side",
         type=_count,
@@ -94,13 +102,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _share(text: str) -> float:
+    return _number(text, 0, 1)
+
+
+def _brush(text: str) -> float:
+    return _number(text, api.BRUSH.minimum, api.BRUSH.maximum)
+
+
+def _number(text: str, minimum: float, maximum: float) -> float:
     try:
-        share = float(text)
+        number = float(text)
     except ValueError:
-        share = -1
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
-    return share
+        number = math.nan
+    if not minimum <= number <= maximum:
+        raise argparse.ArgumentTypeError(f"must be a number from {minimum} to {maximum}, not {text!r}")
+    return number
 
 
 def _count(text: str) -> int:

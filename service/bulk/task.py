@@ -43,6 +43,7 @@ class Task(BaseModel):
     style: str | None
     strength: float
     keep_color: float
+    brush: float
     max_side: int
     format: ImageFormat
 

@@ -17,11 +17,11 @@ from ganvas.images import limit_pillow
 from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
-from service.engine.arrays import Floats, Pixels
+from service.engine.arrays import Floats
 from service.engine.blends import parse_blend
 from service.engine.codecs import decode, encode
 from service.engine.errors import DeviceError, RefusedError, RequestError
-from service.engine.handlers.stylizer import Stylizer
+from service.engine.handlers.stylizer import Painted, Prepared, Stylizer
 from service.engine.model_file import size_limit
 from service.engine.sessions import load_model
 from service.engine.trial import Trial
@@ -90,36 +90,39 @@ class Worker:
         written = name_written(name, self._task.format)
         async with self._in_flight:
             try:
-                pixels = await self._in_thread(lambda: self._read(name))
-                stylized = await self._stylize(name, pixels)
-                data = await self._in_thread(lambda: self._encode(name, stylized))
+                prepared = await self._in_thread(lambda: self._read(name))
+                height, width = prepared.image.shape[:2]
+                painted = await self._paint(name, prepared)
+                del prepared
+                data = await self._in_thread(lambda: self._encode(name, painted))
             except ImageError as error:
                 return line_of({"image": name, "error": str(error)})
             await self._in_thread(lambda: self._out.write(written, data))
-        height, width = stylized.shape[:2]
         return line_of({"image": name, "written": written, "width": width, "height": height, "bytes": len(data)})
 
-    def _read(self, name: str) -> Pixels:
+    def _read(self, name: str) -> Prepared:
         try:
             data = self._images.read(name)
         except Exception as error:  # fsspec raises the errors of many libraries; those of aiohttp are not OSErrors
             raise ImageError(f"{name} cannot be read: {_reason(error)}") from None
         try:
-            return decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
+            image = decode(data, name=name, max_pixels=settings().max_pixels, max_side=self._task.max_side)
         except RequestError as error:
             raise ImageError(str(error)) from None
+        return self._stylizer.prepare(image, self._task.brush)
 
-    async def _stylize(self, name: str, pixels: Pixels) -> Pixels:
+    async def _paint(self, name: str, prepared: Prepared) -> Painted:
         task = self._task
+        height, width = prepared.image.shape[:2]
         try:
-            with self._stylizer.reserve([pixels.shape[:2]]) as reservation:
-                (stylized,) = await self._stylizer.stylize(reservation, [pixels], self._weights, task.strength, task.keep_color)
+            with self._stylizer.reserve([(height, width)], task.brush) as reservation:
+                (painted,) = await self._stylizer.paint(reservation, [prepared], self._weights, task.strength, task.keep_color)
         except Exception as error:  # onnxruntime's exceptions have no common base
-            height, width = pixels.shape[:2]
             raise ImageError(f"the model failed on {name} ({width} x {height}): {_reason(error)}") from None
-        return stylized
+        return painted
 
-    def _encode(self, name: str, image: Pixels) -> bytes:
+    def _encode(self, name: str, painted: Painted) -> bytes:
+        image = painted.finish()
         try:
             return encode(image, self._task.format)
         except Exception as error:  # a side that is too long for the format

@@ -157,6 +157,11 @@ class StylizeRequest(FormBody):
     )
     strength: FiniteFloat = _number(api.STRENGTH, "0 returns the uploaded image, 1 applies the full style.")
     keep_color: FiniteFloat = _number(api.KEEP_COLOR, "1 keeps the colours of the uploaded image, 0 takes those of the style.")
+    brush: FiniteFloat = _number(
+        api.BRUSH,
+        "Size of the strokes: 1 as trained, 2 twice as large. In images over the model's stroke_side, strokes grow with the "
+        "image.",
+    )
     max_side: int = Field(
         settings().default_side,
         ge=api.MIN_SIDE,

@@ -1,9 +1,11 @@
 """POST /v1/stylize: uploaded images, painted in a style or in a blend of styles."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
 from service.engine.blends import parse_blend, style_names
-from service.engine.codecs import ENCODE_BYTES
+from service.engine.codecs import ENCODE_BYTES, OpenUpload
 from service.engine.decoding import Cost
 from service.engine.handlers.stylizer import Stylizer
 from service.engine.models import Models, Wanted
@@ -21,20 +23,29 @@ async def respond(request: StylizeRequest, models: Models, threads: CodecThreads
     stylizer = models.find(Stylizer, request.model, wanted)
     weights = parse_blend(request.style, stylizer.style_names())
     opened = await threads.open_uploads(request.image, request.max_side)
-    costs = [
-        Cost(
-            decode=upload.decode_bytes,
-            kept=stylizer.kept_bytes(upload.height, upload.width),
-            encode=upload.height * upload.width * ENCODE_BYTES[request.format],
-        )
-        for upload in opened
-    ]
-    with (
-        stylizer.reserve([(upload.height, upload.width) for upload in opened]) as reservation,
-        threads.reserve(costs, stylizer.card.name) as memory,
-    ):
-        painted = await stylizer.stylize(
-            reservation, await threads.decode(opened, costs, memory), weights, request.strength, request.keep_color
+    costs = _costs(opened, request, stylizer)
+    sizes = [(upload.height, upload.width) for upload in opened]
+    with stylizer.reserve(sizes, request.brush) as reservation, threads.reserve(costs, stylizer.card.name) as memory:
+        painted = await stylizer.paint(
+            reservation,
+            await threads.decode(lambda image: stylizer.prepare(image, request.brush), opened, costs, memory),
+            weights,
+            request.strength,
+            request.keep_color,
         )
         names = [upload.name for upload in request.image]
-        return await threads.encode(lambda: stylize_response(painted, names, request.format, stylizer), memory)
+
+        def encode() -> Response:
+            return stylize_response([image.finish() for image in painted], names, request.format, stylizer)
+
+        return await threads.encode(encode, memory)
+
+
+def _costs(opened: Sequence[OpenUpload], request: StylizeRequest, stylizer: Stylizer) -> list[Cost]:
+    """The memory of each image."""
+    costs = []
+    for upload in opened:
+        paints = stylizer.memory(upload.height, upload.width, request.brush)
+        encode = upload.height * upload.width * ENCODE_BYTES[request.format]
+        costs.append(Cost(max(upload.decode_bytes, paints.decode), paints.kept, max(encode, paints.encode)))
+    return costs

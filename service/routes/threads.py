@@ -54,9 +54,11 @@ class CodecThreads:
         """Reserve the memory of a request with uploads; see `Decoders.reserve`."""
         return self._decoders.reserve(costs, model)
 
-    async def decode(self, opened: Sequence[OpenUpload], costs: Sequence[Cost], reserved: Reserved) -> list[Pixels]:
-        """Decode opened uploads in parallel; see `Decoders.each`."""
-        return await self._decoders.each(OpenUpload.decode, opened, costs, reserved, caller=CALLER.get())
+    async def decode(
+        self, prepare: Callable[[Pixels], T], opened: Sequence[OpenUpload], costs: Sequence[Cost], reserved: Reserved
+    ) -> list[T]:
+        """Decode opened uploads in parallel and prepare each image for the model; see `Decoders.each`."""
+        return await self._decoders.each(lambda upload: prepare(upload.decode()), opened, costs, reserved, caller=CALLER.get())
 
     async def encode(self, function: Callable[[], T], reserved: Reserved | None = None) -> T:
         """Call a blocking function that encodes images, in a thread. The reservation lasts until the function returns."""

@@ -10,14 +10,15 @@ const fields = new URLSearchParams(location.search);
 export const text = (name, otherwise) => fields.get(name) ?? otherwise;
 
 /**
- * Returns a number from the address if it is 0 to `max`.
+ * Returns a number from the address if it is `min` to `max`.
  * @param {string} name
  * @param {number} otherwise
  * @param {number} max
+ * @param {number} [min]
  */
-export function number(name, otherwise, max) {
+export function number(name, otherwise, max, min = 0) {
   const value = Number(fields.get(name) ?? NaN);
-  return value >= 0 && value <= max ? value : otherwise;
+  return value >= min && value <= max ? value : otherwise;
 }
 
 let timer = 0;

@@ -37,6 +37,7 @@ export class Stylizing {
     this.isChosen = false;
     this.strength = slider("strength", percent, () => this.update());
     this.keepColor = slider("keep-color", percent, () => this.update());
+    this.brush = slider("brush", (value) => `${value}×`, () => this.update());
     this.mix = slider("mix", percent, () => this.update());
     this.second = /** @type {HTMLSelectElement} */ (find("#second"));
     this.format = /** @type {HTMLSelectElement} */ (find("#save-format"));
@@ -66,6 +67,7 @@ export class Stylizing {
     bindAllStyles(() => this.photo && this.allStyles(this.photo));
     this.strength.set(number("strength", 1, 1));
     this.keepColor.set(number("keep_color", 0, 1));
+    this.brush.set(number("brush", 1, 2, 0.5));
     this.mix.set(number("mix", 0.5, 1));
     this.second.addEventListener("change", () => this.update());
     find("#save-styled").addEventListener("click", () => this.download());
@@ -179,17 +181,31 @@ export class Stylizing {
   get fields() {
     const strength = this.strength.get();
     const keep_color = this.keepColor.get();
-    return { model: this.model.card.name, style: this.blend, ...(strength < 1 && { strength }), ...(keep_color > 0 && { keep_color }) };
+    const brush = this.brush.get();
+    return {
+      model: this.model.card.name,
+      style: this.blend,
+      ...(strength < 1 && { strength }),
+      ...(keep_color > 0 && { keep_color }),
+      ...(brush !== 1 && { brush }),
+    };
   }
 
-  /** Updates everything that depends on style, blend, strength and keep_color. */
+  /** Updates everything that depends on style, blend, strength, keep_color and brush. */
   update() {
     const { fields } = this;
     const second = this.second.value === this.style ? "" : this.second.value;
     for (const option of this.second.options) option.disabled = option.value === this.style;
     if (second !== this.second.value) this.second.value = second;
     /** @type {HTMLInputElement} */ (find("#mix")).disabled = !second;
-    keep({ style: this.style, second: second || null, mix: second ? this.mix.get() : null, strength: this.strength.get(), keep_color: this.keepColor.get() });
+    keep({
+      style: this.style,
+      second: second || null,
+      mix: second ? this.mix.get() : null,
+      strength: this.strength.get(),
+      keep_color: this.keepColor.get(),
+      brush: this.brush.get(),
+    });
     const name = this.photo?.name ?? "photo.jpg";
     this.code.set("Image", photoCall(name, fields, `${stem(name)}-${styleNames(fields.style)}.jpg`));
     find("#after-caption").textContent = this.caption();

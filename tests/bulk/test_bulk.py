@@ -101,7 +101,7 @@ def test_ten_thousand_images_survive_two_kills(models: Path, tmp_path: Path) -> 
     (photos / "0" / "broken.png").write_bytes(b"not an image")
     (photos / "notes.txt").write_text("not an image either")
     command = ["--images", photos, "--out", out, "--model", "painters", "--style", "night:3,wave:1", "--format", "png"]
-    command += ["--keep-color", "0.5", "--workers", "2"]
+    command += ["--keep-color", "0.5", "--brush", "1.0", "--workers", "2"]
     manifest = out / "manifest.jsonl"
 
     killed = start(models, *command)

@@ -23,7 +23,7 @@ def task(tmp_path: Path) -> Task:
     (tmp_path / "photos").mkdir()
     for name in NAMES:
         (tmp_path / "photos" / name).touch()
-    fields = {"style": None, "strength": 1, "keep_color": 0, "max_side": 64, "format": "png"}
+    fields = {"style": None, "strength": 1, "keep_color": 0, "brush": 1, "max_side": 64, "format": "png"}
     places = {name: str(tmp_path / name) for name in ("out", "model.onnx")}
     return versioned(
         Task.model_validate({"images": f"{tmp_path}/photos", "out": places["out"], "model": places["model.onnx"], **fields})

@@ -22,6 +22,7 @@ from ganvas.api import UPLOAD_FORMATS_TEXT
 from service.bulk.storage import Storage, find
 from service.bulk.task import BulkError, Task, versioned
 from service.bulk.worker import Worker, check
+from service.engine import brush
 from service.engine.errors import NotFoundError
 from tests.service.onnx_models import (
     generator_card,
@@ -80,7 +81,7 @@ def bucket() -> Iterator[str]:
 
 
 def a_task(models: Path, images: object, out: object, **changes: object) -> Task:
-    fields = {"style": "wave", "strength": 1.0, "keep_color": 0.0, "max_side": 1024, "format": "png"}
+    fields = {"style": "wave", "strength": 1.0, "keep_color": 0.0, "brush": 1.0, "max_side": 1024, "format": "png"}
     model = models / f"{changes.pop('model', 'painters')}.onnx"
     return versioned(Task.model_validate({"images": str(images), "out": str(out), "model": str(model), **fields, **changes}))
 
@@ -117,6 +118,18 @@ def test_stylizes_from_an_object_store_to_an_object_store(models: Path, bucket: 
         assert entries[name] == {"image": name, "written": name, "width": width, "height": height, "bytes": len(data)}
         expected = styled(np.full((height, width, 3), colour, np.uint8), np.array([0.0, 1, 0]), 1, 0)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), expected)
+
+
+def test_applies_brush(models: Path, bucket: str) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "png")
+    Storage(f"{bucket}/photos").write("a.png", buffer.getvalue())
+    stylize(a_task(models, f"{bucket}/photos", f"{bucket}/painted", brush=2, keep_color=0.5), "a.png")
+    painted = np.asarray(Image.open(io.BytesIO(Storage(f"{bucket}/painted").read("a.png"))))
+    small, expected = brush.resize(photo, (30, 40)), photo.copy()
+    brush.finish(expected, small, styled(small, np.array([0.0, 1, 0]), 1, 0), 1, 0.5)
+    assert np.abs(painted.astype(int) - expected).max() <= 1  # the graph and numpy round float32 differently
 
 
 def test_image_that_the_model_fails_on_is_one_line_of_the_manifest(models: Path, bucket: str) -> None:

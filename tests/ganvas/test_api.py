@@ -39,7 +39,7 @@ def test_studio_offers_every_image_format() -> None:
     assert {*re.findall('<option value="([^"]+)"', offered)} == {*api.IMAGE_FORMATS}
 
 
-@pytest.mark.parametrize("bounds", [api.TRUNCATION, api.STRENGTH, api.KEEP_COLOR, api.KEYS, api.STEPS, api.FPS])
+@pytest.mark.parametrize("bounds", [api.TRUNCATION, api.STRENGTH, api.KEEP_COLOR, api.BRUSH, api.KEYS, api.STEPS, api.FPS])
 def test_defaults_are_within_bounds(bounds: api.Bounds[float]) -> None:
     assert bounds.minimum <= bounds.default <= bounds.maximum
 
@@ -59,6 +59,7 @@ def test_defaults_are_within_bounds(bounds: api.Bounds[float]) -> None:
         (calls.stylize, f"the bytes of a {api.UPLOAD_FORMATS_TEXT} file"),
         (calls.stylize, f"strength: {api.STRENGTH}."),
         (calls.stylize, f"keep_color: {api.KEEP_COLOR}."),
+        (calls.stylize, f"brush: {api.BRUSH}, "),
     ],
 )
 def test_docstring_states_bounds_and_formats(call: Callable[..., object], line: str) -> None:

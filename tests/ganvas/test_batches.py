@@ -65,7 +65,7 @@ def made(out: Path) -> int:
 
 def test_stylizes_a_folder_of_photos(service: Running, ask: Ask, tmp_path: Path) -> None:
     photos = draw_photos(tmp_path / "in", 12) + draw_photos(tmp_path / "in" / "more", 3)
-    options = {"style": "night:1,wave:1", "strength": 0.5, "keep_color": 0.5, "max_side": 20, "format": "png"}
+    options = {"style": "night:1,wave:1", "strength": 0.5, "keep_color": 0.5, "brush": 1, "max_side": 20, "format": "png"}
     report = ask(service.url, "stylize_many", tmp_path / "in", tmp_path / "out", **options)
     assert (report.made, report.skipped, report.failures, report.ok) == (15, 0, (), True)
     assert report.seconds > 0
@@ -111,6 +111,8 @@ def test_skips_unchanged_photos(service: Running, ask: Ask, tmp_path: Path) -> N
     assert run() == (0, 8)
     assert run(style="wave") == (8, 0)
     assert run(style="wave", strength=1, keep_color=0) == (0, 8)
+    assert run(style="wave", strength=0.5) == (8, 0)
+    assert run(style="wave", strength=0.5, brush=2) == (8, 0)
     assert run(style="wave", strength=0.5) == (8, 0)
     with (tmp_path / "out" / "manifest.jsonl").open("a") as manifest:
         manifest.write('[]\n{"file": "photo-0004.jpg"}\n{"file": "photo-0005')  # no entries, and a cut line

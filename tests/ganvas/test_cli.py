@@ -136,6 +136,10 @@ def test_stylize_writes_one_photo(invoke: Invoke) -> None:
     invoke("stylize", "photo.png", "-s", "night", "--strength", "0.5", "--keep-color", "0.25", "-o", "stylized.png")
     expected = styled(photo(), np.array([1, 0, 0], np.float32), 0.5, 0.25)
     np.testing.assert_array_equal(np.asarray(Image.open("stylized.png")), expected)
+    invoke("stylize", "photo.png", "-s", "night", "--brush", "2", "-o", "broad.png")
+    assert size_of("broad.png") == (50, 30)
+    assert (np.asarray(Image.open("broad.png")) != styled(photo(), np.array([1, 0, 0], np.float32), 1, 0)).any()
+    assert "0.5" in invoke("stylize", "photo.png", "-s", "night", "--brush", "0.4", code=3).stderr
     assert "Wrote photo-painters.jpg" in invoke("stylize", "photo.png", "-s", "night", "--max-side", "25").stdout
     assert size_of("photo-painters.jpg") == (25, 15)
 

@@ -126,6 +126,14 @@ def test_stylize_accepts_every_type_of_source(service: Running, ask: Ask, kind: 
     )
 
 
+def test_stylize_applies_brush(service: Running, ask: Ask) -> None:
+    broad = ask(service.url, "stylize", photo(), style="night", brush=2, format="png")
+    assert broad.image.size == (50, 30)
+    assert (np.asarray(broad.image) != styled(photo(), NIGHT, 1, 0)).any()
+    with pytest.raises(ganvas.InvalidError, match=r"brush.*less than or equal to 2"):
+        ask(service.url, "stylize", photo(), style="night", brush=2.5)
+
+
 @pytest.mark.parametrize(
     ("array", "rgb"),
     [

@@ -1,25 +1,74 @@
-"""Stylizers: from images to the same images in a style."""
+"""Stylizers: from images to the same images in a style.
+
+prepared = stylizer.prepare(image, brush)                                      # in a thread
+(painted,) = await stylizer.paint(reservation, [prepared], styles, 1.0, 0.0)   # in the event loop
+image = painted.finish()                                                       # in a thread
+"""
 
 import asyncio
 import base64
 import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from ganvas import api
 from ganvas.card import IMAGES, KEEP_COLOR, STRENGTH, STYLES, StylizerCard
+from service.engine import brush as brushes
 from service.engine.arrays import Array, Floats, Pixels
 from service.engine.batcher import Reservation
 from service.engine.codecs import decode
+from service.engine.decoding import Cost
 from service.engine.errors import NotFoundError, RequestError
 from service.engine.handlers.base import Handler, pad
 from service.engine.job_queue import Job
+from service.engine.sessions import LoadedModel
+from service.settings import Settings
 
 THUMBNAIL_SIDE = 128  # pixels
 KEPT_BYTES = 6  # per pixel of a request: the photo and the painting, or the painting and its file
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image that a stylizer can paint.
+
+    Attributes:
+        image: uint8 [h, w, 3].
+        fed: what the graph paints, uint8 [h', w', 3]: the image at its working size, padded to a size that the graph takes.
+        working: height and width of the image in `fed`.
+    """
+
+    image: Pixels
+    fed: Pixels
+    working: tuple[int, int]
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether the image is painted at another size than its own."""
+        return self.working != self.image.shape[:2]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What the graph made of an image. `finish` brings it to the size of the image."""
+
+    painting: Pixels
+    prepared: Prepared | None = None  # None if the image was painted at its own size
+    strength: float = 1.0
+    keep_color: float = 0.0
+
+    def finish(self) -> Pixels:
+        """The result, uint8 [h, w, 3]. Call it once: it may overwrite the image. Blocks."""
+        if self.prepared is None:
+            return self.painting
+        height, width = self.prepared.working
+        small = self.prepared.fed[:height, :width]
+        brushes.finish(self.prepared.image, small, self.painting, self.strength, self.keep_color)
+        return self.prepared.image
 
 
 class Stylizer(Handler):
@@ -29,39 +78,68 @@ class Stylizer(Handler):
     cost_unit = "pixels"
     card: StylizerCard
 
+    def __init__(self, card: StylizerCard, model: LoadedModel, settings: Settings) -> None:
+        super().__init__(card, model, settings)
+        self._max_side = settings.max_side
+
     def style_names(self) -> list[str]:
         """The names of the card's styles, in the order of the columns of `styles`."""
         return [style.name for style in self.card.styles]
 
-    def reserve(self, sizes: Sequence[tuple[int, int]]) -> AbstractContextManager[Reservation]:
+    def reserve(self, sizes: Sequence[tuple[int, int]], brush: float) -> AbstractContextManager[Reservation]:
         """Reserve space in the queue for images of these heights and widths; see `Batcher.reserve`."""
-        pixels = [self.card.height.fit(h) * self.card.width.fit(w) for h, w in sizes]
+        pixels = [self._fed_pixels(self._working_size(size, brush)) for size in sizes]
         return self.batcher.reserve(sum(pixels), max(pixels))
 
-    def kept_bytes(self, height: int, width: int) -> int:
-        """The memory in bytes that one image of this size takes from its decoding until the response is built."""
-        return KEPT_BYTES * self.card.height.fit(height) * self.card.width.fit(width)
+    def memory(self, height: int, width: int, brush: float) -> Cost:
+        """The memory in bytes that one image of this size takes.
 
-    async def stylize(
-        self, reservation: Reservation, images: Sequence[Pixels], styles: Floats, strength: float, keep_color: float
-    ) -> list[Pixels]:
-        """Stylize images of any sizes. They are freed when they are stylized, if the caller keeps no reference.
+        `decode` is that of `prepare` and `encode` that of `Painted.finish`, without decoding and encoding themselves.
+        """
+        size = height, width
+        working = self._working_size(size, brush)
+        if working == size:
+            return Cost(decode=0, kept=KEPT_BYTES * self._fed_pixels(size))
+        fed = self._fed_pixels(working)
+        return Cost(
+            decode=3 * height * width + brushes.resize_bytes(size, working) + 3 * fed,
+            kept=KEPT_BYTES * (height * width + fed),
+            encode=brushes.finish_bytes(size, working),
+        )
+
+    def prepare(self, image: Pixels, brush: float) -> Prepared:
+        """Bring an image to the size at which it is painted. Blocks.
+
+        Args:
+            image: uint8 [h, w, 3]; `Painted.finish` may overwrite it.
+            brush: 0.5 to 2, the size of the strokes; 1 as trained.
+        """
+        height, width = working = self._working_size((image.shape[0], image.shape[1]), brush)
+        resized = image if working == image.shape[:2] else brushes.resize(image, working)
+        return Prepared(image, pad(resized, self.card.height.fit(height), self.card.width.fit(width)), working)
+
+    async def paint(
+        self, reservation: Reservation, prepared: Sequence[Prepared], styles: Floats, strength: float, keep_color: float
+    ) -> list[Painted]:
+        """Paint images of any sizes. If the caller keeps no reference, images that are painted at their own size are freed.
 
         Args:
             reservation: for these images.
-            images: uint8 [h, w, 3] each.
+            prepared: from `prepare`.
             styles: float32 [k], the weights of the card's styles, sum 1.
             strength: 0 to 1; 0 returns the image unchanged.
             keep_color: 0 to 1; 1 keeps the colours of the image.
-
-        Returns:
-            uint8 [h, w, 3] each, of the sizes of the inputs.
         """
-        sizes = [image.shape[:2] for image in images]
-        jobs = [self._job(image, styles, strength, keep_color) for image in images]
-        del images  # those that are padded exist twice
+        sizes = [one.working for one in prepared]
+        # Strength and keep_color mix the painting with the image, so an image of another size is mixed in `finish`.
+        jobs = [self._job(one.fed, styles, *((1, 0) if one.is_resized else (strength, keep_color))) for one in prepared]
+        resized = [one if one.is_resized else None for one in prepared]
+        del prepared  # images that are padded exist twice
         results = await self.batcher.submit(reservation, jobs)
-        return [result[0, :height, :width] for (height, width), result in zip(sizes, results, strict=True)]
+        return [
+            Painted(result[0, :height, :width], one, strength, keep_color)
+            for (height, width), one, result in zip(sizes, resized, results, strict=True)
+        ]
 
     async def preview(self) -> Sequence[Pixels]:
         """The paintings of the styles, from the card's thumbnails."""
@@ -73,15 +151,22 @@ class Stylizer(Handler):
         sent = f"-F image=@{photo} -F model={self.card.name} -F style={style}"
         return f"curl --fail-with-body {url}{api.STYLIZE} {sent} -o {style}.jpg"
 
-    def _job(self, image: Pixels, styles: Floats, strength: float, keep_color: float) -> Job:
-        height, width = self.card.height.fit(image.shape[0]), self.card.width.fit(image.shape[1])
+    def _working_size(self, size: tuple[int, int], brush: float) -> tuple[int, int]:
+        card = self.card
+        limits = {"stroke_side": card.stroke_side, "min_side": card.min_side, "max_side": self._max_side}
+        return brushes.working_size(*size, brush=brush, **limits)
+
+    def _fed_pixels(self, size: tuple[int, int]) -> int:
+        return self.card.height.fit(size[0]) * self.card.width.fit(size[1])
+
+    def _job(self, fed: Pixels, styles: Floats, strength: float, keep_color: float) -> Job:
         feeds: dict[str, Array] = {
-            IMAGES: pad(image, height, width)[None],
+            IMAGES: fed[None],
             STYLES: styles[None],
             STRENGTH: np.array([strength], np.float32),
             KEEP_COLOR: np.array([keep_color], np.float32),
         }
-        return self.job(feeds, row_cost=height * width)
+        return self.job(feeds, row_cost=fed.shape[0] * fed.shape[1])
 
     def _thumbnails(self) -> list[Pixels]:
         tiles = []

@@ -176,9 +176,10 @@ def test_requests_of_many_sizes_styles_and_strengths_do_not_mix(two_of_each: Pat
         weights = random.dirichlet(np.ones(3)).astype(np.float32)
         strength, keep_color = random.random(2)
         stylizer = models.find(Stylizer, "painters")
-        with stylizer.reserve([image.shape[:2] for image in images]) as reservation:
-            results = await stylizer.stylize(reservation, images, weights, strength, keep_color)
-        for image, result in zip(images, results, strict=True):
+        with stylizer.reserve([image.shape[:2] for image in images], 1) as reservation:
+            prepared = [stylizer.prepare(image, 1) for image in images]
+            results = await stylizer.paint(reservation, prepared, weights, strength, keep_color)
+        for image, result in zip(images, [painted.finish() for painted in results], strict=True):
             expected = styled(image, weights, strength, keep_color).astype(int)
             assert np.abs(result - expected).max() <= 1  # float32 sums depend on their order
 

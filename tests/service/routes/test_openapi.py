@@ -65,7 +65,7 @@ def test_describes_bounds_of_interpolate(document: dict[str, Any]) -> None:
 
 def test_describes_bounds_of_stylize(document: dict[str, Any]) -> None:
     stylize = fields(document, "/v1/stylize", "multipart/form-data")
-    assert {*stylize} == {"image", "model", "style", "strength", "keep_color", "max_side", "format"}
+    assert {*stylize} == {"image", "model", "style", "strength", "keep_color", "brush", "max_side", "format"}
     assert stylize["image"]["items"] == {"type": "string", "format": "binary"}
     assert stylize["image"]["maxItems"] == LIMITS["max_images"]
     assert (stylize["max_side"]["minimum"], stylize["max_side"]["maximum"]) == (16, LIMITS["max_side"])

@@ -65,6 +65,14 @@ def test_applies_strength_and_keep_color(
     np.testing.assert_array_equal(result, styled(photo, NIGHT, strength, keep_color))
 
 
+@pytest.mark.parametrize("brush", [0.5, 2])
+def test_applies_brush(client: httpx.Client, photo: np.ndarray, png: bytes, brush: float) -> None:
+    result = pixels_of(stylize(client, png, brush=brush, keep_color=0.5))
+    assert result.shape == photo.shape
+    assert (result != pixels_of(stylize(client, png, keep_color=0.5))).any()
+    np.testing.assert_array_equal(pixels_of(stylize(client, png, brush=brush, strength=0)), photo)
+
+
 def test_several_images_are_returned_in_a_zip(client: httpx.Client, photo: np.ndarray) -> None:
     photos = [photo, photo[:20, :20], photo[:7, :5]]
     response = stylize(client, *(image_bytes(Image.fromarray(one)) for one in photos))
@@ -159,6 +167,10 @@ def test_requests_in_different_styles_share_batches(models_folder: Path, tmp_pat
         ({"strength": ["0.5", "0.6"]}, "strength", "only once"),
         ({"keep_color": "1.5"}, "keep_color", "less"),
         ({"keep_color": "[1]"}, "keep_color", "number"),
+        ({"brush": "0.4"}, "brush", "greater than or equal to 0.5"),
+        ({"brush": "2.1"}, "brush", "less than or equal to 2"),
+        ({"brush": "nan"}, "brush", "finite"),
+        ({"brush": "wide"}, "brush", "number"),
         ({"max_side": "15"}, "max_side", "greater than or equal to 16"),
         ({"max_side": "257"}, "max_side", "less than or equal to 256"),
         ({"max_side": "100.5"}, "max_side", "integer"),
@@ -171,7 +183,7 @@ def test_requests_in_different_styles_share_batches(models_folder: Path, tmp_pat
         ({"style": "night:0"}, "style", "above 0"),
         ({"style": "night," * 1000}, "style", "at most 4096"),
         ({"model": "x" * 65}, "model", "at most 64"),
-        ({"seed": "1"}, "seed", "the fields are image, model, style, strength, keep_color, max_side, format"),
+        ({"seed": "1"}, "seed", "the fields are image, model, style, strength, keep_color, brush, max_side, format"),
         ({"image[]": "x"}, "image[]", "Unknown field"),
         ({"image": "x"}, "image", "uploaded file"),
     ],

@@ -85,6 +85,9 @@ def test_stylize_view_works_with_the_keyboard(open_studio: Open) -> None:
         if name in ("strength", "keep-color"):
             keyboard.press("ArrowLeft" if name == "strength" else "ArrowRight")
             expect(studio.page.locator(f"output[for={name}]")).to_have_text("95%" if name == "strength" else "5%")
+        if name == "brush":
+            keyboard.press("ArrowRight")
+            expect(studio.page.locator("output[for=brush]")).to_have_text("1.1\N{MULTIPLICATION SIGN}")
         if name == "mix":
             keyboard.press("ArrowRight")
             expect(caption).to_have_text("Night 45%, Wave 55%")
@@ -103,6 +106,7 @@ def test_stylize_view_works_with_the_keyboard(open_studio: Open) -> None:
         "photo",
         "strength",
         "keep-color",
+        "brush",
         "second",
         "mix",
         "save-styled",

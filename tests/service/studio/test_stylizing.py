@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from ganvas.api import UPLOAD_FORMATS_TEXT
-from tests.service.conftest import image_bytes
+from tests.service.conftest import image_bytes, pixels
 from tests.service.onnx_models import (
     STYLE_OFFSETS,
     generator_card,
@@ -90,6 +90,21 @@ def test_applies_style_strength_and_keep_color(open_studio: Open, smooth: np.nda
     after(studio, smooth, smooth)
 
 
+def test_applies_brush(open_studio: Open, client: httpx.Client, smooth: np.ndarray) -> None:
+    studio = open_studio("?view=stylize&style=wave&brush=0.2")  # not a value that is allowed
+    load(studio, smooth)
+    expect(studio.page.locator("output[for=brush]")).to_have_text("1\N{MULTIPLICATION SIGN}")
+    wait_until_painted(studio)
+    after(studio, smooth, styled(smooth, weights(wave=1), 1, 0))
+    studio.set_slider("brush", 1.5)
+    expect(studio.page.locator("output[for=brush]")).to_have_text("1.5\N{MULTIPLICATION SIGN}")
+    wait_until_painted(studio)
+    form = {"style": "wave", "brush": 1.5, "format": "png"}
+    expected = client.post("/v1/stylize", data=form, files={"image": image_bytes(Image.fromarray(smooth))})
+    after(studio, smooth, pixels(expected.content))
+    expect(studio.page).to_have_url(re.compile("brush=1.5"))
+
+
 def test_blends_two_styles(open_studio: Open, smooth: np.ndarray) -> None:
     studio = open_studio("?view=stylize")
     load(studio, smooth)
@@ -122,14 +137,14 @@ def test_download_paints_the_full_photo(open_studio: Open, client: httpx.Client,
 
 
 def test_shown_code_makes_the_same_image(open_studio: Open, client: httpx.Client, smooth: np.ndarray, tmp_path: Path) -> None:
-    studio = open_studio("?view=stylize&style=wave&second=night&mix=0.25&strength=0.8&keep_color=0.5")
+    studio = open_studio("?view=stylize&style=wave&second=night&mix=0.25&strength=0.8&keep_color=0.5&brush=2")
     name = 'it\'s a; "photo", mine.png'
     load(studio, smooth, name)
     (tmp_path / name).write_bytes(image_bytes(Image.fromarray(smooth)))
     code = studio.page.locator("#stylize-code code")
     subprocess.run(code.inner_text(), shell=True, cwd=tmp_path, check=True, timeout=60)
     made = tmp_path / 'it\'s a; "photo", mine-wave-night.jpg'
-    form = {"style": "wave:0.75,night:0.25", "strength": 0.8, "keep_color": 0.5}
+    form = {"style": "wave:0.75,night:0.25", "strength": 0.8, "keep_color": 0.5, "brush": 2}
     expected = client.post("/v1/stylize", data=form, files={"image": image_bytes(Image.fromarray(smooth))}).content
     assert made.read_bytes() == expected
     made.unlink()
