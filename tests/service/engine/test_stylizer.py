@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     card = stylizer_card(stroke_side=STROKE_SIDE)
     path = save(stylizer_model(), tmp_path_factory.mktemp("models") / "painters.onnx", card)
 
-    def make(**changes: object) -> Stylizer:
+    def make(**changes: Any) -> Stylizer:
         return Stylizer(card, load_model(path, "cpu", 1), Settings(**changes))
 
     return make
