@@ -1,5 +1,6 @@
 """From an image file to upright 8-bit RGB, and the memory that this takes."""
 
+import io
 import zlib
 from typing import BinaryIO
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from ganvas.formats.head import Head
 from ganvas.formats.limits import UnreadableImageError, truncated
+from ganvas.formats.webp_decoder import libwebp
 from ganvas.srgb import Colours, as_mode, srgb_transform, to_srgb
 
 TURNS = {
@@ -88,7 +90,9 @@ def decoded(head: Head, file: BinaryIO, max_side: int | None, min_size: tuple[in
 def _loaded(head: Head, file: BinaryIO, min_size: tuple[int, int] | None) -> Image.Image:
     """The pixels as the decoder returns them: a large JPEG at a half, a quarter or an eighth, at least `min_size`."""
 
-    def load(picture: BinaryIO) -> Image.Image:
+    def load(picture: io.BytesIO) -> Image.Image:
+        if head.name == "WEBP" and (decoder := libwebp()):
+            return decoder.decode(picture.getvalue(), (head.width, head.height))
         image = Image.open(picture, formats=[head.name])
         if image.size != (head.width, head.height):
             raise UnreadableImageError("broken: it states two sizes")
