@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple
 from PIL import Image
 
 from ganvas import decoding
-from ganvas.api import UPLOAD_FORMATS_TEXT
+from ganvas.api import MAX_UPLOAD_SIDE, UPLOAD_FORMATS_TEXT
 from ganvas.decoding import shrunk
 from ganvas.formats.head import ORIENTATION, Head
 from ganvas.formats.jpeg import JpegHead
@@ -90,7 +90,7 @@ class OpenImage:
         header: what the header states.
 
     Raises:
-        ImageTooLargeError: the image has more pixels than are allowed.
+        ImageTooLargeError: the image has more pixels than are allowed, or a side of more than `MAX_UPLOAD_SIDE`.
         UnreadableImageError: not an image of a format that is read, a broken one, or one that exceeds a bound of
             `ganvas.formats.limits`.
         OSError: the path cannot be read.
@@ -108,6 +108,10 @@ class OpenImage:
             pixels = head.width * head.height
             if allowed and pixels > allowed:
                 raise ImageTooLargeError(f"too large: {head.width} x {head.height} pixels; at most {allowed} are allowed")
+            if max(head.width, head.height) > MAX_UPLOAD_SIDE:
+                raise ImageTooLargeError(
+                    f"too large: {head.width} x {head.height} pixels; a side may have at most {MAX_UPLOAD_SIDE}"
+                )
             sides = (head.height, head.width) if head.orientation in decoding.SIDEWAYS else (head.width, head.height)
             self.header = Header(pixels, *sides, head.is_grey, head.transparent, head.name)
             self._bytes = opened.seek(0, io.SEEK_END)
@@ -189,7 +193,7 @@ def read_image(
         Mode RGB.
 
     Raises:
-        ImageTooLargeError: the image has more pixels than are allowed.
+        ImageTooLargeError: the image has more pixels than are allowed, or a side of more than `MAX_UPLOAD_SIDE`.
         UnreadableImageError: not an image of a format that is read, or a broken one.
         OSError: the path cannot be read.
     """

@@ -19,7 +19,7 @@ class ImageFileError(ValueError):
 
 
 class ImageTooLargeError(ImageFileError):
-    """The header states more pixels than are allowed. Nothing was decoded."""
+    """The header states more pixels, or a longer side, than is allowed. Nothing was decoded."""
 
 
 class UnreadableImageError(ImageFileError):

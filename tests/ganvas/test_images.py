@@ -205,6 +205,14 @@ def test_refuses_too_many_pixels_from_the_header(size: tuple[int, int]) -> None:
         decode(bomb(*size))
 
 
+def test_refuses_a_side_that_is_too_long() -> None:
+    """Each row costs memory and time, however few pixels it has."""
+    assert decode(image_bytes(Image.new("L", (1, api.MAX_UPLOAD_SIDE))), max_side=100).shape == (100, 1, 3)
+    for size in ((1, 65_536), (65_536, 1)):
+        with pytest.raises(ImageTooLargeError, match=f"{size[0]} x {size[1]} pixels; a side may have at most 65535"):
+            decode(image_bytes(Image.new("L", size)))
+
+
 def test_refuses_large_webp_before_allocating_its_canvas() -> None:
     canvas = (16383 - 1).to_bytes(3, "little") * 2
     data = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas

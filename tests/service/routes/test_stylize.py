@@ -237,6 +237,10 @@ def test_rejects_decompression_bomb(client: httpx.Client, problem: Problem, size
     problem(stylize(client, bomb(*size)), 413, mentions="1000000")
 
 
+def test_rejects_a_side_that_is_too_long(client: httpx.Client, problem: Problem) -> None:
+    problem(stylize(client, bomb(1, 70_000)), 413, mentions="a side may have at most 65535")
+
+
 BOUNDARY = "multipart/form-data; boundary=x"
 
 
