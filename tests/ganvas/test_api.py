@@ -68,5 +68,5 @@ def test_docstring_states_bounds_and_formats(call: Callable[..., object], line: 
 
 def test_help_states_the_bounds() -> None:
     text = CliRunner().invoke(app, ["interpolate", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
-    assert f"{api.KEYS} keys" in text
+    assert f"{api.KEYS} seeds" in text
     assert f"{api.STEPS.minimum}<=x<={api.STEPS.maximum}" in text

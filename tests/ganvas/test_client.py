@@ -209,7 +209,7 @@ def test_models_have_their_cards(service: Running, ask: Ask) -> None:
     assert not models[1].card.styles[0].thumbnail
     assert painters.version == models[1].version
     assert models.find(None, StylizerCard)[0].name == "painters"
-    with pytest.raises(ValueError, match=r"no stylizer 'digits'\. The service has: painters"):
+    with pytest.raises(ValueError, match=r"digits is a generator, not a stylizer\. The service has these stylizers: painters"):
         models.find("digits", StylizerCard)
 
 

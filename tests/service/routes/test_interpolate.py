@@ -164,7 +164,7 @@ def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem
 
 def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Path, problem: Problem) -> None:
     """80 rows of a slow model run in batches of two, and the queue holds four rows: other requests run in between."""
-    save(slow_generator_model(0.05), tmp_path / "slow.onnx", generator_card("slow"))
+    save(slow_generator_model(0.12), tmp_path / "slow.onnx", generator_card("slow"))
     with (
         running(tmp_path, tmp_path / "log", max_batch_rows=2, max_queue_rows=4) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
