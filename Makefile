@@ -28,7 +28,7 @@ BULK_VENV := .venv-bulk
 GPU_VENV := .venv-gpu
 # onnxruntime has two builds that exclude each other. A machine with an NVIDIA driver gets the build for GPUs.
 RUNTIME ?= $(if $(shell command -v nvidia-smi 2>/dev/null),gpu,service)
-PIP_INSTALL := -m pip install --disable-pip-version-check --constraint
+PIP_INSTALL := -m pip install --progress-bar off --disable-pip-version-check --constraint
 ALL_EXTRAS := service,training,dev
 BULK_EXTRAS := service,bulk,dev
 GPU_EXTRAS := gpu,dev

@@ -10,7 +10,7 @@ from service.process.versions import versions
 
 ROOT = Path(__file__).parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-RECORDS = ("docs/benchmarks.md", "CHANGELOG.md")  # say which version was measured or released
+RECORDS = ("docs/benchmarks.md", "docs/container.md", "CHANGELOG.md")  # say which version was measured or released
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a git checkout lists its files")
