@@ -181,12 +181,13 @@ class Run(Generic[SomePlan]):
         torch.save(state, buffer)
         write_whole(self.folder / name, buffer.getvalue())
 
-    def restore(self, parts: Mapping[str, Stateful], name: str = LAST) -> int:
+    def restore(self, parts: Mapping[str, Stateful], name: str = LAST, *, forget: bool = True) -> int:
         """Load a checkpoint into its parts and delete the statistics after its step.
 
         Args:
             parts: by name, as they were saved.
             name: `LAST`, `BEST` or `FALLBACK`.
+            forget: whether this process deletes the statistics. Of several processes that share the folder, only one may.
 
         Returns:
             The steps done. If there is no checkpoint yet, 0, and the parts do not change.
@@ -200,7 +201,8 @@ class Run(Generic[SomePlan]):
             step = checkpoint["step"]
             for key, part in parts.items():
                 self.fit(part, checkpoint, key)
-        self._forget_after(step)
+        if forget:
+            self._forget_after(step)
         return step
 
     def fit(self, part: Stateful, checkpoint: Mapping[str, Any], name: str) -> None:

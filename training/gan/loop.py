@@ -284,7 +284,7 @@ class _Training:
 
     def _restore(self, name: str) -> int:
         """Restore a checkpoint in every process; no process continues before all have read it."""
-        step = self.run.restore(self.parts, name)
+        step = self.run.restore(self.parts, name, forget=self.fabric.is_global_zero)
         self.fabric.barrier()
         return step
 
