@@ -54,12 +54,12 @@ def test_exit_code_says_that_training_would_refuse_the_images(make_images: MakeI
 
 def test_style_checks_photos_and_paintings(make_images: MakeImages) -> None:
     folder = make_images("photos", 5, (300, 240))
-    draw(9, (400, 500)).save(folder / "Köpfe.png")
-    draw(9, (400, 500)).save(folder / "kopfe.png")
+    draw(9, (540, 600)).save(folder / "Köpfe.png")
+    draw(9, (540, 600)).save(folder / "kopfe.png")
     said = done("check", folder, "--style")
     words = " ".join(said.split())
     assert "at 224 x 224: 7 images can be used" in words
-    assert "As paintings: 2 images of 384 pixels or more; 5 smaller images would give coarser strokes." in words
+    assert "As paintings: 2 images of 512 pixels or more; 5 smaller images would give coarser strokes." in words
     assert "Köpfe.png and kopfe.png would both be the style kopfe" in words
     assert f"-m training style --styles PAINTINGS --content {folder} --config style-cpu --out runs/photos" in said
 

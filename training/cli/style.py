@@ -35,6 +35,7 @@ from training.data.image_folder import open_image_folder, read_image, require_co
 from training.data.paintings import load_paintings
 from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
+from training.program import command
 from training.report.page import REPORT
 from training.run import Run
 from training.style.config import ARCHITECTURE, PaintConfig, StyleConfig
@@ -270,7 +271,7 @@ def int8(
     difference = int8_stylizer(exported, out, photos)
     typer.echo(
         f"Wrote {out} ({out.stat().st_size / 1e6:.1f} MB). Its images differ from those of {exported} by {difference:.1f} grey "
-        "levels on average. Measure it: {command('evaluate', str(out), '--data', 'PHOTOS', '--styles', 'PAINTINGS')}"
+        f"levels on average. Measure it: {command('evaluate', str(out), '--data', 'PHOTOS', '--styles', 'PAINTINGS')}"
     )
 
 

@@ -1,15 +1,23 @@
 """The style network: sizes, upsampling, conditional normalisation and blends."""
 
+from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 
+from ganvas.card import StylizerCard
+from training.onnx_file import ExportedModel, read_card
+from training.run import Run
 from training.style.config import Upsampling
-from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv
+from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv, stylizer_from
+from training.style.plan import StylePlan
 
+ROOT = Path(__file__).parents[3]
 VARIANTS: list[dict[str, Any]] = [
     {}, {"stride": 2, "kernel": 5}, {"halvings": 3, "kernel": 3}, {"separable": True}, {"stride": 2, "halvings": 3},
     {"upsampling": "nearest"},
@@ -84,3 +92,23 @@ def test_blend_of_two_equal_styles_is_that_style(stylizer: Stylizer) -> None:
     photo = torch.rand(1, 3, 32, 32) * 255
     one, blend = stylizer(photo, torch.tensor([[1.0, 0, 0]])), stylizer(photo, torch.tensor([[0.4, 0.6, 0]]))
     assert torch.allclose(one, blend, atol=0.01)
+
+
+def test_the_shipped_start_is_the_network_of_the_shipped_painters() -> None:
+    run = Run.open(ROOT / "training" / "starts" / "painters", StylePlan)
+    card = read_card(ROOT / "exported" / "painters.onnx")
+    assert isinstance(card, StylizerCard)
+    names = [style.name for style in card.styles]
+    assert list(run.plan.styles) == names
+    weights = run.checkpoint_to_export()["network"]
+    network = stylizer_from(run.plan.config, [*names, "mine"], weights, names)
+    with Image.open(ROOT / "docs" / "images" / "photo.jpg") as file:
+        photo = np.asarray(file.convert("RGB").resize((256, 192)))[None]
+    model = ExportedModel(ROOT / "exported" / "painters.onnx", StylizerCard)
+    one, rows = np.ones(1, np.float32), np.eye(len(names), dtype=np.float32)
+    for k in (0, len(names) - 1):
+        shipped = model.run({"images": photo, "styles": rows[[k]], "strength": one, "keep_color": 0 * one})
+        with torch.no_grad():
+            start = network(torch.from_numpy(photo.copy()).permute(0, 3, 1, 2).float(), torch.eye(len(names) + 1)[[k]])
+        difference = start.clamp(0, 255).permute(0, 2, 3, 1).numpy() - shipped
+        assert np.abs(difference).mean() < 6  # half precision, and int8
