@@ -101,9 +101,12 @@ def test_refuses_generators_int8_files_and_wrong_names(
 
 
 def test_refuses_a_network_that_int8_would_ruin(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
-    """A channel far larger than the others leaves them one level of 256."""
+    """A channel that is far larger than the others, and that the last layer ignores, leaves them one level of 256."""
     checkpoint = torch.load(style_run / "checkpoint.pt", weights_only=True)
-    checkpoint["network"]["down.0.norm.scale"][:, 0] = 1e5
+    last_norm = [name for name in checkpoint["network"] if name.startswith("up.") and name.endswith(".norm.scale")][-1]
+    checkpoint["network"][last_norm][:, 0] = 1e5
+    checkpoint["network"]["last.conv.weight"][:, 0] = 0
+    checkpoint["network"]["last.conv.weight"] *= 5  # so that what is lost can be seen
     torch.save(checkpoint, style_run / "checkpoint.pt")
     export_run(style_run, tmp_path / "loud.onnx", CardDetails())
     with pytest.raises(ExportError, match=r"are \d+\.\d grey levels off on average; 24 are allowed"):
