@@ -10,12 +10,18 @@ import sys
 from pathlib import Path
 
 import httpx
+from anyascii import anyascii
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parent / "images"
 TILE = (426, 284)  # pixels
 CAPTION = 30  # pixels
+MORE = {
+    "Half Great Wave, half The Scream": {"style": "great-wave:0.5,the-scream:0.5"},
+    "Starry Night, colours kept, brush 2": {"style": "starry-night", "keep_color": "1", "brush": "2"},
+}
+"""Caption -> what the last images of painters.jpg show besides single styles."""
 WINDOW = {"width": 1360, "height": 860}  # pixels; the window of the studio
 
 
@@ -30,7 +36,11 @@ def main(url: str) -> None:
         for style in client.get("/v1/models/painters").raise_for_status().json()["card"]["styles"]:
             form = {"style": style["name"], "format": "png"}
             painted = client.post("/v1/stylize", data=form, files={"image": photo.read_bytes()})
-            tiles.append((f"{style['artist']}, {style['title']}", image_of(painted)))
+            # The font of Pillow knows few accents.
+            tiles.append((anyascii(f"{style['artist']}, {style['title']}"), image_of(painted)))
+        for caption, form in MORE.items():
+            painted = client.post("/v1/stylize", data=form | {"format": "png"}, files={"image": photo.read_bytes()})
+            tiles.append((caption, image_of(painted)))
         blend = {"style": "starry-night:0.7,great-wave:0.3"}
         painted = client.post("/v1/stylize", data=blend, files={"image": photo.read_bytes()})
         (IMAGES / "painted.jpg").write_bytes(painted.raise_for_status().content)

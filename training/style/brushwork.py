@@ -65,11 +65,11 @@ class Brushwork:
         """One row a style, and the mean."""
         table = Table(title=f"Brushwork at {self.size} pixels")
         table.add_column("", no_wrap=True)
-        for heading in ("Gram", _STYLE_LAYERS[-1], "Content", "Lattice 4", "Lattice 2", "Coarse", "Steadiness"):
+        for heading in ("Gram", _STYLE_LAYERS[-1], "Content", "Lattice", "Coarse", "Shift"):
             table.add_column(heading, justify="right", no_wrap=True)
         rows = np.stack(
             [
-                self.gram.mean(axis=1), self.gram[:, -1], self.content, self.lattice_4, self.lattice_2, self.coarse,
+                self.gram.mean(axis=1), self.gram[:, -1], self.content, np.maximum(self.lattice_4, self.lattice_2), self.coarse,
                 self.steadiness,
             ],
             axis=1,
