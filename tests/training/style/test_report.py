@@ -238,9 +238,9 @@ def test_good_numbers_are_praised_with_their_comparison() -> None:
     assert "5% of that of the unpainted photos" in found.reasons[0]
     assert "It was not compared with slow optimisation." in found.reasons[0]
     assert [shlex.split(step.command)[3] for step in found.next_steps] == ["evaluate", "export"]
-    faint = judged(held_out_of(FINE.model_copy(update={"style": 30})))
+    faint = judged(held_out_of(FINE.model_copy(update={"style": 40})))
     assert faint.verdict is Verdict.BEHIND
-    assert faint.reasons == ("wave: the style loss is 30% of that of the unpainted photos; good is at most 20%.",)
+    assert faint.reasons == ("wave: the style loss is 40% of that of the unpainted photos; good is at most 35%.",)
 
 
 @pytest.mark.parametrize(("equal", "verdict"), [(12, Verdict.GOOD), (2, Verdict.BEHIND)])
@@ -252,7 +252,7 @@ def test_slow_optimisation_counts_if_it_was_run(equal: int, verdict: Verdict) ->
 
 
 def test_an_extension_names_no_command_that_would_drop_its_old_styles() -> None:
-    for numbers in (FINE.model_copy(update={"style": 30}), FINE.model_copy(update={"style": 90})):
+    for numbers in (FINE.model_copy(update={"style": 40}), FINE.model_copy(update={"style": 90})):
         assert judged(held_out_of(numbers), kept=1).next_steps[0].command == ""
 
 
