@@ -161,9 +161,14 @@ def losses_of(
     photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
     styles = F.one_hot(chosen, network.styles - kept).float()
     rows = F.pad(styles, (kept, 0))
-    # The norms and the losses stay float32.
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        painted = network(photos, rows)
+
+    def paint(images: Tensor) -> Tensor:
+        # The norms and the losses stay float32.
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            painted: Tensor = network(images, rows)
+        return painted
+
+    painted = paint(photos)
     terms = objective(painted, objective.content(photos), styles)
     losses = {"content": terms.content.mean(), "style": terms.style.mean()}
     if config.variation_weight:
@@ -172,9 +177,7 @@ def losses_of(
         losses["lattice"] = config.lattice_weight * lattice_loss(painted).mean()
     if config.consistency_weight:
         disturbance = Disturbance(config.seed, step)
-        disturbed = disturbance.disturb(batch).to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            again = network(disturbed, rows)
+        again = paint(disturbance.disturb(batch).to(device, memory_format=torch.channels_last))
         losses["consistency"] = config.consistency_weight * disturbance.loss(painted, again).mean()
     return losses
 

@@ -67,8 +67,8 @@ class UpsampledConv(nn.Module):
         inputs: channels.
         outputs: channels.
         upsampling: `bilinear`, then a 3x3 convolution: the four pixels have nearly the same distribution, so that neither
-            norm nor ReLU tells them apart. `nearest`, then a 5x5 convolution (Odena et al. 2016): they have not, and smooth
-            areas show a lattice.
+            norm nor ReLU tells them apart. `nearest`, then a 5x5 convolution (Odena et al. 2016): their distributions differ,
+            and a norm and ReLU behind it leave a lattice in smooth areas.
     """
 
     folds: Tensor

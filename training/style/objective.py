@@ -70,7 +70,7 @@ class Objective:
         baselines = torch.stack([self._style(grams, style.expand(len(photos), -1)).mean() for style in styles])
         baseline = baselines.mean().item() if baseline is None else baseline
         if not baselines.isfinite().all() or not baselines.all():
-            raise WeightsError("The VGG-16 features of the paintings are NaN or infinite: the weights of --vgg are broken.")
+            raise WeightsError("The VGG-16 features are zero, NaN or infinite: the weights of --vgg are broken.")
         if self.config.objective == "absolute":
             self.balances = baseline / baselines
         return baseline

@@ -18,7 +18,7 @@ _LARGEST = 63
 
 
 def equal_phases(small: onnx.ModelProto, weights: dict[str, npt.NDArray[np.float32]]) -> None:
-    """Round the weights of upsampling convolutions anew, in place.
+    """Replace the rounded weights of upsampling convolutions, in place.
 
     Args:
         small: in QDQ form, from `quantize_static`.
