@@ -12,7 +12,9 @@ from PIL import Image, ImageSequence
 from ganvas.interpolation import interpolate
 from service.engine.latents import latents_of_seed
 from tests.service.conftest import LIMITS, Problem, pixels
+from tests.service.http.test_telemetry import value
 from tests.service.onnx_models import LATENT_SIZE, SIDE, generated, generator_card, save, slow_generator_model
+from tests.service.process.test_drain import until
 from tests.service.running import running
 
 
@@ -163,16 +165,17 @@ def test_unknown_model_lists_known_models(client: httpx.Client, problem: Problem
 
 
 def test_other_requests_run_between_batches_of_a_long_interpolation(tmp_path: Path, problem: Problem) -> None:
-    """80 rows of a slow model run in batches of two, and the queue holds four rows: other requests run in between."""
+    """40 rows of a slow model run in batches of two, and the queue holds four rows: other requests run in between."""
     save(slow_generator_model(0.12), tmp_path / "slow.onnx", generator_card("slow"))
     with (
         running(tmp_path, tmp_path / "log", max_batch_rows=2, max_queue_rows=4) as service,
         httpx.Client(base_url=service.url, timeout=60) as client,
         ThreadPoolExecutor(9) as pool,
     ):
-        walking = pool.submit(walk, client, seeds=[1, 2], steps=40, format="npy")
+        walking = pool.submit(walk, client, seeds=[1, 2], steps=20, format="npy")
+        until(lambda: value(client, "ganvas_device_busy_seconds", model="slow") > 0)
         statuses = [*pool.map(lambda seed: client.post("/v1/sample", json={"seed": seed}).status_code, range(8))]
         assert not walking.done()
         assert {*statuses} == {200, 429}  # the queue was full for a while
-        np.testing.assert_array_equal(array(walking.result()), generated(interpolate(keys_of([1, 2]), 40, loop=True)))
+        np.testing.assert_array_equal(array(walking.result()), generated(interpolate(keys_of([1, 2]), 20, loop=True)))
         assert service.stop() == 0
