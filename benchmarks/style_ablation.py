@@ -37,8 +37,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     RECIPE: (),
     "absolute errors, as in the papers": (
         "objective=absolute", 'style_layers=["relu1_2","relu2_2","relu3_3","relu4_3"]', 'content_layers=["relu3_3"]',
-        "style_weight=5", "variation_weight=1", "lattice_weight=0", "consistency_weight=0",
+        "style_scales=[1]", "style_weight=5", "variation_weight=1", "lattice_weight=0", "consistency_weight=0", "sky_share=0",
     ),
+    "style at one scale": ("style_scales=[1]",),
+    "no skies": ("sky_share=0",),
     "style up to relu3_1": ('style_layers=["relu1_1","relu2_1","relu3_1"]',),
     "content at relu3_3": ('content_layers=["relu3_3"]',),
     "painting of 256 px": ("style_size=256",),

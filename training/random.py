@@ -30,6 +30,7 @@ class Stream(IntEnum):
     STYLES = 14  # order of the styles that a style network paints: epoch
     HELD_OUT = 15  # which photos a style network does not learn from
     CONSISTENCY = 16  # small changes of photos: step
+    SKIES = 17  # that replace crops of photos: step
 
 
 def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -4,12 +4,11 @@ The objective of a style network sees neither a regular pattern in a smooth sky 
 fine texture in all of the picture can have a low loss. Each function here measures one thing, on one image.
 """
 
-import io
-
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from torch import Tensor
+
+from training.data.jpeg import through_jpeg
 
 SKY_SIDE = 512  # pixels
 _BORDER = 32  # pixels, outside of which a lattice is measured
@@ -40,9 +39,7 @@ def smooth_sky(seed: int = 0) -> npt.NDArray[np.uint8]:
     down = np.linspace(0, 1, SKY_SIDE)[:, None, None]
     gradient = (1 - down) * np.array([70.0, 120, 190]) + down * np.array([170.0, 205, 235])
     noise = np.random.default_rng(seed).normal(0, 1.5, (SKY_SIDE, SKY_SIDE, 3))
-    buffer = io.BytesIO()
-    Image.fromarray((gradient + noise).round().clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
-    return np.asarray(Image.open(buffer))
+    return through_jpeg(gradient + noise, 85)
 
 
 def lattice(image: npt.NDArray[np.uint8], period: int) -> float:

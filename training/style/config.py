@@ -1,6 +1,6 @@
 """The configs of style transfer: the training of a network, and the painting of one image by optimisation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ class PaintingConfig(Config):
     style_size: int = Field(default=512, ge=64, le=2048)  # shorter side of a painting in pixels
     content_layers: tuple[Layer, ...] = Field(default=("relu4_2",), min_length=1)
     style_layers: tuple[Layer, ...] = Field(default=("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), min_length=1)
+    style_scales: tuple[Annotated[int, Field(ge=1, le=4)], ...] = Field(default=(1, 2), min_length=1)
+    """How many times images and paintings are shrunk before their style is compared. With 2 beside 1, strokes are also
+    compared that are twice as broad; they win in skies, where the photo asks for nothing."""
     content_weight: Weight = 1.0
     style_weight: Weight = 2.5
     variation_weight: Weight = 0.0
@@ -38,6 +41,7 @@ class StyleConfig(PaintingConfig, RunConfig):
     upsampling: Upsampling = "bilinear"  # before a convolution; nearest leaves a lattice in smooth areas
     lattice_weight: Weight = 1.0  # of patterns that repeat every 8 pixels
     consistency_weight: Weight = 1.0  # of the difference after a small shift, noise, JPEG and a change of brightness
+    sky_share: float = Field(default=0.2, ge=0, le=1)  # of the crops that smooth skies replace
     steps: Positive = 20_000
     batch_size: int = Field(default=4, ge=1, le=256)
     crop_size: int = Field(default=256, ge=64, le=1024, multiple_of=8)  # pixels

@@ -5,13 +5,11 @@ strokes hang on the noise of a camera, or on the places of its pixels, changes i
 steadies it, and video flickers less. It costs a second pass of the network, which is little beside VGG-16.
 """
 
-import io
-
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from training.data.jpeg import through_jpeg
 from training.random import Stream, numpy_rng
 
 _UNIT = 60.0
@@ -43,7 +41,7 @@ class Disturbance:
         sigma, brighter = self._rng.uniform(0, _NOISE), self._rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)
         noisy = shifted + brighter + sigma * self._rng.standard_normal(shifted.shape, np.float32)
         quality = int(self._rng.integers(*_QUALITY))
-        compressed = [_as_jpeg(photo, quality) for photo in noisy.round().clip(0, 255).astype(np.uint8)]
+        compressed = [through_jpeg(photo, quality) for photo in noisy]
         return torch.from_numpy(np.stack(compressed)).permute(0, 3, 1, 2).float()
 
     def loss(self, painted: Tensor, disturbed: Tensor) -> Tensor:
@@ -60,9 +58,3 @@ class Disturbance:
         inside = slice(_SHIFT, -_SHIFT)  # what `roll` moved over an edge is not compared
         difference = (painted - back)[:, :, inside, inside] / _UNIT
         return difference.square().mean(dim=(1, 2, 3))
-
-
-def _as_jpeg(photo: np.ndarray, quality: int) -> np.ndarray:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))

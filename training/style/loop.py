@@ -33,6 +33,7 @@ from training.style.plan import StylePlan
 from training.style.report.held_out import Gallery
 from training.style.report.page import write_report
 from training.style.sample import style_sheet
+from training.style.skies import with_skies
 from training.threads import use_threads
 
 _REPORT_EVERY = 10  # steps
@@ -158,6 +159,7 @@ def losses_of(
         kept: rows of the network before the objective's styles.
     """
     device = chosen.device
+    batch, is_sky = with_skies(batch, config.sky_share, config.seed, step)
     photos = batch.to(device, torch.float32, memory_format=torch.channels_last)
     styles = F.one_hot(chosen, network.styles - kept).float()
     rows = F.pad(styles, (kept, 0))
@@ -178,7 +180,9 @@ def losses_of(
     if config.consistency_weight:
         disturbance = Disturbance(config.seed, step)
         again = paint(disturbance.disturb(batch).to(device, memory_format=torch.channels_last))
-        losses["consistency"] = config.consistency_weight * disturbance.loss(painted, again).mean()
+        # The strokes in a smooth sky can hang on nothing but its noise.
+        steady = disturbance.loss(painted, again).where(~is_sky.to(device), 0)
+        losses["consistency"] = config.consistency_weight * steady.mean()
     return losses
 
 

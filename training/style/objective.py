@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from training.errors import WeightsError
 from training.style.config import PaintingConfig
 from training.style.losses import content_loss, gram_matrix, style_loss, total_variation
 from training.vgg import VggFeatures
+
+_Place = tuple[int, str]  # a scale of the image, and a layer
+_Grams = Mapping[_Place, Tensor]
 
 
 class Terms(NamedTuple):
@@ -43,16 +47,19 @@ class Objective:
         device = vgg.means.device
         self.balances = torch.ones(len(paintings), device=device)
         with torch.no_grad():
-            grams = [self._grams(vgg(painting.to(device))) for painting in paintings.values()]
-            self.grams = {layer: torch.cat([each[layer] for each in grams]) for layer in config.style_layers}
-        # What errors are measured in, by layer: float [k].
-        self._units = {layer: self._unit(gram, (1, 2), len(config.style_layers)) for layer, gram in self.grams.items()}
+            grams = [self._grams(painting.to(device)) for painting in paintings.values()]
+            self.grams = {place: torch.cat([each[place] for each in grams]) for place in grams[0]}
+        # What errors are measured in. By place: float [k]; by layer: float [], or unset: those of each photo itself.
+        self._units = {place: self._unit(gram, (1, 2), len(self.grams)) for place, gram in self.grams.items()}
+        self._content_units: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def balance(self, photos: Tensor, baseline: float | None = None) -> float:
-        """Weight the styles so that unpainted photos are equally far from all of them. Then no painting dominates.
+        """Make the losses of styles, and of photos, equally large.
 
-        Relative errors are as large for one painting as for another already, so this changes only absolute ones.
+        Absolute errors of the style are weighted so that unpainted photos are equally far from all paintings; relative ones
+        are so already. Relative errors of the content are measured in the mean over these photos from now on: in its own
+        features, which are small, a smooth photo would allow no strokes.
 
         Args:
             photos: uint8 [n, 3, h, w].
@@ -64,7 +71,10 @@ class Objective:
         Raises:
             WeightsError: the features are NaN or infinite.
         """
-        grams = self._grams(self.vgg(photos.to(self.balances.device, torch.float32)))
+        images = photos.to(self.balances.device, torch.float32)
+        content = self.content(images)
+        self._content_units = {layer: self._content_unit(features).mean() for layer, features in content.items()}
+        grams = self._grams(images)
         self.balances.fill_(1)
         styles = torch.eye(len(self.balances), device=self.balances.device)
         baselines = torch.stack([self._style(grams, style.expand(len(photos), -1)).mean() for style in styles])
@@ -91,7 +101,7 @@ class Objective:
         features, config = self.vgg(painted), self.config
         return Terms(
             content=config.content_weight * self._content(features, content),
-            style=config.style_weight * self._style(self._grams(features), styles),
+            style=config.style_weight * self._style(self._grams(painted, features), styles),
             variation=config.variation_weight * total_variation(painted),
         )
 
@@ -100,19 +110,31 @@ class Objective:
         losses = []
         for layer in self.config.content_layers:
             kept = content[layer].float()
-            unit = self._unit(kept, (1, 2, 3), len(self.config.content_layers))
+            unit = self._content_units.get(layer, self._content_unit(kept))
             losses.append(content_loss(features[layer].float(), kept) / unit)
         return torch.stack(losses).sum(dim=0)
 
-    def _unit(self, target: Tensor, dimensions: tuple[int, ...], layers: int) -> Tensor:
-        """What the errors from a target are measured in: float [n]. Relative errors are also averaged over the layers."""
+    def _content_unit(self, kept: Tensor) -> Tensor:
+        return self._unit(kept.float(), (1, 2, 3), len(self.config.content_layers))
+
+    def _unit(self, target: Tensor, dimensions: tuple[int, ...], terms: int) -> Tensor:
+        """What the errors from a target are measured in: float [n]. Relative errors are also averaged over the terms."""
         squares = target.square().mean(dim=dimensions)
-        return squares * layers if self.config.objective == "relative" else torch.ones_like(squares)
+        return squares * terms if self.config.objective == "relative" else torch.ones_like(squares)
 
-    def _grams(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {layer: gram_matrix(features[layer]) for layer in self.config.style_layers}
+    def _grams(self, images: Tensor, features: Mapping[str, Tensor] | None = None) -> dict[_Place, Tensor]:
+        """Gram matrices of images float [n, 3, h, w] at each scale. The features at scale 1 may be known."""
+        grams: dict[_Place, Tensor] = {}
+        for scale in self.config.style_scales:
+            if scale > 1 or features is None:
+                shrunk = F.avg_pool2d(images, scale) if scale > 1 else images
+                found = self.vgg(shrunk, self.config.style_layers)
+            else:
+                found = features
+            grams |= {(scale, layer): gram_matrix(found[layer]) for layer in self.config.style_layers}
+        return grams
 
-    def _style(self, grams: Mapping[str, Tensor], styles: Tensor) -> Tensor:
+    def _style(self, grams: _Grams, styles: Tensor) -> Tensor:
         """Weighted style loss of each image: float [n].
 
         The weighted mean of squared differences from several targets equals the squared difference from their weighted mean
@@ -122,10 +144,10 @@ class Objective:
         sums = weights.sum(dim=1)
         shares = weights / sums[:, None]
         losses = torch.zeros_like(sums)
-        for layer, targets in self.grams.items():
+        for place, targets in self.grams.items():
             mean = torch.einsum("nk,kij->nij", shares, targets)
             spread = shares @ targets.square().mean(dim=(1, 2)) - mean.square().mean(dim=(1, 2))
-            losses = losses + (style_loss(grams[layer], mean) + spread) / (shares @ self._units[layer])
+            losses = losses + (style_loss(grams[place], mean) + spread) / (shares @ self._units[place])
         return sums * losses
 
 

@@ -50,7 +50,7 @@ PAINTINGS = {"one": noise(1, 3, 64, 70, seed=1), "two": 0.3 * noise(1, 3, 64, 64
 
 
 def test_absolute_objective_is_the_sum_of_the_losses_of_the_papers(vgg: VggFeatures) -> None:
-    settings = config(objective="absolute", content_weight=2.0, style_weight=3.0, variation_weight=0.5)
+    settings = config(objective="absolute", style_scales=(1,), content_weight=2.0, style_weight=3.0, variation_weight=0.5)
     painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
     objective = Objective(settings, PAINTINGS, vgg)
     terms = objective(painted, objective.content(photos), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
@@ -72,17 +72,38 @@ def test_relative_objective_divides_each_error_by_the_square_of_its_target(vgg: 
     settings = config(content_weight=2.0, style_weight=3.0)
     painted, photos = noise(2, 3, 32, 40, seed=3), noise(2, 3, 32, 40, seed=4)
     objective = Objective(settings, PAINTINGS, vgg)
-    objective.balance(photos.byte())  # changes nothing: relative errors need no balance
     terms = objective(painted, objective.content(photos), torch.eye(2))
-    features, targets = vgg(painted), vgg(photos)
-    assert torch.allclose(terms.content, 2 * relative_error(features["relu2_2"], targets["relu2_2"]))
+    assert torch.allclose(terms.content, 2 * relative_error(vgg(painted)["relu2_2"], vgg(photos)["relu2_2"]))
     for row, painting in enumerate(PAINTINGS.values()):
-        wanted = vgg(painting)
         errors = [
-            relative_error(gram_matrix(features[layer][row : row + 1]), gram_matrix(wanted[layer])).item()
+            relative_error(gram_matrix(vgg(shrunk[row : row + 1])[layer]), gram_matrix(vgg(wanted)[layer])).item()
+            for shrunk, wanted in [(painted, painting), (halved(painted), halved(painting))]
             for layer in settings.style_layers
         ]
         assert terms.style[row].item() == pytest.approx(3 * np.mean(errors), rel=1e-4)
+
+
+def test_balanced_photos_share_the_unit_of_their_content(vgg: VggFeatures) -> None:
+    """Otherwise the same strokes would cost a smooth photo much more than others."""
+    photos = torch.cat([noise(1, 3, 32, 40, seed=4), 120 + 0.02 * noise(1, 3, 32, 40, seed=5)])
+    strokes = 0.2 * noise(1, 3, 32, 40, seed=6)
+
+    def contents(*, balanced: bool) -> tuple[float, float]:
+        objective = Objective(config(), PAINTINGS, vgg)
+        if balanced:
+            objective.balance(photos.byte())
+        busy, smooth = objective(photos + strokes, objective.content(photos), torch.eye(2)).content.tolist()
+        return busy, smooth
+
+    (busy, smooth), (busy_before, smooth_before) = contents(balanced=True), contents(balanced=False)
+    assert smooth / busy < 0.5 * smooth_before / busy_before
+    kept = vgg(photos.byte().float())["relu2_2"]
+    errors = (vgg(photos + strokes)["relu2_2"] - vgg(photos)["relu2_2"]).square().mean(dim=(1, 2, 3)) / kept.square().mean()
+    assert (busy, smooth) == pytest.approx(errors.tolist(), rel=1e-3)
+
+
+def halved(images: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(images, 2)
 
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
@@ -132,7 +153,7 @@ def test_loss_of_a_blend_is_the_weighted_sum_over_its_styles(vgg: VggFeatures) -
 
 def test_relative_loss_of_a_blend_is_in_units_of_the_blend(vgg: VggFeatures) -> None:
     painted, layer = noise(1, 3, 32, 40, seed=3), "relu1_2"
-    objective = Objective(config(style_layers=(layer,), style_weight=1.0), PAINTINGS, vgg)
+    objective = Objective(config(style_layers=(layer,), style_scales=(1,), style_weight=1.0), PAINTINGS, vgg)
     terms = objective(painted, objective.content(painted), torch.tensor([[0.7, 0.3]]))
     found = gram_matrix(vgg(painted)[layer])
     targets = [gram_matrix(vgg(painting)[layer]) for painting in PAINTINGS.values()]
