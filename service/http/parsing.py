@@ -19,7 +19,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from service.http.forms import read_form
+from service.http.forms import MAX_PARAMETERS, read_form
 from service.http.problems import Invalid, Malformed, Problem, TooLarge, Unsupported
 
 JSON_BYTES = 16 * 2**10
@@ -195,8 +195,8 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
     """Compare the content type of a request with that of its route. For JSON, it may be missing.
 
     Raises:
-        Unsupported: the content type is another, or its charset is not UTF-8. The charset is never looked up: Python has
-            decoders that take minutes, and keeps unknown names forever.
+        Unsupported: the content type is another or has too many parameters, or its charset is not UTF-8. The charset is
+            never looked up: Python has decoders that take minutes, and keeps unknown names forever.
         Invalid: the URL has query parameters, which no POST route reads.
     """
     if request.query_params:
@@ -206,6 +206,8 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
     if given != media_type and (given or media_type != "application/json"):
         sent = f"The content type is {given}" if given else "The content type is missing"
         raise Unsupported(f"{sent}. This route takes {media_type}. Example: {example}")
+    if header.count(";") > MAX_PARAMETERS:
+        raise Unsupported(f"The content type has more than {MAX_PARAMETERS} parameters. Example: {example}")
     for name, value in parse_options_header(header)[1].items():
         charset = value.decode("latin-1")
         if name.lower() == b"charset" and charset.lower() not in CHARSETS:

@@ -265,6 +265,16 @@ def test_rejects_broken_forms(client: httpx.Client, problem: Problem, content_ty
     problem(response, response.status_code if response.status_code == 422 else 400)
 
 
+def test_rejects_thousands_of_parameters(client: httpx.Client, problem: Problem, png: bytes) -> None:
+    """Parsing them holds the event loop."""
+    many = ";" * 4000
+    part = f'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"{many}\r\n\r\n'.encode()
+    response = client.post("/v1/stylize", content=part + png + b"\r\n--x--\r\n", headers={"Content-Type": BOUNDARY})
+    problem(response, 400, mentions="A Content-Disposition has more than 32 parameters.")
+    response = client.post("/v1/stylize", content=b"--x--\r\n", headers={"Content-Type": BOUNDARY + many})
+    problem(response, 415, mentions="The content type has more than 32 parameters.")
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "image/png", None])
 def test_rejects_other_content_types(client: httpx.Client, problem: Problem, png: bytes, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
