@@ -99,6 +99,8 @@ def _loaded(head: Head, file: BinaryIO, min_size: tuple[int, int] | None) -> Ima
         if min_size is not None:
             image.draft(None, min_size)
         image.load()
+        if head.lacks_pixels(picture, image):
+            raise truncated()
         return image
 
     padded = head.padded_picture(file)

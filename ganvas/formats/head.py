@@ -5,6 +5,8 @@ import struct
 from abc import ABC, abstractmethod
 from typing import BinaryIO, Literal
 
+from PIL import Image
+
 from ganvas.formats.limits import UnreadableImageError
 
 Pixels = Literal["grey", "grey16", "grey-alpha", "palette", "rgb", "rgba", "cmyk"]
@@ -60,6 +62,15 @@ class Head(ABC):
         If no pixel is missing, both pictures have the same pixels.
         """
         return None
+
+    def lacks_pixels(self, picture: BinaryIO, image: Image.Image) -> bool:
+        """Whether pixels are missing that the decoder does not report.
+
+        Args:
+            picture: from `picture`.
+            image: what the decoder made of it.
+        """
+        return False
 
     def transparent_colour(self, file: BinaryIO) -> int | tuple[int, int, int] | None:
         """The one transparent colour of a picture without alpha channel, in levels of `pixels`."""

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from PIL import Image
+
 from ganvas.api import MAX_CHUNKS
 from ganvas.formats.head import Head, Pixels, orientation_of, require_size
 from ganvas.formats.limits import (
@@ -31,6 +33,13 @@ _PIXELS: dict[tuple[int, int], Pixels] = {
     (16, 6): "rgba",
 }
 """(bits, colour type) -> what the decoder makes of it: it keeps 16 bits of grey alone."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Colour type -> numbers of a pixel."""
+
+_WHOLE = ((0, 0, 1, 1),)
+_INTERLACED = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Passes over the picture: first column and row, and the steps to the next."""
 
 _BEFORE_PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"iCCP"})
 _ANYWHERE = frozenset({b"IDAT", b"eXIf"})
@@ -58,11 +67,13 @@ class PngHead(Head):
             raise UnreadableImageError("broken: it does not begin with its header")
         if b"IDAT" not in self._places:
             raise truncated()
-        self.width, self.height, self._bits, colour, _, _, _ = struct.unpack(">IIBBBBB", header)
+        self.width, self.height, self._bits, colour, _, _, interlacing = struct.unpack(">IIBBBBB", header)
         require_size(self.width, self.height)
         if (self._bits, colour) not in _PIXELS:
             raise UnreadableImageError(f"broken: its header states colours of type {colour} with {self._bits} bits")
         self.pixels = _PIXELS[self._bits, colour]
+        self._pixel_bits = self._bits * _CHANNELS[colour]
+        self._passes = _INTERLACED if interlacing else _WHOLE
         self.transparent = self.pixels in ("grey-alpha", "rgba") or b"tRNS" in self._places
         self.orientation = orientation_of(self._read(file, b"eXIf", MAX_EXIF_BYTES))
 
@@ -97,6 +108,22 @@ class PngHead(Head):
         _write(picture, b"IEND", b"")
         picture.seek(0)
         return picture
+
+    def lacks_pixels(self, picture: BinaryIO, image: Image.Image) -> bool:
+        """Whether the packed pixels end before the last row. Pillow leaves what is missing black and reports nothing."""
+        if self._passes == _WHOLE and any(image.crop((0, image.height - 1, *image.size)).tobytes()):
+            return False
+        missing: int = sum(
+            rows * (1 + -(-columns * self._pixel_bits // 8))
+            for left, top, right, down in self._passes
+            if (columns := -((left - self.width) // right)) > 0 and (rows := -((top - self.height) // down)) > 0
+        )
+        payload = next(at for name, at, _ in _chunks(picture) if name == b"IDAT")
+        picture.seek(payload)
+        inflater = zlib.decompressobj()
+        while missing > 0 and (packed := inflater.unconsumed_tail or picture.read(_COPY)) and not inflater.eof:
+            missing -= len(inflater.decompress(packed, _COPY))
+        return missing > 0
 
     def profile(self, file: BinaryIO) -> bytes | None:
         """A profile that cannot be unpacked is ignored."""

@@ -142,6 +142,21 @@ def test_reads_file_without_its_end_chunk(missing: int, data: bytes) -> None:
     np.testing.assert_array_equal(pixels(data[:-missing]), pixels(data))
 
 
+@pytest.mark.parametrize("interlacing", [0, 1])
+def test_refuses_pixels_that_end_with_a_checksum_but_too_early(interlacing: int) -> None:
+    """Pillow would return them with black rows."""
+    header = struct.pack(">IIBBBBB", 5, 7, 8, 0, 0, 0, interlacing)
+    sizes = [6] * 7 if interlacing == 0 else [2, 2, 3, 2, 2, 4, 4, 3, 3, 3, 3, 6, 6, 6]  # of the rows of all passes, in bytes
+    rows = [b"\0" + bytes(size - 1) for size in sizes]  # black: pixels that are there look like missing ones
+
+    def file(body: bytes) -> bytes:
+        return SIGNATURE + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(body)) + png_chunk(b"IEND", b"")
+
+    assert not pixels(file(b"".join(rows))).any()
+    with pytest.raises(UnreadableImageError, match="truncated: its end is missing"):
+        read_image(file(b"".join(rows[:-1])))
+
+
 @pytest.mark.parametrize("missing", [40, 1000, 6000])
 def test_refuses_file_without_its_last_pixels(missing: int, data: bytes) -> None:
     with pytest.raises(UnreadableImageError, match="truncated: its end is missing"):
