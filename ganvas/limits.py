@@ -10,6 +10,9 @@ MIB = 2**20
 JSON_BYTES = 4 * MIB
 """A list of models or one card. The shipped cards take less than 0.1 MiB."""
 
+LISTED_MODELS = 10_000
+"""Models, or refused files, in a list of models. Checking a card takes far longer than receiving two bytes of it."""
+
 ERROR_BYTES = MIB
 """The body of an error. A longer one is not read."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, Wra
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
 from ganvas.card import CARDS, AnyCard, Card, StylizerCard
+from ganvas.limits import LISTED_MODELS
 from ganvas.text import printable
 
 C = TypeVar("C", bound=Card)
@@ -143,6 +144,9 @@ def models_of(body: bytes) -> Models:
     entries = document.get("models") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(entries, list):
         raise ValueError("it holds no list of models")
+    refused = _list_in(document, "refused")
+    if max(len(entries), len(refused)) > LISTED_MODELS:
+        raise ValueError(f"it lists more than {LISTED_MODELS:,} models")
     served: list[Model] = []
     unreadable: list[Unreadable] = []
     for i, entry in enumerate(entries):
@@ -151,9 +155,7 @@ def models_of(body: bytes) -> Models:
         except ValueError as error:
             unreadable.append(Unreadable(name=_name_in(entry) or f"number {i + 1}", reason=str(error)))
     files = tuple(
-        Refused(file=str(entry.get("file")), reason=str(entry.get("reason")))
-        for entry in _list_in(document, "refused")
-        if isinstance(entry, dict)
+        Refused(file=str(entry.get("file")), reason=str(entry.get("reason"))) for entry in refused if isinstance(entry, dict)
     )
     defaults = tuple(name for name in _list_in(document, "defaults") if isinstance(name, str))
     return Models(tuple(served), files, tuple(unreadable), defaults)

@@ -299,6 +299,15 @@ def test_json_of_any_kind_is_an_unexpected_response(gateway: Gateway, ask: Ask, 
         ask(gateway.url, "models")
 
 
+@pytest.mark.parametrize("listed", ["models", "refused"])
+def test_list_of_a_million_models_is_not_read(gateway: Gateway, ask: Ask, listed: str) -> None:
+    """Checking each of them would take half a minute and most of a GiB."""
+    body = json.dumps({"models": [], "refused": [], listed: [{}] * 1_000_000})
+    gateway.will(200, body.encode(), Content_Type="application/json")
+    with pytest.raises(ganvas.UnexpectedResponseError, match="it lists more than 10,000 models"):
+        ask(gateway.url, "models")
+
+
 @pytest.mark.parametrize("text", EVIL_TEXTS)
 def test_problem_is_printable(gateway: Gateway, ask: Ask, text: str) -> None:
     document = {"type": text, "title": text, "detail": text * 10_000, "errors": [{"field": text, "detail": text}] * 1000}
