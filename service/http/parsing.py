@@ -6,6 +6,7 @@ a file, guess the content type, and log a traceback for every bad request.
 """
 
 import asyncio
+import codecs
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -115,7 +116,7 @@ class JsonBody(RequestBody):
     @classmethod
     def _parse(cls, data: bytes) -> Self:
         try:
-            fields = from_json(data)
+            fields = from_json(data.removeprefix(codecs.BOM_UTF8))
         except ValueError as error:
             raise Malformed(f"The body is not valid JSON: {error}.") from None
         if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list every field
@@ -195,8 +196,8 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
     """Compare the content type of a request with that of its route. For JSON, it may be missing.
 
     Raises:
-        Unsupported: the content type is another or has too many parameters, or its charset is not UTF-8. The charset is
-            never looked up: Python has decoders that take minutes, and keeps unknown names forever.
+        Unsupported: the content type is another or has too many parameters, the body is compressed, or its charset is not
+            UTF-8. The charset is never looked up: Python has decoders that take minutes, and keeps unknown names forever.
         Invalid: the URL has query parameters, which no POST route reads.
     """
     if request.query_params:
@@ -206,6 +207,9 @@ def _check_content_type(request: Request, media_type: str, example: str) -> None
     if given != media_type and (given or media_type != "application/json"):
         sent = f"The content type is {given}" if given else "The content type is missing"
         raise Unsupported(f"{sent}. This route takes {media_type}. Example: {example}")
+    encoding = request.headers.get("content-encoding", "").strip() or "identity"
+    if encoding.lower() != "identity":
+        raise Unsupported(f"The body is compressed ({encoding[:64]}). Send it without compression.")
     if header.count(";") > MAX_PARAMETERS:
         raise Unsupported(f"The content type has more than {MAX_PARAMETERS} parameters. Example: {example}")
     for name, value in parse_options_header(header)[1].items():

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import zipfile
@@ -269,6 +270,18 @@ def test_model_of_another_kind_is_named_with_its_route(client: httpx.Client, pro
 def test_rejects_other_content_types(client: httpx.Client, problem: Problem, content_type: str) -> None:
     headers = [(b"content-type", content_type.encode("latin-1"))]
     problem(client.post("/v1/sample", content=b'{"n": 1}', headers=headers), 415)
+
+
+def test_rejects_compressed_body(client: httpx.Client, problem: Problem) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    response = client.post("/v1/sample", content=gzip.compress(b'{"n": 1}'), headers=headers)
+    problem(response, 415, mentions="The body is compressed (gzip). Send it without compression")
+
+
+def test_accepts_byte_order_mark(client: httpx.Client) -> None:
+    """PowerShell and Notepad write it."""
+    response = client.post("/v1/sample", content=b'\xef\xbb\xbf{"n": 1}', headers={"Content-Type": "application/json"})
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;"])
