@@ -69,7 +69,7 @@ def _cannot(error: OSError) -> str:
     if error.errno not in _FULL:
         return f"{name}: {error.strerror or error}"
     resume = resume_command()
-    then = f"The last checkpoint is intact. Resume with: {resume}" if resume else "Repeat the command."
+    then = f"Earlier checkpoints are intact. Resume with: {resume}" if resume else "Repeat the command."
     reason = "is larger than this system allows" if error.errno == errno.EFBIG else "cannot be written: the disk is full"
     return f"{name} {reason}. Free some space. {then}"
 
