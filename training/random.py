@@ -31,6 +31,7 @@ class Stream(IntEnum):
     HELD_OUT = 15  # which photos a style network does not learn from
     CONSISTENCY = 16  # small changes of photos: step
     SKIES = 17  # that replace crops of photos: step
+    NETWORKS = 18  # that draw numbers themselves, such as style mixing: step, process
 
 
 def numpy_rng(seed: int, stream: Stream, *place: int) -> np.random.Generator:

@@ -19,6 +19,7 @@ from training.gan.projected import ProjectedDiscriminator
 from training.gan.schedules import class_share, penalty_factor, rate_factor
 from training.gan.setup import adam, build_discriminator, build_generator, moving_average, place, require_even_batch
 from training.progress import Progress
+from training.random import Stream, numpy_rng
 from training.run import Stateful
 from training.vgg import VggFeatures
 
@@ -95,6 +96,8 @@ class GanTrainer:
         progress = self.config.progress(step)
         self._set_rates(progress)
         self.set_progress(progress)
+        draws = numpy_rng(self.config.seed, Stream.NETWORKS, step, self.fabric.global_rank)
+        torch.manual_seed(int(draws.integers(2**32)))  # of layers that draw numbers themselves
         scalars = self._one_pass_step(progress) if self.config.one_pass else self._two_phase_step(progress)
         self.generator_ema.update_parameters(self.generator)
         return scalars
