@@ -88,6 +88,7 @@ class Bounds(Generic[N]):
 
 # Bounds on the structure of an uploaded image, far above what cameras and programs write. docs/api.md states them.
 MAX_SCANS = 100  # of a JPEG; each is a pass over all pixels, and progressive files have about ten
+MAX_SCANS_OF_LARGE = 25  # of a JPEG of 50 million pixels or more; between 12.5 and 50, scans times pixels are bounded
 MAX_SEGMENTS = 4_096  # of a JPEG; even large profiles and XMP have at most 255 each
 MAX_CHUNKS = 65_536  # of a PNG or a WebP; usual programs split the pixels of a PNG into chunks of 8 KiB or more
 MAX_UPLOAD_SIDE = 65_535  # pixels, as in a JPEG; each row costs time and memory, so 1 x 49,000,000 pixels take half a minute

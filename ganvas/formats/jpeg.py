@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ganvas.api import MAX_SCANS, MAX_SEGMENTS
+from ganvas.api import MAX_SCANS, MAX_SCANS_OF_LARGE, MAX_SEGMENTS
 from ganvas.formats.head import Head, Pixels, orientation_of, require_size
 from ganvas.formats.limits import (
     MAX_PROFILE_BYTES,
@@ -40,6 +40,9 @@ _NEXT_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 """What ends the coded pixels: any marker but a restart marker and those that libjpeg skips or stops at."""
 
 _COEFFICIENTS = 64  # of a block
+
+_SCANNED_PIXELS = MAX_SCANS_OF_LARGE * 50_000_000
+"""Pixels times scans. A scan of 50 million pixels takes up to a tenth of a second, even if it has a few bytes."""
 
 _SEARCHED = 2**16  # bytes at a time: about a millisecond if all of them are the first byte of a marker
 
@@ -136,7 +139,8 @@ class JpegHead(Head):
         if not self._is_scanned:
             file.seek(self._scan)
             scans = file.read()
-            self._end, heads = _end_of_scans(scans)
+            most = max(MAX_SCANS_OF_LARGE, min(MAX_SCANS, _SCANNED_PIXELS // (self.width * self.height)))
+            self._end, heads = _end_of_scans(scans, most)
             self._has_all_scans = _are_all_scans(heads, self._names, self._is_progressive)
             if scans.find(_LONGEST_PADDING, 0, self._end) >= 0:
                 raise too_complex("bytes of padding in a row", MAX_SEGMENTS)
@@ -186,11 +190,12 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     raise too_complex("segments or bytes of padding before its pixels", MAX_SEGMENTS)
 
 
-def _end_of_scans(scans: bytes) -> tuple[int | None, list[bytes]]:
+def _end_of_scans(scans: bytes, most: int) -> tuple[int | None, list[bytes]]:
     """Where the end of the picture is, None if it is missing; and the head of each scan.
 
     Args:
         scans: the file from its first scan on.
+        most: scans that are allowed.
     """
     at = 0
     heads: list[bytes] = []
@@ -199,8 +204,8 @@ def _end_of_scans(scans: bytes) -> tuple[int | None, list[bytes]]:
         length = int.from_bytes(scans[at + 2 : at + 4], "big")
         if marker == _SOS:
             heads.append(scans[at + 4 : at + 2 + length])
-            if len(heads) > MAX_SCANS:
-                raise too_complex("scans", MAX_SCANS)
+            if len(heads) > most:
+                raise too_complex("scans", most)
         found = _next_marker(scans, at + 2 + length)
         if found is None:
             return None, heads

@@ -141,9 +141,9 @@ class StylizeRequest(FormBody):
         min_length=1,
         max_length=settings().max_images,
         description=f"One or more {api.UPLOAD_FORMATS_TEXT} files, a JPEG of at most "
-        f"{api.MAX_SCANS} scans and {api.MAX_SEGMENTS:,} segments, a PNG or WebP of at most {api.MAX_CHUNKS:,} chunks. A "
-        f"side may have at most {api.MAX_UPLOAD_SIDE:,} pixels. Only the first image of a file is read. The end of a file may "
-        "be missing if it contains no pixels.",
+        f"{api.MAX_SCANS} scans ({api.MAX_SCANS_OF_LARGE} from 50 million pixels on) and {api.MAX_SEGMENTS:,} segments, a PNG "
+        f"or WebP of at most {api.MAX_CHUNKS:,} chunks. A side may have at most {api.MAX_UPLOAD_SIDE:,} pixels. Only the first "
+        "image of a file is read. The end of a file may be missing if it contains no pixels.",
     )
     model: ModelName | None = Field(
         None,
