@@ -103,7 +103,7 @@ def sample(
             adds images to them.
         seeds: instead of `seed`, one seed per image. Each image is the first image of its seed.
         latents: instead of seeds, numbers [n, latent_size].
-        truncation: 0 to 1, multiplies the latents. Below 1, images are more typical and less varied.
+        truncation: 0 to 1. Below 1, images are more typical and less varied.
         format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.
 
     Returns:
@@ -145,7 +145,7 @@ def interpolate(
         model: a generator. Needed if several are served.
         latents: instead of seeds, numbers [2 to 8, latent_size].
         steps: frames from one key to the next, 2 to 120.
-        truncation: 0 to 1, multiplies the latents.
+        truncation: as for `sample`.
         loop: whether the walk returns to the first key.
         fps: frames per second of an animation, 1 to 60.
         format: `webp` and `gif` are animations. `zip` and `npy` hold every frame without loss.

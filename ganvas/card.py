@@ -28,6 +28,7 @@ OUTPUT = "pictures"
 """Name of the output of every exported model. A stylizer's input is called `images`, and ONNX allows a name only once."""
 
 LATENTS = "latents"
+TRUNCATION = "truncation"
 IMAGES = "images"
 STYLES = "styles"
 STRENGTH = "strength"
@@ -162,7 +163,8 @@ class Card(_Part):
 class GeneratorCard(Card):
     """A GAN's generator: latents in, images out.
 
-    `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels].
+    `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels]. If `optional_inputs` has it, also
+    `truncation` float32 [n]: 1 changes nothing, and 0 makes the mean image.
     """
 
     kind: Literal["generator"] = "generator"
@@ -170,11 +172,17 @@ class GeneratorCard(Card):
     height: Side
     width: Side
     channels: Literal[1, 3]
+    optional_inputs: tuple[Literal["truncation"], ...] = Field(
+        default=(),
+        max_length=1,
+        description="Inputs beside the latents. A model without `truncation` truncates by multiplying the latents.",
+    )
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """`latents`."""
-        return (Tensor(LATENTS, "float32", (ROWS, self.latent_size), "normal"),)
+        """`latents` and, in some models, `truncation`."""
+        latents = Tensor(LATENTS, "float32", (ROWS, self.latent_size), "normal")
+        return (latents, *(Tensor(name, "float32", (ROWS,), "unit", neutral=1.0) for name in self.optional_inputs))
 
     @property
     def output(self) -> Tensor:

@@ -1,6 +1,5 @@
 """POST /v1/interpolate: the frames from image to image, through the latents between them."""
 
-import numpy as np
 from starlette.responses import Response
 
 from ganvas.interpolation import interpolate
@@ -28,5 +27,5 @@ async def respond(request: InterpolateRequest, models: Models, threads: CodecThr
         generator.reserve(min(len(latents), generator.max_batch)) as reservation,
         threads.memory.reserve([generator.response_bytes(len(latents))], generator.card.name) as memory,
     ):
-        frames = await generator.walk(reservation, latents * np.float32(request.truncation))
+        frames = await generator.walk(reservation, latents, request.truncation)
         return await threads.encode(lambda: interpolate_response(frames, request.format, request.fps, generator, seeds), memory)

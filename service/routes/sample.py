@@ -31,7 +31,7 @@ async def respond(request: SampleRequest, models: Models, threads: CodecThreads)
         generator.reserve(request.count) as reservation,
         threads.memory.reserve([needed], generator.card.name) as memory,
     ):
-        images = await generator.sample(reservation, latents * np.float32(request.truncation))
+        images = await generator.sample(reservation, latents, request.truncation)
         return await threads.encode(lambda: sample_response(images, request.format, generator, seed, request.seeds), memory)
 
 

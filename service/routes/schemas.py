@@ -21,7 +21,7 @@ _SAMPLES = Field(min_length=1, max_length=settings().max_n, fail_fast=True)
 _KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fast=True)
 
 _GENERATOR = "Name of a generator. May be left out if only one is served or the service has a default (GANVAS_DEFAULT_MODELS)."
-_TRUNCATION = "Factor for the latents. Below 1, images are more typical and less varied."
+_TRUNCATION = "Below 1, images are more typical and less varied; 0 makes one image for all seeds."
 
 
 NUMBER_BYTES = 32  # one number of a latent in JSON: 17 digits, sign, point, exponent, comma, and some white space

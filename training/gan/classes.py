@@ -30,9 +30,9 @@ class ClassGenerator(nn.Module):
         self.places = nn.Embedding(classes, latent_size)
         nn.init.zeros_(self.places.weight)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Float [n, latent_size] -> images."""
-        images: Tensor = self.generator(latents + self.places(class_of(latents, self.places.num_embeddings)))
+    def forward(self, latents: Tensor, *others: Tensor) -> Tensor:
+        """Float [n, latent_size], and other inputs of the generator -> images."""
+        images: Tensor = self.generator(latents + self.places(class_of(latents, self.places.num_embeddings)), *others)
         return images
 
 

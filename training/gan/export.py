@@ -8,6 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 from ganvas.card import GeneratorCard
 from training.card_details import CardDetails, card_fields
 from training.errors import ExportError
+from training.gan.architectures.registry import GANS
 from training.gan.plan import GanPlan
 from training.gan.setup import build_generator, channels_of
 from training.images import to_uint8
@@ -27,6 +28,14 @@ class GeneratorGraph(nn.Module):
         return to_uint8(self.generator(latents))
 
 
+class TruncatingGraph(GeneratorGraph):
+    """`latents` float32 [n, d] and `truncation` float32 [n] -> `pictures` uint8 [n, h, w, c]."""
+
+    def forward(self, latents: Tensor, truncation: Tensor) -> Tensor:  # type: ignore[override]  # a graph of its own
+        """See the class."""
+        return to_uint8(self.generator(latents, truncation))
+
+
 def export_generator(run: Run[GanPlan], checkpoint: Checkpoint, name: str, details: CardDetails) -> Exportable:
     """See `training.kind.Kind`."""
     return Exportable(generator_graph(run, checkpoint), generator_card(name, run.plan, details, checkpoint["step"]))
@@ -40,7 +49,8 @@ def generator_graph(run: Run[Any], checkpoint: Checkpoint) -> GeneratorGraph:
     """
     generator_ema = AveragedModel(build_generator(run.plan.config))
     run.fit(generator_ema, checkpoint, "generator_ema")
-    return GeneratorGraph(generator_ema.module).eval()
+    graph = TruncatingGraph if GANS[run.plan.config.architecture].truncates else GeneratorGraph
+    return graph(generator_ema.module).eval()
 
 
 def generator_card(name: str, plan: GanPlan, details: CardDetails, step: int) -> GeneratorCard:
@@ -66,4 +76,5 @@ def generator_card(name: str, plan: GanPlan, details: CardDetails, step: int) ->
         height=config.image_size,
         width=config.image_size,
         channels=channels_of(config),
+        optional_inputs=("truncation",) if GANS[config.architecture].truncates else (),
     )

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from ganvas import api
-from ganvas.card import LATENTS, GeneratorCard
+from ganvas.card import LATENTS, TRUNCATION, GeneratorCard
 from service.engine.arrays import Floats, Images, Pixels
 from service.engine.batcher import Reservation
 from service.engine.codecs import SET_BYTES
@@ -43,25 +43,27 @@ class Generator(Handler):
         """
         return images * self.card.height * self.card.width * (SET_BYTES + encode_bytes)
 
-    async def sample(self, reservation: Reservation, latents: Floats) -> Images:
+    async def sample(self, reservation: Reservation, latents: Floats, truncation: float = 1) -> Images:
         """Make one image per row. More rows than `max_batch` run in several batches.
 
         Args:
             reservation: for one image per row.
             latents: float32 [n, latent_size].
+            truncation: 0 to 1.
         """
-        images = await self.batcher.submit(reservation, self._jobs(latents))
+        images = await self.batcher.submit(reservation, self._jobs(latents, truncation))
         return images[0] if len(images) == 1 else np.concatenate(images)
 
-    async def walk(self, reservation: Reservation, latents: Floats) -> Images:
+    async def walk(self, reservation: Reservation, latents: Floats, truncation: float = 1) -> Images:
         """Make many images as `sample` does, but one batch after the other, so that other requests run in between.
 
         Args:
             reservation: for one batch. It holds until the last batch, so a walk that has begun is never rejected.
             latents: float32 [n, latent_size].
+            truncation: 0 to 1.
         """
         images = []
-        for job in self._jobs(latents):
+        for job in self._jobs(latents, truncation):
             images += await self.batcher.submit(reservation, [job])
         return np.concatenate(images)
 
@@ -78,6 +80,11 @@ class Generator(Handler):
             f"curl --fail-with-body {url}{api.SAMPLE} -H 'Content-Type: application/json' -d '{body}' -o {self.card.name}.png"
         )
 
-    def _jobs(self, latents: Floats) -> list[Job]:
-        parts = [latents[i : i + self.max_batch] for i in range(0, len(latents), self.max_batch)]
-        return [self.job({LATENTS: part}) for part in parts]
+    def _jobs(self, latents: Floats, truncation: float) -> list[Job]:
+        feeds = {LATENTS: latents}
+        if TRUNCATION in self.card.optional_inputs:
+            feeds[TRUNCATION] = np.full(len(latents), truncation, np.float32)
+        else:
+            feeds[LATENTS] = latents * np.float32(truncation)
+        starts = range(0, len(latents), self.max_batch)
+        return [self.job({name: rows[i : i + self.max_batch] for name, rows in feeds.items()}) for i in starts]

@@ -52,9 +52,11 @@ def test_exported_image_of_a_seed_is_the_same_alone_and_in_a_batch(tmp_path: Pat
     export_run(run.folder, tmp_path / "model.onnx", CardDetails())
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     latents = np.random.default_rng(0).standard_normal((32, 8), np.float32)
-    (together,) = session.run(None, {"latents": latents})
+    truncation = np.linspace(0.1, 1, 32, dtype=np.float32)
+    (together,) = session.run(None, {"latents": latents, "truncation": truncation})
     for index in (0, 17, 31):
-        (alone,) = session.run(None, {"latents": latents[index : index + 1]})
+        rows = slice(index, index + 1)
+        (alone,) = session.run(None, {"latents": latents[rows], "truncation": truncation[rows]})
         assert np.abs(alone[0].astype(int) - together[index]).max() <= 1
     assert np.ptp(together, axis=0).mean() > 1  # they differ from each other
 
@@ -86,6 +88,20 @@ def test_average_of_w_follows_training() -> None:
     assert after.abs().sum() > 0
     generator.eval()(torch.randn(4, 8))
     assert torch.equal(generator.w_mean, after)
+
+
+def test_truncation_moves_w_towards_its_mean() -> None:
+    generator = make_generator().eval()
+    generator.w_mean.copy_(torch.randn(8))
+    latents = torch.randn(3, 8)
+
+    def images(truncation: float) -> Tensor:
+        return generator(latents, torch.full((3,), truncation))
+
+    whole, half, none = images(1), images(0.5), images(0)
+    torch.testing.assert_close(whole, generator(latents))
+    assert torch.equal(none[0], none[1])
+    assert 0 < (half[0] - half[1]).abs().mean() < (whole[0] - whole[1]).abs().mean()
 
 
 def test_equal_images_have_no_deviation() -> None:

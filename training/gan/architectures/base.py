@@ -54,9 +54,12 @@ class GanArchitecture:
         discriminator: called with image_size, channels, outputs and its options; makes such images into logits float [n], or
             [n, outputs] if there are several outputs. `channels` counts those of all images that are judged together.
         discriminator_options: checks `[discriminator]` of a config.
+        truncates: whether the generator takes a second input, the truncation of each row, float [n] in 0..1. Others are
+            truncated by multiplying the latents.
     """
 
     generator: Callable[[int, int, int, Any], nn.Module]
     generator_options: type[Options]
     discriminator: Callable[[int, int, int, Any], nn.Module]
     discriminator_options: type[DiscriminatorOptions]
+    truncates: bool = False

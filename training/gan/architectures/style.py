@@ -74,11 +74,18 @@ class Generator(nn.Module):
         self.same = nn.ModuleList(ModulatedConv(narrow, narrow, latent_size) for narrow in widths[1:])
         self.images = nn.ModuleList(ImageLayer(narrow, channels, latent_size) for narrow in widths[1:])
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """Float [n, latent_size] -> float [n, channels, image_size, image_size] in -1..1."""
+    def forward(self, latents: Tensor, truncation: Tensor | None = None) -> Tensor:
+        """Float [n, latent_size] -> float [n, channels, image_size, image_size] in -1..1.
+
+        Args:
+            latents: z.
+            truncation: float [n]: 1 leaves w, 0 makes it the mean.
+        """
         w = self.map(latents)
         if self.training:
             self.w_mean.lerp_(w.detach().float().mean(dim=0), 1 - _W_MEAN_DECAY)
+        if truncation is not None:
+            w = self.w_mean + truncation[:, None] * (w - self.w_mean)
         by_level = self._by_level(w)
         x = self.constant.expand(w.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = self.first(x, by_level[0])
@@ -200,4 +207,4 @@ class MinibatchDeviation(nn.Module):
         return torch.cat([features, deviation.repeat(group)[:, None, None, None].expand(n, 1, height, width).to(features)], 1)
 
 
-STYLE = GanArchitecture(Generator, GeneratorOptions, Discriminator, DiscriminatorOptions)
+STYLE = GanArchitecture(Generator, GeneratorOptions, Discriminator, DiscriminatorOptions, truncates=True)
