@@ -18,11 +18,6 @@ from training.config import Features
 from training.errors import ConfigError, WeightsError, first_line
 from training.vgg import VggFeatures
 
-# isort: split
-# After training.torchvision_models, which makes torchvision importable everywhere: torchmetrics imports it as well.
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-from torchmetrics.image.fid import NoTrainInceptionV3
-
 
 class FeatureNetwork(nn.Module):
     """Base class: images, uint8 [n, c, h, w] with c 1 (grey) or 3 (RGB) -> features, float32 [n, d].
@@ -48,6 +43,10 @@ class InceptionFeatures(FeatureNetwork):
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__()
+        # Only here: the import takes a second. It needs torchvision, which training.vgg has made importable everywhere.
+        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
         try:
             if weights is not None:  # torch-fidelity would run code in the file; torch refuses such a file first
                 torch.load(weights, map_location="cpu", weights_only=True)

@@ -6,16 +6,12 @@ Generative Models" (density, coverage). For the last four, the neighbourhood of 
 reaches to the k-th nearest other image of its set.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-
-import training.torchvision_models  # noqa: F401  makes torchvision importable, which torchmetrics imports
-
-# isort: split
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
 
 from training.errors import DataError, WeightsError
 
@@ -106,19 +102,18 @@ def measure(real: Tensor, fake: Tensor, k: int = 5) -> Fidelity:
 
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 sqrt(C1 C2)), of the means m and covariances C of features float [N, d] and [M, d]."""
-    # On the CPU, because not every device has float64. Without the other processes of a run, because they have no samples.
-    metric = FrechetInceptionDistance(_AsTheyAre(real.shape[1]), sync_on_compute=False)
-    metric.update(real.cpu().double(), real=True)
-    metric.update(fake.cpu().double(), real=False)
-    return max(0.0, float(metric.compute()))  # for equal sets, rounding makes it slightly negative
+    real, fake = real.cpu().double(), fake.cpu().double()  # not every device has float64
+    a, b = _factor(real), _factor(fake)  # C1 = a' a and C2 = b' b
+    # The eigenvalues of C1 C2 are the squares of the singular values of a b'. These are fewer and lose no digits to a root.
+    root_trace = torch.linalg.svdvals(a @ b.T).sum()
+    apart = (real.mean(dim=0) - fake.mean(dim=0)).square().sum()
+    return max(0.0, float(apart + a.square().sum() + b.square().sum() - 2 * root_trace))  # rounding may make it negative
 
 
-class _AsTheyAre(nn.Identity):
-    """Stands in for a feature network, because torchmetrics needs one and the features exist already."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
+def _factor(features: Tensor) -> Tensor:
+    """A factor f [min(n, d), d] of the covariance f' f of features [n, d]."""
+    rows = (features - features.mean(dim=0)) / math.sqrt(len(features) - 1)
+    return torch.linalg.qr(rows, mode="r").R if rows.shape[0] > rows.shape[1] else rows
 
 
 def _neighbourhoods(features: Tensor, k: int) -> tuple[Tensor, float]:
