@@ -9,22 +9,25 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, FuncFormatter, NullLocator
 from PIL import Image
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 INK, PALE = "#444444", "#E4E4E4"
 _WIDTH, _DPI = 900, 100  # pixels, and pixels an inch: matplotlib measures in inches
+# Pixels around the axes. A layout engine would measure all words first, which takes longer than to draw the figure.
+_LEFT, _RIGHT, _ABOVE, _BETWEEN, _BELOW = 62, 24, 38, 60, 52
 
 
 def figure_with_axes(title: str, hint: str, heights: list[int], along: str) -> tuple[Figure, list[Axes]]:
     """Axes one above the other. Heights are in pixels; `along` names the shared horizontal axis."""
-    pixels = sum(heights) + 60 * len(heights) + 30
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1)  # inches
-    figure = Figure((_WIDTH / _DPI, pixels / _DPI), _DPI, facecolor="white", layout=layout)
-    axes = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
-    for each in axes:
+    pixels = _ABOVE + sum(heights) + _BETWEEN * (len(heights) - 1) + _BELOW
+    figure = Figure((_WIDTH / _DPI, pixels / _DPI), _DPI, facecolor="white")
+    axes = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False)[:, 0])
+    bottom = pixels - _ABOVE + _BETWEEN
+    for each, height in zip(axes, heights, strict=True):
+        bottom -= height + _BETWEEN
+        each.set_position((_LEFT / _WIDTH, bottom / pixels, 1 - (_LEFT + _RIGHT) / _WIDTH, height / pixels))
         each.spines[["top", "right", "left"]].set_visible(False)
         each.spines["bottom"].set_color(PALE)
         each.grid(axis="y", color=PALE, linewidth=0.8)
