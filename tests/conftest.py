@@ -21,8 +21,15 @@ def vgg_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from training.torchvision_models import vgg16
 
+    with torch.device("meta"):  # else torchvision also draws the 120 million weights behind the features
+        features = vgg16().features.to_empty(device="cpu")
     torch.manual_seed(0)
-    state = {f"features.{name}": value.half() for name, value in vgg16().features.state_dict().items()}
+    for parameter in features.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")  # like torchvision
+        else:
+            torch.nn.init.zeros_(parameter)
+    state = {f"features.{name}": value.half() for name, value in features.state_dict().items()}
     path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
     safetensors.torch.save_file(state, path)
     return path

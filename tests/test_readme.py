@@ -39,7 +39,7 @@ TypeIn = Callable[[str], str]
 
 SHORTER = {
     " gan ": "--set image_size=28 --set generator.width=4 --set discriminator.width=4 --set batch_size=8 --set images=16",
-    " style ": "--set width=4 --set residual_blocks=1 --set crop_size=64 --set batch_size=2 --set steps=2",
+    " style ": "--set width=4 --set residual_blocks=0 --set halvings=1 --set crop_size=64 --set batch_size=2 --set steps=2",
 }
 
 

@@ -60,10 +60,10 @@ def test_rejects_unreadable_and_too_large_images(service: Running, ask: Ask) -> 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A service without a stylizer. One of its generators returns one image too few for three, and the other needs 1.5 s."""
+    """A service without a stylizer. One of its generators returns one image too few for three, and the other needs 1 s."""
     folder = tmp_path_factory.mktemp("faulty")
     save(generator_model(broken="rows"), folder / "models" / "broken.onnx", generator_card("broken"))
-    save(slow_generator_model(1.5), folder / "models" / "slow.onnx", generator_card("slow"))
+    save(slow_generator_model(1), folder / "models" / "slow.onnx", generator_card("slow"))
     with running(folder / "models", folder / "log", timeout_s=0.3) as service:
         yield service
 

@@ -1,5 +1,6 @@
 """Small images and untrained runs for the training tests."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from training.style.plan import StylePlan
 MakeImages = Callable[..., Path]
 STYLES = {"night": "", "wave": "", "scream": ""}
 
+# pytest attaches handlers to loggers that do not propagate. If this one has a handler, torch records every detail of an export.
+logging.getLogger("torch.__trace").propagate = True
 torch.set_num_threads(1)  # with networks this small, two threads mostly wait for each other
 
 

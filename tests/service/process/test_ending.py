@@ -42,7 +42,7 @@ def test_second_signal_kills_a_stopped_worker(stopped: Running) -> None:
 
 
 def test_batch_that_never_finishes_does_not_outlast_the_drain(tmp_path: Path) -> None:
-    save(slow_generator_model(5), tmp_path / "models" / "slow.onnx", generator_card("slow"))
+    save(slow_generator_model(3), tmp_path / "models" / "slow.onnx", generator_card("slow"))
     limits = {"drain_s": 1, "max_batch_rows": 64, "max_batch_ms": 1e9}
     with running(tmp_path / "models", tmp_path / "log", **limits) as service, ThreadPoolExecutor(1) as pool:
         sent = pool.submit(httpx.post, f"{service.url}/v1/sample", json={"n": 64}, timeout=600)

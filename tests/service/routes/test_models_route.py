@@ -76,7 +76,7 @@ def test_preview_of_stylizer_is_a_sheet_of_thumbnails(client: httpx.Client) -> N
 
 
 def test_concurrent_requests_share_one_preview(tmp_path: Path) -> None:
-    with slow_service(tmp_path, row_s=1) as service, httpx.Client(base_url=service.url) as client:
+    with slow_service(tmp_path, row_s=0.5) as service, httpx.Client(base_url=service.url) as client:
         with ThreadPoolExecutor(4) as pool:
             shown = [*pool.map(lambda _: httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), range(4))]
         assert [response.status_code for response in shown] == [200] * 4
@@ -85,7 +85,7 @@ def test_concurrent_requests_share_one_preview(tmp_path: Path) -> None:
 
 
 def test_preview_times_out(tmp_path: Path, problem: Problem) -> None:
-    with slow_service(tmp_path, row_s=3, timeout_s=0.5) as service:
+    with slow_service(tmp_path, row_s=1.5, timeout_s=0.5) as service:
         problem(httpx.get(f"{service.url}{PREVIEW_OF_SLOW}", timeout=60), 504, mentions="longer than 0.5 s")
 
 

@@ -43,6 +43,8 @@ COLLAPSING: dict[str, Any] = {
 }  # fmt: skip
 """The discriminator hardly moves, so the generator collapses to the image with the highest logit."""
 
+SHORT: dict[str, Any] = {"images": 320, "evaluation.every": 10}
+
 
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
@@ -114,7 +116,7 @@ def test_healthy_run_ends_without_findings_and_keeps_its_best(images: torch.Tens
 
 
 def test_collapse_is_reported_while_it_happens(images: torch.Tensor, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", images, **COLLAPSING)
+    run = train(tmp_path / "run", images, images=3200, **COLLAPSING)
     first, *_ = lines(run.folder, "event")
     assert "The samples are nearly all alike: their diversity is 0." in first["event"]
     assert "Try --set objective=relativistic" in first["event"]
@@ -177,11 +179,11 @@ def test_run_that_always_diverges_ends_with_a_message(
 def test_interrupted_and_resumed_run_ends_bit_identical(
     images: torch.Tensor, tmp_path: Path, vgg_weights: Path, options: dict[str, Any], fail_at: Callable[..., None]
 ) -> None:
-    """Interrupted after the checkpoint at step 40, between the evaluations at steps 30 and 60."""
-    options |= {"images": 1280 * options.get("d_steps", 1), "checkpoint_every": 40, "evaluation.every": 30, "width": 4}
+    """Interrupted after the checkpoint at step 20, between the evaluations at steps 15 and 30."""
+    options |= {"images": 640 * options.get("d_steps", 1), "checkpoint_every": 20, "evaluation.every": 15, "width": 4}
     vgg = VggFeatures(options["features"]["layers"], vgg_weights) if "features" in options else None
     whole = train(tmp_path / "whole", images, vgg=vgg, **options)
-    fail_at(57, interrupt)
+    fail_at(28, interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", images, vgg=vgg, **options)
     cut = Run.open(tmp_path / "cut", GanPlan)
@@ -192,6 +194,12 @@ def test_interrupted_and_resumed_run_ends_bit_identical(
     by_steps = [[line for line in lines(run.folder, "step") if line["step"] % 10 == 0] for run in (whole, cut)]
     for line, again in zip(*by_steps, strict=True):
         assert line | {"images_per_second": 0} == again | {"images_per_second": 0}
+
+
+@pytest.fixture(scope="module")
+def short(images: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Run[GanPlan]:
+    """A whole run of 20 steps, to compare with. Tests only read it."""
+    return train(tmp_path_factory.mktemp("short") / "run", images, **SHORT)
 
 
 def test_what_is_shown_and_saved_never_changes_the_weights(images: torch.Tensor, tmp_path: Path) -> None:
@@ -248,9 +256,9 @@ def test_stopped_run_keeps_every_step_and_resumes_bit_identical(
         assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
 
 
-def test_stop_ends_a_running_evaluation(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"images": 320, "evaluation.every": 10}
-    whole = train(tmp_path / "whole", images, **options)
+def test_stop_ends_a_running_evaluation(
+    images: torch.Tensor, short: Run[GanPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forward = Pixels.forward
 
     def stop(self: Pixels, batch: torch.Tensor) -> torch.Tensor:
@@ -260,12 +268,12 @@ def test_stop_ends_a_running_evaluation(images: torch.Tensor, tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(Pixels, "forward", stop)
         with pytest.raises(Stopped) as stopped:
-            train(tmp_path / "cut", images, **options)
+            train(tmp_path / "cut", images, **SHORT)
     assert stopped.value.step == 10
     cut = Run.open(tmp_path / "cut", GanPlan)
     train_gan(cut, images, FABRIC, build_features("pixels"))
     for name in (LAST, BEST):
-        assert same(whole.load_checkpoint(name), cut.load_checkpoint(name))
+        assert same(short.load_checkpoint(name), cut.load_checkpoint(name))
 
 
 def test_second_signal_ends_a_run_at_once_with_whole_files(
@@ -284,9 +292,9 @@ def test_second_signal_ends_a_run_at_once_with_whole_files(
     assert checkpoint["step"] == 20
 
 
-def test_trial_of_threads_leaves_no_trace(images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"images": 320, "evaluation.every": 10}
-    plain = train(tmp_path / "plain", images, **options)
+def test_trial_of_threads_leaves_no_trace(
+    images: torch.Tensor, short: Run[GanPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     def try_three(device: torch.device, asked: int | None, recorded: int | None, trial: Callable[[], object] | None) -> int:
         assert asked is recorded is None
@@ -296,8 +304,8 @@ def test_trial_of_threads_leaves_no_trace(images: torch.Tensor, tmp_path: Path, 
         return 1
 
     monkeypatch.setattr(loop, "use_threads", try_three)
-    tried = train(tmp_path / "tried", images, **options)
-    assert same(plain.load_checkpoint(), tried.load_checkpoint())
+    tried = train(tmp_path / "tried", images, **SHORT)
+    assert same(short.load_checkpoint(), tried.load_checkpoint())
     assert Run.open(tried.folder, GanPlan).plan.threads == 1
 
 

@@ -95,9 +95,9 @@ def test_penalties_flatten_its_logits(vgg: VggFeatures) -> None:
     def slope(**penalty: float) -> Tensor:
         trainer = make_trainer(vgg, optimizer=UNEQUAL, images=8000, penalty={"every": 4} | penalty)
         assert trainer.features is not None
-        for step in range(1, 31):
+        for step in range(1, 17):
             trainer.step(step)
-        judge, batch = trainer.features, trainer.batches.draw(trainer.config.progress(31))
+        judge, batch = trainer.features, trainer.batches.draw(trainer.config.progress(17))
         fake = trainer.generate(batch.latents).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(judge.discriminator(judge.extract(fake))[0].sum(), fake)
         return gradient.norm()

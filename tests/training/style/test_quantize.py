@@ -6,16 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from onnx import numpy_helper
 
 from ganvas.card import OUTPUT, StylizerCard
 from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
-from training.card_details import CardDetails
 from training.data.image_folder import open_image_folder
 from training.errors import DataError, ExportError
-from training.export import export_run
 from training.onnx_file import Inputs, read_card
 from training.style.quantize import calibration, int8_stylizer
 
@@ -100,15 +97,18 @@ def test_refuses_generators_int8_files_and_wrong_names(
     assert out.read_bytes() == before
 
 
-def test_refuses_a_network_that_int8_would_ruin(style_run: Path, make_images: MakeImages, tmp_path: Path) -> None:
+def test_refuses_a_network_that_int8_would_ruin(exported_stylizer: Path, make_images: MakeImages, tmp_path: Path) -> None:
     """A channel that is far larger than the others, and that the last layer ignores, leaves them one level of 256."""
-    checkpoint = torch.load(style_run / "checkpoint.pt", weights_only=True)
-    last_norm = [name for name in checkpoint["network"] if name.startswith("up.") and name.endswith(".norm.scale")][-1]
-    checkpoint["network"][last_norm][:, 0] = 1e5
-    checkpoint["network"]["last.conv.weight"][:, 0] = 0
-    checkpoint["network"]["last.conv.weight"] *= 5  # so that what is lost can be seen
-    torch.save(checkpoint, style_run / "checkpoint.pt")
-    export_run(style_run, tmp_path / "loud.onnx", CardDetails())
+    model = onnx.load(exported_stylizer)
+    weights = {each.name: each for each in model.graph.initializer}
+    last_norm = max(name for name in weights if name.startswith("stylizer.up.") and name.endswith(".norm.scale"))
+    scale, last = (numpy_helper.to_array(weights[name]).copy() for name in (last_norm, "stylizer.last.conv.weight"))
+    scale[:, 0] = 1e5
+    last[:, 0] = 0
+    last *= 5  # so that what is lost can be seen
+    weights[last_norm].CopyFrom(numpy_helper.from_array(scale, last_norm))
+    weights["stylizer.last.conv.weight"].CopyFrom(numpy_helper.from_array(last, "stylizer.last.conv.weight"))
+    onnx.save(model, tmp_path / "loud.onnx")
     with pytest.raises(ExportError, match=r"are \d+\.\d grey levels off on average; 24 are allowed"):
         int8_stylizer(tmp_path / "loud.onnx", tmp_path / "out.onnx", open_image_folder(make_images("photos", 2)))
     assert not (tmp_path / "out.onnx").exists()
