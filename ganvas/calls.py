@@ -103,7 +103,7 @@ def sample(
             adds images to them.
         seeds: instead of `seed`, one seed per image. Each image is the first image of its seed.
         latents: instead of seeds, numbers [n, latent_size].
-        truncation: 0 to 1. Below 1, images are more typical and less varied.
+        truncation: 0 to 1, 1 by default. Below 1, images are more typical and less varied.
         format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.
 
     Returns:

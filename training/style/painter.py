@@ -69,7 +69,7 @@ def _trained(folder: Path, device: torch.device) -> Painter:
 def _exported(path: Path) -> Painter:
     model = ExportedModel(path, StylizerCard)
     card = model.card
-    known = {"objective": "absolute"} | card.training_config  # cards of before there were relative objectives
+    known = {"objective": "absolute", "style_scales": [1]} | card.training_config  # cards of before there was a choice
     objective = {name: value for name, value in known.items() if name in PaintingConfig.model_fields}
     if objective.keys() != PaintingConfig.model_fields.keys():
         raise ExportError(f"The card of {path} does not say what objective it was trained for. Export it again from its run.")
