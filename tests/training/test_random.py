@@ -10,7 +10,7 @@ def test_streams_keep_their_numbers() -> None:
     assert {stream.name: stream.value for stream in Stream} == {
         "ORDER": 1, "LATENTS": 2, "FLIPS": 3, "PREPROCESSING": 4, "SAMPLE_GRID": 5, "SPLIT": 6, "EVALUATION": 7, "WALK": 8,
         "CROPS": 9, "EVALUATE_LATENTS": 10, "EVALUATE_IMAGES": 11, "SAMPLE_LATENTS": 12, "PAINT_NOISE": 13,
-        "STYLES": 14, "HELD_OUT": 15, "CONSISTENCY": 16,
+        "STYLES": 14, "HELD_OUT": 15, "CONSISTENCY": 16, "SKIES": 17, "NETWORKS": 18,
     }  # fmt: skip
 
 
