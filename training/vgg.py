@@ -11,6 +11,7 @@ from typing import Self
 import safetensors
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.devices import Precision
@@ -61,12 +62,16 @@ class VggFeatures(nn.Module):
         self.network.to(getattr(torch, precision))
         return self
 
-    def forward(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, images: Tensor, layers: Collection[str] | None = None, *, repeat_edges: bool = False
+    ) -> dict[str, Tensor]:
         """Compute features of images.
 
         Args:
             images: float [n, 3, h, w] RGB in 0..255.
             layers: some of the chosen layers; None: all. The network runs only up to the deepest of them.
+            repeat_edges: surround every layer's input with its own edge. VGG-16 was trained with a surround of 0, which is grey
+                in the first layer. So an image whose features shall resemble those of other images gets grey margins.
 
         Returns:
             Layer name -> float [n, c, h', w'] in the network's precision, the shallowest first.
@@ -75,7 +80,10 @@ class VggFeatures(nn.Module):
         features: dict[str, Tensor] = {}
         x = (images - self.means).to(self.network[0].weight.dtype)
         for index, module in enumerate(self.network[: max(wanted) + 1]):
-            x = module(x)
+            if repeat_edges and isinstance(module, nn.Conv2d):
+                x = F.conv2d(F.pad(x, [1] * 4, mode="replicate"), module.weight, module.bias)
+            else:
+                x = module(x)
             if index in wanted:
                 features[wanted[index]] = x
         return features

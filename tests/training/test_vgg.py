@@ -47,3 +47,12 @@ def test_refuses_missing_and_broken_weights(tmp_path: Path) -> None:
 def test_failed_download_says_what_to_do() -> None:
     with pytest.raises(WeightsError, match=r"could not download the VGG-16 weights .* --vgg FILE"):
         VggFeatures(("relu1_2",), None)
+
+
+def test_repeated_edges_leave_no_margin_in_the_features_of_a_flat_image(vgg_weights: Path) -> None:
+    vgg = VggFeatures(("relu1_1", "relu2_2"), vgg_weights)
+    flat = torch.full((1, 3, 24, 32), 200.0)
+    for features in vgg(flat, repeat_edges=True).values():
+        torch.testing.assert_close(features, features[:, :, 4:5, 4:5].expand_as(features), rtol=1e-4, atol=1e-3)
+    margins = vgg(flat)["relu1_1"]
+    assert not torch.allclose(margins[:, :, 0], margins[:, :, 4], rtol=1e-2)

@@ -19,6 +19,7 @@ _SHIFT = 3  # pixels, at most
 _NOISE = 4.0  # standard deviation in grey levels, at most
 _BRIGHTNESS = 8.0  # grey levels, at most
 _QUALITY = (50, 95)  # of the JPEG
+_SCALE = (1.0, 2.0)  # at which it is compressed
 
 
 class Disturbance:
@@ -40,8 +41,8 @@ class Disturbance:
         shifted = photos.roll((self._down, self._right), (2, 3)).permute(0, 2, 3, 1).numpy().astype(np.float32)
         sigma, brighter = self._rng.uniform(0, _NOISE), self._rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)
         noisy = shifted + brighter + sigma * self._rng.standard_normal(shifted.shape, np.float32)
-        quality = int(self._rng.integers(*_QUALITY))
-        compressed = [through_jpeg(photo, quality) for photo in noisy]
+        quality, scale = int(self._rng.integers(*_QUALITY)), self._rng.uniform(*_SCALE)
+        compressed = [through_jpeg(photo, quality, scale) for photo in noisy]
         return torch.from_numpy(np.stack(compressed)).permute(0, 3, 1, 2).float()
 
     def loss(self, painted: Tensor, disturbed: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Painting by optimisation (`training.style.paint`), training of the network (`training.style.loop`) and evaluation all use it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -88,7 +88,7 @@ class Objective:
     @torch.no_grad()
     def content(self, photos: Tensor) -> dict[str, Tensor]:
         """Features to keep, by layer, of photos float [n, 3, h, w] RGB in 0..255."""
-        return self.vgg(photos, self.config.content_layers)
+        return self._features(photos, self.config.content_layers)
 
     def __call__(self, painted: Tensor, content: Mapping[str, Tensor], styles: Tensor) -> Terms:
         """The losses of painted images.
@@ -98,12 +98,15 @@ class Objective:
             content: of the photos that were painted, from `content`.
             styles: float [n, k]; each row weights the styles.
         """
-        features, config = self.vgg(painted), self.config
+        features, config = self._features(painted), self.config
         return Terms(
             content=config.content_weight * self._content(features, content),
             style=config.style_weight * self._style(self._grams(painted, features), styles),
             variation=config.variation_weight * total_variation(painted),
         )
+
+    def _features(self, images: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        return self.vgg(images, layers, repeat_edges=self.config.objective == "relative")
 
     def _content(self, features: Mapping[str, Tensor], content: Mapping[str, Tensor]) -> Tensor:
         """Content loss of each image: float [n]."""
@@ -125,10 +128,11 @@ class Objective:
     def _grams(self, images: Tensor, features: Mapping[str, Tensor] | None = None) -> dict[_Place, Tensor]:
         """Gram matrices of images float [n, 3, h, w] at each scale. The features at scale 1 may be known."""
         grams: dict[_Place, Tensor] = {}
+        found: Mapping[str, Tensor]
         for scale in self.config.style_scales:
             if scale > 1 or features is None:
                 shrunk = F.avg_pool2d(images, scale) if scale > 1 else images
-                found = self.vgg(shrunk, self.config.style_layers)
+                found = self._features(shrunk, self.config.style_layers)
             else:
                 found = features
             grams |= {(scale, layer): gram_matrix(found[layer]) for layer in self.config.style_layers}

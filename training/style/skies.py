@@ -14,6 +14,7 @@ from training.random import Stream, numpy_rng
 _BLUE_SHARE = 0.6
 _NOISE = (0.5, 3.0)  # standard deviation in grey levels
 _QUALITY = (75, 96)  # of the JPEG
+_SCALE = (1.0, 2.0)  # at which it is compressed
 
 
 def with_skies(photos: Tensor, share: float, seed: int, step: int) -> tuple[Tensor, Tensor]:
@@ -48,4 +49,4 @@ def _sky(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         first = rng.uniform(30, 230) + rng.normal(0, 25, 3)
     second = first + rng.uniform(-70, 90) + rng.normal(0, 15, 3)
     sky = first + along[..., None] * (second - first) + rng.normal(0, rng.uniform(*_NOISE), (height, width, 3))
-    return through_jpeg(sky, int(rng.integers(*_QUALITY)))
+    return through_jpeg(sky, int(rng.integers(*_QUALITY)), rng.uniform(*_SCALE))
