@@ -272,7 +272,7 @@ def test_export_options_replace_the_values_of_the_file(gan_run: Path, tmp_path: 
 
 def test_export_of_a_missing_run_names_the_runs_that_exist(gan_run: Path, tmp_path: Path) -> None:
     said = refused("export", tmp_path / "gam")
-    assert f"gam is not a folder. Name a run folder, the --out of a training. Runs here: {gan_run}." in said
+    assert f"gam is not a folder. Name a run folder, the --out of a training. Runs here: {gan_run}" in said
 
 
 def test_training_without_its_packages_says_how_to_install_them(tmp_path: Path) -> None:
