@@ -113,7 +113,7 @@ class Objective:
         losses = []
         for layer in self.config.content_layers:
             kept = content[layer].float()
-            unit = self._content_units.get(layer, self._content_unit(kept))
+            unit = self._content_units[layer] if self._content_units else self._content_unit(kept)
             losses.append(content_loss(features[layer].float(), kept) / unit)
         return torch.stack(losses).sum(dim=0)
 
@@ -128,13 +128,9 @@ class Objective:
     def _grams(self, images: Tensor, features: Mapping[str, Tensor] | None = None) -> dict[_Place, Tensor]:
         """Gram matrices of images float [n, 3, h, w] at each scale. The features at scale 1 may be known."""
         grams: dict[_Place, Tensor] = {}
-        found: Mapping[str, Tensor]
         for scale in self.config.style_scales:
-            if scale > 1 or features is None:
-                shrunk = F.avg_pool2d(images, scale) if scale > 1 else images
-                found = self._features(shrunk, self.config.style_layers)
-            else:
-                found = features
+            known = features if scale == 1 else None
+            found = known or self._features(F.avg_pool2d(images, scale), self.config.style_layers)
             grams |= {(scale, layer): gram_matrix(found[layer]) for layer in self.config.style_layers}
         return grams
 
