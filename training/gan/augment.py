@@ -6,29 +6,94 @@ own way.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from training.gan.config import AugmentationConfig
+
 FEW_IMAGES = 5000
 """With fewer images a run augments by default: in the paper it helps much with 10,000 photos and harms with 70,000."""
 
+_ADAPT_EVERY = 4  # steps between two moves of the probability
+_FULL_CHANGE = 0.1  # fraction of the run in which the probability can move from 0 to 1
 _SHIFT = 0.125  # largest shift, as a fraction of the side
 _HOLE = 0.5  # side of the hole, as a fraction of the image's side
 
 
-def augment(images: Tensor, names: Sequence[str], rng: Generator) -> Tensor:
-    """Change each image at random.
+def augment(images: Tensor, names: Sequence[str], rng: Generator, probability: float = 1.0) -> Tensor:
+    """Change images at random.
 
     Args:
         images: float [n, c, h, w] in -1..1.
         names: any of `AUGMENTATIONS`, applied in this order.
         rng: on the CPU, so every device draws the same numbers.
+        probability: of each augmentation, for each image.
     """
+    if probability == 0:
+        return images
     for name in names:
-        images = AUGMENTATIONS[name](images, rng)
+        changed = AUGMENTATIONS[name](images, rng)
+        if probability < 1:
+            chosen = torch.rand(len(images), 1, 1, 1, generator=rng) < probability
+            changed = changed.where(chosen.to(images.device), images)
+        images = changed
     return images
+
+
+class AugmentProbability:
+    """How often images are augmented.
+
+    With a target, it follows the discriminator: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
+    Data". The paper watches the sign of the logits of real images. The sign means nothing to the relativistic objective, so this
+    watches how many pairs the discriminator gets right. Part of a checkpoint.
+
+    Args:
+        config: probability, ramp, target.
+        steps: of the run.
+    """
+
+    def __init__(self, config: AugmentationConfig, steps: int) -> None:
+        self.config = config
+        self._move = _ADAPT_EVERY / max(1.0, _FULL_CHANGE * steps)
+        self._probability = 0.0
+        self._accuracy: Tensor | float = 0.0  # summed over the steps since the last move
+        self._steps = 0
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it follows the discriminator."""
+        return self.config.target is not None
+
+    def at(self, fraction: float) -> float:
+        """The probability, when a fraction of the run is done, 0..1."""
+        config = self.config
+        if self.adapts:
+            return self._probability
+        return config.probability * (min(fraction / config.ramp, 1.0) if config.ramp else 1.0)
+
+    def record(self, accuracy: Tensor) -> None:
+        """Take in the share of pairs that the discriminator got right in a step: a scalar."""
+        target = self.config.target
+        if target is None:
+            return
+        self._accuracy = self._accuracy + accuracy
+        self._steps += 1
+        if self._steps == _ADAPT_EVERY:
+            move = self._move if float(self._accuracy) / self._steps > target else -self._move
+            self._probability = min(max(self._probability + move, 0.0), self.config.probability)
+            self._accuracy, self._steps = 0.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state in plain numbers."""
+        return {"probability": self._probability, "accuracy": float(self._accuracy), "steps": self._steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Restore a saved state."""
+        self._probability, self._accuracy = state_dict["probability"], state_dict["accuracy"]
+        self._steps = state_dict["steps"]
 
 
 def translation(images: Tensor, rng: Generator) -> Tensor:

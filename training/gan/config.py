@@ -47,6 +47,22 @@ class FeaturesConfig(Table):
     start: float = Field(default=0.4, ge=0, lt=1)  # fraction of the run after which it joins
 
 
+class AugmentationConfig(Table):
+    """How often the discriminators see an augmented image instead of the image itself."""
+
+    probability: float = Field(default=1.0, ge=0, le=1)  # of each augmentation, for each image
+    ramp: float = Field(default=0.0, ge=0, le=1)  # fraction of the run in which the probability rises from 0
+    target: float | None = Field(default=None, gt=0.5, lt=1)
+    """Share of the pairs that the discriminator should get right: the probability starts at 0, rises while the share is higher,
+    at most to `probability`, and falls while it is lower (Karras et al. 2020, ADA)."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.target is not None and self.ramp:
+            raise ValueError("target and ramp both set the probability: leave one of them out")
+        return self
+
+
 class OptimizerConfig(Table):
     """Adam, and the schedule of both learning rates."""
 
@@ -54,7 +70,9 @@ class OptimizerConfig(Table):
     d_learning_rate: Rate | None = None  # of the discriminators; None: the generator's
     beta1: float = Field(default=0.0, ge=0, lt=1)
     beta2: float = Field(default=0.99, ge=0, lt=1)
+    final_beta2: float | None = Field(default=None, ge=0, lt=1)  # beta2 moves to this during the run; None: it stays
     schedule: Literal["constant", "step", "cosine"] = "constant"
+    final_factor: float = Field(default=0.0, ge=0, le=1)  # `cosine` falls to this fraction of the rates
     warm_up: float = Field(default=0.0, ge=0, lt=1)  # fraction of the run in which the rates rise from 0
     step_every: float = Field(default=0.25, gt=0, le=1)  # fraction of the run after which `step` multiplies the rates ...
     step_factor: float = Field(default=0.5, gt=0, lt=1)  # ... by this
@@ -88,6 +106,7 @@ class GanConfig(RunConfig):
 
     # What the discriminators see
     augment: tuple[Augmentation, ...] | None = None  # real and fake images; None: all if there are few images, else none
+    augmentation: AugmentationConfig = AugmentationConfig()
     instance_noise: float = Field(default=0.0, ge=0, le=2)  # on real and fake images at first, falls to 0; images span -1..1
     pack: int = Field(default=1, ge=1, le=8)  # images that the discriminator judges together
     classes: ClassesConfig = ClassesConfig()

@@ -12,11 +12,11 @@ from training.schedules import cosine
 def rate_factor(config: OptimizerConfig, fraction: float) -> float:
     """The factor of both learning rates.
 
-    `constant` stays at 1. `step` is multiplied by `step_factor` after every `step_every` of the run. `cosine` falls to 0 along
-    half a cosine. With `warm_up`, the rates also rise from 0 in that fraction of the run.
+    `constant` stays at 1. `step` is multiplied by `step_factor` after every `step_every` of the run. `cosine` falls to
+    `final_factor` along half a cosine. With `warm_up`, the rates also rise from 0 in that fraction of the run.
 
     Args:
-        config: schedule, warm_up, step_every, step_factor.
+        config: schedule, final_factor, warm_up, step_every, step_factor.
         fraction: of the run that is done, 0..1.
 
     Returns:
@@ -26,10 +26,24 @@ def rate_factor(config: OptimizerConfig, fraction: float) -> float:
     if config.schedule == "step":
         factor = config.step_factor ** math.floor(fraction / config.step_every + 1e-9)
     elif config.schedule == "cosine":
-        factor = cosine(fraction)
+        factor = config.final_factor + (1 - config.final_factor) * cosine(fraction)
     if config.warm_up:
         factor *= min(fraction / config.warm_up, 1.0)
     return factor
+
+
+def beta2(config: OptimizerConfig, fraction: float) -> float:
+    """Adam's beta2: from `beta2` to `final_beta2` along half a cosine, as in R3GAN (Huang et al. 2024).
+
+    A long memory of squared gradients is steadier, but at the start of a run the gradients shrink faster than it forgets.
+
+    Args:
+        config: beta2, final_beta2.
+        fraction: of the run that is done, 0..1.
+    """
+    if config.final_beta2 is None:
+        return config.beta2
+    return config.final_beta2 + (config.beta2 - config.final_beta2) * cosine(fraction)
 
 
 def penalty_factor(config: PenaltyConfig, fraction: float) -> float:

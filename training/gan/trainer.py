@@ -9,14 +9,14 @@ from torch import Tensor
 
 from training.errors import ConfigError
 from training.gan.architectures.base import modules_with_progress
-from training.gan.augment import augment
+from training.gan.augment import AugmentProbability, augment
 from training.gan.batches import Batch, BatchSource
 from training.gan.classes import Labels, logits_of
 from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
 from training.gan.one_pass import one_pass_gradients
 from training.gan.projected import ProjectedDiscriminator
-from training.gan.schedules import class_share, penalty_factor, rate_factor
+from training.gan.schedules import beta2, class_share, penalty_factor, rate_factor
 from training.gan.setup import adam, build_discriminator, build_generator, moving_average, place, require_even_batch
 from training.progress import Progress
 from training.random import Stream, numpy_rng
@@ -70,6 +70,9 @@ class GanTrainer:
             "generator": self.generator, "discriminator": self.discriminator, "generator_ema": self.generator_ema,
             "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer,
         }  # fmt: skip
+        self.augmentation = AugmentProbability(config.augmentation, config.steps)
+        if self.augmentation.adapts:
+            self.parts["augmentation"] = self.augmentation
         self.features: ProjectedDiscriminator | None = None
         if config.features.layers:
             if vgg is None:
@@ -100,14 +103,20 @@ class GanTrainer:
         torch.manual_seed(int(draws.integers(2**32)))  # of layers that draw numbers themselves
         scalars = self._one_pass_step(progress) if self.config.one_pass else self._two_phase_step(progress)
         self.generator_ema.update_parameters(self.generator)
+        if self.augmentation.adapts:
+            self.augmentation.record(mean_over_processes(self.fabric, scalars["d_accuracy"]))
         return scalars
 
     def settings(self, step: int) -> dict[str, float]:
-        """The values of the schedules at a step: the learning rates and, if there are classes, their share in a logit."""
-        progress = self.config.progress(step)
+        """The values of the schedules at a step, by name; see docs/gans.md. Those that do not apply are missing."""
+        config, progress = self.config, self.config.progress(step)
         g_rate, d_rate = self._rates(progress)
-        share = {"class_share": class_share(self.config.classes, progress.fraction)} if self.config.classes.count else {}
-        return {"learning_rate": g_rate, "d_learning_rate": d_rate, **share}
+        settings = {"learning_rate": g_rate, "d_learning_rate": d_rate}
+        if config.classes.count:
+            settings["class_share"] = class_share(config.classes, progress.fraction)
+        if config.augment:
+            settings["augment_probability"] = self.augmentation.at(progress.fraction)
+        return settings
 
     def _one_pass_step(self, progress: Progress) -> Scalars:
         """Serve both losses by one pass through both networks; see `one_pass_gradients`."""
@@ -199,7 +208,7 @@ class GanTrainer:
             float [n / pack, pack * c, h, w].
         """
         config = self.config
-        images = augment(images, config.augment or (), rng)
+        images = augment(images, config.augment or (), rng, self.augmentation.at(progress.fraction))
         if config.instance_noise:
             noise = torch.randn(images.shape, generator=rng).to(images)
             images = images + config.instance_noise * (1 - progress.fraction) * noise
@@ -262,10 +271,11 @@ class GanTrainer:
 
     def _set_rates(self, progress: Progress) -> None:
         g_rate, d_rate = self._rates(progress)
-        _set_rate(self.g_optimizer, g_rate)
-        _set_rate(self.d_optimizer, d_rate)
+        betas = (self.config.optimizer.beta1, beta2(self.config.optimizer, progress.fraction))
+        _set_rate(self.g_optimizer, g_rate, betas)
+        _set_rate(self.d_optimizer, d_rate, betas)
         if self.features is not None:
-            _set_rate(self.features.optimizer, d_rate)
+            _set_rate(self.features.optimizer, d_rate, betas)
 
     def _update(self, optimizer: torch.optim.Optimizer) -> None:
         """Step, with the gradients averaged over the processes."""
@@ -284,9 +294,9 @@ def mean_over_processes(fabric: Fabric, value: Tensor) -> Tensor:
     return mean
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float, betas: tuple[float, float]) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"], group["betas"] = rate, betas
 
 
 def _summarise(d_loss: Tensor, g_loss: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Scalars:

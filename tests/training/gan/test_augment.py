@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from training.gan.augment import AUGMENTATIONS, augment, colour, cutout, translation
+from tests.training.gan_configs import gan_config
+from training.gan.augment import AUGMENTATIONS, AugmentProbability, augment, colour, cutout, translation
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -56,3 +57,51 @@ def test_augmentation_depends_on_the_rng_and_passes_gradients() -> None:
 def test_no_augmentation_returns_the_same_images() -> None:
     images = torch.rand(4, 3, 16, 16)
     assert augment(images, (), rng()) is images
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_probability_is_the_share_of_changed_images(name: str) -> None:
+    images = torch.rand(400, 3, 8, 8, generator=rng(1)) - 0.5
+    unchanged = (augment(images, [name], rng(), 0.25) == images).flatten(1).all(1)
+    always = (augment(images, [name], rng()) == images).flatten(1).all(1)
+    # A shift by 0 changes nothing either.
+    expected = 0.75 + 0.25 * always.float().mean().item()
+    assert unchanged.float().mean().item() == pytest.approx(expected, abs=0.08)
+    assert torch.equal(augment(images, [name], rng(), 0.0), images)
+
+
+def probability(steps: int = 400, **options: float) -> AugmentProbability:
+    return AugmentProbability(gan_config(augmentation=options).augmentation, steps)
+
+
+def test_probability_rises_during_its_ramp() -> None:
+    assert [probability(probability=0.3, ramp=0.5).at(place) for place in (0.0, 0.25, 0.5, 1.0)] == pytest.approx(
+        [0, 0.15, 0.3, 0.3]
+    )
+    assert probability().at(0.0) == 1.0
+
+
+def test_probability_follows_a_sure_discriminator() -> None:
+    adaptive = probability(target=0.8, probability=0.5)
+    assert adaptive.at(0.0) == 0.0
+    for _ in range(8):
+        adaptive.record(torch.tensor(0.9))
+    assert adaptive.at(0.0) == pytest.approx(8 / 40)  # in a tenth of 400 steps it can rise to 1
+    for _ in range(4):
+        adaptive.record(torch.tensor(0.7))
+    assert adaptive.at(0.0) == pytest.approx(4 / 40)
+    for _ in range(40):
+        adaptive.record(torch.tensor(1.0))
+    assert adaptive.at(0.0) == 0.5  # the most that the config allows
+
+
+def test_restored_probability_goes_on_between_two_moves() -> None:
+    through, saved, restored = (probability(target=0.8) for _ in range(3))
+    for accuracy in (0.9, 0.9, 0.9, 0.2, 0.9):
+        through.record(torch.tensor(accuracy))
+    for accuracy in (0.9, 0.9, 0.9):
+        saved.record(torch.tensor(accuracy))
+    restored.load_state_dict(saved.state_dict())
+    for accuracy in (0.2, 0.9):
+        restored.record(torch.tensor(accuracy))
+    assert restored.state_dict() == through.state_dict()

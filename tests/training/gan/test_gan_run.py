@@ -174,6 +174,7 @@ def test_run_that_always_diverges_ends_with_a_message(
         {"augment": ("translation", "cutout", "colour"), "instance_noise": 0.1, "flip": True, "optimizer.schedule": "cosine"},
         {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "optimizer.warm_up": 0.1},
         {"features": {"layers": ("relu1_1", "relu1_2"), "start": 0.2}},
+        {"augment": ("translation",), "augmentation.target": 0.6, "optimizer.final_beta2": 0.5},
     ],
 )
 def test_interrupted_and_resumed_run_ends_bit_identical(

@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.gan_configs import gan_config
 from training.gan.config import GanConfig
-from training.gan.schedules import penalty_factor, rate_factor
+from training.gan.schedules import beta2, penalty_factor, rate_factor
 
 
 def factors(config: GanConfig, *places: float) -> list[float]:
@@ -22,6 +22,17 @@ def test_step_schedule_falls_at_each_step() -> None:
 
 def test_cosine_schedule_falls_to_0() -> None:
     assert factors(gan_config(optimizer={"schedule": "cosine"}), 0.0, 0.5, 1.0) == pytest.approx([1.0, 0.5, 0.0])
+
+
+def test_cosine_schedule_falls_to_its_final_factor() -> None:
+    config = gan_config(optimizer={"schedule": "cosine", "final_factor": 0.25})
+    assert factors(config, 0.0, 0.5, 1.0) == pytest.approx([1.0, 0.625, 0.25])
+
+
+def test_beta2_moves_to_its_final_value() -> None:
+    assert [beta2(GanConfig().optimizer, place) for place in (0.0, 1.0)] == [0.99, 0.99]
+    config = gan_config(optimizer={"beta2": 0.9, "final_beta2": 0.99}).optimizer
+    assert [beta2(config, place) for place in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.945, 0.99])
 
 
 def test_warm_up_multiplies_the_schedule() -> None:
