@@ -47,8 +47,8 @@ class AugmentProbability:
     """How often images are augmented.
 
     With a target, it follows the discriminator: Karras et al. 2020, "Training Generative Adversarial Networks with Limited
-    Data". The paper watches the sign of the logits of real images. The sign means nothing to the relativistic objective, so this
-    watches how many pairs the discriminator gets right. Part of a checkpoint.
+    Data". The paper watches the sign of the logits of real images. The sign means nothing to the relativistic objective, so
+    this watches how many pairs the discriminator gets right. Part of a checkpoint.
 
     Args:
         config: probability, ramp, target.
