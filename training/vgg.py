@@ -51,9 +51,6 @@ class VggFeatures(nn.Module):
         with torch.device("meta"):  # no initial weights: they are replaced at once
             network = vgg16().features[: max(self._names) + 1]
         _load(network, weights, option)
-        for module in network:
-            if isinstance(module, nn.ReLU):
-                module.inplace = False  # features must not change after they are returned
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("means", torch.tensor(_CHANNEL_MEANS).reshape(1, 3, 1, 1))
 

@@ -51,6 +51,7 @@ class Objective:
             self.grams = {place: torch.cat([each[place] for each in grams]) for place in grams[0]}
         # What errors are measured in. By place: float [k]; by layer: float [], or unset: those of each photo itself.
         self._units = {place: self._unit(gram, (1, 2), len(self.grams)) for place, gram in self.grams.items()}
+        self._squares = {place: gram.square().mean(dim=(1, 2)) for place, gram in self.grams.items()}
         self._content_units: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -146,7 +147,7 @@ class Objective:
         losses = torch.zeros_like(sums)
         for place, targets in self.grams.items():
             mean = torch.einsum("nk,kij->nij", shares, targets)
-            spread = shares @ targets.square().mean(dim=(1, 2)) - mean.square().mean(dim=(1, 2))
+            spread = shares @ self._squares[place] - mean.square().mean(dim=(1, 2))
             losses = losses + (style_loss(grams[place], mean) + spread) / (shares @ self._units[place])
         return sums * losses
 
