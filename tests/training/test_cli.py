@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from ganvas.api import UPLOAD_FORMATS_TEXT
+from ganvas.card import StylizerCard
 from tests.training.commands import call, done, refused
 from tests.training.conftest import MakeImages
 from training.cli.app import COMMANDS, load_command
-from training.onnx_file import read_card
+from training.onnx_file import ExportedModel, read_card
 
 TINY_GAN = [
     "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4", "--set", "batch_size=8",
@@ -151,10 +151,10 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
     outputs = []
     for run, styles in ((old, 2), (out, 3)):
         assert call("export", run, tmp_path / f"{run.name}.onnx").exit_code == 0
-        session = onnxruntime.InferenceSession(tmp_path / f"{run.name}.onnx")
-        ones = np.ones(2, np.float32)
-        inputs = {"images": images, "styles": np.eye(styles, dtype=np.float32)[:2], "strength": ones, "keep_color": 0 * ones}
-        outputs.append(session.run(None, inputs)[0])
+        model, ones = ExportedModel(tmp_path / f"{run.name}.onnx", StylizerCard), np.ones(2, np.float32)
+        vectors = model.card.style_vectors()
+        assert len(vectors) == styles
+        outputs.append(model.run({"images": images, "styles": vectors[:2], "strength": ones, "keep_color": 0 * ones}))
     assert np.array_equal(*outputs)
 
     assert call("style", "--styles", new, *data, "--out", out, "--resume").exit_code == 0  # nothing left to do

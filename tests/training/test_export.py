@@ -47,7 +47,9 @@ def test_exported_stylizer_paints_with_strength_and_keep_color(exported_stylizer
     assert [style.name for style in card.styles] == ["night", "wave", "scream"]
     session = session_of(exported_stylizer)
     photos = np.random.default_rng(0).integers(0, 256, (3, 24, 40, 3), dtype=np.uint8)
-    inputs = {"images": photos, "styles": np.eye(3, dtype=np.float32)}
+    vectors = card.style_vectors()
+    assert vectors.shape == (3, card.style_size)
+    inputs = {"images": photos, "styles": vectors}
 
     def painted(strength: float, keep_color: float) -> np.ndarray:
         rows = {"strength": np.full(3, strength, np.float32), "keep_color": np.full(3, keep_color, np.float32)}

@@ -1,5 +1,7 @@
 """A trained style network as it is exported: the network with pre- and post-processing inside, and its card."""
 
+import base64
+import hashlib
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from training.errors import ExportError
 from training.kind import Exportable
 from training.run import Checkpoint, Run
 from training.style.config import StyleConfig
-from training.style.network import Stylizer, build_stylizer
+from training.style.network import Stylizer, build_stylizer, is_style_parameter
 from training.style.plan import StylePlan
 from training.text import count_of
 
@@ -19,7 +21,7 @@ from training.text import count_of
 class StylizerGraph(nn.Module):
     """Photos in, painted photos out.
 
-    `images` uint8 [n, h, w, 3], `styles` float32 [n, k], `strength` float32 [n], `keep_color` float32 [n] -> `pictures`
+    `images` uint8 [n, h, w, 3], `styles` float32 [n, m], `strength` float32 [n], `keep_color` float32 [n] -> `pictures`
     uint8 [n, h, w, 3].
 
     `strength` 0 returns the input, 1 the painting. `keep_color` 1 takes the brightness of the painting and the colour of
@@ -37,7 +39,7 @@ class StylizerGraph(nn.Module):
     def forward(self, images: Tensor, styles: Tensor, strength: Tensor, keep_color: Tensor) -> Tensor:
         """See the class."""
         photos = images.permute(0, 3, 1, 2).float()
-        change = self.stylizer(photos, styles).clamp(0, 255) - photos
+        change = self.stylizer.paint(photos, styles).clamp(0, 255) - photos
         brightness = (change * self.luma).sum(dim=1, keepdim=True)
         strength, keep_color = strength[:, None, None, None], keep_color[:, None, None, None]
         mixed = photos + change * (strength * (1 - keep_color)) + brightness * (strength * keep_color)
@@ -77,7 +79,8 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
     if unknown := [style for style in details.styles if style not in plan.styles]:
         raise ExportError(f"--card describes the style {unknown[0]}. This run has {', '.join(plan.styles)}.")
     styles = []
-    for style, thumbnail in plan.styles.items():
+    vectors = stylizer.vectors().detach().cpu().numpy().astype("<f2")
+    for (style, thumbnail), vector in zip(plan.styles.items(), vectors, strict=True):
         known = details.styles.get(style, StyleDetails())
         styles.append(
             Style(
@@ -87,6 +90,7 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
                 year=known.year,
                 licence=known.licence,
                 thumbnail=thumbnail,
+                vector=base64.b64encode(vector.tobytes()).decode(),
             )
         )
     return StylizerCard(
@@ -95,7 +99,17 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
         size_multiple=stylizer.size_multiple,
         min_side=stylizer.min_side,
         styles=tuple(styles),
+        style_space=style_space(stylizer),
     )
+
+
+def style_space(stylizer: Stylizer) -> str:
+    """What the network's style vectors mean: a hash of the weights that all styles share, in half precision."""
+    digest = hashlib.sha256()
+    for name, value in sorted(stylizer.state_dict().items()):
+        if not is_style_parameter(name):
+            digest.update(name.encode() + value.cpu().numpy().astype("<f2").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _summary(styles: int) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ganvas.card import Card
+from ganvas.style_file import StyleFile
 from service.engine.arrays import Feeds, Pixels
 from service.engine.batcher import Batcher
 from service.engine.job_queue import Job, Limits
@@ -47,6 +48,17 @@ class Handler(ABC):
     @abstractmethod
     def example_command(self, url: str, photo: str) -> str:
         """A shell command that tries this model on the service at `url`. `photo` is a path of a JPEG."""
+
+    def take_styles(self, files: Sequence[StyleFile]) -> set[str]:
+        """Add styles to those of the model, in place of those that were added before.
+
+        Args:
+            files: all style files, also those of other models.
+
+        Returns:
+            The names of those that fit this model and are new to it.
+        """
+        return set()
 
     def job(self, feeds: Feeds, row_cost: int = 1) -> Job:
         """Rows that run together.
