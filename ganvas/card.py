@@ -119,6 +119,11 @@ class Style(_Part):
         "models, whose input `styles` has a weight for each named style.",
     )
 
+    @property
+    def size(self) -> int:
+        """The length of the vector; 0 without one."""
+        return len(base64.b64decode(self.vector)) // 2
+
 
 class Card(_Part):
     """What the cards of all kinds say. A subclass names its kind and its tensors."""
@@ -241,7 +246,7 @@ class StylizerCard(Card):
         names = [style.name for style in self.styles]
         if len(set(names)) != len(names):
             raise ValueError(f"two styles share a name: {sorted(names)}")
-        if len({len(style.vector) for style in self.styles}) > 1:
+        if len({style.size for style in self.styles}) > 1:
             raise ValueError("the vectors of the styles must have the same length, or all be empty")
         if self.style_space and not self.styles[0].vector:
             raise ValueError("a model without vectors has no style_space")
@@ -250,7 +255,7 @@ class StylizerCard(Card):
     @property
     def style_size(self) -> int:
         """The length of a style's vector, m."""
-        return len(base64.b64decode(self.styles[0].vector)) // 2 or len(self.styles)
+        return self.styles[0].size or len(self.styles)
 
     def style_vectors(self) -> "Floats":
         """The vectors of the named styles, float32 [k, m]. In older models, style i is the i-th unit vector. Needs numpy."""

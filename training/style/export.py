@@ -2,13 +2,17 @@
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ganvas.card import Style, StylizerCard
-from training.card_details import CardDetails, StyleDetails, card_fields, title_of
+from ganvas.files import write_whole
+from ganvas.style_file import SUFFIX, StyleFile
+from training.card_details import NOT_STATED, CardDetails, StyleDetails, card_fields, title_of
 from training.errors import ExportError
 from training.kind import Exportable
 from training.run import Checkpoint, Run
@@ -74,12 +78,14 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
         stylizer: the network.
 
     Raises:
-        ExportError: the details describe a style that the run does not have.
+        ExportError: the details describe a style that the run does not have, or a style's numbers are not finite.
     """
     if unknown := [style for style in details.styles if style not in plan.styles]:
         raise ExportError(f"--card describes the style {unknown[0]}. This run has {', '.join(plan.styles)}.")
     styles = []
     vectors = stylizer.vectors().detach().cpu().numpy().astype("<f2")
+    if not np.isfinite(vectors).all():
+        raise ExportError("The scales or biases of a style are not finite: the training diverged. Start a new run.")
     for (style, thumbnail), vector in zip(plan.styles.items(), vectors, strict=True):
         known = details.styles.get(style, StyleDetails())
         styles.append(
@@ -101,6 +107,36 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
         styles=tuple(styles),
         style_space=style_space(stylizer),
     )
+
+
+def export_style(folder: Path, out: Path, details: CardDetails) -> StyleFile:
+    """Write a style of a run as a style file: for the models of the run that this one extends.
+
+    Args:
+        folder: a run folder.
+        out: NAME.style.json; NAME is a style of the run.
+        details: what the run cannot know.
+
+    Raises:
+        RunError: there is no style run, or no checkpoint.
+        ExportError: the run has no style of this name, its numbers are out of bounds, or the file cannot be written.
+    """
+    run, name = Run.open(folder, StylePlan), out.name.removesuffix(SUFFIX)
+    if name not in run.plan.styles:
+        known = ", ".join(f"{style}{SUFFIX}" for style in run.plan.styles)
+        raise ExportError(f"{folder} has no style {name}. The file may be called {known}.")
+    checkpoint = run.checkpoint_to_export()
+    card = stylizer_card("unnamed", run.plan, details, checkpoint["step"], stylizer_graph(run, checkpoint).stylizer)
+    (style,) = (style for style in card.styles if style.name == name)
+    of_the_file = {"title": details.title, "licence": details.licence if details.licence != NOT_STATED else ""}
+    style = style.model_copy(update={field: text for field, text in of_the_file.items() if text})
+    file = StyleFile(style=style, style_space=card.style_space)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, lambda partial: partial.write_text(file.model_dump_json(indent=1) + "\n"))
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror}.") from error
+    return file
 
 
 def style_space(stylizer: Stylizer) -> str:

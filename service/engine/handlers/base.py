@@ -21,6 +21,7 @@ class Handler(ABC):
     Attributes:
         card: of the model; a subclass narrows its type.
         version: of the model's file.
+        preview_version: another one whenever `preview` shows something else.
         device: cpu, cuda or tensorrt.
         batcher: joins requests into batches.
     """
@@ -33,7 +34,7 @@ class Handler(ABC):
 
     def __init__(self, card: Card, model: LoadedModel, settings: Settings) -> None:
         self.card = card
-        self.version = model.version
+        self.version = self.preview_version = model.version
         self.device = model.device
         self.batcher = Batcher(card.name, model.run, self._limits(model, settings))
 

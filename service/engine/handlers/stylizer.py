@@ -8,6 +8,7 @@ image = painted.finish()                                                       #
 import asyncio
 import base64
 import contextlib
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from service.engine.blends import parse_blend
 from service.engine.codecs import decode
 from service.engine.decoding import Cost
 from service.engine.errors import NotFoundError, RequestError
+from service.engine.folder import version_of
 from service.engine.handlers.base import Handler, pad
 from service.engine.job_queue import Job
 from service.engine.sessions import LoadedModel
@@ -93,11 +95,13 @@ class Stylizer(Handler):
     def take_styles(self, files: Sequence[StyleFile]) -> set[str]:
         """See the base class."""
         own = self._own
-        names, length = {style.name for style in own.styles}, len(own.styles[0].vector)
-        fitting = [file.style for file in files if file.style_space == own.style_space and len(file.style.vector) == length]
+        names = {style.name for style in own.styles}
+        fitting = [file.style for file in files if file.style_space == own.style_space and file.style.size == own.style_size]
         added = [style for style in fitting if style.name not in names]
         self.card = own.model_copy(update={"styles": (*own.styles, *added)})
         self._vectors = self.card.style_vectors()
+        thumbnails = [style.thumbnail for style in added]
+        self.preview_version = f"{self.version}-{version_of(json.dumps(thumbnails).encode())}" if added else self.version
         return {style.name for style in added}
 
     def style(self, text: str | None) -> Floats:
