@@ -159,6 +159,7 @@ def test_strength_interpolates_between_photo_and_painting() -> None:
     photo = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
     one, zero, half = torch.ones(1), torch.zeros(1), torch.full((1,), 0.5)
     with torch.no_grad():
-        full = graph(photo, torch.eye(3)[:1], one, zero).float()
-        mixed = graph(photo, torch.eye(3)[:1], half, zero).float()
+        style = graph.stylizer.vectors()[:1]
+        full = graph(photo, style, one, zero).float()
+        mixed = graph(photo, style, half, zero).float()
     assert (mixed - (photo + full) / 2).abs().max() <= 1

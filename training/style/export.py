@@ -83,10 +83,7 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
     if unknown := [style for style in details.styles if style not in plan.styles]:
         raise ExportError(f"--card describes the style {unknown[0]}. This run has {', '.join(plan.styles)}.")
     styles = []
-    vectors = stylizer.vectors().detach().cpu().numpy().astype("<f2")
-    if not np.isfinite(vectors).all():
-        raise ExportError("The scales or biases of a style are not finite: the training diverged. Start a new run.")
-    for (style, thumbnail), vector in zip(plan.styles.items(), vectors, strict=True):
+    for (style, thumbnail), vector in zip(plan.styles.items(), written_vectors(stylizer), strict=True):
         known = details.styles.get(style, StyleDetails())
         styles.append(
             Style(
@@ -96,7 +93,7 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
                 year=known.year,
                 licence=known.licence,
                 thumbnail=thumbnail,
-                vector=base64.b64encode(vector.tobytes()).decode(),
+                vector=vector,
             )
         )
     return StylizerCard(
@@ -137,6 +134,18 @@ def export_style(folder: Path, out: Path, details: CardDetails) -> StyleFile:
     except OSError as error:
         raise ExportError(f"{out} cannot be written: {error.strerror}.") from error
     return file
+
+
+def written_vectors(stylizer: Stylizer) -> list[str]:
+    """The vectors of the network's own styles, as a card has them.
+
+    Raises:
+        ExportError: a number is not finite in half precision.
+    """
+    vectors = stylizer.vectors().detach().cpu().numpy().astype("<f2")
+    if not np.isfinite(vectors).all():
+        raise ExportError("The scales or biases of a style are not finite: the training diverged. Start a new run.")
+    return [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
 
 
 def style_space(stylizer: Stylizer) -> str:
