@@ -28,7 +28,6 @@ from benchmarks.tables import replace_section
 from ganvas.card import StylizerCard
 from ganvas.images import read_image
 from service.engine.arrays import Pixels
-from service.engine.blends import parse_blend
 from service.engine.handlers.stylizer import Stylizer
 from service.engine.sessions import LoadedModel, load_model
 from service.settings import Settings
@@ -87,9 +86,9 @@ def _resized(photo: Image.Image, side: int) -> Pixels:
 
 
 async def _painted(stylizer: Stylizer, style: str, photo: Pixels, brush: float) -> Pixels:
-    weights = parse_blend(style, stylizer.style_names())
+    vector = stylizer.style(style)
     with stylizer.reserve([photo.shape[:2]], brush) as reservation:
-        (painted,) = await stylizer.paint(reservation, [stylizer.prepare(photo.copy(), brush)], weights, 1, 0)
+        (painted,) = await stylizer.paint(reservation, [stylizer.prepare(photo.copy(), brush)], vector, 1, 0)
     return painted.finish()
 
 

@@ -28,7 +28,7 @@ from ganvas.card import Style, StylizerCard
 from ganvas.files import write_whole
 from training.export import to_onnx
 from training.style.config import StyleConfig
-from training.style.export import StylizerGraph
+from training.style.export import StylizerGraph, written_vectors
 from training.style.network import Stylizer, build_stylizer
 from training.style.quantize import quantized
 
@@ -101,7 +101,7 @@ def main(
 
 def _card(network: Stylizer) -> StylizerCard:
     """The tensors of a network that no run trained."""
-    style = {"title": "none", "artist": "none", "licence": "none"}
+    style, vectors = {"title": "none", "artist": "none", "licence": "none"}, written_vectors(network)
     return StylizerCard(
         name="variant",
         title="none",
@@ -112,7 +112,9 @@ def _card(network: Stylizer) -> StylizerCard:
         training_config={},
         size_multiple=network.size_multiple,
         min_side=network.min_side,
-        styles=tuple(Style.model_validate(style | {"name": f"style-{k}"}) for k in range(network.styles)),
+        styles=tuple(
+            Style.model_validate(style | {"name": f"style-{k}", "vector": vector}) for k, vector in enumerate(vectors)
+        ),
     )
 
 

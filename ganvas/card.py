@@ -11,7 +11,10 @@ for Model Reporting".
 A new kind of model is one more subclass of `Card`, added to `AnyCard`.
 """
 
+import base64
 import json
+import math
+import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -20,7 +23,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Ty
 from ganvas.tensors import ROWS, Dimension, Tensor
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from ganvas.tensors import Array
+
+    Floats = npt.NDArray[np.float32]
 
 METADATA_KEY = "ganvas.card"
 
@@ -36,6 +44,9 @@ KEEP_COLOR = "keep_color"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A name that is safe in a URL, a file name and a command line: lower-case letters, digits and inner hyphens, at most 63."""
+
+StyleSpace = Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")]
+"""Names what style vectors mean: a hash of the weights that all styles of a network share."""
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -59,6 +70,14 @@ def _finite(config: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Refuse NaN and infinity, which Python reads from JSON although JSON has no such numbers."""
     json.dumps(config, allow_nan=False)
     return config
+
+
+def _halves(vector: str) -> str:
+    """Refuse a vector that is not base64 of finite float16 numbers."""
+    data = base64.b64decode(vector, validate=True)
+    if len(data) % 2 or not all(map(math.isfinite, struct.unpack(f"<{len(data) // 2}e", data))):
+        raise ValueError("a style's vector must be base64 of finite float16 numbers")
+    return vector
 
 
 class _Part(BaseModel):
@@ -86,7 +105,7 @@ class Metric(_Part):
 
 
 class Style(_Part):
-    """One style of a stylizer: column i of `styles` weighs `card.styles[i]`."""
+    """One named style of a stylizer."""
 
     name: Name
     title: Text
@@ -94,6 +113,16 @@ class Style(_Part):
     year: int | None = None
     licence: Text
     thumbnail: str = Field(default="", description="A small JPEG of the painting, base64.")
+    vector: Annotated[str, AfterValidator(_halves)] = Field(
+        default="",
+        description="The numbers that make the network paint in this style: little-endian float16, base64. Empty in older "
+        "models, whose input `styles` has a weight for each named style.",
+    )
+
+    @property
+    def size(self) -> int:
+        """The length of the vector; 0 without one."""
+        return len(base64.b64decode(self.vector)) // 2
 
 
 class Card(_Part):
@@ -193,9 +222,9 @@ class GeneratorCard(Card):
 class StylizerCard(Card):
     """A style network: images in, the same images in the manner of its styles out.
 
-    `images` uint8 [n, h, w, 3], `styles` float32 [n, k] (each row sums to 1), `strength` float32 [n] and `keep_color`
-    float32 [n] (both 0 to 1) -> `pictures` uint8 [n, h, w, 3]. h and w are multiples of `size_multiple` and at least
-    `min_side`.
+    `images` uint8 [n, h, w, 3], `styles` float32 [n, m], `strength` float32 [n] and `keep_color` float32 [n] (both 0 to 1) ->
+    `pictures` uint8 [n, h, w, 3]. h and w are multiples of `size_multiple` and at least `min_side`. A style is a vector of m
+    numbers. A blend is a weighted sum of vectors, whose weights sum to 1.
     """
 
     kind: Literal["stylizer"] = "stylizer"
@@ -207,13 +236,43 @@ class StylizerCard(Card):
         "painted at this size and brought to its own size, so its strokes stay in proportion to the image.",
     )
     styles: tuple[Style, ...] = Field(min_length=1, max_length=MAX_STYLES)
+    style_space: StyleSpace = Field(
+        default="",
+        description="Style files with the same value fit this model. Empty in older models, which take none.",
+    )
 
     @model_validator(mode="after")
     def _style_names_differ(self) -> "StylizerCard":
         names = [style.name for style in self.styles]
         if len(set(names)) != len(names):
             raise ValueError(f"two styles share a name: {sorted(names)}")
+        if len({style.size for style in self.styles}) > 1:
+            raise ValueError("the vectors of the styles must have the same length, or all be empty")
+        if self.style_space and not self.styles[0].vector:
+            raise ValueError("a model without vectors has no style_space")
         return self
+
+    @property
+    def style_size(self) -> int:
+        """The length of a style's vector, m."""
+        return self.styles[0].size or len(self.styles)
+
+    def style_vectors(self) -> "Floats":
+        """The vectors of the named styles, float32 [k, m]. In older models, style i is the i-th unit vector. Needs numpy."""
+        import numpy as np
+
+        if not self.styles[0].vector:
+            return np.eye(len(self.styles), dtype=np.float32)
+        halves = [np.frombuffer(base64.b64decode(style.vector), "<f2") for style in self.styles]
+        return np.stack(halves).astype(np.float32)
+
+    def example(self, rows: int, sizes: Mapping[str, int] | None = None, seed: int = 0) -> "dict[str, Array]":
+        """As in the base class. The styles are blends of the named ones: random vectors would paint noise."""
+        import numpy as np
+
+        feeds = super().example(rows, sizes, seed)
+        weights = np.random.default_rng(seed).dirichlet(np.ones(len(self.styles)), rows).astype(np.float32)
+        return feeds | {STYLES: weights @ self.style_vectors()}
 
     @property
     def height(self) -> Dimension:
@@ -230,7 +289,7 @@ class StylizerCard(Card):
         """`images`, `styles`, `strength`, `keep_color`."""
         return (
             Tensor(IMAGES, "uint8", (ROWS, self.height, self.width, 3), "pixels"),
-            Tensor(STYLES, "float32", (ROWS, len(self.styles)), "weights"),
+            Tensor(STYLES, "float32", (ROWS, self.style_size), "normal"),
             Tensor(STRENGTH, "float32", (ROWS,), "unit"),
             Tensor(KEEP_COLOR, "float32", (ROWS,), "unit"),
         )

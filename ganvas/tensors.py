@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.generic]
 
 DType = Literal["float32", "uint8"]
-Values = Literal["pixels", "normal", "unit", "weights"]
-"""What a tensor holds: pixels 0 to 255; numbers from N(0, 1); numbers from 0 to 1; rows of weights whose sum is 1."""
+Values = Literal["pixels", "normal", "unit"]
+"""What a tensor holds: pixels 0 to 255; numbers from N(0, 1); numbers from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,8 @@ class Tensor:
 
     def random(self, chosen: Mapping[str, int], rng: "np.random.Generator") -> "Array":
         """Random values that the tensor may hold, at the sizes that a caller chose."""
-        import numpy as np  # the client, which loads cards too, does not need numpy
-
         shape = self.sizes(chosen)
         if self.values == "pixels":
             return rng.integers(0, 256, shape).astype(self.dtype)
-        if self.values == "weights":
-            return rng.dirichlet(np.ones(shape[-1]), shape[:-1]).astype(self.dtype)
         numbers = rng.standard_normal(shape) if self.values == "normal" else rng.random(shape)
         return numbers.astype(self.dtype)

@@ -81,7 +81,7 @@ def test_strength_0_returns_the_photo_and_styles_differ(model: LoadedModel) -> N
     y, x = np.mgrid[:64, :96]
     photo = np.stack([x * 2, y * 4 % 256, (x + y) % 256], axis=-1).astype(np.uint8)
     photos = np.repeat(photo[None], count, axis=0)
-    styles, zeros, ones = np.eye(count, dtype=np.float32), np.zeros(count, np.float32), np.ones(count, np.float32)
+    styles, zeros, ones = model.card.style_vectors(), np.zeros(count, np.float32), np.ones(count, np.float32)
     untouched = model.run({"images": photos, "styles": styles, "strength": zeros, "keep_color": zeros})
     np.testing.assert_array_equal(untouched, photos)
     painted = model.run({"images": photos, "styles": styles, "strength": ones, "keep_color": zeros}).astype(float)
@@ -95,7 +95,7 @@ def test_strength_0_returns_the_photo_and_styles_differ(model: LoadedModel) -> N
 def test_every_style_paints_broad_strokes_without_a_lattice_in_a_smooth_sky(model: LoadedModel) -> None:
     assert isinstance(model.card, StylizerCard)
     one, sky = np.ones(1, np.float32), smooth_sky()[None]
-    for style, row in zip(model.card.styles, np.eye(len(model.card.styles), dtype=np.float32), strict=True):
+    for style, row in zip(model.card.styles, model.card.style_vectors(), strict=True):
         painted = model.run({"images": sky, "styles": row[None], "strength": one, "keep_color": 0 * one})[0]
         for period in (2, 4):
             assert lattice(painted, period) <= 1, f"{style.name}: a pattern of {period} pixels"

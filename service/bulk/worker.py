@@ -17,8 +17,6 @@ from ganvas.images import limit_pillow
 from service.bulk.manifest import line_of
 from service.bulk.storage import Storage
 from service.bulk.task import BulkError, Task, name_written
-from service.engine.arrays import Floats
-from service.engine.blends import parse_blend
 from service.engine.codecs import decode, encode
 from service.engine.errors import DeviceError, RefusedError, RequestError
 from service.engine.handlers.stylizer import Painted, Prepared, Stylizer
@@ -54,7 +52,7 @@ class Worker:
         limit_pillow(settings().max_pixels)
         self._task = task
         self._stylizer = load_stylizer(task, device, cores)
-        self._weights = weights_of(task, self._stylizer.card)
+        self._style = self._stylizer.style(task.style)
         self._images, self._out = Storage(task.images), Storage(task.out)
         self._threads = ThreadPoolExecutor(cores + 1, thread_name_prefix="codec")
         self._in_flight = asyncio.Semaphore(IN_FLIGHT * cores)
@@ -116,7 +114,7 @@ class Worker:
         height, width = prepared.image.shape[:2]
         try:
             with self._stylizer.reserve([(height, width)], task.brush) as reservation:
-                (painted,) = await self._stylizer.paint(reservation, [prepared], self._weights, task.strength, task.keep_color)
+                (painted,) = await self._stylizer.paint(reservation, [prepared], self._style, task.strength, task.keep_color)
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ImageError(f"the model failed on {name} ({width} x {height}): {_reason(error)}") from None
         return painted
@@ -141,7 +139,7 @@ def check(task: Task) -> None:
     for _, verdict in trial.each([Path(task.model)]):
         if isinstance(verdict, RefusedError):
             raise BulkError(f"{task.model} is refused: {verdict}")
-    weights_of(task, load_stylizer(task, "cpu", 1).card)
+    load_stylizer(task, "cpu", 1).style(task.style)
 
 
 def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
@@ -159,11 +157,6 @@ def load_stylizer(task: Task, device: Device, threads: int) -> Stylizer:
     return Stylizer(
         model.card, model, settings().model_copy(update={"max_queue_pixels": UNBOUNDED, "max_queue_wait_s": float("inf")})
     )
-
-
-def weights_of(task: Task, card: StylizerCard) -> Floats:
-    """The weights of the task's style. Raises as `parse_blend`."""
-    return parse_blend(task.style, [style.name for style in card.styles])
 
 
 def _reason(error: Exception) -> str:

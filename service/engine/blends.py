@@ -10,11 +10,11 @@ from service.engine.errors import InvalidValueError, NotFoundError
 
 
 def parse_blend(text: str | None, names: Sequence[str]) -> Floats:
-    """Turn a style or a blend into the weights that a stylizer takes.
+    """Turn a style or a blend into weights of the named styles.
 
     Args:
         text: names separated by commas, with or without a weight each; None if the request has no style.
-        names: the model's styles, in the order of its columns.
+        names: the model's styles.
 
     Returns:
         float32 [k], not negative, sum 1.

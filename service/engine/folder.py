@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 from pathlib import Path
 
+from ganvas.style_file import SUFFIX
+
 Signature = tuple[int, int, int]
 """Time of change, size and inode. A file that is copied, moved or linked again differs in at least one of them."""
 
@@ -21,8 +23,13 @@ def version_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
+def is_style_file(path: Path) -> bool:
+    """Whether a path is that of a style file; see `ganvas.style_file`."""
+    return path.name.endswith(SUFFIX)
+
+
 class Folder:
-    """The .onnx files of one folder."""
+    """The models and style files of one folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,7 +75,7 @@ class Folder:
     def _look(self) -> Look:
         found: Look = {}
         try:
-            paths = [path for path in self.path.iterdir() if path.suffix == ".onnx"]
+            paths = [path for path in self.path.iterdir() if path.suffix == ".onnx" or is_style_file(path)]
         except FileNotFoundError:
             return found
         for path in paths:

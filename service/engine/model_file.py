@@ -1,4 +1,7 @@
-"""Reading a model file without trusting it: only a regular file of a bounded size that holds all of its model."""
+"""Reading files of the models folder without trusting them: only regular files of a bounded size.
+
+A model file must hold all of its model.
+"""
 
 import os
 import stat
@@ -46,6 +49,13 @@ def read(path: Path, max_bytes: int) -> bytes:
         RefusedError: as `examine`; or it is not an ONNX file, or it refers to other files.
         UnreadableError: it cannot be read now, or it changed meanwhile.
     """
+    data = read_any(path, max_bytes)
+    _check_tensors(data)
+    return data
+
+
+def read_any(path: Path, max_bytes: int) -> bytes:
+    """Read a file of any format. Raises as `examine`, or UnreadableError if the file changed meanwhile."""
     with open(_open(path, max_bytes), "rb") as file:
         before = os.fstat(file.fileno())
         try:
@@ -55,7 +65,6 @@ def read(path: Path, max_bytes: int) -> bytes:
         after = os.fstat(file.fileno())
     if len(data) != before.st_size or (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         raise UnreadableError("the file changed while it was read")
-    _check_tensors(data)
     return data
 
 
@@ -79,7 +88,7 @@ def _check(status: os.stat_result, max_bytes: int) -> None:
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
         raise RefusedError(f"it is {what}, not a file")
     if status.st_size > max_bytes:
-        raise RefusedError(f"it has {status.st_size} bytes; at most {max_bytes} are allowed (GANVAS_MAX_MODEL_MB)")
+        raise RefusedError(f"it has {status.st_size} bytes; at most {max_bytes} are allowed (of models: GANVAS_MAX_MODEL_MB)")
 
 
 def _unreadable(error: OSError) -> UnreadableError:

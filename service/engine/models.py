@@ -22,11 +22,12 @@ from service.engine.errors import (
     RefusedError,
     UnreadableError,
 )
-from service.engine.folder import Folder, version_of
+from service.engine.folder import Folder, is_style_file, version_of
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS, handler_of
 from service.engine.model_file import read, size_limit
 from service.engine.sessions import LoadedModel, open_model, try_device
+from service.engine.style_files import StyleFiles
 from service.engine.trial import Trial, Verdict
 from service.settings import Settings, settings
 
@@ -65,6 +66,7 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self.refused: dict[str, str] = {}
+        self._styles = StyleFiles()
         self._served: dict[str, Handler] = {}
         self._settings = settings
         self._folder = Folder(settings.models_folder)
@@ -82,8 +84,11 @@ class Models:
         models = cls(settings)
         if not settings.models_folder.is_dir():
             logger.warning("The models folder %s does not exist: no model is served (GANVAS_MODELS).", settings.models_folder)
-        for path, verdict in models._trial.each(models._folder.files()):
+        files = models._folder.files()
+        for path, verdict in models._trial.each([path for path in files if not is_style_file(path)]):
             models._take(path, models._load(path, verdict))
+        models._read_styles(files, [])
+        models._give_styles()
         for name in settings.default_models:
             if name not in models._served:
                 logger.warning("GANVAS_DEFAULT_MODELS names %s, which is not served. It is the default as soon as it is.", name)
@@ -109,10 +114,15 @@ class Models:
             for path in removed:
                 self._drop(path)
             for path in changed:
+                if is_style_file(path):
+                    continue
                 try:
                     self._take(path, await asyncio.to_thread(self._try_and_load, path))
                 except Exception:  # the service continues with the models that it has
                     logger.exception("Failed to load %s.", path.name)
+            if changed or removed:
+                await asyncio.to_thread(self._read_styles, changed, removed)
+                self._give_styles()
 
     def _try_and_load(self, path: Path) -> LoadedModel | str:
         return next((self._load(path, verdict) for _, verdict in self._trial.each([path])), "the service is shutting down")
@@ -139,18 +149,35 @@ class Models:
     def _take(self, path: Path, loaded: LoadedModel | str) -> None:
         """Serve a loaded model in place of the one that had its name; or note why it is refused."""
         before = self._served.get(path.stem)
-        file = printable(path.name)
         if isinstance(loaded, str):
-            reason = printable(loaded[:MAX_REASON]) + (f"; {before.card.name}@{before.version} stays" if before else "")
-            if self.refused.get(file) != reason:  # an unreadable file is tried at every look
-                logger.warning("%s is refused: %s", file, reason)
-            self.refused[file] = reason
+            stays = f"; {before.card.name}@{before.version} stays" if before else ""
+            self._note(path, printable(loaded[:MAX_REASON]) + stays)
             return
-        self.refused.pop(file, None)
+        self._note(path, None)
         self._retire(path.stem)
         self._served[path.stem] = handler_of(loaded, self._settings)
         if before:
             logger.info("%s@%s replaced %s.", path.stem, loaded.version, before.version)
+
+    def _note(self, path: Path, reason: str | None) -> None:
+        """Note why a file is refused, or that it no longer is."""
+        file = printable(path.name)
+        if reason is None:
+            self.refused.pop(file, None)
+            return
+        if self.refused.get(file) != reason:  # an unreadable file is tried at every look
+            logger.warning("%s is refused: %s", file, reason)
+        self.refused[file] = reason
+
+    def _read_styles(self, changed: Sequence[Path], removed: Sequence[Path]) -> None:
+        for path in self._styles.update(*(list(filter(is_style_file, paths)) for paths in (changed, removed))):
+            self._folder.retry(path)
+
+    def _give_styles(self) -> None:
+        """Give every model the styles of the folder that fit it, and note which fit none."""
+        taken = {name for model in self._served.values() for name in model.take_styles(self._styles.fitting)}
+        for path, reason in self._styles.verdicts(taken).items():
+            self._note(path, None if reason is None else printable(reason[:MAX_REASON]))
 
     def _drop(self, path: Path) -> None:
         file = printable(path.name)

@@ -10,13 +10,13 @@ from service.engine.models import models
 from service.http.json_response import JsonResponse
 from service.process.versions import versions
 
-WITHOUT_THUMBNAILS = {"styles": {"__all__": {"thumbnail"}}}  # a list is for reading; a single card has them
+SHORT = {"styles": {"__all__": {"thumbnail", "vector"}}}  # a list is for reading; a single card has them
 
 
 async def list_models(_: Request) -> Response:
     """List every served model, the defaults among them, and every refused file with the reason."""
     refused = [{"file": name, "reason": reason} for name, reason in models().refused.items()]
-    served = [_entry(model, WITHOUT_THUMBNAILS) for model in models().all()]
+    served = [_entry(model, SHORT) for model in models().all()]
     return JsonResponse({"models": served, "defaults": models().defaults(), "refused": refused, "versions": versions()})
 
 

@@ -26,7 +26,7 @@ class _Preview:
     """
 
     def __init__(self, model: Handler) -> None:
-        self.version = model.version
+        self.version = model.preview_version
         self.png: bytes | None = None
         self.abandoned = False  # whether the next request must start again
         self._waiting = 0
@@ -51,7 +51,7 @@ _previews: dict[str, _Preview] = {}  # by model name
 async def _preview_response(request: Request) -> Response:
     model = models().get(request.path_params["name"])
     preview = _previews.get(model.card.name)
-    if preview is None or preview.abandoned or preview.version != model.version:
+    if preview is None or preview.abandoned or preview.version != model.preview_version:
         preview = _previews[model.card.name] = _Preview(model)
     png = preview.png or await cancel_on_disconnect(request, preview.wait())
     return Response(png, media_type="image/png", headers={**SECURITY_HEADERS, "ETag": f'"{preview.version}"'})

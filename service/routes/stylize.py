@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from service.engine.blends import parse_blend, style_names
+from service.engine.blends import style_names
 from service.engine.codecs import ENCODE_BYTES, OpenUpload
 from service.engine.decoding import Cost
 from service.engine.handlers.stylizer import Stylizer
@@ -21,7 +21,7 @@ async def respond(request: StylizeRequest, models: Models, threads: CodecThreads
     """
     wanted = Wanted[Stylizer]("style", style_names(request.style), Stylizer.style_names)
     stylizer = models.find(Stylizer, request.model, wanted)
-    weights = parse_blend(request.style, stylizer.style_names())
+    style = stylizer.style(request.style)
     opened = await threads.open_uploads(request.image, request.max_side)
     costs = _costs(opened, request, stylizer)
     sizes = [(upload.height, upload.width) for upload in opened]
@@ -29,7 +29,7 @@ async def respond(request: StylizeRequest, models: Models, threads: CodecThreads
         painted = await stylizer.paint(
             reservation,
             await threads.decode(lambda image: stylizer.prepare(image, request.brush), opened, costs, memory),
-            weights,
+            style,
             request.strength,
             request.keep_color,
         )

@@ -1,6 +1,8 @@
 import json
+from base64 import b64encode
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -72,6 +74,52 @@ def test_refuses_invalid_card_and_names_the_field(change: dict[str, object], mes
 def test_refuses_stylizer_with_sizes_out_of_bounds(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):
         parse_card(json.dumps(json.loads(dump_card(STYLIZER)) | change))
+
+
+def with_vectors(*vectors: bytes) -> dict[str, Any]:
+    styles = [
+        style.model_dump() | {"vector": b64encode(vector).decode()} for style, vector in zip(STYLES, vectors, strict=True)
+    ]
+    return json.loads(dump_card(STYLIZER)) | {"styles": styles}
+
+
+def test_styles_are_the_vectors_of_the_card() -> None:
+    numbers = np.array([[0.5, -2, 1], [3, 0, 1]], "<f2")
+    card = parse_card(json.dumps(with_vectors(*(row.tobytes() for row in numbers))))
+    assert isinstance(card, StylizerCard)
+    assert card.style_size == 3
+    assert card.style_vectors().tolist() == numbers.tolist()
+    blend = card.example(5)["styles"]
+    weights = np.linalg.lstsq(numbers.T.astype(float), blend.T.astype(float))[0]
+    assert weights.min() >= 0
+    assert weights.sum(axis=0) == pytest.approx(np.ones(5), abs=1e-3)
+
+
+def test_styles_without_vectors_are_chosen_by_their_weights() -> None:
+    assert STYLIZER.style_size == 2
+    assert STYLIZER.style_vectors().tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ((b"\0\0", b"\0\0\0\0"), "same length"),
+        ((b"\0\0", b""), "same length"),
+        ((b"\0\0\0", b"\0\0\0"), "finite float16"),
+        ((np.array([np.nan], "<f2").tobytes(),) * 2, "finite float16"),
+        ((np.array([np.inf], "<f2").tobytes(),) * 2, "finite float16"),
+    ],
+)
+def test_refuses_vectors_that_cannot_be_styles(vectors: tuple[bytes, bytes], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        parse_card(json.dumps(with_vectors(*vectors)))
+
+
+def test_refuses_a_vector_that_is_not_base64() -> None:
+    values = with_vectors(b"\0\0", b"\0\0")
+    values["styles"][0]["vector"] = "AA=A"
+    with pytest.raises(ValidationError, match="vector"):
+        parse_card(json.dumps(values))
 
 
 def test_accepts_sizes_up_to_the_bounds() -> None:

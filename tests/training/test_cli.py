@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from ganvas.api import UPLOAD_FORMATS_TEXT
+from ganvas.card import StylizerCard
+from ganvas.style_file import parse_style_file
 from tests.training.commands import call, done, refused
 from tests.training.conftest import MakeImages
 from training.cli.app import COMMANDS, load_command
-from training.onnx_file import read_card
+from training.onnx_file import ExportedModel, read_card
 
 TINY_GAN = [
     "--set", "image_size=28", "--set", "generator.width=4", "--set", "discriminator.width=4", "--set", "batch_size=8",
@@ -127,7 +128,7 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
     old, out = tmp_path / "old", tmp_path / "out"
     muon = ["--set", "optimizer=muon"]  # it has no weights to move in an extension
     assert call("style", "--styles", paintings, *data, "--out", old, *TINY_STYLE, *muon).exit_code == 0
-    extend = ["style", "--styles", new, *data, "--out", out, "--extend", old]
+    extend = ["style", "--styles", new / "night.png", *data, "--out", out, "--extend", old]
     assert "has the style 000 already" in refused(*extend, "--styles", paintings)
     assert "width is 8, but 4 in the trained network. The values of width, " in refused(*extend, "--set", "width=8")
     assert "Leave --config out" in refused(*extend, "--config", "style-cpu")
@@ -148,14 +149,23 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
 
     # the images of the old styles are the same, byte for byte
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
-    outputs = []
+    outputs, cards = [], []
     for run, styles in ((old, 2), (out, 3)):
         assert call("export", run, tmp_path / f"{run.name}.onnx").exit_code == 0
-        session = onnxruntime.InferenceSession(tmp_path / f"{run.name}.onnx")
-        ones = np.ones(2, np.float32)
-        inputs = {"images": images, "styles": np.eye(styles, dtype=np.float32)[:2], "strength": ones, "keep_color": 0 * ones}
-        outputs.append(session.run(None, inputs)[0])
+        model, ones = ExportedModel(tmp_path / f"{run.name}.onnx", StylizerCard), np.ones(2, np.float32)
+        vectors = model.card.style_vectors()
+        assert len(vectors) == styles
+        cards.append(model.card)
+        outputs.append(model.run({"images": images, "styles": vectors[:2], "strength": ones, "keep_color": 0 * ones}))
     assert np.array_equal(*outputs)
+
+    # the new style alone, as a file that fits the old model
+    assert "night.style.json" in refused("export", out, tmp_path / "day.style.json")
+    result = call("export", out, tmp_path / "night.style.json", "--licence", "CC0")
+    assert result.exit_code == 0, result.output
+    file = parse_style_file((tmp_path / "night.style.json").read_bytes())
+    assert file.style == cards[1].styles[2].model_copy(update={"licence": "CC0"})
+    assert file.style_space == cards[0].style_space == cards[1].style_space
 
     assert call("style", "--styles", new, *data, "--out", out, "--resume").exit_code == 0  # nothing left to do
     assert "was trained on night" in refused("style", "--styles", paintings, *data, "--out", out, "--resume")

@@ -47,7 +47,9 @@ def test_exported_stylizer_paints_with_strength_and_keep_color(exported_stylizer
     assert [style.name for style in card.styles] == ["night", "wave", "scream"]
     session = session_of(exported_stylizer)
     photos = np.random.default_rng(0).integers(0, 256, (3, 24, 40, 3), dtype=np.uint8)
-    inputs = {"images": photos, "styles": np.eye(3, dtype=np.float32)}
+    vectors = card.style_vectors()
+    assert vectors.shape == (3, card.style_size)
+    inputs = {"images": photos, "styles": vectors}
 
     def painted(strength: float, keep_color: float) -> np.ndarray:
         rows = {"strength": np.full(3, strength, np.float32), "keep_color": np.full(3, keep_color, np.float32)}
@@ -157,6 +159,7 @@ def test_strength_interpolates_between_photo_and_painting() -> None:
     photo = torch.randint(0, 256, (1, 16, 16, 3), dtype=torch.uint8)
     one, zero, half = torch.ones(1), torch.zeros(1), torch.full((1,), 0.5)
     with torch.no_grad():
-        full = graph(photo, torch.eye(3)[:1], one, zero).float()
-        mixed = graph(photo, torch.eye(3)[:1], half, zero).float()
+        style = graph.stylizer.vectors()[:1]
+        full = graph(photo, style, one, zero).float()
+        mixed = graph(photo, style, half, zero).float()
     assert (mixed - (photo + full) / 2).abs().max() <= 1

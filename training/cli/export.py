@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ganvas.style_file import SUFFIX
 from training.cli.errors import report_errors
 
 
@@ -14,7 +15,8 @@ def export(
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="File to write, NAME.onnx. Default: exported/NAME.onnx, with a name made from --title or the run folder.",
+            help="File to write, NAME.onnx. Default: exported/NAME.onnx, with a name made from --title or the run folder. "
+            "NAME.style.json writes only the style NAME, for the model whose network the run extends.",
             show_default=False,
         ),
     ] = None,
@@ -46,11 +48,18 @@ def export(
     from training.metrics.evaluation import EVALUATION
     from training.onnx_file import model_file
     from training.run import BEST
+    from training.style.export import export_style
 
     details = with_options(
         read_card_details(card), title=title, summary=summary, licence=licence, data_source=data_source,
         data_licence=data_licence,
     )  # fmt: skip
+    if out is not None and out.name.endswith(SUFFIX):
+        file = export_style(run, out, details)
+        typer.echo(
+            f"Wrote {out} ({out.stat().st_size / 1e3:.0f} kB): the style {file.name}. Put it beside the model that it fits."
+        )
+        return
     out = out or EXPORTED / model_file(details.title or run.resolve().name)
     typer.echo(f"Exporting {run}, and comparing the file with the trained network ...", err=True)
     exported = export_run(run, out, details)

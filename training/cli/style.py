@@ -14,7 +14,10 @@ from training.program import command
 @report_errors
 def style(
     styles: Annotated[
-        Path, typer.Option(help="Folder or zip of paintings. Each becomes a style, named like its file.", show_default=False)
+        Path,
+        typer.Option(
+            help="Folder or zip of paintings, or one painting. Each becomes a style, named like its file.", show_default=False
+        ),
     ],
     content: Annotated[Path, typer.Option(help="Folder or zip of photos to train on.", show_default=False)],
     out: Out,

@@ -10,7 +10,7 @@ from torch import Tensor
 from training.cli.options import name_of, note_left_out, print_next_steps, require_same_images, run_to_continue, warn_unreadable
 from training.config import change, load_config
 from training.data.crops import Crops
-from training.data.image_folder import open_image_folder, require_count, require_size
+from training.data.image_folder import open_image_folder, open_image_or_folder, require_count, require_size
 from training.data.paintings import load_paintings
 from training.devices import find_device, resolve_precision
 from training.errors import ConfigError, DataError, RunError
@@ -54,7 +54,7 @@ def train(
     precision = resolve_precision(settings.precision, torch_device)
     settings = settings.model_copy(update={"precision": precision})
 
-    photos, painting_files = open_image_folder(content), open_image_folder(styles)
+    photos, painting_files = open_image_folder(content), open_image_or_folder(styles)
     require_count(photos, MIN_PHOTOS)
     for folder in (photos, painting_files):
         require_size(folder, settings.crop_size, "--set crop_size=...", ["--style", "--size", str(settings.crop_size)])

@@ -148,6 +148,21 @@ def open_image_folder(path: Path) -> ImageFolder:
     return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], left_out, archive)
 
 
+def open_image_or_folder(path: Path) -> ImageFolder:
+    """As `open_image_folder`. The path may also be that of one image, which is then the only one.
+
+    Raises:
+        DataError: as `open_image_folder`, or the image cannot be read.
+    """
+    if path.is_file() and not zipfile.is_zipfile(path):
+        try:
+            header = images.read_header(path)
+        except UNREADABLE as error:
+            raise DataError(f"{path} cannot be read: {reason(error)}. Name another image: {UPLOAD_FORMATS_TEXT}.") from error
+        return ImageFolder(path.parent, {path.name: (header.width, header.height)}, header.is_grey, {})
+    return open_image_folder(path)
+
+
 def read_image(path: Path) -> Image.Image:
     """Read one image file, upright, RGB.
 

@@ -1,5 +1,8 @@
 """The style network: one feed-forward pass paints an image in any of several styles, or in a blend of them.
 
+A style is a vector: the scales and biases of all norms. The network has one for each painting that it was trained on. A blend
+is a weighted sum of them.
+
 Johnson, Alahi and Fei-Fei 2016 (down, residual blocks, up), Dumoulin, Shlens and Kudlur 2017, "A Learned Representation for
 Artistic Style" (conditional instance normalisation; mirror padding and nearest-neighbour upsampling before a convolution,
 against border and checkerboard patterns). With instance normalisation, half of Johnson's width keeps the quality.
@@ -28,18 +31,22 @@ _FOLDS: dict[Upsampling, list[list[list[float]]]] = {
 
 
 class ConditionalInstanceNorm(nn.Module):
-    """Instance normalisation. Each style has one row of scales and one of biases; the weights of the styles blend the rows."""
+    """Instance normalisation. Its scale and bias are those of a style: it has one row of each for every style."""
 
     def __init__(self, features: int, styles: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(styles, features))
         self.bias = nn.Parameter(torch.zeros(styles, features))
 
-    def forward(self, x: Tensor, styles: Tensor) -> Tensor:
-        """Float [n, c, h, w] and style weights float [n, k] -> float [n, c, h, w]."""
+    def vectors(self) -> Tensor:
+        """Scale and bias of each style, float [k, 2 c]."""
+        return torch.cat([self.scale, self.bias], dim=1)
+
+    def forward(self, x: Tensor, vectors: Tensor) -> Tensor:
+        """Float [n, c, h, w], and scale and bias of each image, float [n, 2 c] -> float [n, c, h, w]."""
         # With the batch among the channels, each row has its own scale and bias, and ONNX needs one operator.
         rows = x.float().reshape(1, -1, *x.shape[2:])  # float32, because a sum over all positions overflows half precision
-        scale, bias = (styles @ self.scale).float().flatten(), (styles @ self.bias).float().flatten()
+        scale, bias = (half.flatten() for half in vectors.float().chunk(2, dim=1))
         return F.instance_norm(rows, weight=scale, bias=bias).reshape(x.shape)
 
 
@@ -111,9 +118,9 @@ class ConvNorm(nn.Module):
         self.norm = ConditionalInstanceNorm(outputs, styles)
         self.relu = relu
 
-    def forward(self, x: Tensor, styles: Tensor) -> Tensor:
-        """Float [n, inputs, h, w] and style weights [n, k] -> float [n, outputs, h / stride, w / stride]."""
-        y: Tensor = self.norm(self.conv(x), styles)
+    def forward(self, x: Tensor, vectors: Tensor) -> Tensor:
+        """Float [n, inputs, h, w] and the norm's part of the style vectors -> float [n, outputs, h / stride, w / stride]."""
+        y: Tensor = self.norm(self.conv(x), vectors)
         return F.relu(y) if self.relu else y
 
 
@@ -126,9 +133,9 @@ class Residual(nn.Module):
         self.first = ConvNorm(conv(features, features, 3), features, styles)
         self.second = ConvNorm(conv(features, features, 3), features, styles, relu=False)
 
-    def forward(self, x: Tensor, styles: Tensor) -> Tensor:
-        """Float [n, c, h, w] and style weights [n, k] -> float [n, c, h, w]."""
-        y: Tensor = x + self.second(self.first(x, styles), styles)
+    def forward(self, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Float [n, c, h, w] and both norms' parts of the style vectors -> float [n, c, h, w]."""
+        y: Tensor = x + self.second(self.first(x, first), second)
         return y
 
 
@@ -147,6 +154,7 @@ class Stylizer(nn.Module):
         upsampling: of all layers but the last; see `UpsampledConv`.
 
     Attributes:
+        style_size: length of a style vector, m.
         size_multiple: height and width must be multiples of this number.
         min_side: the smallest height and width in pixels; mirror padding needs more pixels than it mirrors.
     """
@@ -176,9 +184,16 @@ class Stylizer(nn.Module):
         )
         # Nothing tells the four pixels of the last upsampling apart, so it may have the wider kernel, which draws finer lines.
         self.last = MirrorConv(width, 3, kernel) if stride == 1 else UpsampledConv(width, 3, "nearest")
+        self._norms = [module for module in self.modules() if isinstance(module, ConditionalInstanceNorm)]
+        self._parts = [2 * norm.scale.shape[1] for norm in self._norms]
+        self.style_size = sum(self._parts)
+
+    def vectors(self) -> Tensor:
+        """The vectors of the network's own styles, float [k, m]."""
+        return torch.cat([norm.vectors() for norm in self._norms], dim=1)
 
     def forward(self, images: Tensor, styles: Tensor) -> Tensor:
-        """Paint.
+        """Paint in the network's own styles.
 
         Args:
             images: float [n, 3, h, w] RGB in 0..255; h and w multiples of `size_multiple`, at least `min_side`.
@@ -187,13 +202,18 @@ class Stylizer(nn.Module):
         Returns:
             float [n, 3, h, w] RGB in about 0..255; not clamped, so that values outside keep their gradient.
         """
-        x = images / 127.5 - 1
+        # A matrix product would be in bfloat16 under autocast.
+        return self.paint(images, (styles[:, :, None] * self.vectors()).sum(dim=1))
+
+    def paint(self, images: Tensor, vectors: Tensor) -> Tensor:
+        """Paint in any styles: as `forward`, with the style vector of each image, float [n, m]."""
+        x, parts = images / 127.5 - 1, iter(vectors.split(self._parts, dim=1))
         for layer in self.down:
-            x = layer(x, styles)
+            x = layer(x, next(parts))
         for block in self.residuals:
-            x = block(x, styles)
+            x = block(x, next(parts), next(parts))
         for layer in self.up:
-            x = layer(x, styles)
+            x = layer(x, next(parts))
         # Linear instead of Johnson's scaled tanh: a saturated pixel would have no gradient and stay black.
         return 127.5 + 127.5 * self.last(x).float()
 

@@ -23,7 +23,7 @@ class Painter:
 
     Attributes:
         path: the run folder or the exported file.
-        paint: photos uint8 [n, h, w, 3] and styles float [n, k] -> images uint8 [n, h, w, 3].
+        paint: photos uint8 [n, h, w, 3] and weights of the styles float [n, k] -> images uint8 [n, h, w, 3].
         styles: names of the k styles.
         config: the objective that it was trained to lower.
         multiple: h and w must be multiples of this number.
@@ -59,7 +59,8 @@ def _trained(folder: Path, device: torch.device) -> Painter:
 
     def paint(photos: Tensor, styles: Tensor) -> Tensor:
         ones = torch.ones(len(photos), device=device)
-        painted: Tensor = graph(photos.to(device), styles.to(device), ones, 0 * ones)
+        vectors = styles.to(device) @ graph.stylizer.vectors()
+        painted: Tensor = graph(photos.to(device), vectors, ones, 0 * ones)
         return painted
 
     config = PaintingConfig.model_validate(run.plan.config.model_dump(include=set(PaintingConfig.model_fields)))
@@ -74,9 +75,11 @@ def _exported(path: Path) -> Painter:
     if objective.keys() != PaintingConfig.model_fields.keys():
         raise ExportError(f"The card of {path} does not say what objective it was trained for. Export it again from its run.")
 
+    vectors = card.style_vectors()
+
     def paint(photos: Tensor, styles: Tensor) -> Tensor:
         ones = np.ones(len(photos), np.float32)
-        inputs = {IMAGES: photos.numpy(), STYLES: styles.numpy(), STRENGTH: ones, KEEP_COLOR: 0 * ones}
+        inputs = {IMAGES: photos.numpy(), STYLES: styles.numpy() @ vectors, STRENGTH: ones, KEEP_COLOR: 0 * ones}
         return torch.from_numpy(model.run(inputs))
 
     step = card.training_config.get("trained_steps")

@@ -82,7 +82,7 @@ def calibration(card: StylizerCard, photos: ImageFolder) -> list[Inputs]:
     """
     side = max(SIDE // card.size_multiple * card.size_multiple, card.min_side)
     images = _decoded(photos, side)
-    styles = np.eye(len(card.styles), dtype=np.float32)
+    styles = card.style_vectors()
     one = np.ones(1, np.float32)
     return [
         {

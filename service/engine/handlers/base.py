@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ganvas.card import Card
+from ganvas.style_file import StyleFile
 from service.engine.arrays import Feeds, Pixels
 from service.engine.batcher import Batcher
 from service.engine.job_queue import Job, Limits
@@ -20,6 +21,7 @@ class Handler(ABC):
     Attributes:
         card: of the model; a subclass narrows its type.
         version: of the model's file.
+        preview_version: another one whenever `preview` shows something else.
         device: cpu, cuda or tensorrt.
         batcher: joins requests into batches.
     """
@@ -32,7 +34,7 @@ class Handler(ABC):
 
     def __init__(self, card: Card, model: LoadedModel, settings: Settings) -> None:
         self.card = card
-        self.version = model.version
+        self.version = self.preview_version = model.version
         self.device = model.device
         self.batcher = Batcher(card.name, model.run, self._limits(model, settings))
 
@@ -47,6 +49,17 @@ class Handler(ABC):
     @abstractmethod
     def example_command(self, url: str, photo: str) -> str:
         """A shell command that tries this model on the service at `url`. `photo` is a path of a JPEG."""
+
+    def take_styles(self, files: Sequence[StyleFile]) -> set[str]:
+        """Add styles to those of the model, in place of those that were added before.
+
+        Args:
+            files: all style files, also those of other models.
+
+        Returns:
+            The names of those that fit this model and are new to it.
+        """
+        return set()
 
     def job(self, feeds: Feeds, row_cost: int = 1) -> Job:
         """Rows that run together.

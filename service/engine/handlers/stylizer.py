@@ -1,13 +1,14 @@
 """Stylizers: from images to the same images in a style.
 
 prepared = stylizer.prepare(image, brush)                                      # in a thread
-(painted,) = await stylizer.paint(reservation, [prepared], styles, 1.0, 0.0)   # in the event loop
+(painted,) = await stylizer.paint(reservation, [prepared], style, 1.0, 0.0)    # in the event loop
 image = painted.finish()                                                       # in a thread
 """
 
 import asyncio
 import base64
 import contextlib
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ from PIL import Image, ImageOps
 
 from ganvas import api
 from ganvas.card import IMAGES, KEEP_COLOR, STRENGTH, STYLES, StylizerCard
+from ganvas.style_file import StyleFile
 from service.engine import brush as brushes
 from service.engine.arrays import Array, Floats, Pixels
 from service.engine.batcher import Reservation
+from service.engine.blends import parse_blend
 from service.engine.codecs import decode
 from service.engine.decoding import Cost
 from service.engine.errors import NotFoundError, RequestError
+from service.engine.folder import version_of
 from service.engine.handlers.base import Handler, pad
 from service.engine.job_queue import Job
 from service.engine.sessions import LoadedModel
@@ -81,10 +85,28 @@ class Stylizer(Handler):
     def __init__(self, card: StylizerCard, model: LoadedModel, settings: Settings) -> None:
         super().__init__(card, model, settings)
         self._max_side = settings.max_side
+        self._own = card
+        self._vectors = card.style_vectors()
 
     def style_names(self) -> list[str]:
-        """The names of the card's styles, in the order of the columns of `styles`."""
+        """The names of the card's styles, in the order of the weights of a blend."""
         return [style.name for style in self.card.styles]
+
+    def take_styles(self, files: Sequence[StyleFile]) -> set[str]:
+        """See the base class."""
+        own = self._own
+        names = {style.name for style in own.styles}
+        fitting = [file.style for file in files if file.style_space == own.style_space and file.style.size == own.style_size]
+        added = [style for style in fitting if style.name not in names]
+        self.card = own.model_copy(update={"styles": (*own.styles, *added)})
+        self._vectors = self.card.style_vectors()
+        thumbnails = [style.thumbnail for style in added]
+        self.preview_version = f"{self.version}-{version_of(json.dumps(thumbnails).encode())}" if added else self.version
+        return {style.name for style in added}
+
+    def style(self, text: str | None) -> Floats:
+        """The vector of a style or a blend of styles, float32 [m]; see `parse_blend`, which also says what it raises."""
+        return parse_blend(text, self.style_names()) @ self._vectors
 
     def reserve(self, sizes: Sequence[tuple[int, int]], brush: float) -> AbstractContextManager[Reservation]:
         """Reserve space in the queue for images of these heights and widths; see `Batcher.reserve`."""
@@ -119,20 +141,20 @@ class Stylizer(Handler):
         return Prepared(image, pad(resized, self.card.height.fit(height), self.card.width.fit(width)), working)
 
     async def paint(
-        self, reservation: Reservation, prepared: Sequence[Prepared], styles: Floats, strength: float, keep_color: float
+        self, reservation: Reservation, prepared: Sequence[Prepared], style: Floats, strength: float, keep_color: float
     ) -> list[Painted]:
         """Paint images of any sizes. If the caller keeps no reference, images that are painted at their own size are freed.
 
         Args:
             reservation: for these images.
             prepared: from `prepare`.
-            styles: float32 [k], the weights of the card's styles, sum 1.
+            style: from `style`.
             strength: 0 to 1; 0 returns the image unchanged.
             keep_color: 0 to 1; 1 keeps the colours of the image.
         """
         sizes = [one.working for one in prepared]
         # Strength and keep_color mix the painting with the image, so an image of another size is mixed in `finish`.
-        jobs = [self._job(one.fed, styles, *((1, 0) if one.is_resized else (strength, keep_color))) for one in prepared]
+        jobs = [self._job(one.fed, style, *((1, 0) if one.is_resized else (strength, keep_color))) for one in prepared]
         resized = [one if one.is_resized else None for one in prepared]
         del prepared  # images that are padded exist twice
         results = await self.batcher.submit(reservation, jobs)
@@ -159,10 +181,10 @@ class Stylizer(Handler):
     def _fed_pixels(self, size: tuple[int, int]) -> int:
         return self.card.height.fit(size[0]) * self.card.width.fit(size[1])
 
-    def _job(self, fed: Pixels, styles: Floats, strength: float, keep_color: float) -> Job:
+    def _job(self, fed: Pixels, style: Floats, strength: float, keep_color: float) -> Job:
         feeds: dict[str, Array] = {
             IMAGES: fed[None],
-            STYLES: styles[None],
+            STYLES: style[None],
             STRENGTH: np.array([strength], np.float32),
             KEEP_COLOR: np.array([keep_color], np.float32),
         }

@@ -14,7 +14,7 @@ from ganvas.card import StylizerCard
 from training.onnx_file import ExportedModel, read_card
 from training.run import Run
 from training.style.config import Upsampling
-from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv, stylizer_from
+from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv, is_style_parameter, stylizer_from
 from training.style.plan import StylePlan
 
 ROOT = Path(__file__).parents[3]
@@ -72,7 +72,18 @@ def test_conditional_instance_norm_matches_a_calculation_by_hand() -> None:
     normal = (x - x.mean(dim=(2, 3), keepdim=True)) / (x.var(dim=(2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
     scale = torch.stack([norm.scale[1], (norm.scale[0] + norm.scale[2]) / 2])[:, :, None, None]
     bias = torch.stack([norm.bias[1], (norm.bias[0] + norm.bias[2]) / 2])[:, :, None, None]
-    assert torch.allclose(norm(x, styles), normal * scale + bias, atol=1e-5)
+    assert torch.allclose(norm(x, styles @ norm.vectors()), normal * scale + bias, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_style_is_a_vector(stylizer: Stylizer) -> None:
+    for name, parameter in stylizer.named_parameters():
+        if is_style_parameter(name):
+            nn.init.normal_(parameter, 0.5)
+    photos, vectors = torch.rand(3, 3, 32, 32) * 255, stylizer.vectors()
+    assert vectors.shape == (3, stylizer.style_size)
+    assert torch.equal(stylizer.paint(photos, vectors), stylizer(photos, torch.eye(3)))
+    assert not torch.allclose(stylizer.paint(photos, vectors.roll(1, 0)), stylizer(photos, torch.eye(3)), atol=1)
 
 
 @torch.no_grad()
@@ -105,7 +116,7 @@ def test_the_shipped_start_is_the_network_of_the_shipped_painters() -> None:
     with Image.open(ROOT / "docs" / "images" / "photo.jpg") as file:
         photo = np.asarray(file.convert("RGB").resize((256, 192)))[None]
     model = ExportedModel(ROOT / "exported" / "painters.onnx", StylizerCard)
-    one, rows = np.ones(1, np.float32), np.eye(len(names), dtype=np.float32)
+    one, rows = np.ones(1, np.float32), card.style_vectors()
     for k in (0, len(names) - 1):
         shipped = model.run({"images": photo, "styles": rows[[k]], "strength": one, "keep_color": 0 * one})
         with torch.no_grad():

@@ -1,5 +1,6 @@
 """Conversion of an exported stylizer to int8."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.training.commands import call, refused
 from tests.training.conftest import MakeImages
 from training.data.image_folder import open_image_folder
 from training.errors import DataError, ExportError
-from training.onnx_file import Inputs, read_card
+from training.onnx_file import Inputs, read_card, set_card
 from training.style.quantize import calibration, int8_stylizer
 
 
@@ -99,15 +100,17 @@ def test_refuses_generators_int8_files_and_wrong_names(
 
 def test_refuses_a_network_that_int8_would_ruin(exported_stylizer: Path, make_images: MakeImages, tmp_path: Path) -> None:
     """A channel that is far larger than the others, and that the last layer ignores, leaves them one level of 256."""
-    model = onnx.load(exported_stylizer)
+    model, card = onnx.load(exported_stylizer), card_of(exported_stylizer)
     weights = {each.name: each for each in model.graph.initializer}
-    last_norm = max(name for name in weights if name.startswith("stylizer.up.") and name.endswith(".norm.scale"))
-    scale, last = (numpy_helper.to_array(weights[name]).copy() for name in (last_norm, "stylizer.last.conv.weight"))
-    scale[:, 0] = 1e5
+    last = numpy_helper.to_array(weights["stylizer.last.conv.weight"]).copy()
     last[:, 0] = 0
     last *= 5  # so that what is lost can be seen
-    weights[last_norm].CopyFrom(numpy_helper.from_array(scale, last_norm))
     weights["stylizer.last.conv.weight"].CopyFrom(numpy_helper.from_array(last, "stylizer.last.conv.weight"))
+    vectors = card.style_vectors().astype("<f2")
+    vectors[:, -2 * last.shape[1]] = 6e4  # the first scale of the last norm
+    loud = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+    styles = [style.model_copy(update={"vector": vector}) for style, vector in zip(card.styles, loud, strict=True)]
+    set_card(model, card.model_copy(update={"styles": tuple(styles)}))
     onnx.save(model, tmp_path / "loud.onnx")
     with pytest.raises(ExportError, match=r"are \d+\.\d grey levels off on average; 24 are allowed"):
         int8_stylizer(tmp_path / "loud.onnx", tmp_path / "out.onnx", open_image_folder(make_images("photos", 2)))
