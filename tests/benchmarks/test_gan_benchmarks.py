@@ -78,6 +78,9 @@ def test_ingredients_do_not_change_the_loss(images: torch.Tensor) -> None:
 def test_refuses_unsupported_settings(images: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match=r"does not support pack\. Leave it at 1"):
         PlainGan(tiny(pack=2), CPU, images)
+    for architecture in ("msg", "progressive"):
+        with pytest.raises(ConfigError, match=f"does not support architecture {architecture}"):
+            PlainGan(tiny(architecture=architecture), CPU, images)
 
 
 def test_slice_weights_steps_with_penalties() -> None:

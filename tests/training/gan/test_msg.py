@@ -75,8 +75,8 @@ def test_every_layer_of_the_generator_has_a_short_way_to_the_discriminator() -> 
 def test_resolutions_are_augmented_alike(name: str) -> None:
     """If they are all the same image, they stay the same."""
     images = torch.randn(5, 3, 32, 32)
-    augmented = augment(images.repeat(1, LEVELS, 1, 1), [name], torch.Generator().manual_seed(0), channels=3)
-    assert torch.equal(augmented, augment(images, [name], torch.Generator().manual_seed(0)).repeat(1, LEVELS, 1, 1))
+    augmented = augment(images.repeat(1, LEVELS, 1, 1), [name], torch.Generator().manual_seed(0), 0.7, 3)
+    assert torch.equal(augmented, augment(images, [name], torch.Generator().manual_seed(0), 0.7).repeat(1, LEVELS, 1, 1))
     assert not torch.equal(augmented[:, :3], images)
 
 
