@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from training.config import flatten
 from training.data.sampler import batch_indices
 from training.errors import ConfigError
-from training.gan.architectures.base import JudgedOtherwise, modules_with_progress
+from training.gan.architectures.base import MakesInputs, modules_with_progress
 from training.gan.augment import augment
 from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
@@ -58,7 +58,7 @@ class PlainGan:
             if values[key] != defaults[key]:
                 raise ConfigError(f"The plain recipe does not support {key}. Leave it at {defaults[key]} for this benchmark.")
         bare = build_generator(config)
-        if isinstance(bare, JudgedOtherwise) or modules_with_progress(bare):
+        if isinstance(bare, MakesInputs) or modules_with_progress(bare):
             raise ConfigError(
                 f"The plain recipe does not support architecture {config.architecture}. Choose for instance dcgan."
             )

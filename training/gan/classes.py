@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.gan.architectures.base import judged_fakes, judged_reals
+from training.gan.architectures.base import fake_inputs, real_inputs
 
 
 class ClassGenerator(nn.Module):
@@ -37,13 +37,13 @@ class ClassGenerator(nn.Module):
         images: Tensor = self.generator(self._place(latents), *others)
         return images
 
-    def judged_fakes(self, latents: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`."""
-        return judged_fakes(self.generator, self._place(latents))
+    def fake_inputs(self, latents: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`."""
+        return fake_inputs(self.generator, self._place(latents))
 
-    def judged_reals(self, images: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`."""
-        return judged_reals(self.generator, images)
+    def real_inputs(self, images: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`."""
+        return real_inputs(self.generator, images)
 
     def _place(self, latents: Tensor) -> Tensor:
         return latents + self.places(class_of(latents, self.places.num_embeddings))

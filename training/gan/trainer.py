@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from training.errors import ConfigError
-from training.gan.architectures.base import judged_fakes, judged_reals, modules_with_progress
+from training.gan.architectures.base import fake_inputs, modules_with_progress, real_inputs
 from training.gan.augment import AugmentProbability, augment
 from training.gan.batches import Batch, BatchSource
 from training.gan.classes import Labels, logits_of
@@ -195,9 +195,9 @@ class GanTrainer:
         return _summarise(d_loss, g_loss, real_logits, fake_logits) | penalties
 
     def draw(self, progress: Progress, turn: int = 0) -> Batch:
-        """The batch of one turn of the discriminator in a step, with the real images as they are judged."""
+        """The batch of one turn of the discriminator in a step, with the real images as inputs of the discriminators."""
         batch = self.batches.draw(progress, turn)
-        return replace(batch, real=judged_reals(self.generator, batch.real))
+        return replace(batch, real=real_inputs(self.generator, batch.real))
 
     def set_progress(self, progress: Progress) -> None:
         """Tell the networks that change with the progress of the run how far it is."""
@@ -205,9 +205,9 @@ class GanTrainer:
             module.set_progress(progress.fraction)
 
     def generate(self, latents: Tensor) -> Tensor:
-        """Fake images as they are judged: float [n, latent_size] -> float [n, k * c, h, w] in -1..1."""
+        """Fake images as inputs of the discriminators: float [n, latent_size] -> float [n, k * c, h, w] in -1..1."""
         with self.fabric.autocast():
-            return judged_fakes(self.generator, latents)
+            return fake_inputs(self.generator, latents)
 
     def preprocess(self, images: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
         """Images as the discriminators see them: augmented, with noise, and packed (Lin et al. 2018, "PacGAN").

@@ -16,7 +16,7 @@ from tests.training.gan_configs import gan_config, sizes_of
 from training.card_details import CardDetails
 from training.errors import ConfigError
 from training.export import export_run
-from training.gan.architectures.base import judged_fakes, modules_with_progress
+from training.gan.architectures.base import fake_inputs, modules_with_progress
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
@@ -68,7 +68,7 @@ def test_every_weight_gets_a_gradient_during_a_run(architecture: str) -> None:
     for fraction in (0.01, 0.2, 0.4, 0.6):
         for module in modules_with_progress(generator) + modules_with_progress(discriminator):
             module.set_progress(fraction)
-        discriminator(judged_fakes(generator, torch.randn(4, config.latent_size))).sum().backward()
+        discriminator(fake_inputs(generator, torch.randn(4, config.latent_size))).sum().backward()
     for network in (generator, discriminator):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.training.gan.test_trainer import make_trainer
 from tests.training.gan_configs import gan_config
-from training.gan.architectures.base import JudgedOtherwise
+from training.gan.architectures.base import MakesInputs
 from training.gan.architectures.msg import Discriminator, Generator
 from training.gan.architectures.progan_blocks import enlarge, shrink
 from training.gan.augment import AUGMENTATIONS, augment
@@ -31,7 +31,7 @@ def make_networks(**changes: object) -> tuple[Generator, Discriminator]:
 def test_generator_shows_the_image_of_each_resolution() -> None:
     generator, _ = make_networks()
     latents = torch.randn(2, 8)
-    levels = generator.judged_fakes(latents).split(3, dim=1)
+    levels = generator.fake_inputs(latents).split(3, dim=1)
     assert len(levels) == LEVELS
     assert torch.equal(levels[0], generator(latents))
     for times, level in enumerate(levels):
@@ -44,7 +44,7 @@ def test_generator_shows_the_image_of_each_resolution() -> None:
 def test_discriminator_sees_each_resolution_of_both_kinds_of_images(level: int) -> None:
     generator, discriminator = make_networks(discriminator={"minibatch_stddev": False})
     real = torch.randn(2, 3, 32, 32)
-    for images in (generator.judged_fakes(torch.randn(2, 8)), generator.judged_reals(real)):
+    for images in (generator.fake_inputs(torch.randn(2, 8)), generator.real_inputs(real)):
         images = images.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(images).sum(), images)
         assert (gradient.split(3, dim=1)[level].flatten(1).norm(dim=1) > 0).all()
@@ -59,13 +59,13 @@ def test_discriminator_sees_each_resolution_of_both_kinds_of_images(level: int) 
 def test_image_alone_is_judged_as_with_shrunk_copies() -> None:
     generator, discriminator = make_networks()
     real = torch.randn(4, 3, 32, 32)
-    torch.testing.assert_close(discriminator(generator.judged_reals(real)), discriminator(real))
+    torch.testing.assert_close(discriminator(generator.real_inputs(real)), discriminator(real))
 
 
 def test_every_layer_of_the_generator_has_a_short_way_to_the_discriminator() -> None:
     """The gradient of the smallest image reaches the first block although all others are cut off."""
     generator, discriminator = make_networks()
-    images = generator.judged_fakes(torch.randn(4, 8))
+    images = generator.fake_inputs(torch.randn(4, 8))
     discriminator(torch.cat([images[:, :-3].detach(), images[:, -3:]], dim=1)).sum().backward()
     gradients = [parameter.grad for parameter in (generator.first.conv.weight, *generator.blocks.parameters())]
     assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [True] + [False] * (len(gradients) - 1)
@@ -89,6 +89,6 @@ def test_packed_images_keep_their_resolutions_apart() -> None:
         return trainer.discriminate(trainer.preprocess(images, progress, torch.Generator()), None)
 
     real = trainer.batches.draw(progress).real
-    assert isinstance(trainer.generator, JudgedOtherwise)
-    torch.testing.assert_close(judge(trainer.generator.judged_reals(real)), judge(real))
+    assert isinstance(trainer.generator, MakesInputs)
+    torch.testing.assert_close(judge(trainer.generator.real_inputs(real)), judge(real))
     assert judge(real).shape == (4,)

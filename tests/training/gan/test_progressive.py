@@ -79,7 +79,7 @@ def test_discriminator_changes_continuously() -> None:
 
 def test_real_images_are_blended_as_fake_images() -> None:
     real = torch.randn(2, 3, 32, 32)
-    views = {fraction: make_generator(fraction).judged_reals(real) for fraction in (HELD_8, FADING_16, HELD_16, HELD_32)}
+    views = {fraction: make_generator(fraction).real_inputs(real) for fraction in (HELD_8, FADING_16, HELD_16, HELD_32)}
     torch.testing.assert_close(views[HELD_8], enlarge(shrink(real, 2), 2))
     torch.testing.assert_close(views[FADING_16], (views[HELD_8] + views[HELD_16]) / 2)
     assert torch.equal(views[HELD_32], real)

@@ -44,31 +44,31 @@ def modules_with_progress(network: nn.Module) -> list[TakesProgress]:
 
 
 @runtime_checkable
-class JudgedOtherwise(Protocol):
-    """A generator whose images the discriminators see in another form than people do.
+class MakesInputs(Protocol):
+    """A generator that decides what the discriminators see of fake and real images.
 
-    That form is float [n, k * channels, image_size, image_size] in -1..1. Its first channels are images as they are exported.
-    The others may show, for instance, the same images at lower resolutions. Each group of channels is augmented alike.
+    Their inputs are float [n, k * channels, image_size, image_size] in -1..1, k images in a row. The first is the image as it
+    is exported. The others may be, for instance, the same image at lower resolutions. All of them are augmented alike.
     """
 
-    def judged_fakes(self, latents: Tensor) -> Tensor:
+    def fake_inputs(self, latents: Tensor) -> Tensor:
         """Latents, float [n, latent_size] -> images for the discriminators, in training."""
         ...
 
-    def judged_reals(self, images: Tensor) -> Tensor:
+    def real_inputs(self, images: Tensor) -> Tensor:
         """Real images, float [n, channels, image_size, image_size] -> images for the discriminators, comparable with fakes."""
         ...
 
 
-def judged_fakes(generator: nn.Module, latents: Tensor) -> Tensor:
-    """Fake images for the discriminators; see `JudgedOtherwise`."""
-    images: Tensor = generator.judged_fakes(latents) if isinstance(generator, JudgedOtherwise) else generator(latents)
+def fake_inputs(generator: nn.Module, latents: Tensor) -> Tensor:
+    """Fake images for the discriminators; see `MakesInputs`."""
+    images: Tensor = generator.fake_inputs(latents) if isinstance(generator, MakesInputs) else generator(latents)
     return images
 
 
-def judged_reals(generator: nn.Module, images: Tensor) -> Tensor:
-    """Real images for the discriminators; see `JudgedOtherwise`."""
-    return generator.judged_reals(images) if isinstance(generator, JudgedOtherwise) else images
+def real_inputs(generator: nn.Module, images: Tensor) -> Tensor:
+    """Real images for the discriminators; see `MakesInputs`."""
+    return generator.real_inputs(images) if isinstance(generator, MakesInputs) else images
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class GanArchitecture:
         generator_options: checks `[generator]` of a config.
         discriminator: called with image_size, channels, outputs and its options; makes such images into logits float [n], or
             [n, outputs] if there are several outputs. `channels` counts those of all images that are judged together. If the
-            generator is `JudgedOtherwise`, images of that form are accepted as well.
+            generator is one that `MakesInputs`, it takes these as well.
         discriminator_options: checks `[discriminator]` of a config.
         truncates: whether the generator takes a second input, the truncation of each row, float [n] in 0..1. Others are
             truncated by multiplying the latents.

@@ -66,8 +66,8 @@ class Generator(nn.Module):
         images: Tensor = self.images[-1](self._features(latents)[-1])
         return images
 
-    def judged_fakes(self, latents: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`: the images of all resolutions, the largest first.
+    def fake_inputs(self, latents: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`: the images of all resolutions, the largest first.
 
         Returns:
             float [n, levels * channels, image_size, image_size] in -1..1.
@@ -75,8 +75,8 @@ class Generator(nn.Module):
         by_level = [image(features) for image, features in zip(self.images, self._features(latents), strict=True)]
         return torch.cat([enlarge(images, times) for times, images in enumerate(reversed(by_level))], dim=1)
 
-    def judged_reals(self, images: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`: real images at all resolutions, as `judged_fakes`."""
+    def real_inputs(self, images: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`: real images at all resolutions, as `fake_inputs`."""
         return torch.cat([enlarge(shrink(images, times), times) for times in range(len(self.images))], dim=1)
 
     def _features(self, latents: Tensor) -> list[Tensor]:
@@ -104,7 +104,7 @@ class Discriminator(nn.Module):
         """Judge images with their smaller versions.
 
         Args:
-            images: float [n, levels * channels, image_size, image_size] in -1..1, as `Generator.judged_fakes` makes them, or
+            images: float [n, levels * channels, image_size, image_size] in -1..1, as `Generator.fake_inputs` makes them, or
                 float [n, channels, image_size, image_size], which stand for shrunk copies of themselves too.
 
         Returns:

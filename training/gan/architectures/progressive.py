@@ -151,13 +151,13 @@ class Generator(Growing):
             images = torch.lerp(enlarge(self.images[self.level - 1](before)), images, self.share)
         return self.enlarge(images)
 
-    def judged_fakes(self, latents: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`: the images themselves."""
+    def fake_inputs(self, latents: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`: the images themselves."""
         images: Tensor = self(latents)
         return images
 
-    def judged_reals(self, images: Tensor) -> Tensor:
-        """See `training.gan.architectures.base.JudgedOtherwise`: real images at the resolution in use, blended as the fakes."""
+    def real_inputs(self, images: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`: real images at the resolution in use, blended as the fakes."""
         if self.level == self.levels - 1 and self.share == 1:
             return images
         images = self.shrink(images)
