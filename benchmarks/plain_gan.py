@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from training.config import flatten
 from training.data.sampler import batch_indices
 from training.errors import ConfigError
+from training.gan.architectures.base import MakesInputs, modules_with_progress
 from training.gan.augment import augment
 from training.gan.config import GanConfig
 from training.gan.losses import gradient_penalty, objective
@@ -56,6 +57,11 @@ class PlainGan:
         for key in _LEFT_ALONE:
             if values[key] != defaults[key]:
                 raise ConfigError(f"The plain recipe does not support {key}. Leave it at {defaults[key]} for this benchmark.")
+        bare = build_generator(config)
+        if isinstance(bare, MakesInputs) or modules_with_progress(bare):
+            raise ConfigError(
+                f"The plain recipe does not support architecture {config.architecture}. Choose for instance dcgan."
+            )
         self.config, self.device, self.images, self.ingredients = config, device, images, frozenset(ingredients)
         self._layout = torch.channels_last if "channels_last" in ingredients else torch.contiguous_format
         torch.manual_seed(config.seed)

@@ -129,16 +129,16 @@ def resolve(values: Mapping[str, object], kind: type[SomeConfig], name: str) -> 
 
 
 def flatten(table: Table, *, only_set: bool = False) -> dict[str, object]:
-    """The values of a config by dotted key.
+    """The values of a config by dotted key, without those that follow from others.
 
     Args:
         table: the config, or a table of one.
         only_set: leave out the values that nobody set, which are the defaults.
     """
     found: dict[str, object] = {}
-    for key in type(table).model_fields:
+    for key, field in type(table).model_fields.items():
         value = getattr(table, key)
-        if only_set and key not in table.model_fields_set:
+        if field.exclude or (only_set and key not in table.model_fields_set):
             continue
         if isinstance(value, Table):
             found |= {f"{key}.{inner}": each for inner, each in flatten(value, only_set=only_set).items()}

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks.gan_recipes import DEFAULT, RECIPES, gan_recipes, recipe_config
-from benchmarks.gan_step import OURS, PLAIN, _ordinary, compare, contestants, gan_step, race
+from benchmarks.gan_step import OURS, PLAIN, _ordinary, architecture_steps, compare, contestants, gan_step, race
 from benchmarks.plain_gan import INGREDIENTS, PlainGan
 from benchmarks.recipe_results import Outcome, markdown
 from benchmarks.shipped_gans import sample
@@ -78,6 +78,9 @@ def test_ingredients_do_not_change_the_loss(images: torch.Tensor) -> None:
 def test_refuses_unsupported_settings(images: torch.Tensor) -> None:
     with pytest.raises(ConfigError, match=r"does not support pack\. Leave it at 1"):
         PlainGan(tiny(pack=2), CPU, images)
+    for architecture in ("msg", "progressive"):
+        with pytest.raises(ConfigError, match=f"does not support architecture {architecture}"):
+            PlainGan(tiny(architecture=architecture), CPU, images)
 
 
 def test_slice_weights_steps_with_penalties() -> None:
@@ -110,6 +113,15 @@ def test_measures_all_ingredients(tmp_path: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     assert all(name in shown for name in here)
     assert list(contestants(tiny(), CPU, ablation=False)) == [PLAIN, OURS]
+
+
+def test_compares_architectures_at_fractions_of_the_run() -> None:
+    steps = architecture_steps(tiny(architecture="mlp"), CPU, ["mlp", "progressive"])
+    assert [*steps][:3] == ["mlp", "progressive at 5%", "progressive at 15%"]
+    trainer = steps["progressive at 75%"].args[0]  # type: ignore[attr-defined]
+    for name, level in (("progressive at 5%", 0), ("progressive at 75%", 2)):
+        assert {"r1", "d_loss"} <= steps[name](2).keys()  # type: ignore[attr-defined]
+        assert trainer.generator.level == level
 
 
 @pytest.fixture

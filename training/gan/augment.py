@@ -23,7 +23,9 @@ _SHIFT = 0.125  # largest shift, as a fraction of the side
 _HOLE = 0.5  # side of the hole, as a fraction of the image's side
 
 
-def augment(images: Tensor, names: Sequence[str], rng: Generator, probability: float = 1.0) -> Tensor:
+def augment(
+    images: Tensor, names: Sequence[str], rng: Generator, probability: float = 1.0, channels: int | None = None
+) -> Tensor:
     """Change images at random.
 
     Args:
@@ -31,9 +33,18 @@ def augment(images: Tensor, names: Sequence[str], rng: Generator, probability: f
         names: any of `AUGMENTATIONS`, applied in this order.
         rng: on the CPU, so every device draws the same numbers.
         probability: of each augmentation, for each image.
+        channels: of an image, if c is a multiple of it: then each row holds several images, which are changed alike.
     """
-    if probability == 0:
+    if probability == 0 or not names:
         return images
+    state, augmented = rng.get_state(), []
+    for each in images.split(channels or images.shape[1], dim=1):
+        rng.set_state(state)
+        augmented.append(_augment_alike(each, names, rng, probability))
+    return torch.cat(augmented, dim=1) if len(augmented) > 1 else augmented[0]
+
+
+def _augment_alike(images: Tensor, names: Sequence[str], rng: Generator, probability: float) -> Tensor:
     for name in names:
         changed = AUGMENTATIONS[name](images, rng)
         if probability < 1:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from training.gan.architectures.base import fake_inputs, real_inputs
+
 
 class ClassGenerator(nn.Module):
     """A generator whose latents are shifted by a learned vector of their class, which starts at 0.
@@ -32,8 +34,19 @@ class ClassGenerator(nn.Module):
 
     def forward(self, latents: Tensor, *others: Tensor) -> Tensor:
         """Float [n, latent_size], and other inputs of the generator -> images."""
-        images: Tensor = self.generator(latents + self.places(class_of(latents, self.places.num_embeddings)), *others)
+        images: Tensor = self.generator(self._place(latents), *others)
         return images
+
+    def fake_inputs(self, latents: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`."""
+        return fake_inputs(self.generator, self._place(latents))
+
+    def real_inputs(self, images: Tensor) -> Tensor:
+        """See `training.gan.architectures.base.MakesInputs`."""
+        return real_inputs(self.generator, images)
+
+    def _place(self, latents: Tensor) -> Tensor:
+        return latents + self.places(class_of(latents, self.places.num_embeddings))
 
 
 def class_of(latents: Tensor, classes: int) -> Tensor:

@@ -1,5 +1,6 @@
 """The config of a GAN training: frozen, resolved once, saved with the run and in the card."""
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
@@ -92,7 +93,7 @@ class GanConfig(RunConfig):
     architecture: str = "dcgan"
     generator: SerializeAsAny[Options] = Field(default={}, validate_default=True)  # options of its generator
     discriminator: SerializeAsAny[DiscriminatorOptions] = Field(default={}, validate_default=True)  # and of its discriminator
-    image_size: int = Field(default=64, ge=16, le=256)  # pixels
+    image_size: int = Field(default=64, ge=16, le=512)  # pixels
     channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: those of the images
     latent_size: int = Field(default=100, ge=1, le=4096)
     images: Positive = 400_000  # real images shown to the discriminator, repeats counted
@@ -134,8 +135,15 @@ class GanConfig(RunConfig):
         architecture = GANS.get(info.data.get("architecture", ""))
         if architecture is None:  # already refused
             return DiscriminatorOptions()
-        kind = architecture.generator_options if info.field_name == "generator" else architecture.discriminator_options
-        return kind.model_validate(values)
+        if info.field_name == "generator":
+            return architecture.generator_options.model_validate(values)
+        shared = {name: getattr(info.data.get("generator"), name, None) for name in architecture.shared_options}
+        if isinstance(values, Mapping) and "generator" in info.data:
+            for name in values.keys() & shared.keys():
+                if values[name] != shared[name]:
+                    raise ValueError(f"{name} is that of the generator, {shared[name]}. Set only generator.{name}")
+            values = {**values, **shared}
+        return architecture.discriminator_options.model_validate(values)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

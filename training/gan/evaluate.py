@@ -24,6 +24,7 @@ from training.data.dataset import ImageDataset, load_images
 from training.data.image_folder import ImageFolder, open_image_folder, require_count, require_size
 from training.errors import ConfigError
 from training.gan.export import generator_graph
+from training.gan.images import rows_of_pass
 from training.gan.plan import GanPlan
 from training.gan.setup import channels_of
 from training.metrics.evaluation import Measurement, four_digits, named
@@ -32,8 +33,6 @@ from training.metrics.fidelity import METRICS, Fidelity, measure
 from training.onnx_file import ExportedModel
 from training.random import Stream, draw_latents, numpy_rng
 from training.run import Run
-
-_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -198,11 +197,13 @@ def evaluate(
     k, seed = options.neighbours, options.seed
     count = min(options.samples, len(real) // 2)  # both comparisons: distances of different numbers cannot be compared
 
+    rows = rows_of_pass(candidate.size)
+
     def features(batches: Iterable[Tensor], number: int, words: str) -> Tensor:
-        shown = track(batches, words, total=-(-number // _BATCH), unit="batch")
+        shown = track(batches, words, total=-(-number // rows), unit="batch")
         return extract(network, shown, device=device).to(device)
 
-    theirs = features(real.split(_BATCH), len(real), "Measuring real images")
+    theirs = features(real.split(rows), len(real), "Measuring real images")
     ours = features(draw_samples(candidate, count, seed), count, "Measuring samples")
     return Scores(
         fidelity=measure(theirs[:count], ours, k),
@@ -216,7 +217,7 @@ def evaluate(
 def draw_samples(candidate: Candidate, count: int, seed: int) -> Iterator[Tensor]:
     """Samples in batches, uint8 [n, channels, size, size]. They depend on the seed alone."""
     latents = draw_latents(seed, Stream.EVALUATE_LATENTS, count=count, size=candidate.latent_size)
-    for batch in latents.split(_BATCH):
+    for batch in latents.split(rows_of_pass(candidate.size)):
         yield candidate.draw(batch).permute(0, 3, 1, 2)
 
 

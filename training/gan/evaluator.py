@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from training.gan.config import GanConfig
-from training.gan.images import images_of
+from training.gan.images import images_of, rows_of_pass
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
 from training.gan.report.reference import Reference
 from training.metrics.features import FeatureNetwork, extract
@@ -16,7 +16,6 @@ from training.random import Stream, draw_latents
 
 Watch = Callable[[Iterable[Tensor]], Iterator[Tensor]]
 
-_BATCH = 100
 _SHOWN = 10  # samples beside their neighbours
 _MAX_NEIGHBOURS = 5000  # training images that samples are compared with
 
@@ -63,7 +62,11 @@ class Evaluator:
         return self._real
 
     def _features(self, images: Tensor, watched: Watch) -> Tensor:
-        return extract(self.network, watched(images.split(_BATCH)), device=self.device)
+        return extract(self.network, watched(images.split(self._rows)), device=self.device)
+
+    @property
+    def _rows(self) -> int:
+        return rows_of_pass(self.config.image_size)
 
     def write_neighbours(self, path: Path, generator: nn.Module, learned: Tensor) -> None:
         """Write a sheet of samples beside their nearest training images in the feature network: inventions or copies?
@@ -77,7 +80,7 @@ class Evaluator:
         if self.config.flip:
             learned = torch.cat([learned, learned.flip(3)])
         samples = draw_samples(generator, self.config, _SHOWN * 10, self.device)
-        features, theirs = (extract(self.network, images, device=self.device) for images in (samples, learned))
+        features, theirs = (extract(self.network, images, self._rows, self.device) for images in (samples, learned))
         sheet = neighbours_sheet(samples[:_SHOWN], features[:_SHOWN], learned, theirs)
         write_neighbours(path, sheet, novelty(features, theirs))
 

@@ -5,7 +5,12 @@ from torch import Tensor, nn
 
 from training.images import to_uint8
 
-_BATCH = 100
+_BATCH, _BATCH_SIDE = 100, 128
+
+
+def rows_of_pass(side: int) -> int:
+    """How many images of a side in pixels go through a network at once when nothing learns: memory then stays bounded."""
+    return max(1, min(_BATCH, _BATCH * _BATCH_SIDE**2 // side**2))
 
 
 @torch.no_grad()
@@ -22,6 +27,7 @@ def images_of(generator: nn.Module, latents: Tensor, device: torch.device) -> Te
     """
     training = generator.training
     generator.eval()
-    images = torch.cat([to_uint8(generator(batch.to(device))) for batch in latents.split(_BATCH)])
+    rows = rows_of_pass(generator(latents[:1].to(device)).shape[-1])
+    images = torch.cat([to_uint8(generator(batch.to(device))) for batch in latents.split(rows)])
     generator.train(training)
     return images

@@ -44,6 +44,7 @@ _REPORT_EVERY = 20  # steps
 _FALLBACK_EVERY = 500  # steps, if checkpoints follow the clock
 _MAX_ROLLBACKS = 3
 _ROLLBACK_LR_SCALE = 0.5  # of the learning rates, at each rollback
+_LARGE = 256  # pixels; 64 larger images make a grid of 4096 pixels a side
 _STATUS = ("d_loss", "g_loss", "d_accuracy", "feature_accuracy")  # shown with the progress
 
 
@@ -320,6 +321,7 @@ class _CollapsedError(Exception):
 
 
 def sample_grid(generator: nn.Module, config: GanConfig, device: torch.device) -> Image.Image:
-    """A grid of 64 samples. The latents are the same every time, so the grids of a run can be compared."""
-    latents = draw_latents(config.seed, Stream.SAMPLE_GRID, count=64, size=config.latent_size)
-    return grid(images_of(generator, latents, device).cpu().numpy(), columns=8)
+    """A grid of 64 samples, or of 16 large ones. The latents are the same every time, so the grids of a run can be compared."""
+    columns = 8 if config.image_size <= _LARGE else 4
+    latents = draw_latents(config.seed, Stream.SAMPLE_GRID, count=columns**2, size=config.latent_size)
+    return grid(images_of(generator, latents, device).cpu().numpy(), columns)

@@ -1,5 +1,6 @@
 """The two networks of a GAN in training: their optimizers, the average that is exported, and one step of both."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from training.errors import ConfigError
-from training.gan.architectures.base import modules_with_progress
+from training.gan.architectures.base import fake_inputs, modules_with_progress, real_inputs
 from training.gan.augment import AugmentProbability, augment
 from training.gan.batches import Batch, BatchSource
 from training.gan.classes import Labels, logits_of
@@ -17,7 +18,15 @@ from training.gan.losses import gradient_penalty, objective
 from training.gan.one_pass import one_pass_gradients
 from training.gan.projected import ProjectedDiscriminator
 from training.gan.schedules import beta2, class_share, penalty_factor, rate_factor
-from training.gan.setup import adam, build_discriminator, build_generator, moving_average, place, require_even_batch
+from training.gan.setup import (
+    adam,
+    build_discriminator,
+    build_generator,
+    channels_of,
+    moving_average,
+    place,
+    require_even_batch,
+)
 from training.progress import Progress
 from training.random import Stream, numpy_rng
 from training.run import Stateful
@@ -120,7 +129,7 @@ class GanTrainer:
 
     def _one_pass_step(self, progress: Progress) -> Scalars:
         """Serve both losses by one pass through both networks; see `one_pass_gradients`."""
-        batch = self.batches.draw(progress)
+        batch = self.draw(progress)
         fake = self.generate(batch.latents)
         fake_leaf = fake.detach().requires_grad_()
 
@@ -154,7 +163,7 @@ class GanTrainer:
         config = self.config
         penalties: Scalars = {}
         for turn in range(config.d_steps):
-            batch = self.batches.draw(progress, turn)
+            batch = self.draw(progress, turn)
             fake = self.generate(batch.latents)
             with self.fabric.autocast():
                 real = self.preprocess(batch.real, progress, batch.rng)
@@ -185,37 +194,43 @@ class GanTrainer:
         self.discriminator.requires_grad_(True)
         return _summarise(d_loss, g_loss, real_logits, fake_logits) | penalties
 
+    def draw(self, progress: Progress, turn: int = 0) -> Batch:
+        """The batch of one turn of the discriminator in a step, with the real images as inputs of the discriminators."""
+        batch = self.batches.draw(progress, turn)
+        return replace(batch, real=real_inputs(self.generator, batch.real))
+
     def set_progress(self, progress: Progress) -> None:
         """Tell the networks that change with the progress of the run how far it is."""
         for module in self._modules_with_progress:
             module.set_progress(progress.fraction)
 
     def generate(self, latents: Tensor) -> Tensor:
-        """Fake images: float [n, latent_size] -> float [n, c, h, w] in -1..1."""
+        """Fake images as inputs of the discriminators: float [n, latent_size] -> float [n, k * c, h, w] in -1..1."""
         with self.fabric.autocast():
-            images: Tensor = self.generator(latents)
-        return images
+            return fake_inputs(self.generator, latents)
 
     def preprocess(self, images: Tensor, progress: Progress, rng: torch.Generator) -> Tensor:
         """Images as the discriminators see them: augmented, with noise, and packed (Lin et al. 2018, "PacGAN").
 
         Args:
-            images: float [n, c, h, w] in -1..1.
+            images: float [n, k * c, h, w] in -1..1, k images of c channels a row; k is 1 for most architectures.
             progress: of the run; the noise falls with it.
             rng: on the CPU.
 
         Returns:
-            float [n / pack, pack * c, h, w].
+            float [n / pack, k * pack * c, h, w].
         """
         config = self.config
-        images = augment(images, config.augment or (), rng, self.augmentation.at(progress.fraction))
+        channels = channels_of(config)
+        images = augment(images, config.augment or (), rng, self.augmentation.at(progress.fraction), channels)
         if config.instance_noise:
             noise = torch.randn(images.shape, generator=rng).to(images)
             images = images + config.instance_noise * (1 - progress.fraction) * noise
         if config.pack == 1:
             return images
-        n, channels, height, width = images.shape
-        return images.reshape(n // config.pack, config.pack * channels, height, width)
+        n, _, height, width = images.shape
+        packed = images.reshape(n // config.pack, config.pack, -1, channels, height, width).transpose(1, 2)
+        return packed.reshape(n // config.pack, -1, height, width)
 
     def discriminate(self, images: Tensor, labels: Labels | None) -> Tensor:
         """Preprocessed images -> logits float [n], including those of the classes if there are labels."""
@@ -228,10 +243,15 @@ class GanTrainer:
         config = self.config.features
         if self.features is None or progress.fraction < config.start:
             return None
-        count = max(1, round(config.fraction * len(real)))
+        count, channels = max(1, round(config.fraction * len(real))), channels_of(self.config)
         labels = batch.labels and batch.labels.first(count)
         grad_fake, found = self.features.step(
-            real[:count], fake_augmented[:count], fake_leaf, labels, self._penalty_weight(progress), self._update
+            real[:count, :channels],
+            fake_augmented[:count, :channels],
+            fake_leaf,
+            labels,
+            self._penalty_weight(progress),
+            self._update,
         )
         scalars.update(found)
         return config.weight * grad_fake

@@ -16,7 +16,7 @@ from tests.training.gan_configs import gan_config, sizes_of
 from training.card_details import CardDetails
 from training.errors import ConfigError
 from training.export import export_run
-from training.gan.architectures.base import modules_with_progress
+from training.gan.architectures.base import fake_inputs, modules_with_progress
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.dcgan_nearest import Mapping, SlowLinear, UpsampledConv
 from training.gan.architectures.dcgan_residual import blocks_across
@@ -49,13 +49,26 @@ def test_networks_have_the_promised_shapes_and_ranges(architecture: str, channel
         assert build_discriminator(config)(images).shape == (2,)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("architecture", ["dcgan-residual", "msg", "progressive", "style"])
+def test_networks_reach_512_pixels(architecture: str) -> None:
+    config = gan_config(architecture=architecture, image_size=512, channels=1, latent_size=7, width=4)
+    networks = build_generator(config), build_discriminator(config)
+    for module in (module for network in networks for module in modules_with_progress(network)):
+        module.set_progress(1.0)
+    images = networks[0](torch.randn(2, 7))
+    assert images.shape == (2, 1, 512, 512)
+    assert networks[1](images).shape == (2,)
+
+
 @pytest.mark.parametrize("architecture", GANS)
-def test_every_weight_gets_a_gradient(architecture: str) -> None:
+def test_every_weight_gets_a_gradient_during_a_run(architecture: str) -> None:
     config = small_config(architecture)
     generator, discriminator = build_generator(config), build_discriminator(config)
-    for module in modules_with_progress(generator) + modules_with_progress(discriminator):
-        module.set_progress(0.5)
-    discriminator(generator(torch.randn(4, config.latent_size))).sum().backward()
+    for fraction in (0.01, 0.2, 0.4, 0.6):
+        for module in modules_with_progress(generator) + modules_with_progress(discriminator):
+            module.set_progress(fraction)
+        discriminator(fake_inputs(generator, torch.randn(4, config.latent_size))).sum().backward()
     for network in (generator, discriminator):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 

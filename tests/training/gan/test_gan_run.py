@@ -175,6 +175,8 @@ def test_run_that_always_diverges_ends_with_a_message(
         {"shared_pass": False, "d_steps": 2, "pack": 2, "objective": "bce", "skip_below": 1.2, "optimizer.warm_up": 0.1},
         {"features": {"layers": ("relu1_1", "relu1_2"), "start": 0.2}},
         {"augment": ("translation",), "augmentation.target": 0.6, "optimizer.final_beta2": 0.5},
+        {"architecture": "progressive", "generator.growth": 0.9, "generator.fade": 1.0},  # always in the middle of a fade
+        {"architecture": "msg", "augment": ("translation",), "features": {"layers": ("relu1_1", "relu1_2"), "start": 0.2}},
     ],
 )
 def test_interrupted_and_resumed_run_ends_bit_identical(

@@ -130,14 +130,17 @@ def test_running_mean_shrinks_its_window_at_the_ends() -> None:
 
 
 class Painter(torch.nn.Module):
-    """Latents [n, 4] -> images [n, 3, 16, 16] of one colour: tanh of the first three."""
+    """Latents [n, 4] -> images [n, 3, side, side] of one colour: tanh of the first three."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int = 16) -> None:
         super().__init__()
+        self.side = side
         self.norm = torch.nn.BatchNorm1d(4)  # would mix the rows if it were left in training mode
+        self.most = 0  # images at once
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.norm(latents)[:, :3, None, None].tanh().expand(-1, -1, 16, 16)
+        self.most = max(self.most, len(latents))
+        return self.norm(latents)[:, :3, None, None].tanh().expand(-1, -1, self.side, self.side)
 
 
 def test_writes_an_animation_of_eight_walks(tmp_path: Path) -> None:
@@ -158,6 +161,14 @@ def test_writes_an_animation_of_eight_walks(tmp_path: Path) -> None:
         walk.load()
         assert walk.info["duration"] == 40
     assert [path.name for path in tmp_path.iterdir()] == ["walk.webp"]
+
+
+def test_walk_of_large_images_is_shrunk_and_takes_few_at_once() -> None:
+    small, large = Painter(), Painter(256)
+    frames = [latent_walk(painter, 4, 7, torch.device("cpu"), stops=2, frames_between=4)[1] for painter in (small, large)]
+    assert frames[1].size == (4 * 130 - 2, 2 * 130 - 2)
+    assert frames[1].getpixel((64, 64)) == frames[0].getpixel((8, 8))
+    assert (small.most, large.most) == (64, 25)
 
 
 # Neighbours

@@ -14,7 +14,7 @@ from tests.training.gan.test_trainer import make_trainer, weights
 from tests.training.gan_configs import gan_config
 from training.card_details import CardDetails
 from training.export import export_run
-from training.gan.architectures.style import Generator, MinibatchDeviation, ModulatedConv
+from training.gan.architectures.style import Generator, ModulatedConv
 from training.gan.plan import GanPlan
 from training.gan.setup import build_generator
 from training.run import Run
@@ -102,13 +102,3 @@ def test_truncation_moves_w_towards_its_mean() -> None:
     torch.testing.assert_close(whole, generator(latents))
     assert torch.equal(none[0], none[1])
     assert 0 < (half[0] - half[1]).abs().mean() < (whole[0] - whole[1]).abs().mean()
-
-
-def test_equal_images_have_no_deviation() -> None:
-    def deviation(features: Tensor) -> Tensor:
-        return MinibatchDeviation()(features)[:, -1]
-
-    one = torch.randn(1, 3, 4, 4)
-    assert deviation(one.repeat(8, 1, 1, 1)).max() < 1e-3
-    assert deviation(torch.randn(8, 3, 4, 4)).min() > 0.3
-    assert MinibatchDeviation()(torch.randn(6, 3, 4, 4)).shape == (6, 4, 4, 4)  # not a multiple of the group

@@ -1,6 +1,6 @@
 """The architectures that a config can name. A new architecture is one file beside this one and one line here."""
 
-from training.gan.architectures import dcgan, dcgan_nearest, dcgan_residual, mlp, style
+from training.gan.architectures import dcgan, dcgan_nearest, dcgan_residual, mlp, msg, progressive, style
 from training.gan.architectures.base import GanArchitecture
 
 GANS: dict[str, GanArchitecture] = {
@@ -8,5 +8,7 @@ GANS: dict[str, GanArchitecture] = {
     "dcgan-nearest": dcgan_nearest.DCGAN_NEAREST,
     "dcgan-residual": dcgan_residual.DCGAN_RESIDUAL,
     "mlp": mlp.MLP,
+    "msg": msg.MSG,
+    "progressive": progressive.PROGRESSIVE,
     "style": style.STYLE,
 }

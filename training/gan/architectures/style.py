@@ -20,12 +20,10 @@ from training.gan.architectures import dcgan_residual
 from training.gan.architectures.base import GanArchitecture, Options
 from training.gan.architectures.dcgan import DiscriminatorOptions as DcganOptions
 from training.gan.architectures.dcgan import halvings
+from training.gan.architectures.layers import GAIN, SLOPE, EqualLinear, MinibatchDeviation, latent_norm, spread
 
 _MAPPING_RATE = 0.01
-_SLOPE = 0.2
-_GAIN = 2**0.5  # keeps the variance after a leaky ReLU
 _W_MEAN_DECAY = 0.995
-_GROUP = 4  # images whose deviation is taken together
 
 
 class GeneratorOptions(Options):
@@ -98,9 +96,9 @@ class Generator(nn.Module):
 
     def map(self, latents: Tensor) -> Tensor:
         """Latents z -> latents w, float [n, latent_size] both."""
-        w = latents * torch.rsqrt(latents.square().mean(dim=1, keepdim=True) + 1e-8)
+        w = latent_norm(latents)
         for layer in self.mapping:
-            w = _GAIN * F.leaky_relu(layer(w), _SLOPE)
+            w = GAIN * F.leaky_relu(layer(w), SLOPE)
         return w
 
     def _by_level(self, w: Tensor) -> list[Tensor]:
@@ -112,27 +110,6 @@ class Generator(nn.Module):
         mixes = torch.rand(len(w)) < self.mixing
         first = torch.where(mixes, torch.randint(1, levels, (len(w),)), levels).to(w.device)[:, None]
         return [torch.where(first <= level, w.roll(1, 0), w) for level in range(levels)]
-
-
-class EqualLinear(nn.Module):
-    """A linear layer with equalised weights.
-
-    Args:
-        inputs: features.
-        outputs: features.
-        rate: of learning, as a fraction of that of the other layers.
-        bias: at the start.
-    """
-
-    def __init__(self, inputs: int, outputs: int, rate: float = 1.0, bias: float = 0.0) -> None:
-        super().__init__()
-        self.rate, self.scale = rate, rate / inputs**0.5
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
-        self.bias = nn.Parameter(torch.full((outputs,), bias / rate))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Float [n, inputs] -> float [n, outputs]."""
-        return F.linear(features, self.weight * self.scale, self.bias * self.rate)
 
 
 class ModulatedConv(nn.Module):
@@ -158,12 +135,11 @@ class ModulatedConv(nn.Module):
         sizes = torch.rsqrt(F.linear(scales.float().square(), weight.float().square().sum(dim=(2, 3))) + 1e-8)
         x = features * scales[:, :, None, None]
         if self.upsample:
-            spread = 4 * F.avg_pool2d(F.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1)), 2, stride=1)
-            x = F.conv_transpose2d(x, spread, stride=2, padding=1)
+            x = F.conv_transpose2d(x, 4 * spread(weight.flip(2, 3).transpose(0, 1)), stride=2, padding=1)
         else:
             x = F.conv2d(x, weight, padding=1)
         x = x * sizes.to(x)[:, :, None, None] + self.bias[:, None, None]
-        return _GAIN * F.leaky_relu(x, _SLOPE)
+        return GAIN * F.leaky_relu(x, SLOPE)
 
 
 class ImageLayer(nn.Module):
@@ -193,18 +169,6 @@ class Discriminator(dcgan_residual.Discriminator):
             wider = nn.Conv2d(last.in_channels + 1, outputs, last.kernel_size[0])
             nn.init.normal_(wider.weight, 0.0, 0.02)
             self.layers = nn.Sequential(*rest, MinibatchDeviation(), wider)
-
-
-class MinibatchDeviation(nn.Module):
-    """One more channel: how much the features of a few images differ. Without diversity it is 0, which gives fakes away."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Float [n, c, h, w] -> float [n, c + 1, h, w]."""
-        n, _, height, width = features.shape
-        group = next(size for size in range(min(_GROUP, n), 0, -1) if n % size == 0)
-        grouped = features.float().reshape(group, n // group, -1)
-        deviation = (grouped.var(dim=0, correction=0) + 1e-8).sqrt().mean(dim=1)
-        return torch.cat([features, deviation.repeat(group)[:, None, None, None].expand(n, 1, height, width).to(features)], 1)
 
 
 STYLE = GanArchitecture(Generator, GeneratorOptions, Discriminator, DiscriminatorOptions, truncates=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from ganvas.files import write_whole
 from ganvas.interpolation import interpolate
@@ -19,6 +20,8 @@ from training.random import Stream, numpy_rng
 
 _COLUMNS = 4
 _FRAME = 40  # milliseconds; 25 frames/s
+_SIDE = 128  # pixels; larger images would make a file of many megabytes
+_ROWS = 100
 
 
 def latent_walk(
@@ -42,14 +45,22 @@ def latent_walk(
         walks: number of walks, in rows of four.
 
     Returns:
-        stops * frames_between frames with 8 bits per channel that close a loop.
+        stops * frames_between frames with 8 bits per channel that close a loop. Larger images are shrunk to about 128 pixels.
     """
     rng = numpy_rng(seed, Stream.WALK)
     keys = rng.standard_normal((stops, walks, latent_size), np.float32)
     latents = np.stack([interpolate(keys[:, i], frames_between, loop=True) for i in range(walks)], axis=1)
     rows = torch.from_numpy(latents).flatten(0, 1)
-    images = images_of(generator, rows, device).cpu()
+    images = torch.cat([_shrunk(images_of(generator, part, device).cpu()) for part in rows.split(_ROWS)])
     return [grid(frame.numpy(), columns=_COLUMNS) for frame in images.split(walks)]
+
+
+def _shrunk(images: Tensor) -> Tensor:
+    """Shrink uint8 [n, h, w, c] by a whole factor, to fewer than twice `_SIDE` pixels a side."""
+    factor = images.shape[1] // _SIDE
+    if factor <= 1:
+        return images
+    return F.avg_pool2d(images.permute(0, 3, 1, 2).float(), factor).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def write_walk(path: Path, frames: list[Image.Image]) -> None:
