@@ -149,7 +149,8 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
 
     # the images of the old styles are the same, byte for byte
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
-    outputs, cards = [], []
+    outputs: list[np.ndarray] = []
+    cards: list[StylizerCard] = []
     for run, styles in ((old, 2), (out, 3)):
         assert call("export", run, tmp_path / f"{run.name}.onnx").exit_code == 0
         model, ones = ExportedModel(tmp_path / f"{run.name}.onnx", StylizerCard), np.ones(2, np.float32)

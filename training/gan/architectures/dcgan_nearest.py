@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from training.gan.architectures import dcgan
 from training.gan.architectures.base import GanArchitecture
 from training.gan.architectures.dcgan import GeneratorOptions, halvings, initialise
+from training.gan.architectures.layers import spread
 
 _MAPPING_WIDTH = 256
 _SLOWLY = 0.01
@@ -90,8 +91,8 @@ class UpsampledConv(nn.ConvTranspose2d):
 
     def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Float [n, inputs, h, w] -> float [n, outputs, 2h, 2w]."""
-        spread = 4 * F.avg_pool2d(F.pad(self.weight, (1, 1, 1, 1)), 2, stride=1)
-        return F.conv_transpose2d(features, spread, stride=2, padding=1)
+        weight = 4 * spread(self.weight)
+        return F.conv_transpose2d(features, weight, stride=2, padding=1)
 
 
 DCGAN_NEAREST = GanArchitecture(Generator, GeneratorOptions, dcgan.Discriminator, dcgan.DiscriminatorOptions)

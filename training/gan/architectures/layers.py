@@ -81,7 +81,9 @@ def spread(weight: Tensor) -> Tensor:
     With these weights, a convolution of stride 2 equals one with the 3x3 weights, followed by the means of 2x2 pixels. A
     transposed convolution with four times these weights equals upsampling by nearest neighbour, followed by a convolution.
     """
-    return F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 2, stride=1)
+    # A product with a constant: pooling 65,536 filters takes ten times as long.
+    along = weight.new_tensor([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]]) / 2
+    return (weight.flatten(2) @ torch.kron(along, along).T).unflatten(2, (4, 4))
 
 
 def pixel_norm(features: Tensor) -> Tensor:
