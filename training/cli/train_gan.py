@@ -1,6 +1,7 @@
 """What `python -m training gan` does."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -9,12 +10,14 @@ from training.cli.options import (
     name_of,
     note_left_out,
     print_next_steps,
+    refuse_other_network,
     require_same_images,
+    run_to_begin_with,
     run_to_continue,
     warn_unreadable,
 )
 from training.config import Features, OnCollapse, load_config, with_values
-from training.data.dataset import load_images
+from training.data.image_cache import CACHE, prepare_images
 from training.data.image_folder import open_image_folder, require_count, require_size
 from training.data.labels import labels_of
 from training.devices import find_device, launch
@@ -22,6 +25,7 @@ from training.errors import ConfigError, WeightsError
 from training.gan.advice import MIN_IMAGES
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import train_gan
+from training.gan.origin import ARCHITECTURE, origin_of, settings_to_begin_with
 from training.gan.plan import GanPlan
 from training.gan.setup import build_discriminator, build_generator, channels_of, precision_of, require_even_batch, resolve_gan
 from training.metrics.features import FeatureNetwork, build_features
@@ -37,6 +41,7 @@ def train(
     out: Path,
     config: str | None,
     changes: Sequence[str],
+    begin: Path | None,
     resume: bool,
     auto_resume: bool,
     device: str,
@@ -45,20 +50,32 @@ def train(
     features: Features | None,
     weights: Path | None,
     vgg: Path | None,
+    cache: Path | None,
+    cache_gb: float,
     processes: int,
     nodes: int,
 ) -> None:
     """Train a GAN; the options are those of `training.cli.gan.gan`."""
     run = run_to_continue(out, GanPlan, config, changes, resume=resume, auto_resume=auto_resume)
-    settings = run.plan.config if run else load_config(config or "gan", GanConfig, changes)
+    first = _run_to_begin_with(run, begin, resume=resume)
+    torch_device = find_device(device)
+    folder = open_image_folder(data)
+    require_count(folder, MIN_IMAGES)
+    if run:
+        settings = run.plan.config
+    elif first:
+        settings = settings_to_begin_with(first.plan.config, str(first.folder), config, changes)
+    else:
+        settings = load_config(config or "gan", GanConfig, changes)
+    if first:
+        refuse_other_network(settings, first.plan.config, ARCHITECTURE)
+    if settings.freeze and not (run or first):
+        raise ConfigError("freeze keeps layers of a trained discriminator. Name its run with --from, or leave freeze at 0.")
     if run and features and features != settings.evaluation.network:
         raise ConfigError(
             f"{out} is measured in {settings.evaluation.network}. Metrics in other features cannot be compared. "
             "Leave --features out."
         )
-    torch_device = find_device(device)
-    folder = open_image_folder(data)
-    require_count(folder, MIN_IMAGES)
     require_size(folder, settings.image_size, "--set image_size=...", ["--size", str(settings.image_size)])
     network, settings = _feature_network(settings, features, weights)
     vgg_network, settings = _vgg_network(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
@@ -67,30 +84,43 @@ def train(
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
     labels = labels_of(folder, settings.classes.count) if settings.classes.count else None
-    images, broken = load_images(folder, settings.image_size, channels_of(settings))
-    note_left_out(folder)
-    warn_unreadable(folder.unreadable | broken)
-    if labels is not None:
-        labels = labels[[name not in broken for name in folder.names]]
     if run is not None:
         require_same_images(run.plan.fingerprint, folder, out)
+    images = prepare_images(
+        folder, settings.image_size, channels_of(settings), cache or out.parent / CACHE, cache_gb, partial(typer.echo, err=True)
+    )
+    note_left_out(folder)
+    warn_unreadable(folder.unreadable | images.unreadable)
+    if labels is not None:
+        labels = labels[[name not in images.unreadable for name in folder.names]]
     # The other processes start here with the same command, so the folder must not exist before.
     fabric = launch(torch_device, precision_of(settings), processes, nodes)
     with fabric.rank_zero_first():
         if run is None and fabric.is_global_zero:
             plan = GanPlan(
-                config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint
+                config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint,
+                origin=origin_of(first) if first else None,
             )  # fmt: skip
             Run.create(out, plan)
         run = Run.open(out, GanPlan)
     if fabric.is_global_zero:
+        begun = f"from the weights of {first.folder} " if first else ""
         typer.echo(
-            f"Training {settings.architecture} on {count_of(len(images), 'image')} for "
+            f"Training {settings.architecture} {begun}on {count_of(len(images), 'image')} for "
             f"{count_of(settings.steps, 'step')} on {torch_device}, {settings.precision}; see {out / 'report.html'}"
         )
-    train_gan(run, images, fabric, network, on_collapse, vgg_network, labels, threads)
+    train_gan(run, images, fabric, network, on_collapse, vgg_network, labels, threads, first)
     if fabric.is_global_zero:
         print_next_steps(out, out / REPORT)
+
+
+def _run_to_begin_with(run: Run[GanPlan] | None, begin: Path | None, *, resume: bool) -> Run[GanPlan] | None:
+    """The run whose weights to begin with; None if the run has weights already, or begins untrained."""
+    if run is None or (begin and resume):
+        return run_to_begin_with(begin, GanPlan, resume=resume) if begin else None
+    if run.plan.origin and run.load_checkpoint() is None:  # it was killed before it had saved the weights
+        return Run.open(Path(run.plan.origin.path), GanPlan)
+    return None
 
 
 def _feature_network(
