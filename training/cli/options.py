@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 import typer
 
 from ganvas.left_out import left_out_text
-from training.config import Features, Table, change, flatten, load_config
+from training.config import AUTO, Features, Table, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
 from training.program import command
@@ -88,7 +88,8 @@ def run_to_continue(
 def _require_same_config(run: "Run[SomePlan]", config: str | None, changes: Sequence[str]) -> None:
     """Refuse values that a run was not started with. Values that the config leaves open were resolved at its start."""
     resolved: Any = run.plan.config
-    chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
+    named = None if config == AUTO else config  # what auto chose is in the run
+    chosen = load_config(named, type(resolved), changes) if named else change(resolved, changes, "--set")
     before, unresolved = flatten(resolved), (None, "auto")
     changed = sorted(
         key

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
 import typer
 
 from training.cli.options import (
@@ -16,13 +17,15 @@ from training.cli.options import (
     run_to_continue,
     warn_unreadable,
 )
-from training.config import Features, OnCollapse, load_config, with_values
+from training.config import AUTO, Features, OnCollapse, load_config, with_values
 from training.data.image_cache import CACHE, prepare_images
-from training.data.image_folder import open_image_folder, require_count, require_size
+from training.data.image_folder import ImageFolder, open_image_folder, require_count, require_size
 from training.data.labels import labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
 from training.gan.advice import MIN_IMAGES
+from training.gan.auto import AutoConfig
+from training.gan.choose import MINUTES, choose_for
 from training.gan.config import FEATURE_LAYERS, GanConfig
 from training.gan.loop import train_gan
 from training.gan.origin import ARCHITECTURE, origin_of, settings_to_begin_with
@@ -40,6 +43,7 @@ def train(
     data: Path,
     out: Path,
     config: str | None,
+    minutes: float | None,
     changes: Sequence[str],
     begin: Path | None,
     resume: bool,
@@ -58,11 +62,20 @@ def train(
     """Train a GAN; the options are those of `training.cli.gan.gan`."""
     run = run_to_continue(out, GanPlan, config, changes, resume=resume, auto_resume=auto_resume)
     first = _run_to_begin_with(run, begin, resume=resume)
+    if minutes and config != AUTO:
+        raise ConfigError("--minutes is for --config auto. For other configs, set the number of images with --set images=...")
     torch_device = find_device(device)
     folder = open_image_folder(data)
     require_count(folder, MIN_IMAGES)
+    choices: tuple[str, ...] = ()
     if run:
         settings = run.plan.config
+    elif config == AUTO:
+        if processes * nodes > 1:
+            raise ConfigError("--config auto measures one process. Start the run with one, stop it, and resume it with more.")
+        vgg_file = vgg or (weights if features == "vgg" else None)
+        chosen, threads = _choose(folder, torch_device, minutes or MINUTES, changes, first, vgg_file, threads)
+        settings, choices = chosen.config, chosen.reasons
     elif first:
         settings = settings_to_begin_with(first.plan.config, str(first.folder), config, changes)
     else:
@@ -99,7 +112,7 @@ def train(
         if run is None and fabric.is_global_zero:
             plan = GanPlan(
                 config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint,
-                origin=origin_of(first) if first else None,
+                origin=origin_of(first) if first else None, choices=choices,
             )  # fmt: skip
             Run.create(out, plan)
         run = Run.open(out, GanPlan)
@@ -121,6 +134,25 @@ def _run_to_begin_with(run: Run[GanPlan] | None, begin: Path | None, *, resume: 
     if run.plan.origin and run.load_checkpoint() is None:  # it was killed before it had saved the weights
         return Run.open(Path(run.plan.origin.path), GanPlan)
     return None
+
+
+def _choose(
+    folder: ImageFolder,
+    device: torch.device,
+    minutes: float,
+    changes: Sequence[str],
+    first: Run[GanPlan] | None,
+    vgg: Path | None,
+    threads: int | None,
+) -> tuple[AutoConfig, int]:
+    """The config of `--config auto`, which it prints with its reasons, and the number of threads."""
+    network, base = _vgg_network(load_config("gan", GanConfig, changes), vgg)
+    typer.echo(f"Looking at the images of {folder.path} and measuring steps on {device}.")
+    layers = base.features.layers or ()
+    trained = first.plan.config if first else None
+    chosen, threads = choose_for(folder, device, minutes, changes, trained, network, layers, threads)
+    typer.echo("\n".join(["Choices of --config auto:", *(f"  {reason}" for reason in chosen.reasons)]))
+    return chosen, threads
 
 
 def _feature_network(

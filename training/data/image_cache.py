@@ -12,6 +12,7 @@ The key is a hash of everything that the content depends on. The footer comes la
 an interrupted preparation never looks complete. The footer has a checksum of each image, to find damage.
 """
 
+import errno
 import hashlib
 import json
 import mmap
@@ -180,8 +181,8 @@ def _read_footer(stream: BinaryIO, key: str) -> _Footer:
         raise BrokenError("its footer cannot be read") from error
     if footer.key != key:
         raise BrokenError("it holds other images")
-    if not footer.count or size != footer.count * footer.channels * footer.size**2 + length + _END:
-        raise BrokenError("it has another size than its footer says")
+    if len(footer.checksums) != footer.count or size != footer.count * footer.channels * footer.size**2 + length + _END:
+        raise BrokenError("its footer does not fit it")
     return footer
 
 
@@ -207,8 +208,7 @@ def _prepare(
 
     def write(partial: Path) -> None:
         with partial.open("wb") as stream, closing(decoded(folder, size, channels)) as squares:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(stream.fileno(), 0, needed)  # the disk has room until the end
+            _reserve(stream, needed)
             for name, square in zip(folder.names, track(squares, "Preparing", len(folder.names), "image"), strict=True):
                 if isinstance(square, str):
                     unreadable[name] = square
@@ -223,6 +223,16 @@ def _prepare(
             stream.truncate()
 
     write_whole(path, write)
+
+
+def _reserve(stream: BinaryIO, size: int) -> None:
+    """Take the room on the disk, so that it does not become full halfway, where the system can do that."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
 
 
 def _require_room(needed: int, path: Path, limit_gb: float) -> None:

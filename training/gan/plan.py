@@ -29,11 +29,13 @@ class GanPlan(Plan):
 
     Attributes:
         origin: where the weights came from; None: the run began untrained.
+        choices: what `--config auto` chose and why, one line each.
     """
 
     kind: Literal["gan"] = "gan"
     config: GanConfig
     origin: Origin | None = None
+    choices: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
