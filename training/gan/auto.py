@@ -248,8 +248,10 @@ def _with_length(choices: _Choices, time: StepTime, facts: FolderFacts, machine:
             "pixels alone find all kinds of images first, features then make the images sharp.",
         )
     fits = batch * time.steps_in(seconds, choices.config.features.start)
-    why = f"{_SHARE:.0%} of {duration(machine.seconds)}; " if fits < most else "more would repeat the images too often; "
-    why += f"a step of {count_of(batch, 'image')} takes {time.pixels:.2g} s"
+    why = f"fills {_SHARE:.0%} of {duration(machine.seconds)}; the rest is for evaluations and samples"
+    if fits >= most:
+        why = "more would repeat the images too often"
+    why += f"; a step of {count_of(batch, 'image')} takes {time.pixels:.2g} s"
     why += "." if time.features is None else f", and {time.features:.2g} s with features."
     choices.take({"images": max(batch, min(fits, most))}, why)
     choices.take({"evaluation.every": max(1, choices.config.steps // _EVALUATIONS)}, f"{_EVALUATIONS} evaluations.")
