@@ -48,7 +48,7 @@ LIMIT_GB = 100.0
 _LAYOUT = 1  # of the file and of the preparation; raise it if either changes
 _END = 8 + len(MAGIC)  # bytes after the footer
 _MOST_CHECKED = 4096  # images whose checksums are compared when a file is opened
-_SPARE = 2**26  # bytes that stay free on the disk
+_SPARE = 0.02  # of the size of the images, for the footer and the checkpoints of the run
 
 
 class PreparedImages:
@@ -246,7 +246,7 @@ def _require_room(needed: int, path: Path, limit_gb: float) -> None:
             f"smaller image_size{f', or delete files in {cache} that no run uses' if others else ''}."
         )
     free = shutil.disk_usage(cache).free
-    if needed + _SPARE > free:
+    if needed * (1 + _SPARE) > free:
         raise DataError(
             f"The prepared images need {_gb(needed)}, but the disk of {cache} has only {_gb(free)} free. Free some space, name "
             "a folder on another disk with --cache, or train at a smaller image_size."

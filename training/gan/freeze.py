@@ -18,7 +18,7 @@ def freeze_first(discriminator: nn.Module, count: int, example: Tensor) -> None:
     Args:
         discriminator: the layers count in the order in which an image passes them.
         count: number of layers.
-        example: float [n, c, h, w], any images.
+        example: float [n, c, h, w], any input of the discriminator.
 
     Raises:
         ConfigError: nothing would be left to learn.

@@ -17,7 +17,7 @@ from training.threads import use_threads
 from training.vgg import VggFeatures
 
 _IMAGES = 64  # of noise; the content does not change the time of a step
-_STEPS = 3  # the fastest counts: other programs only make steps slower
+_STEPS = 2  # the fastest counts: other programs only make steps slower
 
 
 @dataclass(frozen=True)

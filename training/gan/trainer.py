@@ -19,15 +19,7 @@ from training.gan.losses import gradient_penalty, objective
 from training.gan.one_pass import one_pass_gradients
 from training.gan.projected import ProjectedDiscriminator
 from training.gan.schedules import beta2, class_share, penalty_factor, rate_factor
-from training.gan.setup import (
-    adam,
-    build_discriminator,
-    build_generator,
-    channels_of,
-    moving_average,
-    place,
-    require_even_batch,
-)
+from training.gan.setup import adam, build_discriminator, build_generator, moving_average, place, require_even_batch
 from training.progress import Progress
 from training.random import Stream, numpy_rng
 from training.run import Stateful
@@ -82,8 +74,9 @@ class GanTrainer:
         self.generator = place(build_generator(config), fabric.device)
         self.discriminator = place(build_discriminator(config), fabric.device)
         if config.freeze:
-            shape = 1, channels_of(config) * config.pack, config.image_size, config.image_size
-            freeze_first(self.discriminator, config.freeze, torch.zeros(shape, device=fabric.device))
+            with torch.no_grad():
+                fake = self.generate(torch.zeros(config.pack, config.latent_size, device=fabric.device))
+            freeze_first(self.discriminator, config.freeze, fake.float().reshape(1, -1, *fake.shape[2:]))
         self._learning = [parameter for parameter in self.discriminator.parameters() if parameter.requires_grad]
         self.generator_ema = moving_average(config, self.generator)
         self.g_optimizer = adam(config, self.generator)

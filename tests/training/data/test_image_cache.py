@@ -131,14 +131,13 @@ def test_limit_counts_the_files_that_are_there(make_images: MakeImages, tmp_path
         prepare_images(folder, 32, 1, tmp_path / "cache", limit_gb=4e-5)
 
 
-def test_full_disk_is_noticed_before_anything_is_written(
-    make_images: MakeImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = open_image_folder(make_images("photos", 3))
-    monkeypatch.setattr("training.data.image_cache._SPARE", 2**60)  # no disk has that much
-    with pytest.raises(DataError, match=r"need 9.2 kB, but the disk of .* has only .* free. Free some space, name a folder on"):
-        prepare_images(folder, 32, 3, tmp_path / "cache")
-    assert not list((tmp_path / "cache").glob("*.images"))
+def test_full_disk_is_noticed_before_anything_is_written(make_images: MakeImages, small_disk: Path) -> None:
+    folder = open_image_folder(make_images("photos", 90, size=(256, 256)))
+    with pytest.raises(
+        DataError, match=r"need 17.7 MB, but the disk of .* has only .* MB free. Free some space, name a folder"
+    ):
+        prepare_images(folder, 256, 3, small_disk / "cache")
+    assert not list((small_disk / "cache").glob("*.images"))
 
 
 def test_processes_that_prepare_the_same_images_share_one_file(make_images: MakeImages, tmp_path: Path) -> None:
