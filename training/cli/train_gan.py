@@ -74,7 +74,10 @@ def train(
         if processes * nodes > 1:
             raise ConfigError("--config auto measures one process. Start the run with one, stop it, and resume it with more.")
         vgg_file = vgg or (weights if features == "vgg" else None)
-        chosen, threads = _choose(folder, torch_device, minutes or MINUTES, changes, first, vgg_file, threads)
+        free = features is None and weights is None
+        chosen, threads = _choose(
+            folder, torch_device, minutes or MINUTES, changes, first, vgg_file, threads, free_metrics=free
+        )
         settings, choices = chosen.config, chosen.reasons
     elif first:
         settings = settings_to_begin_with(first.plan.config, str(first.folder), config, changes)
@@ -90,8 +93,9 @@ def train(
             "Leave --features out."
         )
     require_size(folder, settings.image_size, "--set image_size=...", ["--size", str(settings.image_size)])
-    network, settings = _feature_network(settings, features, weights)
-    vgg_network, settings = _vgg_network(settings, vgg or (weights if settings.evaluation.network == "vgg" else None))
+    measured_in_vgg = (features or settings.evaluation.network) == "vgg"
+    network, settings = _feature_network(settings, features, weights or (vgg if measured_in_vgg else None))
+    vgg_network, settings = _vgg_network(settings, vgg or (weights if measured_in_vgg else None))
     settings = resolve_gan(settings, len(folder.names), folder.grey, torch_device)
     require_even_batch(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
@@ -144,13 +148,16 @@ def _choose(
     first: Run[GanPlan] | None,
     vgg: Path | None,
     threads: int | None,
+    *,
+    free_metrics: bool,
 ) -> tuple[AutoConfig, int]:
     """The config of `--config auto`, which it prints with its reasons, and the number of threads."""
     network, base = _vgg_network(load_config("gan", GanConfig, changes), vgg)
     typer.echo(f"Looking at the images of {folder.path} and measuring steps on {device}.")
     layers = base.features.layers or ()
     trained = first.plan.config if first else None
-    chosen, threads = choose_for(folder, device, minutes, changes, trained, network, layers, threads)
+    metrics: Features | None = "vgg" if network and free_metrics else None
+    chosen, threads = choose_for(folder, device, minutes, changes, trained, network, layers, metrics, threads)
     typer.echo("\n".join(["Choices of --config auto:", *(f"  {reason}" for reason in chosen.reasons)]))
     return chosen, threads
 

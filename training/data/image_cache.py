@@ -45,6 +45,7 @@ MAGIC = b"GANVAS-1"
 LIMIT_GB = 100.0
 """Most gigabytes that the files of a cache take together, unless an option changes it."""
 
+_MODES = {1: "grey", 3: "rgb", 4: "rgba"}  # by the number of channels, for names of files
 _LAYOUT = 1  # of the file and of the preparation; raise it if either changes
 _END = 8 + len(MAGIC)  # bytes after the footer
 _MOST_CHECKED = 4096  # images whose checksums are compared when a file is opened
@@ -120,7 +121,7 @@ def prepare_images(
         OSError: the file cannot be written.
     """
     key = _key(folder, size, channels)
-    path = cache / f"{key}-{size}-{'grey' if channels == 1 else 'rgb'}.images"
+    path = cache / f"{key}-{size}-{_MODES[channels]}.images"
     if (found := _open(path, key, say)) is not None:
         return found
     cache.mkdir(parents=True, exist_ok=True)

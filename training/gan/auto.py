@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from training.config import AUTO, Layer, flatten, merge, parse_changes, resolve
+from training.config import AUTO, Features, Layer, flatten, merge, parse_changes, resolve
 from training.console import duration
 from training.gan.augment import AUGMENTATIONS, FEW_IMAGES
 from training.gan.config import GanConfig
@@ -46,12 +46,14 @@ class Machine(NamedTuple):
         gpu: whether on a GPU.
         seconds: that the run may take.
         layers: of VGG-16, for the second discriminator; none if its weights were not found.
+        metrics: network to measure in, if no option of the command line names one.
         measure: says how long a step of a config takes.
     """
 
     gpu: bool
     seconds: float
     layers: tuple[Layer, ...]
+    metrics: Features | None
     measure: Measure
 
 
@@ -261,6 +263,8 @@ def _with_length(choices: _Choices, time: StepTime, facts: FolderFacts, machine:
     why += "." if time.features is None else f", and {time.features:.2g} s with features."
     choices.take({"images": max(batch, min(fits, most))}, why)
     choices.take({"evaluation.every": max(1, choices.config.steps // _EVALUATIONS)}, f"{_EVALUATIONS} evaluations.")
+    if machine.metrics:
+        choices.take({"evaluation.network": machine.metrics}, "its weights are here, and pixels say little.")
     if not machine.gpu:
         choices.take({"evaluation.samples": 250}, "more would take long on a CPU.")
     return AutoConfig(choices.config, tuple(choices.reasons))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from training.config import Layer
+from training.config import Features, Layer
 from training.data.image_folder import ImageFolder
 from training.gan.auto import CPU_SIDE, SIZES, AutoConfig, Machine, choose
 from training.gan.config import GanConfig
@@ -24,6 +24,7 @@ def choose_for(
     trained: GanConfig | None = None,
     vgg: VggFeatures | None = None,
     layers: tuple[Layer, ...] = (),
+    metrics: Features | None = None,
     threads: int | None = None,
 ) -> tuple[AutoConfig, int]:
     """Choose a config, and the number of threads that it was measured with.
@@ -36,6 +37,7 @@ def choose_for(
         trained: config of the networks to begin with, if there are any.
         vgg: VGG-16, if its weights were found.
         layers: of `vgg`.
+        metrics: network to measure in, if the command line names none.
         threads: to measure with; None: the fastest number.
 
     Raises:
@@ -52,7 +54,7 @@ def choose_for(
     detail = next(
         (size for size in SIZES if size <= min(map(min, folder.sizes.values())) and (gpu or size <= CPU_SIDE)), SIZES[-1]
     )
-    machine = Machine(gpu=gpu, seconds=60 * minutes, layers=layers, measure=measure)
+    machine = Machine(gpu=gpu, seconds=60 * minutes, layers=layers, metrics=metrics, measure=measure)
     chosen = choose(look_at_folder(folder, detail), machine, changes, trained)
     assert found[0] is not None  # noqa: S101  at least one size was measured
     return chosen, found[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from training.config import with_values
 from training.devices import launch
 from training.gan.config import GanConfig
 from training.gan.setup import channels_of, precision_of, resolve_gan
@@ -17,6 +18,7 @@ from training.threads import use_threads
 from training.vgg import VggFeatures
 
 _IMAGES = 64  # of noise; the content does not change the time of a step
+_RUN = 10_000  # steps, so that steps with and without features can be made
 _STEPS = 2  # the fastest counts: other programs only make steps slower
 
 
@@ -49,12 +51,12 @@ def measure_step(
         vgg: with the layers of the config's [features], if it has any.
         threads: to measure with; None: the fastest number.
     """
-    settings = resolve_gan(config, _IMAGES, channels_of(config) == 1, device)
+    long = with_values(config, {"images": _RUN * config.images_per_step})
+    settings = resolve_gan(long, _IMAGES, channels_of(config) == 1, device)
     images = torch.zeros(_IMAGES, channels_of(config), config.image_size, config.image_size, dtype=torch.uint8).random_(0, 256)
     labels = torch.arange(_IMAGES) % settings.classes.count if settings.classes.count else None
     trainer = GanTrainer(settings, launch(device, precision_of(settings)), images, vgg, labels)
     every = settings.penalty.every if settings.penalty.r1 or settings.penalty.r2 else 0
-    last = settings.steps
 
     def seconds(step: int, count: int) -> float:
         return min(_seconds(lambda: trainer.step(step), device) for _ in range(count))
@@ -68,7 +70,7 @@ def measure_step(
     pixels = mean(1, every)
     if trainer.features is None:
         return StepTime(pixels), chosen
-    late = last - last % max(every, 1)
+    late = _RUN - _RUN % max(every, 1)  # with penalties, if there are any
     seconds(late - 1, 1)
     return StepTime(pixels, mean(late - 1, late)), chosen
 

@@ -1,6 +1,5 @@
 """`--config auto` chooses for the images and the machine, and says why. Each choice has a case in which it differs."""
 
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +32,8 @@ def machine(*, gpu: bool = False, minutes: float = 60, pixels: float = 0.1, feat
         work = (config.image_size / 64) ** 2 * getattr(config.generator, "width", 48) / 48
         return StepTime(pixels * work, features and features * work)
 
-    return Machine(gpu=gpu, seconds=60 * minutes, layers=FEATURE_LAYERS if features else (), measure=measure)
+    layers = FEATURE_LAYERS if features else ()
+    return Machine(gpu=gpu, seconds=60 * minutes, layers=layers, metrics="vgg" if features else "pixels", measure=measure)
 
 
 QUICK = machine(gpu=True, pixels=0.001, features=0.002)
@@ -76,6 +76,7 @@ def reason_of(choice: AutoConfig, key: str) -> str:
         ("images", chosen(), chosen(FACTS, machine(minutes=30))),
         ("images", chosen(FACTS, QUICK), chosen(facts(distinct=300), QUICK)),
         ("images", chosen(facts(distinct=9000), QUICK), chosen(facts(distinct=9000, spread=90.0), QUICK)),
+        ("evaluation.network", chosen(), chosen(FACTS, machine(features=None))),
         ("evaluation.every", chosen(), chosen(FACTS, machine(minutes=30))),
     ],
 )  # fmt: skip
@@ -144,24 +145,26 @@ def test_mirror_images_belong_to_a_folder_that_has_them(make: Make) -> None:
     assert both.mirror <= 1.03 < one.mirror  # the gradient of a drawing rises to the right
 
 
-def test_command_keeps_the_choices_and_the_resumed_run_makes_none(make_images: MakeImages, tmp_path: Path) -> None:
-    data, out = make_images("photos", 20, size=(20, 18)), tmp_path / "out"
-    command = ["gan", "--data", data, "--out", out, "--config", "auto", "--set", "features.layers=[]", "--features", "pixels"]
-    assert "--minutes is for --config auto" in refused(*command[:5], "--minutes", "5")
-    said = done(
-        *command, "--set", "images=64", "--set", "generator.width=4", "--set", "discriminator.width=4", "--minutes", "1"
-    )
+def test_command_keeps_the_choices_and_the_resumed_run_makes_none(
+    make_images: MakeImages, vgg_weights: Path, tmp_path: Path
+) -> None:
+    data, out = make_images("photos", 20, size=(36, 34)), tmp_path / "out"
+    run = ["gan", "--data", data, "--out", out, "--vgg", vgg_weights]
+    assert "--minutes is for --config auto" in refused(*run, "--minutes", "5")
+    auto = [*run, "--config", "auto", "--set", "images=64", "--set", "generator.width=4", "--set", "discriminator.width=4"]
+    said = done(*auto, "--minutes", "1000")  # enough for 32 pixels on the busiest machine
     plan = Run.open(out, GanPlan).plan
-    assert plan.config.image_size == 16
+    assert "image_size=32: the smallest image has a side of 34 pixels." in plan.choices
+    assert (plan.config.image_size, plan.config.images, plan.config.evaluation.network) == (32, 64, "vgg")
+    assert plan.config.features.layers == FEATURE_LAYERS
+    assert plan.config.augment == ("translation", "cutout", "colour")
     assert plan.threads is not None
     assert all(f"  {choice}" in said for choice in plan.choices)
-    assert "image_size=16: the smallest image has a side of 18 pixels." in plan.choices
     assert "Choices of --config auto" in (out / "report.html").read_text()
     before = (out / "run.json").read_bytes()
-    assert "Choices" not in done(*command[:5], "--resume")
-    assert "Choices" not in done(*command, "--auto-resume")
+    assert "Choices" not in done(*run, "--resume")
+    assert "Choices" not in done(*auto, "--auto-resume")
     assert (out / "run.json").read_bytes() == before
-    assert json.loads(before)["config"]["augment"] == ["translation", "cutout", "colour"]
 
 
 def test_measured_steps_do_not_change_the_run(make_images: MakeImages, tmp_path: Path) -> None:
