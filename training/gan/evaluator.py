@@ -48,8 +48,7 @@ class Evaluator:
         """
         real = self._real_features(watched)
         samples = draw_samples(generator, self.config, len(self._real_images), self.device)
-        samples = self._features(samples.split(_BATCH), watched)
-        return measure(real.to(self.device), samples.to(self.device))
+        return measure(real.to(self.device), self._features(samples, watched).to(self.device))
 
     def measure_real(self, others: Images) -> Reference:
         """Measure other real images in place of samples.
@@ -57,17 +56,16 @@ class Evaluator:
         Args:
             others: the same number as the images to measure against, and none of them.
         """
-        features = self._features(batches(others, _BATCH), iter)
-        fidelity = measure(self._real_features(iter).to(self.device), features.to(self.device))
+        fidelity = measure(self._real_features(iter).to(self.device), self._features(others).to(self.device))
         return Reference(network=self.network.name, count=len(others), fidelity=fidelity)
 
     def _real_features(self, watched: Watch) -> Tensor:
         if self._real is None:
-            self._real = self._features(batches(self._real_images, _BATCH), watched)
+            self._real = self._features(self._real_images, watched)
         return self._real
 
-    def _features(self, images: Iterable[Tensor], watched: Watch) -> Tensor:
-        return extract(self.network, watched(images), device=self.device)
+    def _features(self, images: Images, watched: Watch = iter) -> Tensor:
+        return extract(self.network, watched(batches(images, _BATCH)), device=self.device)
 
     def write_neighbours(self, path: Path, generator: nn.Module, learned: Images) -> None:
         """Write a sheet of samples beside their nearest training images in the feature network: inventions or copies?
@@ -81,8 +79,7 @@ class Evaluator:
         if self.config.flip:
             learned = WithMirrored(learned)
         samples = draw_samples(generator, self.config, _SHOWN * 10, self.device)
-        features = self._features(samples.split(_BATCH), iter)
-        theirs = self._features(batches(learned, _BATCH), iter)
+        features, theirs = self._features(samples), self._features(learned)
         sheet = neighbours_sheet(samples[:_SHOWN], features[:_SHOWN], learned, theirs)
         write_neighbours(path, sheet, novelty(features, theirs))
 
