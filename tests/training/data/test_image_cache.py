@@ -18,6 +18,7 @@ from training.data.image_folder import open_image_folder
 from training.data.image_set import Chosen, WithMirrored, batches
 from training.errors import DataError
 
+ROOT = Path(__file__).parents[3]
 PREPARE = """
 import sys
 from pathlib import Path
@@ -148,6 +149,11 @@ def test_processes_that_prepare_the_same_images_share_one_file(make_images: Make
     assert [text.splitlines()[-1] for text in printed] == ["60", "60"]
     assert sum("Preparing 60 images" in text for text in printed) == 1
     assert len(list((tmp_path / "cache").glob("*.images"))) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the memory that no file can give back")
+def test_images_need_not_fit_into_memory(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "tests.training.data.memory_probe", str(tmp_path)], check=True, cwd=ROOT)
 
 
 def test_choices_and_mirror_images_are_taken_from_the_same_images() -> None:
