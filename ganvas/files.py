@@ -21,9 +21,7 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
     Raises:
         OSError: the file cannot be written; names it. The old file is unchanged.
     """
-    # The name does not contain that of the file, which may already have the longest length that the disk allows.
-    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
-    partial = path.with_name(f".{digest}.partial")
+    partial = partial_path(path)
     try:
         if callable(content):
             content(partial)
@@ -38,6 +36,13 @@ def write_whole(path: Path, content: bytes | Callable[[Path], object]) -> None:
         if isinstance(error, OSError) and error.errno and (error.filename is None or Path(error.filename) == partial):
             error.filename = str(path)  # the name that the caller knows; a full disk names none
         raise
+
+
+def partial_path(path: Path) -> Path:
+    """Where `write_whole` writes before it puts the file in place. If the process is killed, this file stays."""
+    # The name does not contain that of the file, which may already have the longest length that the disk allows.
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return path.with_name(f".{digest}.partial")
 
 
 def write_new(path: Path, content: bytes) -> Path:

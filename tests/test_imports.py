@@ -12,7 +12,19 @@ PACKAGES = ("ganvas", "service", "training")
 # The modules that callers, the service and training share.
 SHARED = {
     f"ganvas.{name}"
-    for name in ("api", "card", "contact_sheet", "cpus", "files", "images", "interpolation", "left_out", "signals", "tensors")
+    for name in (
+        "api",
+        "card",
+        "contact_sheet",
+        "cpus",
+        "files",
+        "images",
+        "interpolation",
+        "left_out",
+        "signals",
+        "style_file",
+        "tensors",
+    )
 }
 MAY_IMPORT = {
     "ganvas": set(),

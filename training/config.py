@@ -37,6 +37,9 @@ Layer = Literal[
     "relu4_1", "relu4_2", "relu4_3", "relu5_1", "relu5_2", "relu5_3",
 ]  # fmt: skip
 
+AUTO = "auto"
+"""`--config auto` of a GAN, which is no file: see `training.gan.auto`."""
+
 _UNKNOWN = "unknown_key"
 
 
@@ -93,12 +96,12 @@ def load_config(name: str, kind: type[SomeConfig], changes: Sequence[str] = ()) 
         values = tomllib.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not TOML: {first_line(error)}.") from error
-    return resolve(merge(values, _parse(changes)), kind, name)
+    return resolve(merge(values, parse_changes(changes)), kind, name)
 
 
 def change(config: SomeConfig, changes: Sequence[str], name: str) -> SomeConfig:
     """A config with some values changed; arguments and errors as in `load_config`."""
-    return resolve(merge(config.model_dump(), _parse(changes)), type(config), name)
+    return resolve(merge(config.model_dump(), parse_changes(changes)), type(config), name)
 
 
 def with_values(config: SomeConfig, values: Mapping[str, object]) -> SomeConfig:
@@ -162,7 +165,8 @@ def merge(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[s
     return merged
 
 
-def _parse(changes: Sequence[str]) -> dict[str, object]:
+def parse_changes(changes: Sequence[str]) -> dict[str, object]:
+    """The values of `--set` by key, which may be dotted; arguments and errors as in `load_config`."""
     values: dict[str, object] = {}
     for change in changes:
         key, equals, value = change.partition("=")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 import typer
 
 from ganvas.left_out import left_out_text
-from training.config import Features, change, flatten, load_config
+from training.config import AUTO, Features, Table, change, flatten, load_config
 from training.data.image_folder import ImageFolder
 from training.errors import ConfigError, RunError
 from training.program import command
@@ -39,6 +39,10 @@ Resume = Annotated[
 AutoResume = Annotated[
     bool,
     typer.Option("--auto-resume", help="Resume the run if --out already contains one, and start a new run otherwise."),
+]
+Begin = Annotated[
+    Path | None,
+    typer.Option("--from", help="Start with the weights of this run and train all of them.", show_default=False),
 ]
 ChooseFeatures = Annotated[Features | None, typer.Option(help="Network that the metrics are measured in. Default: inception.")]
 Weights = Annotated[Path | None, typer.Option(help="Local file of the feature network's weights. Default: download them.")]
@@ -84,7 +88,8 @@ def run_to_continue(
 def _require_same_config(run: "Run[SomePlan]", config: str | None, changes: Sequence[str]) -> None:
     """Refuse values that a run was not started with. Values that the config leaves open were resolved at its start."""
     resolved: Any = run.plan.config
-    chosen = load_config(config, type(resolved), changes) if config else change(resolved, changes, "--set")
+    named = None if config == AUTO else config  # what auto chose is in the run
+    chosen = load_config(named, type(resolved), changes) if named else change(resolved, changes, "--set")
     before, unresolved = flatten(resolved), (None, "auto")
     changed = sorted(
         key
@@ -96,6 +101,45 @@ def _require_same_config(run: "Run[SomePlan]", config: str | None, changes: Sequ
             f"{run.folder} was started with other values of {', '.join(changed)}. Continue with those values, or name another "
             "folder with --out."
         )
+
+
+def run_to_begin_with(folder: Path, plan: type[SomePlan], *, resume: bool) -> "Run[SomePlan]":
+    """The run of `--from`.
+
+    Raises:
+        ConfigError: the command line also says `--resume`.
+        RunError: there is no run, or a run of another kind.
+    """
+    from training.run import Run  # imports torch, which takes seconds: not for help
+
+    if resume:
+        raise ConfigError("--from is only for a new run. To resume a run, leave --from out.")
+    return Run.open(folder, plan)
+
+
+def refuse_other_network(settings: Table, trained: Table, architecture: Sequence[str]) -> None:
+    """Refuse a config whose network does not fit trained weights.
+
+    Args:
+        settings: the config.
+        trained: the config that the weights were trained with.
+        architecture: the values, and tables of values, that define the network.
+
+    Raises:
+        ConfigError: a value differs.
+    """
+    ours, theirs = (
+        {key: each for key, each in flatten(table).items() if _defines(key, architecture)} for table in (settings, trained)
+    )
+    if other := [key for key in theirs | ours if ours.get(key) != theirs.get(key)]:
+        raise ConfigError(
+            f"{other[0]} is {ours.get(other[0])}, but {theirs.get(other[0])} in the trained network. The values of "
+            f"{', '.join(architecture)} cannot change. Leave them out."
+        )
+
+
+def _defines(key: str, architecture: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in architecture)
 
 
 def require_same_images(fingerprint: str, folder: ImageFolder, out: Path) -> None:

@@ -6,7 +6,15 @@ from typer._click.globals import get_current_context  # typer brings its own cli
 
 from training.program import command
 
-_ONLY_TO_START = ("config", "set_", "resume", "auto_resume", "extend", "begin")  # --resume takes their effect from the run
+_ONLY_TO_START = (
+    "config",
+    "set_",
+    "minutes",
+    "resume",
+    "auto_resume",
+    "extend",
+    "begin",
+)  # --resume takes their effect from the run
 
 
 def resume_command() -> str | None:

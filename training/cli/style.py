@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from training.cli.errors import report_errors
-from training.cli.options import AutoResume, Config, Device, Out, Resume, Set, Threads, Vgg, warn_unreadable
+from training.cli.options import AutoResume, Begin, Config, Device, Out, Resume, Set, Threads, Vgg, warn_unreadable
 from training.data.image_folder import open_image_folder, require_existing
 from training.program import command
 
@@ -27,10 +27,7 @@ def style(
     extend: Annotated[
         Path | None, typer.Option(help="Add the paintings to this run's network. Its own styles do not change.")
     ] = None,
-    begin: Annotated[
-        Path | None,
-        typer.Option("--from", help="Start with the weights of this run and train all of them."),
-    ] = None,
+    begin: Begin = None,
     resume: Resume = False,
     auto_resume: AutoResume = False,
     device: Device = "auto",

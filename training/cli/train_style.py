@@ -7,7 +7,16 @@ from pathlib import Path
 import typer
 from torch import Tensor
 
-from training.cli.options import name_of, note_left_out, print_next_steps, require_same_images, run_to_continue, warn_unreadable
+from training.cli.options import (
+    name_of,
+    note_left_out,
+    print_next_steps,
+    refuse_other_network,
+    require_same_images,
+    run_to_begin_with,
+    run_to_continue,
+    warn_unreadable,
+)
 from training.config import change, load_config
 from training.data.crops import Crops
 from training.data.image_folder import open_image_folder, open_image_or_folder, require_count, require_size
@@ -48,7 +57,7 @@ def train(
     run = run_to_continue(out, StylePlan, config, changes, resume=resume, auto_resume=auto_resume)
     continues = run is not None and auto_resume
     extended = _run_to_extend(extend, begin, config, resume=resume) if extend and not continues else None
-    initial = _run_to_begin_with(begin, resume=resume) if begin and not continues else None
+    initial = run_to_begin_with(begin, StylePlan, resume=resume) if begin and not continues else None
     torch_device = find_device(device)
     settings = _settings(run, extended, initial, config, changes)
     precision = resolve_precision(settings.precision, torch_device)
@@ -151,27 +160,13 @@ def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleCo
     """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set changes them."""
     old = base.plan.config
     settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
-    _refuse_other_network(settings, old)
+    refuse_other_network(settings, old, ARCHITECTURE)
     return settings
-
-
-def _run_to_begin_with(folder: Path, *, resume: bool) -> Run[StylePlan]:
-    if resume:
-        raise ConfigError("--from is only for a new run. To resume a run, leave --from out.")
-    return Run.open(folder, StylePlan)
 
 
 def _settings_to_begin_with(first: Run[StylePlan], config: str | None, changes: Sequence[str]) -> StyleConfig:
     """The named config or, if there is none, that of the run to begin with."""
     old = first.plan.config
     settings = load_config(config, StyleConfig, changes) if config else change(old, changes, f"of {first.folder}")
-    _refuse_other_network(settings, old)
+    refuse_other_network(settings, old, ARCHITECTURE)
     return settings
-
-
-def _refuse_other_network(settings: StyleConfig, old: StyleConfig) -> None:
-    if other := [name for name in ARCHITECTURE if getattr(settings, name) != getattr(old, name)]:
-        raise ConfigError(
-            f"{other[0]} is {getattr(settings, other[0])}, but {getattr(old, other[0])} in the trained network. The values of "
-            f"{', '.join(ARCHITECTURE)} cannot change. Leave them out."
-        )

@@ -1,6 +1,8 @@
-"""Square images for a GAN, all in memory."""
+"""Square images for a GAN, as `image_cache` prepares them and as evaluations take them into memory."""
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Generator
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +12,11 @@ from rich.progress import track
 from torch import Tensor
 
 from training.data.image_folder import UNREADABLE, ImageFolder, Mode, nothing_decoded, reason
+from training.data.prefetch import prefetch
 
 
 class ImageDataset(NamedTuple):
-    """Decoded images.
+    """Decoded images, all in memory.
 
     Attributes:
         images: uint8 [N, channels, size, size].
@@ -35,23 +38,44 @@ def load_images(folder: ImageFolder, size: int, channels: int) -> ImageDataset:
     Raises:
         DataError: no image could be decoded.
     """
-    mode: Mode = "L" if channels == 1 else "RGB"
+    names = folder.names
+    squares = np.empty((len(names), channels, size, size), np.uint8)
     unreadable: dict[str, str] = {}
+    count = 0
+    with closing(decoded(folder, size, channels)) as found:
+        for name, square in zip(names, track(found, "Decoding", total=len(names), transient=True), strict=True):
+            if isinstance(square, str):
+                unreadable[name] = square
+            else:
+                squares[count] = square
+                count += 1
+    if not count:
+        raise nothing_decoded(folder, "image", unreadable)
+    return ImageDataset(torch.from_numpy(squares[:count]), unreadable)
 
-    def decode(name: str) -> np.ndarray | None:
-        width, height = folder.sizes[name]
+
+def decoded(folder: ImageFolder, size: int, channels: int) -> Generator[np.ndarray | str, None, None]:
+    """Decode every image of a folder, in the order of names. Only a few are in memory at the same time.
+
+    Args:
+        folder: no image has a side under `size`.
+        size: side of the squares in pixels.
+        channels: 1 for grey, 3 for RGB.
+
+    Yields:
+        uint8 [channels, size, size], or why the image cannot be decoded.
+    """
+    names = folder.names
+    mode: Mode = "L" if channels == 1 else "RGB"
+
+    def decode(index: int) -> np.ndarray | str:
+        width, height = folder.sizes[names[index]]
         scale = size / min(width, height)
         try:
-            image = folder.open(name, mode, min_size=(round(width * scale), round(height * scale)))
+            image = folder.open(names[index], mode, min_size=(round(width * scale), round(height * scale)))
         except UNREADABLE as error:
-            unreadable[name] = reason(error)
-            return None
+            return reason(error)
         square = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
         return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
 
-    with ThreadPoolExecutor() as pool:
-        decoded = track(pool.map(decode, folder.names), "Decoding", total=len(folder.names), transient=True)
-        squares = [square for square in decoded if square is not None]
-    if not squares:
-        raise nothing_decoded(folder, "image", unreadable)
-    return ImageDataset(torch.from_numpy(np.stack(squares)), unreadable)
+    return prefetch(decode, range(len(names)), min(32, (os.cpu_count() or 1) + 4))

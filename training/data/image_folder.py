@@ -44,6 +44,7 @@ class ImageFolder:
         unreadable: name -> why the file cannot be read.
         left_out: name -> why the file is not read as an image: its format, or a hidden file. Sorted by name.
         fingerprint: hash of the names and file sizes of the readable images; other images have another hash.
+        revision: hash that also changes with the modification times of the files or, in a zip, with their checksums.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class ImageFolder:
     grey: bool
     unreadable: dict[str, str]
     fingerprint: str = ""
+    revision: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
     _zip: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
@@ -111,7 +113,7 @@ def open_image_folder(path: Path) -> ImageFolder:
     elif zipfile.is_zipfile(path):
         try:
             archive = zipfile.ZipFile(path)
-            found = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+            found = {info.filename: (info.file_size, info.CRC) for info in archive.infolist() if not info.is_dir()}
         except UNREADABLE as error:
             raise DataError(f"{path} is a broken zip: {first_line(error)}. Make it again, or name a folder.") from error
     else:
@@ -119,7 +121,7 @@ def open_image_folder(path: Path) -> ImageFolder:
 
     candidates = ImageFolder(path, {}, grey=False, unreadable={}, _zip=archive)
     sizes: dict[str, tuple[int, int]] = {}
-    digest = hashlib.sha256()
+    digest, stamped = hashlib.sha256(), hashlib.sha256()
     grey = True
     left_out: dict[str, str] = {}
     for name in track(sorted(found), description="Reading images", transient=True, console=Console(stderr=True)):
@@ -130,7 +132,8 @@ def open_image_folder(path: Path) -> ImageFolder:
         except UNREADABLE as error:
             unreadable[name] = reason(error)
             continue
-        if archive is not None and found[name] > _LARGEST_FILE:
+        length, stamp = found[name]
+        if archive is not None and length > _LARGEST_FILE:
             unreadable[name] = f"over {_LARGEST_FILE >> 20} MiB unpacked"
             continue
         try:
@@ -140,12 +143,15 @@ def open_image_folder(path: Path) -> ImageFolder:
         else:
             sizes[name] = header.width, header.height
             grey = grey and header.is_grey
-            digest.update(f"{name}\0{found[name]}\0".encode(errors="replace"))
+            digest.update(f"{name}\0{length}\0".encode(errors="replace"))
+            stamped.update(f"{name}\0{length}\0{stamp}\0".encode(errors="replace"))
     if not sizes:
         detail = f" ({len(unreadable)} cannot be read, such as {next(iter(unreadable))})" if unreadable else ""
         detail += f" ({left_out_text(left_out)})" if left_out else ""
         raise DataError(f"{path} holds no image that can be read{detail}. Put {UPLOAD_FORMATS_TEXT} files into it.")
-    return ImageFolder(path, sizes, grey, unreadable, digest.hexdigest()[:16], left_out, archive)
+    return ImageFolder(
+        path, sizes, grey, unreadable, digest.hexdigest()[:16], stamped.hexdigest()[:16], left_out, archive
+    )  # fmt: skip
 
 
 def open_image_or_folder(path: Path) -> ImageFolder:
@@ -225,8 +231,8 @@ def nothing_decoded(folder: ImageFolder, noun: str, broken: Mapping[str, str]) -
     return DataError(f"No {noun} in {folder.path} can be decoded ({name}: {why}). Put {UPLOAD_FORMATS_TEXT} files into it.")
 
 
-def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Name below the folder and size in bytes of every file. Follows links; notes folders that cannot be read."""
+def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Name below the folder, size in bytes and modification time of every file. Follows links; notes unreadable folders."""
 
     def note(error: OSError) -> None:
         unreadable[Path(error.filename).relative_to(folder).as_posix() + "/"] = error.strerror or "cannot be read"
@@ -238,7 +244,8 @@ def _files(folder: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, int]
         for name in files:
             file = Path(root, name)
             if file.is_file():
-                yield file.relative_to(folder).as_posix(), file.stat().st_size
+                status = file.stat()
+                yield file.relative_to(folder).as_posix(), (status.st_size, status.st_mtime_ns)
 
 
 def reason(error: BaseException) -> str:

@@ -1,21 +1,22 @@
-"""Makes batches in threads before the training loop asks for them."""
+"""Makes batches, or decodes images, in threads before they are asked for."""
 
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
-from torch import Tensor
+Made = TypeVar("Made")
 
 
-def prefetch(batch: Callable[[int], Tensor], steps: range, count: int) -> Generator[Tensor, None, None]:
-    """Yield the batches of `steps` in order.
+def prefetch(batch: Callable[[int], Made], steps: range, count: int) -> Generator[Made, None, None]:
+    """Yield the batches of `steps` in order. No more than `count` + 1 are in memory.
 
     Args:
         batch: makes the batch of one step; called in threads.
         steps: the steps.
         count: batches that are made at the same time.
     """
-    pending: deque[Future[Tensor]] = deque()
+    pending: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(count) as pool:
         try:
             for step in steps:

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from training.data.image_set import Images
 from training.data.sampler import batch_indices
 from training.gan.classes import Labels, with_class
 from training.gan.config import GanConfig
@@ -41,11 +42,11 @@ class BatchSource:
     Args:
         config: of the run.
         fabric: launched; each of its processes gets its share of every batch.
-        images: uint8 [N, c, size, size], the real images.
+        images: the real images.
         classes: int64 [N], the classes of the real images, if the config has classes.
     """
 
-    def __init__(self, config: GanConfig, fabric: Fabric, images: Tensor, classes: Tensor | None) -> None:
+    def __init__(self, config: GanConfig, fabric: Fabric, images: Images, classes: Tensor | None) -> None:
         self.config, self.fabric, self.images, self.classes = config, fabric, images, classes
 
     def draw(self, progress: Progress, turn: int = 0) -> Batch:

@@ -105,6 +105,9 @@ class GanConfig(RunConfig):
     penalty: PenaltyConfig = PenaltyConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
 
+    # With --from
+    freeze: int = Field(default=0, ge=0, le=100)  # first layers of the discriminator that keep the weights of the other run
+
     # What the discriminators see
     augment: tuple[Augmentation, ...] | None = None  # real and fake images; None: all if there are few images, else none
     augmentation: AugmentationConfig = AugmentationConfig()

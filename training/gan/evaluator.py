@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.data.image_set import Chosen, Images, WithMirrored, batches
 from training.gan.config import GanConfig
 from training.gan.images import images_of, rows_of_pass
 from training.gan.report.neighbours import neighbours_sheet, novelty, write_neighbours
@@ -25,12 +27,12 @@ class Evaluator:
 
     Args:
         config: of the run.
-        real: uint8 [N, c, h, w], the images to measure against.
+        real: the images to measure against.
         network: network that the metrics are measured in.
         device: where to compute.
     """
 
-    def __init__(self, config: GanConfig, real: Tensor, network: FeatureNetwork, device: torch.device) -> None:
+    def __init__(self, config: GanConfig, real: Images, network: FeatureNetwork, device: torch.device) -> None:
         self.config, self.device = config, device
         self.network = network
         self._real_images = real
@@ -44,16 +46,16 @@ class Evaluator:
             watched: passes on the batches that the network sees, which may take minutes. It may raise to end the evaluation.
         """
         real = self._real_features(watched)
-        samples = self._features(draw_samples(generator, self.config, len(self._real_images), self.device), watched)
-        return measure(real.to(self.device), samples.to(self.device))
+        samples = draw_samples(generator, self.config, len(self._real_images), self.device)
+        return measure(real.to(self.device), self._features(samples, watched).to(self.device))
 
-    def measure_real(self, others: Tensor) -> Reference:
+    def measure_real(self, others: Images) -> Reference:
         """Measure other real images in place of samples.
 
         Args:
-            others: uint8 [N, c, h, w], the same number as the images to measure against, and none of them.
+            others: the same number as the images to measure against, and none of them.
         """
-        fidelity = measure(self._real_features(iter).to(self.device), self._features(others, iter).to(self.device))
+        fidelity = measure(self._real_features(iter).to(self.device), self._features(others).to(self.device))
         return Reference(network=self.network.name, count=len(others), fidelity=fidelity)
 
     def _real_features(self, watched: Watch) -> Tensor:
@@ -61,26 +63,23 @@ class Evaluator:
             self._real = self._features(self._real_images, watched)
         return self._real
 
-    def _features(self, images: Tensor, watched: Watch) -> Tensor:
-        return extract(self.network, watched(images.split(self._rows)), device=self.device)
+    def _features(self, images: Images, watched: Watch = iter) -> Tensor:
+        rows = rows_of_pass(self.config.image_size)
+        return extract(self.network, watched(batches(images, rows)), device=self.device)
 
-    @property
-    def _rows(self) -> int:
-        return rows_of_pass(self.config.image_size)
-
-    def write_neighbours(self, path: Path, generator: nn.Module, learned: Tensor) -> None:
+    def write_neighbours(self, path: Path, generator: nn.Module, learned: Images) -> None:
         """Write a sheet of samples beside their nearest training images in the feature network: inventions or copies?
 
         Args:
             path: PNG to write.
             generator: in any mode.
-            learned: uint8 [N, c, h, w], the training images.
+            learned: the training images.
         """
-        learned = learned[:_MAX_NEIGHBOURS]
+        learned = Chosen(learned, np.arange(min(_MAX_NEIGHBOURS, len(learned))))
         if self.config.flip:
-            learned = torch.cat([learned, learned.flip(3)])
+            learned = WithMirrored(learned)
         samples = draw_samples(generator, self.config, _SHOWN * 10, self.device)
-        features, theirs = (extract(self.network, images, self._rows, self.device) for images in (samples, learned))
+        features, theirs = self._features(samples), self._features(learned)
         sheet = neighbours_sheet(samples[:_SHOWN], features[:_SHOWN], learned, theirs)
         write_neighbours(path, sheet, novelty(features, theirs))
 

@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from ganvas.signals import StopRequest
 from training.config import OnCollapse
+from training.data.image_set import Chosen, Images
 from training.data.split import others, split
 from training.errors import NotFiniteError, RunError, Stopped
 from training.gan.config import GanConfig
 from training.gan.evaluator import Evaluator
 from training.gan.images import images_of
+from training.gan.origin import load_weights
 from training.gan.plan import GanPlan
 from training.gan.report.page import NEIGHBOURS, WALK, write_report
 from training.gan.report.reference import read_reference
@@ -50,25 +52,27 @@ _STATUS = ("d_loss", "g_loss", "d_accuracy", "feature_accuracy")  # shown with t
 
 def train_gan(
     run: Run[GanPlan],
-    images: Tensor,
+    images: Images,
     fabric: Fabric,
     network: FeatureNetwork | None = None,
     on_collapse: OnCollapse = "warn",
     vgg: VggFeatures | None = None,
     classes: Tensor | None = None,
     threads: int | None = None,
+    begin: Run[GanPlan] | None = None,
 ) -> None:
     """Train until the discriminator has seen the config's images, from the run's last checkpoint if it has one.
 
     Args:
         run: keeps the results.
-        images: uint8 [N, c, size, size], the real images.
+        images: the real images.
         fabric: launched; carries device, precision and processes.
         network: network that the metrics are measured in; None: no evaluations, and no watch.
         on_collapse: what to do if the watch finds that the run has collapsed.
         vgg: with the layers of the config's [features], if it has any.
         classes: int64 [N], the classes of the images, if the config has classes.
         threads: of the CPU; None: those that the run recorded, or the fastest number.
+        begin: run whose weights a new run begins with; see `training.gan.origin`.
 
     Raises:
         RunError: the run diverged too often, collapsed and should stop, has an unreadable checkpoint, or is trained by another
@@ -76,30 +80,35 @@ def train_gan(
         Stopped: the user or the system stopped the run. A checkpoint holds all of its steps.
     """
     with run.held() if fabric.is_global_zero else nullcontext(), StopRequest() as stop:
-        _Training(run, images, fabric, network, on_collapse, vgg, classes, stop).train(threads)
+        _Training(run, images, fabric, network, on_collapse, vgg, classes, stop, begin).train(threads)
 
 
 class _Training:
     def __init__(
         self,
         run: Run[GanPlan],
-        images: Tensor,
+        images: Images,
         fabric: Fabric,
         network: FeatureNetwork | None,
         on_collapse: OnCollapse,
         vgg: VggFeatures | None,
         classes: Tensor | None,
         stop: StopRequest,
+        begin: Run[GanPlan] | None,
     ) -> None:
         self.run, self.fabric, self.on_collapse, self.stop = run, fabric, on_collapse, stop
         self.config = config = run.plan.config
         learned, held_out = split(len(images), config.evaluation.samples, config.seed)
-        self.learned = images[learned]
-        self.others = images[others(learned, held_out)]
-        self.trainer = GanTrainer(config, fabric, self.learned, vgg, None if classes is None else classes[learned])
+        self.learned = Chosen(images, learned)
+        self.others = Chosen(images, others(learned, held_out))
+        self.trainer = GanTrainer(
+            config, fabric, self.learned, vgg, None if classes is None else classes[learned], grown=run.plan.origin is not None
+        )  # fmt: skip
+        if begin is not None:
+            load_weights(self.trainer, begin)
         self.evaluation_every = config.evaluation.every if network else 0
         self.evaluator = (
-            Evaluator(config, images[held_out], network, fabric.device)
+            Evaluator(config, Chosen(images, held_out), network, fabric.device)
             if network and config.evaluation.every and fabric.is_global_zero
             else None
         )

@@ -14,6 +14,9 @@ from training.gan.augment import AUGMENTATIONS, FEW_IMAGES
 from training.gan.classes import ClassGenerator
 from training.gan.config import GanConfig
 
+RESOLVED = ("channels", "precision", "evaluation.network", "features.layers", "augment")
+"""The values that a run resolves itself if its config leaves them open."""
+
 SomeModule = TypeVar("SomeModule", bound=nn.Module)
 Tensors = tuple[Tensor, ...] | list[Tensor]
 

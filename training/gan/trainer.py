@@ -8,12 +8,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from training.data.image_set import Images
 from training.errors import ConfigError
 from training.gan.architectures.base import fake_inputs, modules_with_progress, real_inputs
 from training.gan.augment import AugmentProbability, augment
 from training.gan.batches import Batch, BatchSource
 from training.gan.classes import Labels, logits_of
 from training.gan.config import GanConfig
+from training.gan.freeze import freeze_first
 from training.gan.losses import gradient_penalty, objective
 from training.gan.one_pass import one_pass_gradients
 from training.gan.projected import ProjectedDiscriminator
@@ -47,9 +49,10 @@ class GanTrainer:
     Args:
         config: resolved: channels and augment are known.
         fabric: launched; carries device, precision and processes.
-        images: uint8 [N, c, size, size], the real images to learn from.
+        images: the real images to learn from.
         vgg: with the layers of the config's [features], if it has any.
         classes: int64 [N], the classes of the images, if the config has classes.
+        grown: networks that change with the progress of the run stay as they are at its end, because they are trained already.
 
     Attributes:
         generator_ema: exponential moving average (EMA) of the generator: what is sampled and exported.
@@ -61,17 +64,29 @@ class GanTrainer:
     """
 
     def __init__(
-        self, config: GanConfig, fabric: Fabric, images: Tensor, vgg: VggFeatures | None = None, classes: Tensor | None = None
+        self,
+        config: GanConfig,
+        fabric: Fabric,
+        images: Images,
+        vgg: VggFeatures | None = None,
+        classes: Tensor | None = None,
+        *,
+        grown: bool = False,
     ) -> None:
         require_even_batch(config, fabric.world_size)
         if config.classes.count and classes is None:
             raise ConfigError(f"classes.count is {config.classes.count}, but the images have no labels. Leave it at 0.")
-        self.config, self.fabric = config, fabric
+        self.config, self.fabric, self._grown = config, fabric, grown
         self.lr_scale = 1.0
         self.batches = BatchSource(config, fabric, images, classes)
         torch.manual_seed(config.seed)
         self.generator = place(build_generator(config), fabric.device)
         self.discriminator = place(build_discriminator(config), fabric.device)
+        if config.freeze:
+            with torch.no_grad():
+                fake = self.generate(torch.zeros(config.pack, config.latent_size, device=fabric.device))
+            freeze_first(self.discriminator, config.freeze, fake.float().reshape(1, -1, *fake.shape[2:]))
+        self._learning = [parameter for parameter in self.discriminator.parameters() if parameter.requires_grad]
         self.generator_ema = moving_average(config, self.generator)
         self.g_optimizer = adam(config, self.generator)
         self.d_optimizer = adam(config, self.discriminator)
@@ -148,7 +163,7 @@ class GanTrainer:
             penalty = self._penalty(progress, batch.labels, real, fake_augmented, scalars)
             self.d_optimizer.zero_grad()
             grad_fake = one_pass_gradients(
-                d_loss, g_loss, penalty, fake_logits, fake_leaf, self.discriminator.parameters(),
+                d_loss, g_loss, penalty, fake_logits, fake_leaf, self._learning,
                 shared_backward=self._shared_backward,
             )  # fmt: skip
             self._update(self.d_optimizer)
@@ -174,10 +189,10 @@ class GanTrainer:
             if not self._is_ahead(d_loss):
                 penalty = self._penalty(progress, batch.labels, real, fake_augmented, penalties)
                 self.d_optimizer.zero_grad()
-                (d_loss + penalty).backward(inputs=list(self.discriminator.parameters()))
+                (d_loss + penalty).backward(inputs=self._learning)
                 self._update(self.d_optimizer)
 
-        self.discriminator.requires_grad_(False)
+        self._let_learn(False)
         for turn in range(config.g_steps):
             if turn:  # the first turn uses the last images that the discriminator has just learned from
                 fake = self.generate(self.batches.latents(progress.step, config.d_steps + turn, batch.labels))
@@ -191,7 +206,7 @@ class GanTrainer:
             self.g_optimizer.zero_grad()
             g_loss.backward()
             self._update(self.g_optimizer)
-        self.discriminator.requires_grad_(True)
+        self._let_learn(True)
         return _summarise(d_loss, g_loss, real_logits, fake_logits) | penalties
 
     def draw(self, progress: Progress, turn: int = 0) -> Batch:
@@ -202,7 +217,7 @@ class GanTrainer:
     def set_progress(self, progress: Progress) -> None:
         """Tell the networks that change with the progress of the run how far it is."""
         for module in self._modules_with_progress:
-            module.set_progress(progress.fraction)
+            module.set_progress(1.0 if self._grown else progress.fraction)
 
     def generate(self, latents: Tensor) -> Tensor:
         """Fake images as inputs of the discriminators: float [n, latent_size] -> float [n, k * c, h, w] in -1..1."""
@@ -255,6 +270,11 @@ class GanTrainer:
         )
         scalars.update(found)
         return config.weight * grad_fake
+
+    def _let_learn(self, learns: bool) -> None:
+        """Whether the layers of the discriminator that are not frozen get gradients."""
+        for parameter in self._learning:
+            parameter.requires_grad_(learns)
 
     def _is_ahead(self, d_loss: Tensor) -> bool:
         """Whether the discriminator is so far ahead that it skips its step."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from training.gan.config import GanConfig
 from training.gan.plan import GanPlan
 from training.gan.report.reference import Reference
+from training.gan.setup import RESOLVED
 from training.gan.watch import MIN_DIVERSITY
 from training.program import command
 from training.report.assessment import Assessment, NextStep, set_words
@@ -32,7 +33,6 @@ _PRECISE = 0.5  # precision: the samples that are there could be real
 _COPIES, _CLOSE = 0.25, 0.75  # novelty
 _GOOD = {"coverage": 0.8, "density": 0.6, "precision": 0.6, "diversity": 0.7}  # fractions of what real images score
 _NEAR = 5.0  # Frechet distance, as a multiple of that of real images
-_RESOLVED = ("channels", "precision", "evaluation.network", "features.layers", "augment")  # a run chooses them itself
 
 
 class Verdict(Enum):
@@ -186,7 +186,7 @@ def _next_steps(verdict: Verdict, reasons: str, folder: Path, plan: GanPlan, sta
 
 def _again(folder: Path, plan: GanPlan, changes: Mapping[str, object]) -> str:
     """The command of a new run with the config of this run and some changes."""
-    words = set_words(plan.config, GanConfig(architecture=plan.config.architecture), changes, _RESOLVED)
+    words = set_words(plan.config, GanConfig(architecture=plan.config.architecture), changes, RESOLVED)
     name = f"{folder.resolve().name}-2"
     return command("gan", "--data", plan.data_path or plan.data, *words, "--out", str(folder.with_name(name)))
 

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ganvas.files import write_whole
+from training.data.image_set import Images
 from training.images import grid
 
 _QUERIES = 1000  # training images whose own neighbours are searched: enough for a median, and fast
@@ -73,21 +74,21 @@ def novelty(sample_features: Tensor, training_features: Tensor) -> float:
 
 
 def neighbours_sheet(
-    samples: Tensor, sample_features: Tensor, training: Tensor, training_features: Tensor, k: int = 3
+    samples: Tensor, sample_features: Tensor, training: Images, training_features: Tensor, k: int = 3
 ) -> Image.Image:
     """One row per sample: the sample, a gap, its k nearest training images. Samples with the nearest neighbours come first.
 
     Args:
         samples: uint8 [n, c, h, w].
         sample_features: float [n, d].
-        training: uint8 [N, c, h, w].
+        training: N images.
         training_features: float [N, d], in the same feature space.
         k: neighbours per row.
     """
     distances, indices = nearest_distances(sample_features, training_features, k)
     order = distances[:, 0].argsort()
     left = grid(_rows(samples[order.to(samples.device)]), columns=1)
-    right = grid(_rows(training[indices[order].flatten().to(training.device)]), columns=k)
+    right = grid(_rows(training[indices[order].flatten().cpu().numpy()]), columns=k)
     gap = samples.shape[3] // 3
     sheet = Image.new(left.mode, (left.width + gap + right.width, left.height), "white")
     sheet.paste(left, (0, 0))
