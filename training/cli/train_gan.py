@@ -16,7 +16,7 @@ from training.cli.options import (
 from training.config import Features, OnCollapse, load_config, with_values
 from training.data.dataset import load_images
 from training.data.image_folder import open_image_folder, require_count, require_size
-from training.data.labels import labels_of
+from training.data.labels import class_names, labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
 from training.gan.advice import MIN_IMAGES
@@ -67,6 +67,7 @@ def train(
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
     labels = labels_of(folder, settings.classes.count) if settings.classes.count else None
+    classes = () if labels is None else class_names(folder)
     images, broken = load_images(folder, settings.image_size, channels_of(settings))
     note_left_out(folder)
     warn_unreadable(folder.unreadable | broken)
@@ -79,7 +80,8 @@ def train(
     with fabric.rank_zero_first():
         if run is None and fabric.is_global_zero:
             plan = GanPlan(
-                config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint
+                config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint,
+                classes=classes,
             )  # fmt: skip
             Run.create(out, plan)
         run = Run.open(out, GanPlan)

@@ -7,10 +7,15 @@ from training.run import Plan
 
 
 class GanPlan(Plan):
-    """The plan of a GAN."""
+    """The plan of a GAN.
+
+    Attributes:
+        classes: names of the classes in the order of their labels; empty without classes, and in runs of older versions.
+    """
 
     kind: Literal["gan"] = "gan"
     config: GanConfig
+    classes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
