@@ -92,7 +92,8 @@ def type_of(field: dict[str, Any]) -> str:
         return f"[{name}](#{name.lower()})" if name != "JsonValue" else "any"
     for several in ("oneOf", "anyOf"):
         if several in field:
-            return " or ".join(type_of(option) for option in field[several])
+            options = [type_of(option) for option in field[several]]
+            return (", or " if any("," in option for option in options) else " or ").join(options)
     if "const" in field or "enum" in field:
         return " ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if "items" in field:

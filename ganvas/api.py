@@ -107,3 +107,4 @@ MAX_LATENT = 1000  # a latent is -MAX_LATENT to MAX_LATENT
 MIN_SIDE = 16  # pixels; the smallest max_side
 MAX_MODEL_NAME = 64  # characters
 MAX_STYLE = 4096  # characters of a style or a blend
+MAX_CLASS = 64  # characters of the name of a class

@@ -22,7 +22,7 @@ from ganvas.limits import JSON_BYTES, Limit, images_limit, stylized_limit
 from ganvas.models import Model, Models, model_of, models_of
 from ganvas.responses import images_in, parsed, unexpected
 from ganvas.results import ImageResult
-from ganvas.text import file_stem, printable
+from ganvas.text import class_stem, file_stem, printable
 from ganvas.uploads import ImageSource, upload_of
 
 T = TypeVar("T")
@@ -91,18 +91,21 @@ def sample(
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
     latents: Latents | None = None,
+    class_: str | Sequence[str] | None = None,
     truncation: float = api.TRUNCATION.default,
     format: SampleFormat = "npy",
 ) -> Call[ImageResult]:
     """Make images from one seed, from one seed per image, or from latents.
 
     Args:
-        n: number of images, 1 by default. With `seeds` or `latents`, there is one image for each.
-        model: a generator. Needed if several are served.
+        n: number of images, 1 by default. With `seeds`, `latents` or a list of classes, there is one image for each.
+        model: a generator. Needed if several are served, unless only one has the class.
         seed: 0 to 2**32 - 1, random by default; `result.seed` returns it. The same seed gives the same images, and a larger n
             adds images to them.
         seeds: instead of `seed`, one seed per image. Each image is the first image of its seed.
         latents: instead of seeds, numbers [n, latent_size].
+        class_: one of the card's `classes` for all images, or a list with one for each image. By default, the latents choose.
+            A seed and a class give one image; the class changes nothing if the seed gives an image of it anyway.
         truncation: 0 to 1, 1 by default. Below 1, images are more typical and less varied.
         format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.
 
@@ -111,12 +114,13 @@ def sample(
 
     Raises:
         NotFoundError: there is no such generator.
-        InvalidError: a value is out of bounds.
+        InvalidError: a value is out of bounds, or the generator does not have the class; the detail lists the known ones.
     """
     return _post_json(
         api.SAMPLE,
-        images_limit(next((len(given) for given in (seeds, latents) if isinstance(given, Sized)), n)),
+        images_limit(_count(seeds, latents, class_) or n),
         (),
+        class_,
         n=n,
         model=model,
         seed=seed,
@@ -132,6 +136,7 @@ def interpolate(
     *,
     model: str | None = None,
     latents: Latents | None = None,
+    class_: str | Sequence[str] | None = None,
     steps: int = api.STEPS.default,
     truncation: float = api.TRUNCATION.default,
     loop: bool = True,
@@ -142,8 +147,10 @@ def interpolate(
 
     Args:
         seeds: 2 to 8 keys of the walk: the first image of each seed. Two random seeds by default; `result.seeds` returns them.
-        model: a generator. Needed if several are served.
+        model: as for `sample`.
         latents: instead of seeds, numbers [2 to 8, latent_size].
+        class_: one of the card's `classes` for every frame, or a list with one for each key. From a key of one class to a key
+            of another, the first half of the frames is of the first class and the second half of the second.
         steps: frames from one key to the next, 2 to 120.
         truncation: as for `sample`.
         loop: whether the walk returns to the first key.
@@ -156,13 +163,14 @@ def interpolate(
 
     Raises:
         NotFoundError: there is no such generator.
-        InvalidError: a value is out of bounds.
+        InvalidError: a value is out of bounds, or the generator does not have the class; the detail lists the known ones.
     """
-    keys = next((len(given) for given in (seeds, latents) if isinstance(given, Sized)), api.KEYS.default)
+    keys = _count(seeds, latents, class_) or api.KEYS.default
     return _post_json(
         api.INTERPOLATE,
         images_limit(keys * steps if isinstance(steps, int) else None),
         ("walk",),
+        class_,
         model=model,
         seeds=_integers(seeds),
         latents=_rows(latents),
@@ -231,11 +239,24 @@ def ready() -> Call[None]:
     return Call("GET", "readyz", lambda response: None)
 
 
-def _post_json(path: str, limit: Limit, seedless: tuple[str, ...], *, format: str, **fields: object) -> Call[ImageResult]:
-    body = {name: value for name, value in {**fields, "format": format}.items() if value is not None}
+def _post_json(
+    path: str,
+    limit: Limit,
+    seedless: tuple[str, ...],
+    class_: str | Sequence[str] | None,
+    *,
+    format: str,
+    **fields: object,
+) -> Call[ImageResult]:
+    chosen = class_ if class_ is None or isinstance(class_, str) else [str(name) for name in class_]
+    body = {name: value for name, value in {**fields, "class": chosen, "format": format}.items() if value is not None}
+    of_class = chosen if isinstance(chosen, str) else None
 
     def read(response: httpx.Response) -> ImageResult:
-        return images_in(response, format, limit, lambda model, seeds: file_stem(model, *map(str, seeds or seedless)))
+        def stem(model: str, seeds: tuple[int, ...]) -> str:
+            return file_stem(class_stem(model, of_class), *map(str, seeds or seedless))
+
+        return images_in(response, format, limit, stem)
 
     return Call("POST", path, read, json.dumps(body).encode(), "application/json", limit.bytes)
 
@@ -243,6 +264,11 @@ def _post_json(path: str, limit: Limit, seedless: tuple[str, ...], *, format: st
 def _utf8(text: str) -> str:
     """Replace what UTF-8 cannot encode: on Linux, an argument may contain any bytes."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _count(*lists: object) -> int | None:
+    """The length of the first that is a list or an array; None if none is. A name of a class is for any number of images."""
+    return next((len(given) for given in lists if isinstance(given, Sized) and not isinstance(given, str)), None)
 
 
 def _integers(seeds: Sequence[int] | None) -> list[int] | None:

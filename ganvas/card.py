@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
+from ganvas.api import MAX_CLASS
 from ganvas.tensors import ROWS, Dimension, Tensor
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ STROKE_SIDE = 512
 
 MAX_LATENT_SIZE = 2**16
 MAX_STYLES = 1000
+MAX_CLASSES = 1000
 
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 """A side of an image, in pixels."""
@@ -78,6 +80,17 @@ def _halves(vector: str) -> str:
     if len(data) % 2 or not all(map(math.isfinite, struct.unpack(f"<{len(data) // 2}e", data))):
         raise ValueError("a style's vector must be base64 of finite float16 numbers")
     return vector
+
+
+def _printable(name: str) -> str:
+    """Refuse what a terminal or a client would show differently."""
+    if not name.isprintable() or name != name.strip():
+        raise ValueError("a name of a class has no control characters and no space at its ends")
+    return name
+
+
+ClassName = Annotated[str, Field(min_length=1, max_length=MAX_CLASS), AfterValidator(_printable)]
+"""The name of a class of images, usually that of its folder: any text in one line."""
 
 
 class _Part(BaseModel):
@@ -193,7 +206,8 @@ class GeneratorCard(Card):
     """A GAN's generator: latents in, images out.
 
     `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels]. If `optional_inputs` has it, also
-    `truncation` float32 [n]: 1 changes nothing, and 0 makes the mean image.
+    `truncation` float32 [n]: 1 changes nothing, and 0 makes the mean image. With k `classes`, an image is of class i if number
+    i is the largest of its first k latents, the first of equal ones.
     """
 
     kind: Literal["generator"] = "generator"
@@ -206,6 +220,20 @@ class GeneratorCard(Card):
         max_length=1,
         description="Inputs beside the latents. A model without `truncation` truncates by multiplying the latents.",
     )
+    classes: tuple[ClassName, ...] = Field(
+        default=(),
+        max_length=MAX_CLASSES,
+        description="Names of the classes of images that `class` may ask for. With k classes, the largest of the first k "
+        "latents chooses the class: latent i that of classes[i]. Empty if the model has no classes by name.",
+    )
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> "GeneratorCard":
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"two classes share a name: {sorted(self.classes)}")
+        if len(self.classes) > self.latent_size:
+            raise ValueError(f"{len(self.classes)} classes need a latent_size of at least {len(self.classes)}")
+        return self
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -37,11 +37,11 @@ def interpolate(keys: "Floats", steps: int, *, loop: bool) -> "Floats":
         float32 [k * steps, size] with a loop, else [(k - 1) * steps + 1, size].
     """
     fractions = np.arange(steps) / steps
-    legs = [_slerp(start, end, fractions) for start, end in itertools.pairwise([*keys, keys[0]] if loop else keys)]
+    legs = [slerp(start, end, fractions) for start, end in itertools.pairwise([*keys, keys[0]] if loop else keys)]
     return np.concatenate(legs if loop else [*legs, keys[-1:]])
 
 
-def _slerp(start: "Floats", end: "Floats", fractions: "npt.NDArray[np.float64]") -> "Floats":
+def slerp(start: "Floats", end: "Floats", fractions: "npt.NDArray[np.float64]") -> "Floats":
     """Latents at fractions [t] of the great circle from start to end: float32 [t, size]."""
     low, high = start.astype(np.float64), end.astype(np.float64)
     lengths = np.linalg.norm(low) * np.linalg.norm(high)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, overload
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, WrapValidator
 from pydantic_core.core_schema import ValidatorFunctionWrapHandler
 
-from ganvas.card import CARDS, AnyCard, Card, StylizerCard
+from ganvas.card import CARDS, AnyCard, Card, GeneratorCard, StylizerCard
 from ganvas.limits import LISTED_MODELS
 from ganvas.text import printable
 
@@ -97,22 +97,24 @@ class Models(Sequence[Model]):
         """The cards of one kind: `models.cards(StylizerCard)`."""
         return [model.card for model in self.served if isinstance(model.card, kind)]
 
-    def find(self, name: str | None, kind: type[C], style: str | None = None) -> tuple[C, str]:
+    def find(self, name: str | None, kind: type[C], style: str | None = None, class_: str | None = None) -> tuple[C, str]:
         """The card and version of one model of a kind: the one that the service would choose.
 
         Args:
-            name: of the model. May be None if only one model of the kind is served, if only one has the style, or if one of
-                `defaults` fits.
+            name: of the model. May be None if only one model of the kind is served, if only one has the style or the class, or
+                if one of `defaults` fits.
             kind: GeneratorCard or StylizerCard.
             style: a style or a blend, which chooses among several stylizers.
+            class_: a class, which chooses among several generators.
 
         Raises:
             ValueError: there is no such model, or several fit.
         """
         of_kind = [(model.card, model.version) for model in self.served if isinstance(model.card, kind)]
         fitting = [(card, version) for card, version in of_kind if name in (None, card.name)]
-        if name is None and style and len(fitting) > 1:
-            fitting = [(card, version) for card, version in fitting if _has(card, style)]
+        wanted = f"style {style!r}" if style else f"class {class_!r}" if class_ is not None else None
+        if name is None and wanted and len(fitting) > 1:
+            fitting = [(card, version) for card, version in fitting if _has(card, style, class_)]
         if name is None and len(fitting) > 1:
             by_name = {card.name: (card, version) for card, version in fitting}
             fitting = [by_name[default] for default in self.defaults if default in by_name][:1] or fitting
@@ -127,10 +129,10 @@ class Models(Sequence[Model]):
             raise ValueError(f"{name} is a {others[0]}, not a {word}. The service has these {word}s: {known}")
         if name is not None:
             raise ValueError(f"There is no {word} {name!r}. The service has: {known}")
-        if fitting and style:
-            raise ValueError(f"Several stylizers have the style {style!r}. Name one with `model`: {known}")
-        if style and of_kind:
-            raise ValueError(f"No {word} has the style {style!r}. Name a style of one of these: {known}")
+        if fitting and wanted:
+            raise ValueError(f"Several {word}s have the {wanted}. Name one with `model`: {known}")
+        if wanted and of_kind:
+            raise ValueError(f"No {word} has the {wanted}. Name a {wanted.partition(' ')[0]} of one of these: {known}")
         raise ValueError(f"Name a {word} with `model`. The service has: {known}")
 
 
@@ -214,7 +216,9 @@ def _printable(value: object) -> object:
     return value
 
 
-def _has(card: Card, blend: str) -> bool:
-    """Whether a stylizer has every style of a blend, `night:0.7,wave:0.3`."""
+def _has(card: Card, blend: str | None, class_: str | None) -> bool:
+    """Whether a stylizer has every style of a blend, `night:0.7,wave:0.3`, or a generator has a class."""
+    if blend is None:
+        return isinstance(card, GeneratorCard) and class_ in card.classes
     names = {style.name for style in card.styles} if isinstance(card, StylizerCard) else set()
     return {part.partition(":")[0].strip() for part in blend.split(",")} <= names

@@ -47,3 +47,8 @@ def file_stem(*parts: str) -> str:
     text = unicodedata.normalize("NFC", "-".join(parts))
     stem = re.sub(r"[\W]+", "-", text).encode()[:MAX_STEM].decode(errors="ignore").strip("-")
     return f"{stem}-image" if stem.upper() in RESERVED else stem or "image"
+
+
+def class_stem(model: str, class_: str | None) -> str:
+    """The start of a file's name for images of a generator: `digits`, or `digits_three` if all are of one class."""
+    return model if class_ is None else file_stem(f"{model}_{class_}")

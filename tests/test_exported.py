@@ -74,6 +74,12 @@ def test_generator_images_differ_and_ignore_their_neighbours(model: LoadedModel)
     assert spread > 20, "The generator has collapsed: all latents give the same image."
 
 
+def test_digits_have_their_names() -> None:
+    card = next(model.card for model in MODELS if model.card.name == "digits")
+    assert isinstance(card, GeneratorCard)
+    assert card.classes == tuple("0123456789")
+
+
 @of_kind("stylizer")
 def test_strength_0_returns_the_photo_and_styles_differ(model: LoadedModel) -> None:
     assert isinstance(model.card, StylizerCard)

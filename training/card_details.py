@@ -3,6 +3,7 @@
     title = "Painters"
     summary = "Paints photos in the manner of five painters."
     licence = "CC BY-SA 4.0"
+    classes = ["zero", "one"]   # of a generator, in the order of the folders; by default, the names of the folders
 
     [[training_data]]
     title = "Photographs"
@@ -29,7 +30,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganvas.card import Metric, Text, TrainingData
+from ganvas.card import ClassName, Metric, Text, TrainingData
 from training.errors import ConfigError, first_line
 from training.run import Plan
 
@@ -67,6 +68,7 @@ class CardDetails(BaseModel):
     licence: Text = NOT_STATED
     training_data: tuple[DataDetails, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     styles: dict[str, StyleDetails] = {}
 
 

@@ -25,7 +25,7 @@ def models_table(folder: Path) -> str:
     rows = ["| model | kind | what it makes | licence | size |", "| --- | --- | --- | --- | --- |"]
     for path in sorted(folder.glob("*.onnx")):
         card = read_card(path)
-        names = ", ".join(f"`{name}`" for name in kind_of_card(card).table_entry(card).names)
+        names = ", ".join(f"`{cell(name)}`" for name in kind_of_card(card).table_entry(card).names)
         makes = cell(card.summary) + (f" ({names})" if names else "")
         size = f"{path.stat().st_size / 1e6:.1f} MB"
         rows.append(f"| `{card.name}` | {card.kind} | {makes} | {cell(card.licence)} | {size} |")

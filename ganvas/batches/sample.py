@@ -20,6 +20,7 @@ from ganvas.card import GeneratorCard
 from ganvas.errors import UnexpectedResponseError
 from ganvas.files import write_whole
 from ganvas.results import ImageResult, format_of
+from ganvas.text import class_stem
 
 PER_SEED = 32
 PIXEL_BYTES_PER_SEED = 2**21
@@ -34,6 +35,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
     model: str | None = None,
     seed: int = 0,
     per_seed: int | None = None,
+    class_: str | None = None,
     truncation: float = api.TRUNCATION.default,
     max_concurrency: int = MAX_CONCURRENCY,
     patience: float = PATIENCE_S,
@@ -42,7 +44,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
     """Make many images, one PNG each, named MODEL-SEED-INDEX.png. Calling it again makes only the images that are missing.
 
     Each request asks for `per_seed` images of one seed, and the next request for those of the next seed. The same arguments
-    give the same images; a larger total adds images to them. `manifest.jsonl` beside the images lists the seed, index,
+    give the same images; a larger total adds images to them. `manifest.jsonl` beside the images lists the seed, index, class,
     truncation and model version of each. `stylize_many` describes how a batch runs.
 
     Args:
@@ -52,6 +54,7 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         seed: the first seed.
         per_seed: images of one seed and request, at most the service's limit of n. The default is 32, or fewer if the images
             are large.
+        class_: one of the card's `classes`, for all images. The names begin with MODEL_CLASS, so a folder may hold several.
         truncation: as for `sample`.
         max_concurrency: limit of the requests in flight.
         patience: seconds without any response after which the batch ends. The next call continues it.
@@ -61,23 +64,23 @@ async def sample_many(  # noqa: D417  `send` is the client, which a caller does 
         The number of images made and skipped, and each request that failed with its error.
 
     Raises:
-        ValueError: `total` or `per_seed` is below 1, there are not enough seeds, no generator has this name, or none is named
-            and several are served.
+        ValueError: `total` or `per_seed` is below 1, there are not enough seeds, no generator has this name or class, or
+            several fit.
         BlockingIOError: another batch is writing into `out_dir`.
         OSError: an image cannot be written.
-        ProblemError: the service rejects what all requests have in common, such as the truncation.
+        ProblemError: the service rejects what all requests have in common, such as the class.
         NoResponseError: the service cannot be reached, or was unavailable for longer than `patience`.
     """
     if total < 1 or (per_seed is not None and per_seed < 1):
         raise ValueError(f"total and per_seed must be 1 or more, not {total} and {per_seed}")
-    card, version = (await send(calls.models(), retries=True)).find(model, GeneratorCard)
+    card, version = (await send(calls.models(), retries=True)).find(model, GeneratorCard, class_=class_)
     per_seed = per_seed or _per_seed(card)
     if seed + math.ceil(total / per_seed) > api.SEED_LIMIT:
         most = max(0, api.SEED_LIMIT - seed) * per_seed
         raise ValueError(
             f"At most {most} images can be made from seed {seed}: {per_seed} of each seed up to {api.SEED_LIMIT - 1}"
         )
-    params = SampleParams(card.name, float(truncation))  # 1 and 1.0 are the same parameters
+    params = SampleParams(card.name, class_, float(truncation))  # 1 and 1.0 are the same parameters
     # Disk access runs in threads, so that it does not block the caller's event loop.
     with await run_sync(Manifest, Path(out_dir)) as manifest:
         groups = _plan(total, seed, per_seed) if len(manifest) else ()
@@ -110,15 +113,24 @@ class SampleParams:
     """The parameters that all images of a batch share, by the API's names."""
 
     model: str
+    class_: str | None
     truncation: float
 
     def file(self, seed: int, index: int) -> str:
-        """An image's file name, as the service names it in a zip."""
-        return f"{self.model}-{seed}-{index:03d}.png"
+        """An image's file name."""
+        return f"{class_stem(self.model, self.class_)}-{seed}-{index:03d}.png"
 
     def provenance(self, seed: int, index: int, version: str) -> Provenance:
         """What the manifest says about an image."""
-        return {"model": self.model, "version": version, "seed": seed, "index": index, "truncation": self.truncation}
+        of_class = {} if self.class_ is None else {"class": self.class_}  # manifests without classes stay valid
+        return {
+            "model": self.model,
+            "version": version,
+            "seed": seed,
+            "index": index,
+            **of_class,
+            "truncation": self.truncation,
+        }
 
 
 def _plan(total: int, seed: int, per_seed: int) -> Iterator[SeedGroup]:
@@ -135,7 +147,9 @@ def _is_done(group: SeedGroup, params: SampleParams, version: str, manifest: Man
 
 def _request(group: SeedGroup, params: SampleParams, folder: Path, pixel_bytes: int) -> BatchRequest:
     def prepare() -> Call[ImageResult]:
-        return calls.sample(group.n, model=params.model, seed=group.seed, truncation=params.truncation, format="zip")
+        return calls.sample(
+            group.n, model=params.model, seed=group.seed, class_=params.class_, truncation=params.truncation, format="zip"
+        )
 
     def store(result: ImageResult) -> Sequence[Entry]:
         files = result.files()

@@ -36,6 +36,7 @@ OPTIONS = {
         for name in (
             "model",
             "style",
+            "class",
             "seed",
             "truncation",
             "steps",
@@ -54,6 +55,7 @@ HINTS = {
     "n": "To make more images, name a folder: -o FOLDER/ sends several requests.",
     "model": "`ganvas models` lists the models.",
     "style": "`ganvas models` lists the styles.",
+    "class": "`ganvas models` lists the classes.",
 }
 """Field of a rejected request -> what to do."""
 
@@ -114,8 +116,9 @@ def _message(error: GanvasError) -> str:
     """The error in the words of the command line: options instead of fields, and a hint."""
     if not isinstance(error, ProblemError) or not error.errors:
         return _worded(str(error))
-    wrong = "; ".join(f"{OPTIONS.get(e.field, e.field)}: {e.detail}" for e in error.errors)
-    hints = " ".join(HINTS[e.field] for e in error.errors if e.field in HINTS)
+    fields = [e.field if e.field in OPTIONS else e.field.partition("[")[0] for e in error.errors]  # class[1] is of --class
+    wrong = "; ".join(f"{OPTIONS.get(field, e.field)}: {e.detail}" for field, e in zip(fields, error.errors, strict=True))
+    hints = " ".join(HINTS[field] for field in dict.fromkeys(fields) if field in HINTS)
     request = f" [request {error.request_id}]" if error.request_id else ""
     return f"{error.title} ({error.status}): {wrong.rstrip('.')}. {hints}".rstrip() + request
 

@@ -25,7 +25,7 @@ def models(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """List the models and their styles, or show one of the models."""
+    """List the models with their styles and classes, or show one of the models."""
     with Client(url) as client:
         if name is not None:
             _show(client.model(name), as_json=as_json)
@@ -57,6 +57,8 @@ def _usage(card: Card) -> Iterator[str]:
     """What a model offers, and a command that uses it."""
     if isinstance(card, GeneratorCard):
         yield f"{card.width} x {card.height} pixels"
+        if card.classes:
+            yield f"classes: {', '.join(card.classes)}"
         yield f"ganvas sample -m {card.name}"
     elif isinstance(card, StylizerCard):
         yield f"styles: {', '.join(style.name for style in card.styles)}"
@@ -78,6 +80,8 @@ def _show(model: Model, *, as_json: bool) -> None:
     ]
     if isinstance(card, GeneratorCard):
         rows.append(("makes", f"{card.width} x {card.height} pixels from latents of {card.latent_size}"))
+        if card.classes:
+            rows.append(("classes", ", ".join(card.classes)))
     if isinstance(card, StylizerCard):
         rows += [("style", f"{style.name}: {style.title}, {style.artist}") for style in card.styles]
     rows += [("architecture", card.architecture), ("licence", card.licence)]

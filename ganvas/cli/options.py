@@ -62,6 +62,12 @@ def _styles(context: typer.Context) -> list[tuple[str, str]]:
     ]
 
 
+def _classes(context: typer.Context) -> list[tuple[str, str]]:
+    named = context.params.get("model")
+    cards = [card for card in _listed(context, GeneratorCard) if named in (None, card.name)]
+    return [(name, _help(card.title)) for card in cards for name in card.classes]
+
+
 Url = Annotated[
     str | None,
     typer.Option("--url", help="Address of the service.", show_default=f"{URL_VARIABLE}, or else {DEFAULT_URL}"),
@@ -79,7 +85,11 @@ MaxConcurrency = Annotated[
 GeneratorName = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="A generator. Needed if several are served.", autocompletion=_generators, show_default=False
+        "--model",
+        "-m",
+        help="A generator. Needed if several are served, unless a class is named that only one has.",
+        autocompletion=_generators,
+        show_default=False,
     ),
 ]
 StylizerName = Annotated[
@@ -101,5 +111,15 @@ SheetModel = Annotated[
 StyleName = Annotated[
     str | None,
     typer.Option("--style", "-s", help="A style, or a blend: NAME:0.7,NAME:0.3.", autocompletion=_styles, show_default=False),
+]
+ClassNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        "-c",
+        help="A class of the generator. Given several times: one for each image or seed.",
+        autocompletion=_classes,
+        show_default="of any class",
+    ),
 ]
 Truncation = Annotated[float, typer.Option(help=f"{TRUNCATION}. Below 1, images are more typical and less varied.")]

@@ -9,6 +9,8 @@ Array = npt.NDArray[np.generic]
 
 Floats = npt.NDArray[np.float32]
 
+Integers = npt.NDArray[np.int64]
+
 Pixels = npt.NDArray[np.uint8]
 """One image, [h, w, c] with 1 or 3 channels."""
 

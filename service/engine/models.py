@@ -20,6 +20,7 @@ from service.engine.errors import (
     NotFoundError,
     OtherKindError,
     RefusedError,
+    RequestError,
     UnreadableError,
 )
 from service.engine.folder import Folder, is_style_file, version_of
@@ -46,15 +47,18 @@ class Wanted(Generic[H]):
         noun: what the names are, in the singular.
         names: all of them are needed.
         of: the names that a model has.
+        unknown: makes the error if no model has the names, from its message.
     """
 
     noun: str
     names: Sequence[str]
     of: Callable[[H], Sequence[str]]
+    unknown: Callable[[str], RequestError] = NotFoundError
 
     def __str__(self) -> str:
         quoted = ", ".join(repr(name[:64]) for name in self.names)
-        return f"the {self.noun}{'' if len(self.names) == 1 else 's'} {quoted}"
+        plural = f"{self.noun}es" if self.noun.endswith("s") else f"{self.noun}s"
+        return f"the {self.noun if len(self.names) == 1 else plural} {quoted}"
 
 
 class Models:
@@ -212,7 +216,8 @@ class Models:
         GANVAS_DEFAULT_MODELS that has them.
 
         Raises:
-            NotFoundError: no model of this kind has this name, or the wanted names; the message lists the known ones.
+            NotFoundError: no model of this kind has this name; the message lists the known ones.
+            RequestError: no model of this kind has the wanted names (see `Wanted.unknown`); the message lists the known ones.
             InvalidValueError: no name was given, and several models of this kind could be meant; the message lists them.
             NoModelError: no name was given, and no model of this kind is served.
         """
@@ -231,8 +236,8 @@ class Models:
         if len(fitting) == 1:
             return fitting[0]
         if wanted and not fitting:
-            known = "; ".join(f"{model.card.name} has {', '.join(wanted.of(model))}" for model in served)
-            raise NotFoundError(f"No {kind.kind} has {wanted}: {known}.")
+            known = "; ".join(f"{model.card.name} has {', '.join(wanted.of(model)) or 'none'}" for model in served)
+            raise wanted.unknown(f"No {kind.kind} has {wanted}: {known}.")
         for default in self._settings.default_models:
             for model in fitting:
                 if model.card.name == default:

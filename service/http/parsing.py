@@ -120,7 +120,7 @@ class JsonBody(RequestBody):
         except ValueError as error:
             raise Malformed(f"The body is not valid JSON: {error}.") from None
         if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list every field
-            raise Invalid((_field_path((name,)), _unknown_field(cls)) for name in fields if name not in cls.model_fields)
+            raise Invalid((_field_path((name,)), _unknown_field(cls)) for name in fields if name not in _names(cls))
         try:
             # Strict: the string "4" and the number 4.5 are not accepted as integers.
             return cls.model_validate(fields, strict=True)
@@ -259,13 +259,19 @@ def _message(detail: ErrorDetails, body_type: type[RequestBody]) -> str:
 
 
 def _unknown_field(body_type: type[RequestBody]) -> str:
-    return f"Unknown field; the fields are {', '.join(body_type.model_fields)}"
+    return f"Unknown field; the fields are {', '.join(_names(body_type))}"
+
+
+def _names(body_type: type[RequestBody]) -> list[str]:
+    """The names of the fields in a request. `class`, a keyword of Python, is an alias."""
+    return [field.alias or name for name, field in body_type.model_fields.items()]
 
 
 def field_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a field's schema for OpenAPI, without the null that means "left out"."""
     options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
-    merged = {**options[0], **{k: v for k, v in schema.items() if k != "anyOf"}} if options else dict(schema)
+    of_type = options[0] if len(options) == 1 else {"anyOf": options} if options else {}
+    merged = {**of_type, **{k: v for k, v in schema.items() if k != "anyOf"}}
     if merged.get("default", ...) is None:
         del merged["default"]
     return merged

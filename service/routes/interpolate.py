@@ -3,18 +3,18 @@
 from starlette.responses import Response
 
 from ganvas.interpolation import interpolate
-from service.engine.handlers.generator import Generator
+from service.engine.classes import walk_in_classes
 from service.engine.latents import first_of_each, random_seed
 from service.engine.models import Models
 from service.routes.responses import interpolate_response
-from service.routes.sample import parse_latents
+from service.routes.sample import find_generator, parse_latents
 from service.routes.schemas import InterpolateRequest
 from service.routes.threads import CodecThreads
 
 
 async def respond(request: InterpolateRequest, models: Models, threads: CodecThreads) -> Response:
     """Make the frames of an interpolate request, from key to key."""
-    generator = models.find(Generator, request.model)
+    generator, classes = find_generator(request, models, request.key_count)
     size = generator.card.latent_size
     if request.latents is None:
         seeds = request.seeds or [random_seed() for _ in range(request.key_count)]
@@ -22,10 +22,18 @@ async def respond(request: InterpolateRequest, models: Models, threads: CodecThr
     else:
         seeds = []
         keys = parse_latents(request.latents, size)
-    latents = interpolate(keys, request.steps, loop=request.loop)
+    if classes is None:
+        latents = interpolate(keys, request.steps, loop=request.loop)
+    else:
+        count = len(generator.class_names())
+        latents, classes = walk_in_classes(keys, classes, count, request.steps, loop=request.loop)
     with (
         generator.reserve(min(len(latents), generator.max_batch)) as reservation,
         threads.memory.reserve([generator.response_bytes(len(latents))], generator.card.name) as memory,
     ):
-        frames = await generator.walk(reservation, latents, request.truncation)
-        return await threads.encode(lambda: interpolate_response(frames, request.format, request.fps, generator, seeds), memory)
+        frames = await generator.walk(reservation, latents, request.truncation, classes)
+
+        def encode() -> Response:
+            return interpolate_response(frames, request.format, request.fps, generator, seeds, class_=request.class_)
+
+        return await threads.encode(encode, memory)

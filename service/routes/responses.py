@@ -23,6 +23,8 @@ def sample_response(
     generator: Generator,
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
+    *,
+    class_: str | Sequence[str] | None = None,
 ) -> Response:
     """Respond with samples.
 
@@ -34,8 +36,10 @@ def sample_response(
         generator: made the images.
         seed: the seed of all images, if they have one.
         seeds: the seed of each image, if each has its own.
+        class_: as the request names it.
     """
-    stem = generator.card.name if seed is None else f"{generator.card.name}-{seed}"
+    name = _class_stem(generator, class_)
+    stem = name if seed is None else f"{name}-{seed}"
     if format == "zip":
         data = _png_archive(images, stem)
     elif format == "npy":
@@ -47,7 +51,13 @@ def sample_response(
 
 
 def interpolate_response(
-    frames: Images, format: AnimationFormat, fps: float, generator: Generator, seeds: Sequence[int]
+    frames: Images,
+    format: AnimationFormat,
+    fps: float,
+    generator: Generator,
+    seeds: Sequence[int],
+    *,
+    class_: str | Sequence[str] | None = None,
 ) -> Response:
     """Respond with the frames of an interpolation.
 
@@ -59,8 +69,9 @@ def interpolate_response(
         fps: frames per second of an animation.
         generator: made the frames.
         seeds: the seeds of the keys; empty if latents were given.
+        class_: as the request names it.
     """
-    stem = "-".join([generator.card.name, *(map(str, seeds) if seeds else ["walk"])])
+    stem = "-".join([_class_stem(generator, class_), *(map(str, seeds) if seeds else ["walk"])])
     if format == "zip":
         data = _png_archive(frames, stem)
     elif format == "npy":
@@ -105,7 +116,17 @@ def _response(data: bytes, format: str, stem: str, model: Handler, headers: dict
     )
 
 
+def _class_stem(generator: Generator, class_: str | Sequence[str] | None) -> str:
+    """The start of a file's name: `digits`, or `digits_three` if all images are of one class."""
+    safe = _safe(class_) if isinstance(class_, str) else ""
+    return f"{generator.card.name}_{safe}" if safe else generator.card.name
+
+
 def _safe_stem(name: str) -> str:
     """Reduce a client's file name, without folders and suffix, to characters that are safe in any header and file name."""
     last = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip(".-")[:64] or "image"
+    return _safe(last.rpartition(".")[0] or last) or "image"
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:64]

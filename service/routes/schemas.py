@@ -1,8 +1,10 @@
 """The bodies of the POST routes: fields, bounds, defaults and descriptions."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
+from pydantic_core import core_schema
 
 from ganvas import api
 from ganvas.api import AnimationFormat, Bounds, ImageFormat, SampleFormat
@@ -17,11 +19,61 @@ Latent = Annotated[float, Field(ge=-api.MAX_LATENT, le=api.MAX_LATENT, allow_inf
 Row = Annotated[list[Latent], Field(fail_fast=True)]  # reports only the first of a million wrong numbers
 Seed = Annotated[int, Field(ge=0, lt=api.SEED_LIMIT)]
 
+
+@dataclass(frozen=True)
+class _Names:
+    """Validates `class`: one name, or a list of `least` to `most` names. A union's own errors would name its members."""
+
+    least: int
+    most: int
+
+    def check(self, value: object) -> str | list[str]:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise ValueError('Must be a name in quotes, such as "7", or a list of names')
+        if not self.least <= len(value) <= self.most:
+            raise ValueError(f"A list must have {self.least} to {self.most} names, not {len(value)}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        name = {"type": "string", "maxLength": api.MAX_CLASS}
+        return {"anyOf": [name, {"type": "array", "items": name, "minItems": self.least, "maxItems": self.most}]}
+
+
 _SAMPLES = Field(min_length=1, max_length=settings().max_n, fail_fast=True)
 _KEYS = Field(min_length=api.KEYS.minimum, max_length=api.KEYS.maximum, fail_fast=True)
 
-_GENERATOR = "Name of a generator. May be left out if only one is served or the service has a default (GANVAS_DEFAULT_MODELS)."
+_GENERATOR = (
+    "Name of a generator. May be left out if only one is served, if only one has the class, or if the service has a default "
+    "(GANVAS_DEFAULT_MODELS)."
+)
 _TRUNCATION = "Below 1, images are more typical and less varied; 0 makes one image for all seeds."
+
+
+def _list(names: str | list[str] | None) -> list[str]:
+    """The names of a `class` that has one for each image; empty if it is for all images."""
+    return names if isinstance(names, list) else []
+
+
+def _require_one_each(names: str | list[str] | None, count: int, given: str) -> None:
+    """Check that a list of classes has one for each image.
+
+    Raises:
+        ValueError: it has another number of names.
+    """
+    if isinstance(names, list) and len(names) != count:
+        raise ValueError(
+            f"class has {_counted(len(names), 'name')}, but the request has {given}; give one name, or one for each"
+        )
+
+
+def _counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 NUMBER_BYTES = 32  # one number of a latent in JSON: 17 digits, sign, point, exponent, comma, and some white space
@@ -55,6 +107,13 @@ class SampleRequest(JsonBody):
     latents: Annotated[list[Row], _SAMPLES] | None = Field(
         None, description="Instead of seed: n rows of latent_size numbers each; the model's card has latent_size."
     )
+    class_: Annotated[str | list[str], _Names(1, settings().max_n)] | None = Field(
+        None,
+        alias="class",
+        description="Name of a class of images that the model's card lists, for all images; or a list with a name for each "
+        "image. A seed and a class give one image, and the class changes nothing if the seed gives an image of it anyway. If "
+        "left out, the latents choose the classes.",
+    )
     truncation: FiniteFloat = _number(api.TRUNCATION, _TRUNCATION)
     format: SampleFormat = Field(
         api.DEFAULT_SAMPLE_FORMAT,
@@ -70,18 +129,23 @@ class SampleRequest(JsonBody):
     @property
     def count(self) -> int:
         """Number of images."""
-        return len(self.latents or self.seeds or ()) or self.n
+        return len(self.latents or self.seeds or _list(self.class_)) or self.n
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if sum(source is not None for source in (self.seed, self.seeds, self.latents)) > 1:
             raise ValueError("Give only one of seed, seeds and latents")
         if "n" in self.model_fields_set and self.n != self.count:
-            given = f"{self.count} {'seed' if self.latents is None else 'row'}{'' if self.count == 1 else 's'}"
-            raise ValueError(
-                f"n is {self.n}, but the request has {given}{'' if self.latents is None else ' of latents'}; leave n out"
-            )
+            raise ValueError(f"n is {self.n}, but the request has {self._given}; leave n out")
+        _require_one_each(self.class_, self.count, self._given)
         return self
+
+    @property
+    def _given(self) -> str:
+        """What the request has one of for each image."""
+        if self.latents is not None:
+            return f"{_counted(self.count, 'row')} of latents"
+        return _counted(self.count, "class name" if self.seeds is None else "seed")
 
 
 class InterpolateRequest(JsonBody):
@@ -95,6 +159,13 @@ class InterpolateRequest(JsonBody):
     )
     latents: Annotated[list[Row], _KEYS] | None = Field(
         None, description="Instead of seeds: rows of latent_size numbers each; the model's card has latent_size."
+    )
+    class_: Annotated[str | list[str], _Names(api.KEYS.minimum, api.KEYS.maximum)] | None = Field(
+        None,
+        alias="class",
+        description="Name of a class of images that the model's card lists, for every frame; or a list with a name for each "
+        "key. Between keys of two classes, the first half of the frames is of the first class and the second half of the "
+        "second. If left out, the latents choose the class of each frame.",
     )
     steps: int = _number(
         api.STEPS,
@@ -120,12 +191,13 @@ class InterpolateRequest(JsonBody):
     @property
     def key_count(self) -> int:
         """Number of keys."""
-        return len(self.latents or self.seeds or range(api.KEYS.default))
+        return len(self.latents or self.seeds or _list(self.class_) or range(api.KEYS.default))
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
         if self.latents is not None and self.seeds is not None:
             raise ValueError("Give seeds or latents, not both")
+        _require_one_each(self.class_, self.key_count, f"{self.key_count} keys")
         frames = frame_count(self.key_count, self.steps, loop=self.loop)
         if frames > settings().max_frames:
             raise ValueError(

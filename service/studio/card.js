@@ -8,7 +8,7 @@ import { make } from "./dom.js";
  * @typedef {{name: string, title: string, artist: string, year: number | null, licence: string, thumbnail?: string}} Style
  * @typedef {{name: string, title: string, summary: string, kind: "generator" | "stylizer", architecture: string, licence: string,
  *   training_data: Source[], training_config: Record<string, unknown>, metrics: Metric[],
- *   latent_size?: number, height?: number, width?: number, channels?: number, styles?: Style[]}} Card
+ *   latent_size?: number, height?: number, width?: number, channels?: number, classes?: string[], styles?: Style[]}} Card
  * @typedef {{version: string, card: Card}} Model
  */
 
@@ -25,6 +25,7 @@ export function showCard(panel, { version, card }) {
       ["Licence", card.licence],
       ["Architecture", card.architecture],
       ["Images", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
+      ["Classes", card.classes?.join(", ")],
       ["Version", make("code", {}, version)],
     ]),
     ...(card.metrics.length ? metrics(card) : []),

@@ -62,7 +62,7 @@ function python(method, given, file) {
 
 /** @param {Fields} fields */
 const named = (fields) =>
-  Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value)}`);
+  Object.entries(fields).map(([name, value]) => `${name === "class" ? "class_" : name}=${typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value)}`);
 
 /** Quotes a word for a shell. @param {string} text */
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);

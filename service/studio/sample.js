@@ -4,7 +4,7 @@ import { keep, number, text } from "./address.js";
 import { call, entriesOf } from "./api.js";
 import { showCard } from "./card.js";
 import { CodePanel, jsonCall } from "./code.js";
-import { find, save, slider, tile } from "./dom.js";
+import { find, make, save, slider, tile } from "./dom.js";
 import { firstGenerator } from "./first.js";
 import { ImageLoader } from "./images.js";
 import { showLarge } from "./lightbox.js";
@@ -25,6 +25,8 @@ export class Sampling {
    */
   constructor(models, { maxSeeds }) {
     this.model = firstGenerator(models, text("generator", ""));
+    /** @type {HTMLSelectElement} */
+    this.classes = find("#class");
     this.truncation = slider("truncation", (value) => value.toFixed(2), () => this.update());
     this.seedSlider = slider("seed", (value) => String(value), (value) => this.setSeed(value));
     this.seedField = new SeedField((seed) => this.setSeed(seed));
@@ -48,6 +50,7 @@ export class Sampling {
     });
 
     this.truncation.set(number("truncation", 1, 1));
+    this.classes.addEventListener("change", () => this.update());
     const count = /** @type {HTMLSelectElement} */ (find("#count"));
     if (matchMedia("(max-width: 40rem)").matches) count.value = "9";
     count.addEventListener("change", () => this.update());
@@ -61,7 +64,7 @@ export class Sampling {
     const grid = find("#grid");
     grid.addEventListener("dblclick", (event) => this.viewTile(event));
     grid.addEventListener("keydown", (event) => event.key === "Enter" && this.viewTile(event));
-    this.choose(this.model);
+    this.choose(this.model, text("class", ""));
     this.setSeed(this.seed);
     if ("wrong" in asked) this.seedField.complain(`The address has a wrong seed. ${asked.wrong} This is seed 1.`);
   }
@@ -73,11 +76,15 @@ export class Sampling {
     this.update();
   }
 
-  /** Shows another generator. @param {Model} model */
-  choose(model) {
+  /** Shows another generator. @param {Model} model @param {string} [asked] a class, which stays if the generator has it */
+  choose(model, asked = this.classes.value) {
     this.model = model;
     this.ends = null;
     showCard(find("#sample-card"), model);
+    const { classes = [] } = model.card;
+    find("#classes").hidden = !classes.length;
+    this.classes.replaceChildren(make("option", { value: "" }, "Any"), ...classes.map((name) => make("option", { value: name }, name)));
+    this.classes.value = classes.includes(asked) ? asked : "";
     const { width = 1, height = 1 } = model.card;
     const view = /** @type {HTMLElement} */ (find("#sample"));
     view.style.setProperty("--aspect", `${width} / ${height}`);
@@ -105,7 +112,7 @@ export class Sampling {
 
   /** Updates everything that depends on seed, truncation and count. */
   update() {
-    keep({ seed: this.seed, truncation: this.truncation.get() });
+    keep({ seed: this.seed, class: this.classes.value || null, truncation: this.truncation.get() });
     this.layTiles();
     if (!this.isOpen) return;
     this.fill();
@@ -159,25 +166,24 @@ export class Sampling {
 
   /** @param {number} seed */
   key(seed) {
-    return JSON.stringify([this.model.card.name, this.truncation.get(), seed]);
+    return JSON.stringify([this.fields, seed]);
   }
 
-  /** @param {string[]} keys of one model and one truncation @param {AbortSignal} signal */
+  /** @param {string[]} keys of the same fields @param {AbortSignal} signal */
   async load(keys, signal) {
     const requests = keys.map((key) => JSON.parse(key));
-    const [model, truncation] = requests[0];
-    const json = { model, seeds: requests.map(([, , seed]) => seed), truncation, format: "zip" };
+    const json = { ...requests[0][0], seeds: requests.map(([, seed]) => seed), format: "zip" };
     return entriesOf(await (await call("./v1/sample", { json, signal })).arrayBuffer(), "image/png");
   }
 
   /** Saves all images of the grid as one PNG. */
   async saveGrid() {
     const { seeds, columns } = this;
-    const { name, width = 1, height = 1 } = this.model.card;
+    const { width = 1, height = 1 } = this.model.card;
     try {
       const urls = seeds.map((seed) => this.images.urls.get(this.key(seed)) ?? "");
       const tiles = (await Promise.all(urls.map(decoded))).map((image) => ({ image }));
-      save(await sheet(tiles, { columns, width, height }), `${name}-${seeds[0]}-${seeds[seeds.length - 1]}.png`);
+      save(await sheet(tiles, { columns, width, height }), `${this.stem}-${seeds[0]}-${seeds[seeds.length - 1]}.png`);
       settle("grid");
     } catch (error) {
       tell("grid", error);
@@ -195,11 +201,13 @@ export class Sampling {
   /** Shows the images of the grid in the lightbox. @param {number} seed the first that is shown */
   view(seed) {
     const { seeds } = this;
-    const { name, title, width = 1 } = this.model.card;
+    const { stem } = this;
+    const { title, width = 1 } = this.model.card;
+    const label = [title, this.classes.value].filter(Boolean).join(", ");
     const items = seeds.map((one) => {
       const key = this.key(one);
       const load = async (/** @type {AbortSignal} */ signal) => this.images.blobs.get(key) ?? (await this.load([key], signal))[0];
-      return { label: `${title}, seed ${one}`, name: `${name}-${one}`, load };
+      return { label: `${label}, seed ${one}`, name: `${stem}-${one}`, load };
     });
     showLarge(items, Math.max(0, seeds.indexOf(seed)), { tiny: width < 48 });
   }
@@ -213,21 +221,31 @@ export class Sampling {
   /** @param {boolean} goThere */
   startWalk(goThere) {
     const [from, to] = this.currentEnds;
-    const { card } = this.model;
-    const pixels = (card.width ?? 1) * (card.height ?? 1);
-    this.walk.between({ model: card.name, from, to, truncation: this.truncation.get(), pixels }, { goThere });
+    const { fields, stem } = this;
+    const { width = 1, height = 1 } = this.model.card;
+    this.walk.between({ from, to, fields, stem, pixels: width * height }, { goThere });
     const seed = this.ends ? to : from;
-    const fields = { model: card.name, seed, ...this.truncated };
-    this.code.set("Image", jsonCall("sample", { ...fields, format: "png" }, `${card.name}-${seed}.png`));
+    this.code.set("Image", jsonCall("sample", { ...fields, seed, format: "png" }, `${stem}-${seed}.png`));
   }
 
-  get truncated() {
-    return this.truncation.get() < 1 ? { truncation: this.truncation.get() } : {};
+  /** What all requests share: the model, and the class and the truncation if they are set. @returns {Record<string, string | number>} */
+  get fields() {
+    const truncation = this.truncation.get();
+    return {
+      model: this.model.card.name,
+      ...(this.classes.value && { class: this.classes.value }),
+      ...(truncation < 1 && { truncation }),
+    };
+  }
+
+  /** The start of a file's name, as the service begins it: `digits`, or `digits_three` for images of one class. */
+  get stem() {
+    const safe = this.classes.value.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+|[.-]+$/g, "");
+    return safe ? `${this.model.card.name}_${safe}` : this.model.card.name;
   }
 
   /** @param {import("./walk.js").Ends} ends @param {number} steps */
-  describeWalk({ model, from, to }, steps) {
-    const fields = { model, seeds: [from, to], steps, ...this.truncated, format: "webp" };
-    this.code.set("Walk", jsonCall("interpolate", fields, `${model}-${from}-${to}.webp`));
+  describeWalk({ from, to, fields, stem }, steps) {
+    this.code.set("Walk", jsonCall("interpolate", { ...fields, seeds: [from, to], steps, format: "webp" }, `${stem}-${from}-${to}.webp`));
   }
 }

@@ -9,7 +9,10 @@ const MAX_BYTES = 24e6; // of the frames in memory; a walk between large images 
 const STRIDE_MS = 1600; // time from one image to the other
 const PAUSE_MS = 250; // wait until no slider moves; the images of the grid load first
 
-/** @typedef {{model: string, from: number, to: number, truncation: number, pixels: number}} Ends */
+/**
+ * `fields` are those of /v1/interpolate but for the seeds and the steps; `stem` begins the names of files.
+ * @typedef {{from: number, to: number, fields: Record<string, string | number>, stem: string, pixels: number}} Ends
+ */
 
 export class Walk {
   /** @param {{described: (ends: Ends, steps: number) => void}} options */
@@ -49,7 +52,7 @@ export class Walk {
     this.ends = ends;
     this.described(ends, this.steps);
     this.load(async (signal) => {
-      const json = { model: ends.model, seeds: [ends.from, ends.to], steps: this.steps, loop: false, truncation: ends.truncation, format: "npy" };
+      const json = { ...ends.fields, seeds: [ends.from, ends.to], steps: this.steps, loop: false, format: "npy" };
       this.frames = framesOf(await (await call("./v1/interpolate", { json, signal })).arrayBuffer());
       settle("walk");
       paint(find("#walk-from"), this.frames[0], `Seed ${ends.from}`);
@@ -99,20 +102,20 @@ export class Walk {
   }
 
   saveImage() {
-    const { model, from, to } = this.ends ?? { model: "", from: 0, to: 0 };
+    const { stem, from, to } = this.ends ?? { stem: "", from: 0, to: 0 };
     const way = Math.round(this.position.get());
-    const name = way === 0 ? `${model}-${from}` : way === 100 ? `${model}-${to}` : `${model}-${from}-${to}-at-${way}`;
+    const name = way === 0 ? `${stem}-${from}` : way === 100 ? `${stem}-${to}` : `${stem}-${from}-${to}-at-${way}`;
     this.canvas.toBlob((blob) => blob && save(blob, `${name}.png`));
   }
 
   /** @param {string} format */
   async saveAnimation(format) {
     if (!this.ends) return;
-    const { model, from, to, truncation } = this.ends;
+    const { fields, from, to } = this.ends;
     const status = find("#walk-status");
     status.textContent = "Preparing the animation";
     try {
-      const response = await call("./v1/interpolate", { json: { model, seeds: [from, to], steps: this.steps, truncation, format } });
+      const response = await call("./v1/interpolate", { json: { ...fields, seeds: [from, to], steps: this.steps, format } });
       save(await response.blob(), fileName(response));
       settle("animation");
     } catch (error) {

@@ -24,6 +24,7 @@ from PIL import Image
 import ganvas
 from ganvas.batches import runner as runner_module
 from ganvas.batches.manifest import Manifest
+from service.engine.classes import with_classes
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import LIMITS, Ask, Gateway, draw_photos, photo
@@ -372,6 +373,19 @@ def test_sample_many_makes_the_missing_images(service: Running, ask: Ask, tmp_pa
     for wrong in ({"total": 0}, {"total": 1, "per_seed": 0}):
         with pytest.raises(ValueError, match="must be 1 or more"):
             ask(service.url, "sample_many", out_dir=tmp_path, **wrong)
+
+
+def test_sample_many_makes_one_class(service: Running, ask: Ask, tmp_path: Path) -> None:
+    assert ask(service.url, "sample_many", 3, tmp_path, seed=7).made == 3
+    assert "class" not in manifest_of(tmp_path)[0]
+    assert ask(service.url, "sample_many", 3, tmp_path, seed=7, class_="one").made == 3
+    assert ask(service.url, "sample_many", 3, tmp_path, seed=7, class_="one").made == 0
+    images = generated(with_classes(latents_of_seed(7, 3, LATENT_SIZE), np.full(3, 1), 3))
+    for i, image in enumerate(images):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"digits_one-7-{i:03d}.png")), image[..., 0])
+    assert [entry.get("class") for entry in manifest_of(tmp_path)] == [None] * 3 + ["one"] * 3
+    with pytest.raises(ganvas.InvalidError, match="There is no class 'seven'"):
+        ask(service.url, "sample_many", 3, tmp_path / "other", class_="seven")
 
 
 def test_response_with_too_few_images_ends_the_batch(gateway: Gateway, service: Running, ask: Ask, tmp_path: Path) -> None:

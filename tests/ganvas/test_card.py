@@ -32,7 +32,7 @@ STYLES = (
     Style(name="night", title="Night", artist="V", year=1889, licence="CC0"),
     Style(name="wave", title="W", artist="H", licence="CC0"),
 )
-GENERATOR = GeneratorCard(**COMMON, latent_size=100, height=28, width=28, channels=1)
+GENERATOR = GeneratorCard(**COMMON, latent_size=100, height=28, width=28, channels=1, classes=("Köpfe", "T-shirt, top", "猫"))
 STYLIZER = StylizerCard(**COMMON, size_multiple=4, min_side=16, styles=STYLES)
 
 
@@ -56,6 +56,12 @@ def test_card_survives_dump_and_parse(card: Card) -> None:
         ({"latent_size": 10**12}, "latent_size"),
         ({"latent_size": 10**400}, "latent_size"),
         ({"latent_size": float("nan")}, "latent_size"),
+        ({"classes": ["cat", "cat"]}, "two classes share a name"),
+        ({"classes": [""]}, r"classes\.0"),
+        ({"classes": ["x" * 65]}, r"classes\.0"),
+        ({"classes": ["cat "]}, "no space at its ends"),
+        ({"classes": ["\x1b[31mcat"]}, "no control characters"),
+        ({"classes": ["cat", "dog"], "latent_size": 1}, "2 classes need a latent_size of at least 2"),
         ({"height": MAX_SIDE + 1}, "height"),
         ({"width": float("inf")}, "width"),
         ({"metrics": [{"name": "FID", "value": float("nan"), "method": "x"}]}, r"metrics\.0\.value"),

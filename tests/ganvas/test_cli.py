@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from ganvas.api import UPLOAD_FORMATS_TEXT
 from ganvas.cli.app import app
+from service.engine.classes import with_classes
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Gateway, draw_photos, photo
@@ -119,6 +120,27 @@ def test_sample_fills_a_folder(invoke: Invoke) -> None:
     again = json.loads(invoke("sample", "-n", "50", "-o", "many", "--json").stdout)
     assert (again["made"], again["skipped"], again["failed"]) == (0, 50, [])
     invoke("sample", "-n", "5", "-o", "many", "--format", "jpeg", code=2)
+
+
+def test_sample_takes_classes(invoke: Invoke) -> None:
+    latents = latents_of_seed(7, 3, LATENT_SIZE)
+    assert "Wrote digits_one-7.png" in invoke("sample", "--class", "one", "--seed", "7").stdout
+    each = generated(with_classes(latents, np.array([1, 0, 2]), 3))
+    invoke("sample", "-c", "one", "-c", "zero", "-c", "T-shirt, top", "--seed", "7", "-o", "each.npy")
+    np.testing.assert_array_equal(np.load("each.npy"), each)
+    assert "2 made" in invoke("sample", "-n", "2", "-c", "one", "-o", "many/").stdout
+    assert Path("many/digits_one-0-001.png").exists()
+    output = invoke("sample", "-c", "one", "-c", "zero", "-o", "many/", code=2).output
+    assert "A folder receives images of one --class. Run the command once for each class" in output
+    invoke("interpolate", "3", "7", "-c", "zero", "-c", "one", "--steps", "4", "-o", "walk.npy")
+    assert np.load("walk.npy").shape == (8, 8, 8, 1)
+
+
+def test_unknown_class_names_the_option_and_lists_the_known(invoke: Invoke) -> None:
+    output = invoke("sample", "-c", "one", "-c", "seven", code=3).output
+    assert "--class: There is no class 'seven': this model's classes are zero, one, T-shirt, top." in output
+    assert "`ganvas models` lists the classes." in output
+    assert "classes: zero, one, T-shirt, top" in invoke("models").output
 
 
 def test_interpolate_writes_animation_and_frames(invoke: Invoke) -> None:
@@ -394,10 +416,11 @@ def test_ctrl_c_stops_a_batch_that_can_continue(service: Running, tmp_path: Path
     assert (again["made"], again["skipped"]) == (300 - done, done)
 
 
-def test_shell_completes_models_and_styles(service: Running) -> None:
+def test_shell_completes_models_styles_and_classes(service: Running) -> None:
     for words, expected in (
         ("ganvas stylize a.jpg --style ", ["night", "wave", "scream"]),
         ("ganvas sample --model ", ["digits"]),
+        ("ganvas sample --class ", ["zero", "one"]),
         ("ganvas she", ["sheet"]),
     ):
         command, environment = command_of(service)

@@ -19,10 +19,11 @@ import ganvas
 from ganvas import api, calls
 from ganvas.card import GeneratorCard, StylizerCard
 from ganvas.models import Model, Models
+from service.engine.classes import with_classes
 from service.engine.latents import latents_of_seed
 from service.settings import ROOT
 from tests.ganvas.conftest import Ask, Gateway, photo
-from tests.service.onnx_models import LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled, stylizer_card
+from tests.service.onnx_models import CLASSES, LATENT_SIZE, STYLE_OFFSETS, generated, generator_card, styled, stylizer_card
 from tests.service.running import Running
 
 NIGHT = np.array([1, 0, 0], np.float32)
@@ -280,6 +281,39 @@ def test_style_chooses_among_several_stylizers() -> None:
     twins = Models((Model(version="1", card=first), Model(version="2", card=second)))
     with pytest.raises(ValueError, match=r"Several stylizers have the style 'night'\. Name one with `model`: painters, others"):
         twins.find(None, StylizerCard, "night")
+
+
+def test_class_chooses_among_several_generators() -> None:
+    digits, heads = generator_card(), generator_card("heads", classes=("zero", "hat"))
+    several = Models((Model(version="1", card=digits), Model(version="2", card=heads)))
+    assert several.find(None, GeneratorCard, class_="one") == (digits, "1")
+    assert several.find(None, GeneratorCard, class_="hat") == (heads, "2")
+    assert several.find("heads", GeneratorCard, class_="one") == (heads, "2")  # the service rejects the class
+    with pytest.raises(ValueError, match=r"No generator has the class 'cat'\. Name a class of one of these: digits, heads"):
+        several.find(None, GeneratorCard, class_="cat")
+    with pytest.raises(ValueError, match=r"Several generators have the class 'zero'\. Name one with `model`: digits, heads"):
+        several.find(None, GeneratorCard, class_="zero")
+
+
+def test_samples_and_walks_in_classes(service: Running, ask: Ask) -> None:
+    latents = latents_of_seed(7, 3, LATENT_SIZE)
+    ones = ask(service.url, "sample", 3, seed=7, class_="one")
+    np.testing.assert_array_equal(ones.array, generated(with_classes(latents, np.full(3, 1), 3)))
+    assert (ones.filename, ones.seeds) == ("digits_one-7.npy", (7,))
+    each = ask(service.url, "sample", seed=7, class_=("one", "zero", CLASSES[2]), format="zip")  # no limit of one image
+    np.testing.assert_array_equal(each.array, generated(with_classes(latents, np.array([1, 0, 2]), 3)))
+    assert each.filename == "digits-7.zip"
+    walk = ask(service.url, "interpolate", class_=["one", "zero", "one"], steps=4, format="npy")
+    assert len(walk) == 12
+    again = ask(service.url, "interpolate", walk.seeds, class_=["one", "zero", "one"], steps=4, format="npy")
+    np.testing.assert_array_equal(again.array, walk.array)
+    assert ask(service.url, "interpolate", [3, 7], class_=CLASSES[2], steps=2).filename == "digits_T-shirt-top-3-7.webp"
+
+
+def test_unknown_class_lists_the_known(service: Running, ask: Ask) -> None:
+    with pytest.raises(ganvas.InvalidError, match="There is no class 'seven': this model's classes are zero, one") as caught:
+        ask(service.url, "sample", class_=["one", "seven"])
+    assert caught.value.errors[0].field == "class[1]"
 
 
 def test_batch_takes_the_default_model_of_the_service(gateway: Gateway, ask: Ask, tmp_path: Path) -> None:

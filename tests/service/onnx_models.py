@@ -32,6 +32,7 @@ from ganvas.card import (
 OPSET = 20
 LATENT_SIZE = 6
 SIDE = 8
+CLASSES = ("zero", "one", "T-shirt, top")
 STYLE_OFFSETS = {"night": 40.0, "wave": -30.0, "scream": 100.0}
 
 COMMON: dict[str, Any] = {
@@ -45,7 +46,7 @@ COMMON: dict[str, Any] = {
 
 
 def generator_card(name: str = "digits", **changes: Any) -> GeneratorCard:
-    fields = {"latent_size": LATENT_SIZE, "height": SIDE, "width": SIDE, "channels": 1}
+    fields = {"latent_size": LATENT_SIZE, "height": SIDE, "width": SIDE, "channels": 1, "classes": CLASSES}
     return GeneratorCard(name=name, **{**COMMON, **fields, **changes})
 
 

@@ -13,7 +13,7 @@ from training.table import BEGIN, END, exported_readme, models_table, write_tabl
 def exported(tmp_path: Path) -> Path:
     folder = tmp_path / "exported"
     folder.mkdir()
-    save(generator_model(), folder / "digits.onnx", generator_card(summary="Digits | and\nmore."))
+    save(generator_model(), folder / "digits.onnx", generator_card(summary="Digits | and\nmore.", classes=("0", "a|b")))
     save(stylizer_model(), folder / "painters.onnx", stylizer_card())
     return folder
 
@@ -21,7 +21,7 @@ def exported(tmp_path: Path) -> Path:
 def test_table_has_one_row_a_model_and_escapes_its_text(exported: Path) -> None:
     rows = models_table(exported).splitlines()
     assert len(rows) == 4
-    assert rows[2].startswith("| `digits` | generator | Digits \\| and more. |")
+    assert rows[2].startswith("| `digits` | generator | Digits \\| and more. (`0`, `a\\|b`) |")
     assert "(`night`, `wave`, `scream`)" in rows[3]
 
 

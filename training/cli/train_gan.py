@@ -20,7 +20,7 @@ from training.cli.options import (
 from training.config import AUTO, Features, OnCollapse, load_config, with_values
 from training.data.image_cache import CACHE, prepare_images
 from training.data.image_folder import ImageFolder, open_image_folder, require_count, require_size
-from training.data.labels import labels_of
+from training.data.labels import class_names, labels_of
 from training.devices import find_device, launch
 from training.errors import ConfigError, WeightsError
 from training.gan.advice import MIN_IMAGES
@@ -101,6 +101,7 @@ def train(
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
     labels = labels_of(folder, settings.classes.count) if settings.classes.count else None
+    classes = () if labels is None else class_names(folder)
     if run is not None:
         require_same_images(run.plan.fingerprint, folder, out)
     images = prepare_images(
@@ -116,7 +117,7 @@ def train(
         if run is None and fabric.is_global_zero:
             plan = GanPlan(
                 config=settings, data=name_of(data), data_path=str(data), images=len(images), fingerprint=folder.fingerprint,
-                origin=origin_of(first) if first else None, choices=choices,
+                origin=origin_of(first) if first else None, choices=choices, classes=classes,
             )  # fmt: skip
             Run.create(out, plan)
         run = Run.open(out, GanPlan)

@@ -14,6 +14,7 @@ from training.gan.setup import build_generator, channels_of
 from training.images import to_uint8
 from training.kind import Exportable
 from training.run import Checkpoint, Run
+from training.text import count_of
 
 
 class GeneratorGraph(nn.Module):
@@ -63,9 +64,12 @@ def generator_card(name: str, plan: GanPlan, details: CardDetails, step: int) ->
         step: of the checkpoint.
 
     Raises:
-        ExportError: the details describe a style.
+        ExportError: the details describe a style, or name more or fewer classes than the run has.
     """
     config = plan.config
+    if details.classes and len(details.classes) != config.classes.count:
+        named = count_of(len(details.classes), "class name")
+        raise ExportError(f"--card has {named}, but the run has classes.count = {config.classes.count}.")
     if details.styles:
         raise ExportError(f"--card describes the style {next(iter(details.styles))}. A generator has no styles.")
     summary = f"Images of {config.image_size} x {config.image_size} pixels like those of {plan.data}."
@@ -77,4 +81,5 @@ def generator_card(name: str, plan: GanPlan, details: CardDetails, step: int) ->
         width=config.image_size,
         channels=channels_of(config),
         optional_inputs=("truncation",) if GANS[config.architecture].truncates else (),
+        classes=details.classes or plan.classes,
     )

@@ -18,5 +18,5 @@ GAN = Kind(
     sample=sample_generator,
     sample_options=SampleOptions,
     write_report=write_report,
-    table_entry=lambda _: TableEntry(),
+    table_entry=lambda card: TableEntry(names=card.classes),
 )

@@ -30,12 +30,14 @@ class GanPlan(Plan):
     Attributes:
         origin: where the weights came from; None: the run began untrained.
         choices: what `--config auto` chose and why, one line each.
+        classes: names of the classes in the order of their labels; empty without classes, and in runs of older versions.
     """
 
     kind: Literal["gan"] = "gan"
     config: GanConfig
     origin: Origin | None = None
     choices: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:

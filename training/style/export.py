@@ -78,8 +78,11 @@ def stylizer_card(name: str, plan: StylePlan, details: CardDetails, step: int, s
         stylizer: the network.
 
     Raises:
-        ExportError: the details describe a style that the run does not have, or a style's numbers are not finite.
+        ExportError: the details describe a style that the run does not have or name classes, or a style's numbers are not
+            finite.
     """
+    if details.classes:
+        raise ExportError("--card names classes. A stylizer has no classes.")
     if unknown := [style for style in details.styles if style not in plan.styles]:
         raise ExportError(f"--card describes the style {unknown[0]}. This run has {', '.join(plan.styles)}.")
     styles = []

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from ganvas.interpolation import interpolate
+from service.engine.classes import with_classes
 from service.engine.latents import latents_of_seed
-from tests.service.onnx_models import LATENT_SIZE, generated, styled
+from tests.service.onnx_models import CLASSES, LATENT_SIZE, generated, styled
 from tests.service.running import Running
 
 # In its own process: the import of BentoML causes warnings, and warnings are errors here.
@@ -22,6 +23,7 @@ url, photo, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 with bentoml.SyncHTTPClient(url) as client:
     shutil.copy(client.sample(seed=7, n=3, format="npy"), out / "samples.npy")
     shutil.copy(client.sample(latents=[[0.0, 1.0, 0, 0, 0, 0]], format="npy", model="digits"), out / "latents.npy")
+    shutil.copy(client.sample(seed=7, n=3, format="npy", **{"class": "one"}), out / "ones.npy")
     shutil.copy(client.interpolate(seeds=[7, 8], steps=5, loop=False, format="npy"), out / "walk.npy")
     shutil.copy(client.interpolate(seeds=[7, 8], steps=5, fps=12), out / "walk.webp")
     shutil.copy(client.stylize(image=[photo], style="night", strength=0.5, format="png"), out / "styled.png")
@@ -41,6 +43,8 @@ def test_bentoml_client_calls_every_post_route(service: Running, photo: np.ndarr
     latents = latents_of_seed(7, 3, LATENT_SIZE)
     np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), generated(latents))
     np.testing.assert_array_equal(np.load(tmp_path / "latents.npy"), generated(np.eye(6, dtype=np.float32)[1:2]))
+    ones = with_classes(latents, np.full(3, CLASSES.index("one")), len(CLASSES))
+    np.testing.assert_array_equal(np.load(tmp_path / "ones.npy"), generated(ones))
     keys = np.concatenate([latents_of_seed(seed, 1, LATENT_SIZE) for seed in (7, 8)])
     np.testing.assert_array_equal(np.load(tmp_path / "walk.npy"), generated(interpolate(keys, 5, loop=False)))
     with Image.open(tmp_path / "walk.webp") as animation:

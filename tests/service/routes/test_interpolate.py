@@ -142,7 +142,7 @@ ROW = [0.0] * LATENT_SIZE
         ({"fps": 61}, "fps", "less"),
         ({"fps": "24"}, "fps", "number"),
         ({"format": "png"}, "format", "'webp', 'gif', 'zip' or 'npy'"),
-        ({"seed": 1}, "seed", "the fields are model, seeds, latents, steps, truncation, loop, fps, format"),
+        ({"seed": 1}, "seed", "the fields are model, seeds, latents, class, steps, truncation, loop, fps, format"),
     ],
 )
 def test_rejects_invalid_fields(client: httpx.Client, problem: Problem, body: object, field: str, says: str) -> None:

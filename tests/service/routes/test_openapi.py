@@ -41,20 +41,22 @@ def test_describes_every_route(document: dict[str, Any]) -> None:
 
 def test_describes_bounds_of_sample(document: dict[str, Any]) -> None:
     sample = fields(document, "/v1/sample", "application/json")
-    assert {*sample} == {"model", "n", "seed", "seeds", "latents", "truncation", "format"}
+    assert {*sample} == {"model", "n", "seed", "seeds", "latents", "class", "truncation", "format"}
     assert (sample["n"]["minimum"], sample["n"]["maximum"]) == (1, LIMITS["max_n"])
     assert (sample["seed"]["minimum"], sample["seed"]["exclusiveMaximum"]) == (0, 2**32)
     assert (sample["truncation"]["minimum"], sample["truncation"]["maximum"]) == (0, 1)
     assert sample["latents"]["maxItems"] == sample["seeds"]["maxItems"] == LIMITS["max_n"]
+    one, several = sample["class"]["anyOf"]
+    assert (one["type"], several["items"], several["maxItems"]) == ("string", one, LIMITS["max_n"])
     assert sample["format"]["enum"] == [*api.SAMPLE_FORMATS]
     assert all(field["description"] for field in sample.values())
 
 
 def test_describes_bounds_of_interpolate(document: dict[str, Any]) -> None:
     interpolate = fields(document, "/v1/interpolate", "application/json")
-    assert {*interpolate} == {"model", "seeds", "latents", "steps", "truncation", "loop", "fps", "format"}
-    for name in ("seeds", "latents"):
-        assert (interpolate[name]["minItems"], interpolate[name]["maxItems"]) == (2, 8)
+    assert {*interpolate} == {"model", "seeds", "latents", "class", "steps", "truncation", "loop", "fps", "format"}
+    for lists in (interpolate["seeds"], interpolate["latents"], interpolate["class"]["anyOf"][1]):
+        assert (lists["minItems"], lists["maxItems"]) == (2, 8)
     assert (interpolate["steps"]["minimum"], interpolate["steps"]["maximum"]) == (2, 120)
     assert f"at most {LIMITS['max_frames']} frames" in interpolate["steps"]["description"]
     assert (interpolate["fps"]["minimum"], interpolate["fps"]["maximum"]) == (1, 60)

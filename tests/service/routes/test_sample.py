@@ -174,7 +174,7 @@ ROW = [0.0] * LATENT_SIZE
         ({"seeds": [1, -1]}, "seeds[1]", "greater"),
         ({"seeds": 7}, "seeds", "list"),
         ({"latents": [ROW], "n": 2}, "body", "the request has 1 row of latents; leave n out"),
-        ({"N": 4}, "N", "the fields are model, n, seed, seeds, latents, truncation, format"),
+        ({"N": 4}, "N", "the fields are model, n, seed, seeds, latents, class, truncation, format"),
         ({"": 4}, "body", "Unknown field"),
         ({"x" * 1000: 4}, "x" * 64, "Unknown field"),
         ([], "body", "JSON object"),

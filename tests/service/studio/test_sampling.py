@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.service.conftest import pixels
-from tests.service.onnx_models import generator_card, generator_model, save, slow_generator_model
+from tests.service.onnx_models import CLASSES, generator_card, generator_model, save, slow_generator_model
 from tests.service.running import running
 from tests.service.studio.conftest import Open, Studio, sampled
 
@@ -213,6 +213,39 @@ def test_shown_python_code_makes_the_same_image(open_studio: Open, subject: str,
     assert made.read_bytes() == expected
 
 
+def test_class_changes_images_walk_and_code(open_studio: Open, client: httpx.Client, tmp_path: Path) -> None:
+    studio = open_studio("?seed=7", reduced_motion="reduce")
+    page = studio.page
+    choice = page.get_by_label("Class", exact=True)
+    assert choice.locator("option").all_inner_texts() == ["Any", *CLASSES]
+    choice.select_option("one")
+    studio.wait_for_images()
+    of_class = {"class": "one"}
+    for index in (0, 15):
+        np.testing.assert_array_equal(studio.tile(index)[..., :1], sampled(client, seed=7 + index, **of_class)[0])
+    page.wait_for_url("**/*class=one*")
+    studio.tiles().nth(4).click()
+    wait_for_walk(studio, 7, 11)
+    np.testing.assert_array_equal(studio.walk_image()[..., :1], sampled(client, seed=11, **of_class)[0])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="WebP", exact=True).click()
+    assert download.value.suggested_filename == "digits_one-7-11.webp"
+    body = {"seeds": [7, 11], "steps": STEPS, **of_class}
+    walk = client.post("/v1/interpolate", json=body).content
+    assert Path(download.value.path()).read_bytes() == walk
+    for language, subject, name, expected in (
+        ("curl", "Walk", "digits_one-7-11.webp", walk),
+        ("Python", "Image", "digits_one-11.png", client.post("/v1/sample", json={"seed": 11, **of_class}).content),
+    ):
+        code = code_of(page, "sample-code", subject, language)
+        command = [sys.executable, "-c", code] if language == "Python" else ["sh", "-c", code]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+        assert (tmp_path / name).read_bytes() == expected
+    page.reload()
+    expect(page.get_by_label("Class", exact=True)).to_have_value("one")
+    assert studio.complaints == []
+
+
 def test_copies_the_code(open_studio: Open) -> None:
     studio = open_studio("?seed=7")
     studio.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -252,13 +285,16 @@ def test_moving_slider_aborts_earlier_requests(open_studio: Open, tmp_path: Path
 def test_offers_several_generators_without_a_stylizer(open_studio: Open, tmp_path: Path) -> None:
     save(generator_model(), tmp_path / "digits.onnx", generator_card(title="Digits"))
     save(generator_model(side=16, channels=3), tmp_path / "heads.onnx",
-         generator_card("heads", title="Heads", height=16, width=16, channels=3))  # fmt: skip
+         generator_card("heads", title="Heads", height=16, width=16, channels=3, classes=()))  # fmt: skip
     with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
         studio = open_studio("?seed=3", url=service.url)
         expect(studio.page.locator("#views")).to_be_hidden()
         expect(studio.page.locator("#sample-card h2")).to_have_text("Heads")
+        choice = studio.page.get_by_label("Class", exact=True)
+        expect(choice).to_be_hidden()
         studio.page.get_by_label("Digits").check()
         expect(studio.page.locator("#sample-card h2")).to_have_text("Digits")
+        choice.select_option("one")
         studio.page.get_by_label("Heads").check()
         studio.wait_for_images()
         expect(studio.page.locator("#walk-image")).to_have_attribute("width", "16")

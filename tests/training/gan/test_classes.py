@@ -10,17 +10,21 @@ import pytest
 import torch
 from PIL import Image
 
+from ganvas.card import GeneratorCard
 from tests.training.commands import done, refused
 from tests.training.gan_configs import gan_config, sizes_of
 from training.data.image_folder import open_image_folder
-from training.data.labels import labels_of
+from training.data.labels import class_names, labels_of
 from training.devices import launch
 from training.errors import ConfigError, DataError
 from training.gan.architectures.registry import GANS
 from training.gan.classes import Labels, class_of, logits_of, with_class
+from training.gan.plan import GanPlan
 from training.gan.schedules import class_share
 from training.gan.setup import build_discriminator, build_generator
 from training.gan.trainer import GanTrainer
+from training.onnx_file import read_card
+from training.run import Run
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -93,6 +97,29 @@ def test_each_folder_is_a_class(tmp_path: Path) -> None:
         labels_of(images, 3)
 
 
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (("1", "0", "10"), ("0", "1", "10")),
+        (("letters/A", "letters/a"), ("A", "a")),
+        (("letters/A", "digits/0"), ("digits/0", "letters/A")),
+        (("cats", "cats/sleeping"), ("cats", "cats/sleeping")),
+        (("Köpfe, alt", "猫"), ("Köpfe, alt", "猫")),
+    ],
+)
+def test_classes_are_named_after_their_folders(tmp_path: Path, folders: tuple[str, ...], names: tuple[str, ...]) -> None:
+    images = open_image_folder(shades(tmp_path / "shades.zip", dict.fromkeys(folders, 100), each=1))
+    assert class_names(images) == names
+    in_order = [labels_of(images, len(names))[images.names.index(f"{folder}/0.png")].item() for folder in sorted(folders)]
+    assert in_order == [*range(len(names))]
+
+
+def test_refuses_a_folder_that_cannot_name_a_class(tmp_path: Path) -> None:
+    images = open_image_folder(shades(tmp_path / "shades.zip", {"black": 15, "w" * 65: 240}, each=1))
+    with pytest.raises(DataError, match=r"cannot name a class: String should have at most 64 characters\. Rename the folder"):
+        class_names(images)
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_each_class_learns_its_own_images(shared: bool) -> None:
     labels = torch.arange(64) % 2
@@ -124,6 +151,19 @@ def test_command_line_trains_and_exports_classes(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     (images,) = session.run(None, {"latents": np.zeros((3, 100), np.float32)})
     assert images.shape == (3, 16, 16, 1)
+    assert Run.open(out, GanPlan).plan.classes == generator_classes(model) == ("black", "white")
+    details = tmp_path / "card.toml"
+    details.write_text('classes = ["schwarz", "weiß"]')
+    done("export", out, model, "--card", details)
+    assert generator_classes(model) == ("schwarz", "weiß")
+    details.write_text('classes = ["schwarz"]')
+    assert "--card has 1 class name, but the run has classes.count = 2." in refused("export", out, model, "--card", details)
+
+
+def generator_classes(model: Path) -> tuple[str, ...]:
+    card = read_card(model)
+    assert isinstance(card, GeneratorCard)
+    return card.classes
 
 
 def test_refuses_a_wrong_number_of_folders(tmp_path: Path) -> None:
