@@ -66,7 +66,7 @@ def type_in(tmp_path: Path, shipped: Running) -> TypeIn:
 
 
 def test_readme_contains_the_tested_commands() -> None:
-    assert len(CURLS) == 4
+    assert len(CURLS) == 3
     assert len(TRAININGS) == 2
     assert MAKES[:3] == ["make serve", "make setup", "make test"]
 
@@ -82,14 +82,8 @@ def test_sample_command_makes_the_image_shown(type_in: TypeIn, tmp_path: Path) -
     assert (tmp_path / "heads.png").read_bytes() == first
 
 
-def test_class_command_makes_ten_sevens(type_in: TypeIn, tmp_path: Path) -> None:
-    assert type_in(CURLS[1]) == ""
-    with Image.open(tmp_path / "sevens.png") as sheet:
-        assert sheet.size == (4 * 28 + 6, 3 * 28 + 4)
-
-
 def test_stylize_command_paints_the_photo(type_in: TypeIn, tmp_path: Path) -> None:
-    assert type_in(CURLS[2]) == ""
+    assert type_in(CURLS[1]) == ""
     with Image.open(tmp_path / "painted.jpg") as painted, Image.open(ROOT / "docs/images/photo.jpg") as photo:
         assert painted.format == "JPEG"
         assert painted.size == photo.size
@@ -98,7 +92,7 @@ def test_stylize_command_paints_the_photo(type_in: TypeIn, tmp_path: Path) -> No
 
 def test_unknown_style_gives_the_error_shown(type_in: TypeIn) -> None:
     (shown,) = (block for language, block in BLOCKS if language == "json")
-    response, expected = json.loads(type_in(CURLS[3])), json.loads(shown)
+    response, expected = json.loads(type_in(CURLS[2])), json.loads(shown)
     assert response.pop("request_id") != expected.pop("request_id")  # each request has its own id
     assert response == expected
 

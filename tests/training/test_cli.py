@@ -157,7 +157,7 @@ def test_extend_adds_a_painting_and_keeps_the_old_styles(
         assert len(vectors) == styles
         cards.append(model.card)
         outputs.append(model.run({"images": images, "styles": vectors[:2], "strength": ones, "keep_color": 0 * ones}))
-    assert np.array_equal(*outputs)
+    assert np.array_equal(outputs[0], outputs[1])
 
     # the new style alone, as a file that fits the old model
     assert "night.style.json" in refused("export", out, tmp_path / "day.style.json")
