@@ -14,6 +14,7 @@ from ganvas.card import StylizerCard
 from training.onnx_file import ExportedModel, read_card
 from training.run import Run
 from training.style.config import Upsampling
+from training.style.export import style_space
 from training.style.network import ConditionalInstanceNorm, Stylizer, UpsampledConv, is_style_parameter, stylizer_from
 from training.style.plan import StylePlan
 
@@ -113,6 +114,7 @@ def test_the_shipped_start_is_the_network_of_the_shipped_painters() -> None:
     assert list(run.plan.styles) == names
     weights = run.checkpoint_to_export()["network"]
     network = stylizer_from(run.plan.config, [*names, "mine"], weights, names)
+    assert style_space(network) == card.style_space  # so styles that extend the start fit the shipped model
     with Image.open(ROOT / "docs" / "images" / "photo.jpg") as file:
         photo = np.asarray(file.convert("RGB").resize((256, 192)))[None]
     model = ExportedModel(ROOT / "exported" / "painters.onnx", StylizerCard)
