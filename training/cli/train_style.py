@@ -36,6 +36,8 @@ from training.vgg import VggFeatures
 
 MIN_PHOTOS = 4
 BASELINE_CROPS = 8
+EXTENSION_STEPS = 100  # for each new painting: only its scales and biases learn
+EXTENSION_RATE = 5e-3
 
 
 def train(
@@ -59,11 +61,10 @@ def train(
     extended = _run_to_extend(extend, begin, config, resume=resume) if extend and not continues else None
     initial = run_to_begin_with(begin, StylePlan, resume=resume) if begin and not continues else None
     torch_device = find_device(device)
-    settings = _settings(run, extended, initial, config, changes)
+    photos, painting_files = open_image_folder(content), open_image_or_folder(styles)
+    settings = _settings(run, extended, initial, config, changes, len(painting_files.names))
     precision = resolve_precision(settings.precision, torch_device)
     settings = settings.model_copy(update={"precision": precision})
-
-    photos, painting_files = open_image_folder(content), open_image_or_folder(styles)
     require_count(photos, MIN_PHOTOS)
     for folder in (photos, painting_files):
         require_size(folder, settings.crop_size, "--set crop_size=...", ["--style", "--size", str(settings.crop_size)])
@@ -117,12 +118,13 @@ def _settings(
     initial: Run[StylePlan] | None,
     config: str | None,
     changes: Sequence[str],
+    paintings: int,
 ) -> StyleConfig:
     """The config of the run to continue, of the run to extend, of the run to start from, or of a new run."""
     if run:
         return run.plan.config
     if extended:
-        return _settings_to_extend(extended, changes)
+        return _settings_to_extend(extended, changes, paintings)
     if initial:
         return _settings_to_begin_with(initial, config, changes)
     return load_config(config or "style", StyleConfig, changes)
@@ -156,10 +158,11 @@ def _run_to_extend(folder: Path, begin: Path | None, config: str | None, *, resu
     return Run.open(folder, StylePlan)
 
 
-def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str]) -> StyleConfig:
-    """The config of the run to extend, with an eighth of its steps (Dumoulin et al. 2017) unless --set changes them."""
+def _settings_to_extend(base: Run[StylePlan], changes: Sequence[str], paintings: int) -> StyleConfig:
+    """The config of the run to extend, with the steps and the rate of an extension unless --set changes them."""
     old = base.plan.config
-    settings = change(old.model_copy(update={"steps": max(1, old.steps // 8)}), changes, f"of {base.folder}")
+    short = {"steps": EXTENSION_STEPS * paintings, "learning_rate": EXTENSION_RATE}
+    settings = change(old.model_copy(update=short), changes, f"of {base.folder}")
     refuse_other_network(settings, old, ARCHITECTURE)
     return settings
 
