@@ -68,8 +68,8 @@ class Call(Generic[T]):
 def models() -> Call[Models]:
     """List the served models and, in `refused`, the files that the service refuses to serve.
 
-    The cards come without the thumbnails of styles; `model(name)` includes them. A model whose card this client cannot read is
-    in `unreadable`.
+    The cards come without the thumbnails and vectors of styles; `model(name)` includes them. A model whose card this client
+    cannot read is in `unreadable`.
     """
     return Call("GET", api.MODELS, lambda response: parsed(models_of, response))
 

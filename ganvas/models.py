@@ -36,7 +36,7 @@ class Model(BaseModel):
     Attributes:
         version: the start of the file's SHA-256. The same version and seed give the same images.
         card: a GeneratorCard or a StylizerCard; a plain Card if the service is newer and has a kind that this client does not
-            know. A list of models leaves out the thumbnails of styles.
+            know. A list of models leaves out the thumbnails and vectors of styles.
     """
 
     model_config = ConfigDict(frozen=True)
