@@ -20,8 +20,8 @@ from training.gan.step_time import StepTime
 from training.run import Run
 
 FACTS = FolderFacts(
-    images=20_000, distinct=20_000, smallest=64, usual=64, enlarged=0.0, detail=64, colourless=False, transparent=False, spread=60.0,
-    mirror=1.2, classes={},
+    images=20_000, distinct=20_000, smallest=64, usual=64, enlarged=0.0, detail=64, colourless=False, transparent=False,
+    spread=60.0, mirror=1.2, classes={},
 )  # fmt: skip
 
 
