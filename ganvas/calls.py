@@ -110,7 +110,7 @@ def sample(
         format: `npy` and `zip` hold every image without loss. `png`, `jpeg` and `webp` hold one image, or a contact sheet.
 
     Returns:
-        n images of the card's height, width and channels, or one contact sheet.
+        n images of the card's height, width and channels, or one contact sheet. JPEG shows transparency on white.
 
     Raises:
         NotFoundError: there is no such generator.

@@ -207,14 +207,15 @@ class GeneratorCard(Card):
 
     `latents` float32 [n, latent_size] -> `pictures` uint8 [n, height, width, channels]. If `optional_inputs` has it, also
     `truncation` float32 [n]: 1 changes nothing, and 0 makes the mean image. With k `classes`, an image is of class i if number
-    i is the largest of its first k latents, the first of equal ones.
+    i is the largest of its first k latents, the first of equal ones. A fourth channel is
+    straight alpha, as in a PNG.
     """
 
     kind: Literal["generator"] = "generator"
     latent_size: int = Field(ge=1, le=MAX_LATENT_SIZE)
     height: Side
     width: Side
-    channels: Literal[1, 3]
+    channels: Literal[1, 3, 4] = Field(description="1: grey. 3: RGB. 4: RGB and straight alpha, as in a PNG.")
     optional_inputs: tuple[Literal["truncation"], ...] = Field(
         default=(),
         max_length=1,

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-GAP = 2  # pixels of white between images
+from ganvas.transparency import CLEAR
+
+GAP = 2  # pixels between images
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap: int = GAP) -> Image.Image:
-    """Lay out images of one size and mode in rows on white.
+    """Lay out images of one size and mode in rows: on white, or on transparency if they have alpha.
 
     Args:
         images: at least one.
@@ -20,7 +22,8 @@ def contact_sheet(images: Sequence[Image.Image], columns: int | None = None, gap
     rows = math.ceil(len(images) / columns)
     width, height = images[0].size
     step_x, step_y = width + gap, height + gap
-    sheet = Image.new(images[0].mode, (columns * step_x - gap, rows * step_y - gap), "white")
+    mode = images[0].mode
+    sheet = Image.new(mode, (columns * step_x - gap, rows * step_y - gap), CLEAR if mode == "RGBA" else "white")
     for i, image in enumerate(images):
         sheet.paste(image, (i % columns * step_x, i // columns * step_y))
     return sheet

@@ -1,4 +1,4 @@
-"""From an image file to upright 8-bit RGB, and the memory that this takes."""
+"""From an image file to upright 8-bit RGB or RGBA, and the memory that this takes."""
 
 import io
 import zlib
@@ -10,6 +10,7 @@ from ganvas.formats.head import Head
 from ganvas.formats.limits import UnreadableImageError, truncated
 from ganvas.formats.webp_decoder import libwebp
 from ganvas.srgb import Colours, as_mode, srgb_transform, to_srgb
+from ganvas.transparency import on_white
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,7 +64,9 @@ def decode_bytes(head: Head, file_bytes: int, max_side: int | None) -> int:
     return max(stages) + 2 * file_bytes + _FIXED
 
 
-def decoded(head: Head, file: BinaryIO, max_side: int | None, min_size: tuple[int, int] | None) -> Image.Image:
+def decoded(
+    head: Head, file: BinaryIO, max_side: int | None, min_size: tuple[int, int] | None, *, keep_alpha: bool = False
+) -> Image.Image:
     """Decode a picture. Arguments and result are those of `ganvas.images.read_image`.
 
     Raises:
@@ -82,9 +85,9 @@ def decoded(head: Head, file: BinaryIO, max_side: int | None, min_size: tuple[in
     image = to_srgb(image, transform)
     if head.orientation in TURNS:
         image = image.transpose(TURNS[head.orientation])
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image
+    if keep_alpha:
+        return as_mode(image, "RGBA")
+    return on_white(image) if image.mode == "RGBA" else image
 
 
 def _loaded(head: Head, file: BinaryIO, min_size: tuple[int, int] | None) -> Image.Image:

@@ -8,8 +8,9 @@
         image = opened.decode(max_side=1024)
 
 Reads the formats in `ganvas.api.UPLOAD_FORMATS`; the name of a file does not matter. The result is upright according to its
-EXIF orientation, its colours are converted from the ICC profile to sRGB, and transparent parts are laid on white. Only the
-first picture of a file is read. `ganvas.formats` reads the structure of a file, and Pillow decodes its picture.
+EXIF orientation, its colours are converted from the ICC profile to sRGB, and transparent parts are laid on white (unless alpha
+is kept). Only the first picture of a file is read. `ganvas.formats` reads the structure of a file, and Pillow decodes its
+picture.
 """
 
 import contextlib
@@ -124,7 +125,9 @@ class OpenImage:
         """
         return decoding.decode_bytes(self._head, self._bytes, max_side)
 
-    def decode(self, *, max_side: int | None = None, min_size: tuple[int, int] | None = None) -> Image.Image:
+    def decode(
+        self, *, max_side: int | None = None, min_size: tuple[int, int] | None = None, keep_alpha: bool = False
+    ) -> Image.Image:
         """Decode the image, once, and close the file. Arguments and result are those of `read_image`.
 
         Raises:
@@ -135,7 +138,7 @@ class OpenImage:
             raise ValueError("the image file is closed")
         file, self._file = self._file, None
         with self._translated_errors(), file:
-            return decoding.decoded(self._head, file, max_side, min_size)
+            return decoding.decoded(self._head, file, max_side, min_size, keep_alpha=keep_alpha)
 
     def close(self) -> None:
         """Close the file. Does nothing after `decode`."""
@@ -179,6 +182,7 @@ def read_image(
     max_pixels: int | None = None,
     max_side: int | None = None,
     min_size: tuple[int, int] | None = None,
+    keep_alpha: bool = False,
 ) -> Image.Image:
     """Read one image.
 
@@ -188,13 +192,14 @@ def read_image(
         max_side: a larger image is shrunk until its longer side has this length in pixels.
         min_size: (width, height) in pixels that are enough: a large JPEG is decoded faster, at a fraction of its size. Not used
             beside `max_side`, which implies one.
+        keep_alpha: keeps transparency. Otherwise transparent parts are laid on white.
 
     Returns:
-        Mode RGB.
+        Mode RGB, or RGBA if alpha is kept. Alpha is straight.
 
     Raises:
         ImageTooLargeError: the image has more pixels than are allowed, or a side of more than `MAX_UPLOAD_SIDE`.
         UnreadableImageError: not an image of a format that is read, or a broken one.
         OSError: the path cannot be read.
     """
-    return OpenImage(file, max_pixels=max_pixels).decode(max_side=max_side, min_size=min_size)
+    return OpenImage(file, max_pixels=max_pixels).decode(max_side=max_side, min_size=min_size, keep_alpha=keep_alpha)

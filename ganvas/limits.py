@@ -17,7 +17,7 @@ ERROR_BYTES = MIB
 """The body of an error. A longer one is not read."""
 
 IMAGE_BYTES = 16 * MIB
-"""One image of a generator: 2300 x 2300 pixels, RGB."""
+"""One image of a generator: 2300 x 2300 pixels, RGB, or 2048 x 2048, RGBA."""
 
 STYLIZED_BYTES = 64 * MIB
 """A stylized image if the caller sets no max_side: 4700 x 4700 pixels, RGB."""

@@ -12,7 +12,7 @@ MAGIC = b"\x93NUMPY"
 MAX_HEADER = 1024  # bytes; numpy writes 118
 HEADER = re.compile(
     rb"\{'descr': '\|u1', 'fortran_order': False, 'shape': "
-    rb"\(([1-9]\d{0,8}), ([1-9]\d{0,8}), ([1-9]\d{0,8}), ([13])\), ?\}[ \n]*"
+    rb"\(([1-9]\d{0,8}), ([1-9]\d{0,8}), ([1-9]\d{0,8}), ([134])\), ?\}[ \n]*"
 )
 
 
@@ -27,7 +27,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(data: bytes) -> Layout:
-    """Read the header of a .npy file of uint8 [n, h, w, 1 or 3].
+    """Read the header of a .npy file of uint8 [n, h, w, c] with 1, 3 or 4 channels.
 
     Raises:
         ValueError: the data is not such a file, or its length does not match its shape.
@@ -38,7 +38,7 @@ def layout_of(data: bytes) -> Layout:
     (length,) = struct.unpack_from(width, data, 8)
     match = HEADER.fullmatch(data, first, first + length) if length <= MAX_HEADER else None
     if match is None:
-        raise ValueError("its header is not that of images, uint8 [n, h, w, 1 or 3]")
+        raise ValueError("its header is not that of images, uint8 [n, h, w, 1, 3 or 4]")
     layout = Layout(first + length, *map(int, match.groups()))
     expected = layout.n * layout.height * layout.width * layout.channels
     if len(data) - layout.start != expected:

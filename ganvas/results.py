@@ -34,6 +34,7 @@ SIGNATURES = {
     "npy": MAGIC,
 }
 PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")  # its other readers, such as that of EPS, run other programs
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 ZIP_ENTRY = b"PK\x01\x02"  # in a zip's directory
 CHANCE_ENTRIES = 1000
 
@@ -99,7 +100,9 @@ class ImageResult(Sequence[Image.Image]):
 
     @cached_property
     def images(self) -> list[Image.Image]:
-        """Every image, decoded: mode L if the model is grey, otherwise RGB. A contact sheet is one image.
+        """Every image, decoded: mode L if the model is grey, RGBA if the image has transparency, otherwise RGB.
+
+        A contact sheet is one image.
 
         Raises:
             UnexpectedResponseError: the content cannot be read.
@@ -185,7 +188,7 @@ class ImageResult(Sequence[Image.Image]):
     def _decoded(self) -> Iterator[Image.Image]:
         count = size = 0
         for image in self._frames():
-            mode = "L" if image.mode == "L" else "RGB"
+            mode = image.mode if image.mode in MODES.values() else "RGB"
             count, size = count + 1, size + image.width * image.height * len(mode)
             if count > self.limit.images:
                 raise ValueError(f"it holds more images than were requested ({self.limit.images})")
@@ -206,4 +209,4 @@ def _images_of_npy(data: bytes, limit: Limit) -> Iterator[Image.Image]:
     size = height * width * channels
     for i in range(min(n, limit.images + 1)):
         pixels = data[start + i * size : start + (i + 1) * size]
-        yield Image.frombytes("L" if channels == 1 else "RGB", (width, height), pixels)
+        yield Image.frombytes(MODES[channels], (width, height), pixels)

@@ -24,6 +24,7 @@ SHARED = {
         "signals",
         "style_file",
         "tensors",
+        "transparency",
     )
 }
 MAY_IMPORT = {

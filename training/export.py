@@ -21,6 +21,7 @@ from ganvas.card import OUTPUT, Card
 from ganvas.tensors import ROWS, Dimension
 from training.card_details import CardDetails
 from training.errors import ExportError
+from training.images import ALPHA
 from training.kinds import open_run
 from training.metrics.evaluation import Evaluation, read_evaluation, rounded
 from training.onnx_file import Inputs, check_name, forget_the_machine, set_card, write_model
@@ -132,20 +133,28 @@ def compare(graph: nn.Module, model: bytes, inputs: Sequence[Inputs]) -> None:
         inputs: of each run, in the order of the graph's arguments.
 
     Raises:
-        ExportError: a value differs by more than `TOLERANCE` grey levels.
+        ExportError: a value differs by more than `TOLERANCE` grey levels. Colours count as much as alpha shows of them.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     for each in inputs:
         with torch.no_grad():
             expected = graph(*map(torch.from_numpy, each.values())).numpy()
         (found,) = session.run(None, each)
-        worst = int(np.abs(expected.astype(np.int16) - found.astype(np.int16)).max())
+        worst = float(np.abs(_visible(expected) - _visible(found)).max())
         if worst > TOLERANCE:
             at = ", ".join(f"{name} {list(value.shape)}" for name, value in each.items())
             raise ExportError(
-                f"onnxruntime differs from torch by {worst} grey levels at {at}; {TOLERANCE} is allowed. Nothing was written. "
-                "An operator is exported wrongly: report it, with run.json."
+                f"onnxruntime differs from torch by {worst:g} grey levels at {at}; {TOLERANCE} is allowed. Nothing was "
+                "written. An operator is exported wrongly: report it, with run.json."
             )
+
+
+def _visible(images: np.ndarray) -> np.ndarray:
+    """Uint8 [n, h, w, c] -> float32 [n, h, w, c] in grey levels: with four channels, colours are multiplied by alpha."""
+    levels = images.astype(np.float32)
+    if images.shape[-1] == ALPHA + 1:
+        levels[..., :ALPHA] *= levels[..., ALPHA:] / 255
+    return levels
 
 
 def _dynamic(dimension: Dimension) -> Any:

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 Pixels = npt.NDArray[np.uint8]
-"""One image, [h, w, c] with 1 or 3 channels."""
+"""One image, [h, w, c] with 1, 3 or 4 channels: grey, RGB, or RGB and straight alpha."""
 
 Images = npt.NDArray[np.uint8]
 """Images of one size, [n, h, w, c]: what a model returns for n rows."""

@@ -1,7 +1,8 @@
 """Images in and out: uploaded bytes to uint8 arrays; arrays to PNG, JPEG, WebP, contact sheets, animations, zip and npy.
 
 All functions block, so call them in a thread and not in the event loop. `ganvas.images` reads the uploads; their
-metadata (EXIF, colour profile, comments) is never copied into a response.
+metadata (EXIF, colour profile, comments) is never copied into a response. PNG, WebP and npy keep transparency. JPEG has none
+and GIF only the whole of a pixel, so images are laid on white for these formats.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ganvas import contact_sheet as sheets
 from ganvas import images
+from ganvas.transparency import on_white
 from service.engine.arrays import Images, Pixels
 from service.engine.errors import ImageTooLargeError, UnreadableImageError
 
@@ -28,13 +30,18 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
 ENCODE_BYTES = {"png": 8, "jpeg": 8, "webp": 32}
 """Memory in bytes per pixel that `encode` takes at its peak besides the image, for noise. The result is included."""
 
+ALPHA_ENCODE_BYTES = {**ENCODE_BYTES, "webp": 48}
+"""The same for images with alpha, which WebP compresses on its own."""
+
 SET_BYTES = 12
 """Memory in bytes per pixel of images of one size and of what is made of them at its peak: a copy, or an animation, zip or npy.
 
-For a contact sheet, add `ENCODE_BYTES`.
+For a contact sheet, add `ENCODE_BYTES` or `ALPHA_ENCODE_BYTES`.
 """
 
 ARRAY_BYTES = 10  # per pixel: Pillow's image, its bytes and the array, which exist together when the image is decoded
+
+_OPAQUE = ("jpeg", "gif")  # formats whose pixels are not transparent by degrees
 
 GIF_TICK = 10  # milliseconds: the unit of time in a GIF
 GIF_SHORTEST = 20  # milliseconds; browsers show shorter frames for 100 ms
@@ -96,21 +103,21 @@ def _named_errors(name: str) -> Iterator[None]:
 
 
 def encode(pixels: Pixels, image_format: str) -> bytes:
-    """Write one image, uint8 [h, w, c] with 1 or 3 channels, as png, jpeg or webp."""
+    """Write one image, uint8 [h, w, c] with 1, 3 or 4 channels, as png, jpeg or webp."""
     buffer = io.BytesIO()
-    _image_of(pixels).save(buffer, image_format, **SAVE_OPTIONS[image_format])
+    _image_for(pixels, image_format).save(buffer, image_format, **SAVE_OPTIONS[image_format])
     return buffer.getvalue()
 
 
 def encode_animation(frames: Images, image_format: str, fps: float) -> bytes:
-    """Write frames, uint8 [n, h, w, c] with 1 or 3 channels, as an animated webp or gif that repeats forever.
+    """Write frames, uint8 [n, h, w, c] with 1, 3 or 4 channels, as an animated webp or gif that repeats forever.
 
     Both formats show a frame for a whole number of ticks, so durations vary by one tick and the mean rate is exact.
     """
     tick, shortest = (GIF_TICK, GIF_SHORTEST) if image_format == "gif" else (1, 1)
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps / tick).astype(int) * tick
     durations = np.maximum(np.diff(ends), shortest).tolist()
-    pages = [_image_of(frame) for frame in frames]
+    pages = [_image_for(frame, image_format) for frame in frames]
     if image_format == "gif":
         # An octree finds 256 colours 20 times as fast as Pillow's default.
         pages = [page if page.mode == "L" else page.quantize(method=Image.Quantize.FASTOCTREE) for page in pages]
@@ -122,6 +129,12 @@ def encode_animation(frames: Images, image_format: str, fps: float) -> bytes:
 
 def _image_of(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _image_for(pixels: Pixels, image_format: str) -> Image.Image:
+    """The image as this format can hold it."""
+    image = _image_of(pixels)
+    return on_white(image) if image.mode == "RGBA" and image_format in _OPAQUE else image
 
 
 def contact_sheet(tiles: Sequence[Pixels]) -> Pixels:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from service.engine.arrays import Floats, Integers
 from service.engine.classes import class_names, parse_classes
-from service.engine.codecs import ENCODE_BYTES
+from service.engine.codecs import ALPHA_ENCODE_BYTES, ENCODE_BYTES
 from service.engine.errors import InvalidValueError
 from service.engine.handlers.generator import Generator
 from service.engine.latents import first_of_each, latents_of_seed, random_seed
@@ -28,7 +28,8 @@ async def respond(request: SampleRequest, models: Models, threads: CodecThreads)
     else:
         seed = random_seed() if request.seed is None else request.seed
         latents = latents_of_seed(seed, request.count, size)
-    needed = generator.response_bytes(request.count, ENCODE_BYTES.get(request.format, 0))
+    encode_bytes = ALPHA_ENCODE_BYTES if generator.card.channels == 4 else ENCODE_BYTES
+    needed = generator.response_bytes(request.count, encode_bytes.get(request.format, 0))
     with (
         generator.reserve(request.count) as reservation,
         threads.memory.reserve([needed], generator.card.name) as memory,

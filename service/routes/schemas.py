@@ -52,6 +52,7 @@ _GENERATOR = (
     "(GANVAS_DEFAULT_MODELS)."
 )
 _TRUNCATION = "Below 1, images are more typical and less varied; 0 makes one image for all seeds."
+_TRANSPARENCY = "If a model makes transparency, c is 4, and {} shows it on white."
 
 
 def _list(names: str | list[str] | None) -> list[str]:
@@ -118,7 +119,7 @@ class SampleRequest(JsonBody):
     format: SampleFormat = Field(
         api.DEFAULT_SAMPLE_FORMAT,
         description=f"{', '.join(api.IMAGE_FORMATS)}: one image, or one contact sheet if n > 1. zip: one PNG for each image. "
-        "npy: uint8 [n, h, w, c].",
+        f"npy: uint8 [n, h, w, c]. {_TRANSPARENCY.format('jpeg')}",
     )
 
     @classmethod
@@ -180,7 +181,8 @@ class InterpolateRequest(JsonBody):
     )
     format: AnimationFormat = Field(
         api.DEFAULT_ANIMATION_FORMAT,
-        description="webp, gif: an animation. zip: one PNG for each frame. npy: uint8 [frames, h, w, c].",
+        description="webp, gif: an animation. zip: one PNG for each frame. npy: uint8 [frames, h, w, c]. "
+        + _TRANSPARENCY.format("gif"),
     )
 
     @classmethod

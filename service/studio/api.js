@@ -81,8 +81,9 @@ export function framesOf(buffer) {
     const rgba = new Uint8ClampedArray(size * 4).fill(255);
     for (let i = 0, at = n * size * channels; i < size; i++, at += channels) {
       rgba[4 * i] = bytes[at];
-      rgba[4 * i + 1] = bytes[channels === 3 ? at + 1 : at];
-      rgba[4 * i + 2] = bytes[channels === 3 ? at + 2 : at];
+      rgba[4 * i + 1] = bytes[channels > 1 ? at + 1 : at];
+      rgba[4 * i + 2] = bytes[channels > 1 ? at + 2 : at];
+      if (channels === 4) rgba[4 * i + 3] = bytes[at + 3];
     }
     return new ImageData(rgba, width, height);
   });

@@ -24,7 +24,7 @@ export function showCard(panel, { version, card }) {
     facts([
       ["Licence", card.licence],
       ["Architecture", card.architecture],
-      ["Images", card.width ? `${card.width} × ${card.height} pixels, ${card.channels === 1 ? "grey" : "colour"}` : null],
+      ["Images", card.width ? `${card.width} × ${card.height} pixels, ${colours(card)}` : null],
       ["Classes", card.classes?.join(", ")],
       ["Version", make("code", {}, version)],
     ]),
@@ -40,6 +40,12 @@ export function showCard(panel, { version, card }) {
     ),
   );
 }
+
+/** @param {Card} card */
+const colours = ({ channels }) => (channels === 1 ? "grey" : isTransparent({ channels }) ? "colour and transparency" : "colour");
+
+/** Whether the images of a model have transparency. @param {{channels?: number}} card */
+export const isTransparent = ({ channels }) => channels === 4;
 
 /** How to read a metric, by the start of its name. */
 const MEANINGS = [

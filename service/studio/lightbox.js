@@ -46,11 +46,13 @@ class Lightbox {
   /**
    * @param {Item[]} items
    * @param {number} index the first that is shown
-   * @param {{tiny?: boolean}} [options] whether pixels stay square, as in a drawing
+   * @param {{tiny?: boolean, transparent?: boolean}} [options] whether pixels stay square, as in a drawing; whether squares
+   *   behind the image show what is transparent
    */
-  show(items, index, { tiny = false } = {}) {
+  show(items, index, { tiny = false, transparent = false } = {}) {
     this.items = items;
     this.image.classList.toggle("pixelated", tiny);
+    this.image.classList.toggle("checked", transparent);
     for (const id of ["large-previous", "large-next"]) find(`#${id}`).hidden = items.length < 2;
     this.dialog.showModal();
     find("#large-close").focus();

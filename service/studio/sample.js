@@ -2,7 +2,7 @@
 
 import { keep, number, text } from "./address.js";
 import { call, entriesOf } from "./api.js";
-import { showCard } from "./card.js";
+import { isTransparent, showCard } from "./card.js";
 import { CodePanel, jsonCall } from "./code.js";
 import { find, make, save, slider, tile } from "./dom.js";
 import { firstGenerator } from "./first.js";
@@ -89,6 +89,7 @@ export class Sampling {
     const view = /** @type {HTMLElement} */ (find("#sample"));
     view.style.setProperty("--aspect", `${width} / ${height}`);
     view.classList.toggle("tiny", width < 48);
+    view.classList.toggle("transparent", isTransparent(model.card));
     keep({ generator: model.card.name });
     if (this.seed !== undefined) this.update();
   }
@@ -183,7 +184,8 @@ export class Sampling {
     try {
       const urls = seeds.map((seed) => this.images.urls.get(this.key(seed)) ?? "");
       const tiles = (await Promise.all(urls.map(decoded))).map((image) => ({ image }));
-      save(await sheet(tiles, { columns, width, height }), `${this.stem}-${seeds[0]}-${seeds[seeds.length - 1]}.png`);
+      const made = await sheet(tiles, { columns, width, height, clear: isTransparent(this.model.card) });
+      save(made, `${this.stem}-${seeds[0]}-${seeds[seeds.length - 1]}.png`);
       settle("grid");
     } catch (error) {
       tell("grid", error);
@@ -209,7 +211,7 @@ export class Sampling {
       const load = async (/** @type {AbortSignal} */ signal) => this.images.blobs.get(key) ?? (await this.load([key], signal))[0];
       return { label: `${label}, seed ${one}`, name: `${stem}-${one}`, load };
     });
-    showLarge(items, Math.max(0, seeds.indexOf(seed)), { tiny: width < 48 });
+    showLarge(items, Math.max(0, seeds.indexOf(seed)), { tiny: width < 48, transparent: isTransparent(this.model.card) });
   }
 
   /** Walks from the last end to another image. @param {number} seed */

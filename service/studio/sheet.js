@@ -6,17 +6,18 @@ const FONT = "15px system-ui, sans-serif";
 
 /**
  * @param {{image: CanvasImageSource, caption?: string}[]} tiles
- * @param {{columns: number, width: number, height: number}} layout the size of each image, in pixels
+ * @param {{columns: number, width: number, height: number, clear?: boolean}} layout the size of each image, in pixels; `clear`:
+ *   the sheet is transparent, not white
  * @returns {Promise<Blob>} a PNG
  */
-export function sheet(tiles, { columns, width, height }) {
+export function sheet(tiles, { columns, width, height, clear = false }) {
   const below = tiles.some(({ caption }) => caption) ? CAPTION : 0;
   const canvas = document.createElement("canvas");
   canvas.width = columns * (width + GAP) - GAP;
   canvas.height = Math.ceil(tiles.length / columns) * (height + below + GAP) - GAP;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.fillStyle = "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  if (!clear) context.fillRect(0, 0, canvas.width, canvas.height);
   context.fillStyle = "#23211d";
   context.font = FONT;
   context.textBaseline = "middle";

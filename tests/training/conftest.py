@@ -42,6 +42,31 @@ def draw(index: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
     return Image.fromarray(background.astype(np.uint8))
 
 
+def draw_sticker(index: int, side: int = 16) -> Image.Image:
+    """A disc of one colour with a soft edge, on transparency that hides the colours of `draw`."""
+    rng = np.random.default_rng(index)
+    y, x = np.mgrid[:side, :side] + 0.5
+    centre, radius = rng.uniform(0.4, 0.6, 2) * side, rng.uniform(0.2, 0.35) * side
+    alpha = np.clip(radius - np.hypot(x - centre[0], y - centre[1]) + 0.5, 0, 1)
+    levels = np.dstack([np.asarray(draw(index, (side, side))), alpha * 255]).astype(np.uint8)
+    levels[alpha > 0, :3] = rng.integers(0, 256, 3)
+    return Image.fromarray(levels)
+
+
+@pytest.fixture
+def make_stickers(tmp_path: Path) -> MakeImages:
+    """make_stickers("stickers", 40, side=16) -> a folder of 40 images with transparency."""
+
+    def make(name: str, count: int, side: int = 16) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for index in range(count):
+            draw_sticker(index, side).save(folder / f"{index:03d}.png")
+        return folder
+
+    return make
+
+
 @pytest.fixture
 def make_images(tmp_path: Path) -> MakeImages:
     """make_images("photos", 40, size=(48, 40)) -> a folder of 40 images."""
@@ -78,8 +103,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def untrained_gan(folder: Path) -> Path:
-    config = gan_config(image_size=28, channels=1, width=4, latent_size=6)
+def untrained_gan(folder: Path, **changes: object) -> Path:
+    config = gan_config({"image_size": 28, "channels": 1, "width": 4, "latent_size": 6}, changes)
     run = Run.create(folder, GanPlan(config=config, data="digits.zip", images=99))
     torch.manual_seed(0)
     run.save_checkpoint(1, {"generator_ema": AveragedModel(build_generator(config))})

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ganvas.card import LATENTS, METADATA_KEY, GeneratorCard, StylizerCard, parse_card
+from tests.training.conftest import untrained_gan
 from tests.training.gan_configs import gan_config
 from training.card_details import CardDetails, StyleDetails, read_card_details
 from training.errors import ConfigError, ExportError, RunError
@@ -39,6 +40,17 @@ def test_exported_generator_has_its_card_and_ignores_other_rows(gan_run: Path, t
     assert (images.shape, images.dtype) == ((7, 28, 28, 1), np.uint8)
     (alone,) = session.run(["pictures"], {"latents": latents[3:4]})
     assert np.abs(alone[0].astype(int) - images[3]).max() <= 1
+
+
+def test_exported_generator_keeps_transparency(tmp_path: Path) -> None:
+    folder = untrained_gan(tmp_path / "gan", channels=4, image_size=16)
+    card = export_run(folder, tmp_path / "stickers.onnx", CardDetails()).card
+    assert isinstance(card, GeneratorCard)
+    assert card.output.shape[1:] == (16, 16, 4)
+    latents = np.random.default_rng(0).standard_normal((3, 6)).astype(np.float32)
+    (images,) = session_of(tmp_path / "stickers.onnx").run(["pictures"], {"latents": latents})
+    assert images.shape == (3, 16, 16, 4)
+    assert images[..., 3].min() > 0  # an untrained network makes everything half transparent
 
 
 def test_exported_stylizer_paints_with_strength_and_keep_color(exported_stylizer: Path) -> None:

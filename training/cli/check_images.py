@@ -201,10 +201,11 @@ def _colours(found: Survey) -> str:
     facts = found.images.values()
     grey, hidden = sum(each.grey for each in facts), sum(each.colourless and not each.grey for each in facts)
     said = [f"{len(facts) - grey:,} colour" + (f" ({hidden:,} with grey pixels only)" if hidden else ""), f"{grey:,} grey"]
-    if 0 < grey < len(facts):
+    if 0 < grey < len(facts) and not found.transparency.is_common:
         said.append("grey ones are trained as colour")
     if transparent := sum(each.transparent for each in facts):
-        said.append(f"{transparent:,} with transparency, which is placed on white")
+        kept = "the model learns (channels=4)" if found.transparency.is_common else "is placed on white"
+        said.append(f"{transparent:,} with transparency, which {kept}")
     return ", ".join(said)
 
 

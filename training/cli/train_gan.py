@@ -18,6 +18,7 @@ from training.cli.options import (
     warn_unreadable,
 )
 from training.config import AUTO, Features, OnCollapse, load_config, with_values
+from training.data.alpha import transparency_of
 from training.data.image_cache import CACHE, prepare_images
 from training.data.image_folder import ImageFolder, open_image_folder, require_count, require_size
 from training.data.labels import class_names, labels_of
@@ -96,7 +97,8 @@ def train(
     measured_in_vgg = (features or settings.evaluation.network) == "vgg"
     network, settings = _feature_network(settings, features, weights or (vgg if measured_in_vgg else None))
     vgg_network, settings = _vgg_network(settings, vgg or (weights if measured_in_vgg else None))
-    settings = resolve_gan(settings, len(folder.names), folder.grey, torch_device)
+    transparent = settings.channels is None and _learns_transparency(folder)
+    settings = resolve_gan(settings, len(folder.names), folder.grey, torch_device, transparent=transparent)
     require_even_batch(settings, processes * nodes)
     build_generator(settings)  # refuses a config before images are decoded
     build_discriminator(settings)
@@ -161,6 +163,21 @@ def _choose(
     chosen, threads = choose_for(folder, device, minutes, changes, trained, network, layers, metrics, threads)
     typer.echo("\n".join(["Choices of --config auto:", *(f"  {reason}" for reason in chosen.reasons)]))
     return chosen, threads
+
+
+def _learns_transparency(folder: ImageFolder) -> bool:
+    """Whether images are trained with transparency if the config leaves it open. Says so if any image states transparency."""
+    found = transparency_of(folder)
+    if found.is_common:
+        typer.echo(
+            "Most images are partly transparent, so the model learns transparency (--set channels=3 places them on white)."
+        )
+    elif found.stated and (found.transparent or not found.looked_at):
+        typer.echo(
+            f"{found.stated:,} of {count_of(found.images, 'image')} may have transparency, which is placed on white (--set "
+            "channels=4 keeps it)."
+        )
+    return found.is_common
 
 
 def _feature_network(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageOps
 
 from ganvas.contact_sheet import contact_sheet
+from ganvas.transparency import on_checkerboard
 from training.data.image_folder import ImageFolder
 
 MOST_BITS = 6
@@ -111,6 +112,7 @@ def duplicates_sheet(folder: ImageFolder, groups: Sequence[Group]) -> Image.Imag
 
 def _tile(folder: ImageFolder, name: str) -> Image.Image:
     tile = Image.new("RGB", (_SHOWN, _SHOWN + _LABEL), "white")
-    tile.paste(ImageOps.pad(folder.open(name, "RGB", min_size=(_SHOWN, _SHOWN)), (_SHOWN, _SHOWN), color="white"))
+    image = ImageOps.pad(folder.open(name, "RGBA", min_size=(_SHOWN, _SHOWN)), (_SHOWN, _SHOWN), color="white")
+    tile.paste(on_checkerboard(image))
     ImageDraw.Draw(tile).text((1, _SHOWN + 1), name.encode("ascii", "replace").decode()[-15:], fill="black")
     return tile

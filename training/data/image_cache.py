@@ -111,7 +111,7 @@ def prepare_images(
     Args:
         folder: no image has a side under `size`.
         size: side of the squares in pixels.
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for grey, 3 for RGB, with transparency on white, 4 for RGB and alpha.
         cache: folder of the files; is made if needed.
         limit_gb: most gigabytes that the files in `cache` may take together.
         say: shows what is done before it is done.

@@ -2,7 +2,7 @@
 
 folder = open_image_folder(Path("photos"))      # a folder or a .zip
 folder.sizes, folder.unreadable                 # by name: sizes in pixels, and reasons
-image = folder.open(folder.names[0], "RGB")     # upright, in sRGB, transparency on white
+image = folder.open(folder.names[0], "RGB")     # upright, in sRGB, transparency on white; "RGBA" keeps it
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from training.errors import DataError, first_line
 from training.program import command
 from training.text import count_of
 
-Mode = Literal["L", "RGB"]
+Mode = Literal["L", "RGB", "RGBA"]
 
 UNREADABLE = Exception
 """What reading an image may raise: ganvas.images.ImageFileError, and for a broken zip nearly any class."""
@@ -43,6 +43,7 @@ class ImageFolder:
         grey: whether all images are grey.
         unreadable: name -> why the file cannot be read.
         left_out: name -> why the file is not read as an image: its format, or a hidden file. Sorted by name.
+        transparent: names of the images whose header states transparency.
         fingerprint: hash of the names and file sizes of the readable images; other images have another hash.
         revision: hash that also changes with the modification times of the files or, in a zip, with their checksums.
     """
@@ -54,6 +55,7 @@ class ImageFolder:
     fingerprint: str = ""
     revision: str = ""
     left_out: dict[str, str] = field(default_factory=dict)
+    transparent: frozenset[str] = frozenset()
     _zip: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -66,14 +68,14 @@ class ImageFolder:
 
         Args:
             name: one of `names`.
-            mode: "L" for grey, "RGB" for colour; 8 bits a channel.
+            mode: "L" for grey, "RGB" for colour, "RGBA" for colour and straight alpha; 8 bits a channel.
             min_size: (width, height) in pixels that suffice. A large JPEG is then decoded at a fraction of its size.
 
         Raises:
             Exception: an ImageFileError if the data after a valid header is broken; for a broken zip, nearly any class.
         """
-        image = images.read_image(self._file(name), min_size=min_size)
-        return image if mode == "RGB" else image.convert(mode)
+        image = images.read_image(self._file(name), min_size=min_size, keep_alpha=mode == "RGBA")
+        return image.convert(mode) if mode == "L" else image
 
     def read(self, name: str) -> bytes:
         """The content of one image file. Raises as `open`."""
@@ -124,6 +126,7 @@ def open_image_folder(path: Path) -> ImageFolder:
     digest, stamped = hashlib.sha256(), hashlib.sha256()
     grey = True
     left_out: dict[str, str] = {}
+    transparent: set[str] = set()
     for name in track(sorted(found), description="Reading images", transient=True, console=Console(stderr=True)):
         try:
             if why := why_left_out(name, partial(candidates._start, name)):
@@ -143,6 +146,8 @@ def open_image_folder(path: Path) -> ImageFolder:
         else:
             sizes[name] = header.width, header.height
             grey = grey and header.is_grey
+            if header.transparent:
+                transparent.add(name)
             digest.update(f"{name}\0{length}\0".encode(errors="replace"))
             stamped.update(f"{name}\0{length}\0{stamp}\0".encode(errors="replace"))
     if not sizes:
@@ -150,8 +155,16 @@ def open_image_folder(path: Path) -> ImageFolder:
         detail += f" ({left_out_text(left_out)})" if left_out else ""
         raise DataError(f"{path} holds no image that can be read{detail}. Put {UPLOAD_FORMATS_TEXT} files into it.")
     return ImageFolder(
-        path, sizes, grey, unreadable, digest.hexdigest()[:16], stamped.hexdigest()[:16], left_out, archive
-    )  # fmt: skip
+        path,
+        sizes,
+        grey,
+        unreadable,
+        digest.hexdigest()[:16],
+        stamped.hexdigest()[:16],
+        left_out,
+        frozenset(transparent),
+        archive,
+    )
 
 
 def open_image_or_folder(path: Path) -> ImageFolder:

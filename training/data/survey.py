@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ganvas import images
+from ganvas.transparency import on_grey
+from training.data.alpha import NO_TRANSPARENCY, Transparency, transparency_of
 from training.data.duplicates import Look, look_of
 from training.data.image_folder import UNREADABLE, ImageFolder, reason
 
@@ -65,12 +67,14 @@ class Survey:
         size: side of the training images in pixels.
         images: name -> facts of each image that can be used, sorted by name.
         left_out: name -> reason for each other file, sorted by name.
+        transparency: how common transparency is.
     """
 
     path: Path
     size: int
     images: dict[str, Facts]
     left_out: dict[str, str]
+    transparency: Transparency = NO_TRANSPARENCY
 
     @property
     def classes(self) -> dict[str, int]:
@@ -96,11 +100,12 @@ def survey(folder: ImageFolder, size: int) -> Survey:
             left_out[name] = f"a side under {size} pixels"
         else:
             names.append(name)
+    transparency = transparency_of(folder)
     found: dict[str, Facts] = {}
 
     def look_at(name: str) -> Facts | str:
         try:
-            return _facts(folder, name, size)
+            return _facts(folder, name, size, keep_alpha=transparency.is_common)
         except UNREADABLE as error:
             return reason(error)
 
@@ -113,15 +118,17 @@ def survey(folder: ImageFolder, size: int) -> Survey:
                 left_out[name] = facts
             else:
                 found[name] = facts
-    return Survey(folder.path, size, found, dict(sorted(left_out.items())))
+    return Survey(folder.path, size, found, dict(sorted(left_out.items())), transparency)
 
 
-def _facts(folder: ImageFolder, name: str, size: int) -> Facts:
+def _facts(folder: ImageFolder, name: str, size: int, *, keep_alpha: bool) -> Facts:
     width, height = folder.sizes[name]
     content = folder.read(name)
     header = images.read_header(content)
     scale = size / min(width, height)
-    image = images.read_image(content, min_size=(round(width * scale), round(height * scale)))
+    image = images.read_image(content, min_size=(round(width * scale), round(height * scale)), keep_alpha=keep_alpha)
+    if keep_alpha:
+        image = on_grey(image)  # on white, white emblems would look like nothing
     square = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     levels = np.asarray(square, np.int16)
     return Facts(

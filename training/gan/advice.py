@@ -63,7 +63,7 @@ def advise(survey: Survey) -> Advice:
         ConfigError: no architecture makes images of the survey's size.
     """
     images = survey.images.values()
-    grey = bool(images) and all(facts.colourless for facts in images)
+    grey = bool(images) and not survey.transparency.is_common and all(facts.colourless for facts in images)
     config = "digits" if grey and survey.size <= 32 else "gan"
     reasons = [
         "digits: the recipe for small grey images."
@@ -77,6 +77,8 @@ def advise(survey: Survey) -> Advice:
     if grey and not all(facts.grey for facts in images):
         values["channels"] = "1"
         reasons.append("channels=1: the files store colour, but all pixels are grey.")
+    if survey.transparency.is_common:
+        reasons.append("Most images are partly transparent, so the model learns transparency. channels=3 places them on white.")
     reason, count = _classes(survey, settings.latent_size)
     reasons += reason
     if settings.classes.count != count:

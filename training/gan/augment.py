@@ -3,6 +3,9 @@
 The discriminator sees only augmented images, real and fake, so it cannot memorise a small folder. Gradients pass through the
 augmentation to the generator, which still has to make images that are not augmented. Each image of a batch is changed in its
 own way.
+
+Images with four channels are RGB multiplied by alpha, and alpha (`training.images`). In them, uncovered pixels are transparent,
+and colours change as they would before the multiplication.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +16,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from training.gan.config import AugmentationConfig
+from training.images import ALPHA
 
 FEW_IMAGES = 5000
 """With fewer images a run augments by default: in the paper it helps much with 10,000 photos and harms with 70,000."""
@@ -20,6 +24,7 @@ FEW_IMAGES = 5000
 _ADAPT_EVERY = 4  # steps between two moves of the probability
 _FULL_CHANGE = 0.1  # fraction of the run in which the probability can move from 0 to 1
 _SHIFT = 0.125  # largest shift, as a fraction of the side
+_LEAST_WEIGHT = 1e-3  # of what is visible; a transparent image has no mean colour
 _HOLE = 0.5  # side of the hole, as a fraction of the image's side
 
 
@@ -108,25 +113,27 @@ class AugmentProbability:
 
 
 def translation(images: Tensor, rng: Generator) -> Tensor:
-    """Shift by up to an eighth of the side in each direction. Uncovered pixels are 0, mid-grey."""
+    """Shift by up to an eighth of the side in each direction. Uncovered pixels are mid-grey."""
     n, _, height, width = images.shape
     rows = _shifted(n, height, rng).to(images.device)
     columns = _shifted(n, width, rng).to(images.device)
-    padded = F.pad(images, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+    padded = F.pad(images, (1, 1, 1, 1), value=_blank(images)).permute(0, 2, 3, 1)
     each = torch.arange(n, device=images.device)[:, None, None]
     return padded[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def cutout(images: Tensor, rng: Generator) -> Tensor:
-    """Set a square with half the side to 0, mid-grey. It may lie partly outside the image."""
+    """Set a square with half the side to mid-grey. It may lie partly outside the image."""
     n, _, height, width = images.shape
     inside = _in_hole(n, height, rng)[:, :, None] & _in_hole(n, width, rng)[:, None, :]
-    return images * ~inside.to(images.device)[:, None]
+    return images.masked_fill(inside.to(images.device)[:, None], _blank(images))
 
 
 def colour(images: Tensor, rng: Generator) -> Tensor:
-    """Change brightness by -0.5 to 0.5, and multiply saturation by 0 to 2 and contrast by 0.5 to 1.5."""
+    """Change brightness by -0.5 to 0.5, and multiply saturation by 0 to 2 and contrast by 0.5 to 1.5. Alpha stays."""
     brightness, saturation, contrast = (torch.rand(3, len(images), 1, 1, 1, generator=rng)).to(images)
+    if images.shape[1] == ALPHA + 1:
+        return _weighted_colour(images, brightness, saturation, contrast)
     images = images + (brightness - 0.5)
     grey = images.mean(dim=1, keepdim=True)
     images = grey + (images - grey) * (saturation * 2)
@@ -134,11 +141,29 @@ def colour(images: Tensor, rng: Generator) -> Tensor:
     return mean + (images - mean) * (contrast + 0.5)
 
 
+def _weighted_colour(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
+    """`colour` of images whose colours are multiplied by alpha: each term that is added is multiplied by alpha too."""
+    alpha = (images[:, ALPHA:] + 1) / 2
+    colours = images[:, :ALPHA] + 1 - alpha  # multiplied by alpha, and 0 for mid-grey
+    colours = colours + alpha * (brightness - 0.5)
+    grey = colours.mean(dim=1, keepdim=True)
+    colours = grey + (colours - grey) * (saturation * 2)
+    weight = alpha.mean(dim=(1, 2, 3), keepdim=True).clamp_min(_LEAST_WEIGHT)
+    mean = alpha * colours.mean(dim=(1, 2, 3), keepdim=True) / weight  # of what is visible
+    colours = mean + (colours - mean) * (contrast + 0.5)
+    return torch.cat([colours + alpha - 1, images[:, ALPHA:]], dim=1)
+
+
 AUGMENTATIONS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "translation": translation,
     "cutout": cutout,
     "colour": colour,
 }
+
+
+def _blank(images: Tensor) -> float:
+    """The value of uncovered pixels: mid-grey, or transparent if there is alpha."""
+    return -1.0 if images.shape[1] == ALPHA + 1 else 0.0
 
 
 def _shifted(count: int, side: int, rng: Generator) -> Tensor:

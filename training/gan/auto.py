@@ -86,8 +86,11 @@ def choose(facts: FolderFacts, machine: Machine, changes: Sequence[str], trained
     choices = _Choices(fixed, parse_changes(changes))
     if trained is not None:
         choices.reasons.append(f"The networks are those of --from: {trained.architecture} at {trained.image_size} pixels.")
-    why = "all pixels are grey." if facts.colourless else "the images have colours."
-    choices.take({"channels": 1 if facts.colourless else 3}, why)
+    if facts.transparent:
+        choices.take({"channels": 4}, "most images are partly transparent.")
+    else:
+        why = "all pixels are grey." if facts.colourless else "the images have colours."
+        choices.take({"channels": 1 if facts.colourless else 3}, why)
     sizes, why = _sizes(facts, machine)
     if asked := choices.fixed.get("image_size"):
         sizes = [int(str(asked))]

@@ -13,6 +13,7 @@ from training.data.sampler import batch_indices
 from training.gan.classes import Labels, with_class
 from training.gan.config import GanConfig
 from training.gan.schedules import class_share
+from training.images import from_uint8
 from training.progress import Progress
 from training.random import Stream, draw_latents, numpy_rng, torch_rng
 
@@ -74,8 +75,7 @@ class BatchSource:
 
     def load(self, indices: np.ndarray) -> Tensor:
         """Real images by index: float [n, c, h, w] in -1..1, on the device."""
-        images = self.images[indices].float() / 127.5 - 1
-        return images.to(self.fabric.device, memory_format=torch.channels_last)
+        return from_uint8(self.images[indices]).to(self.fabric.device, memory_format=torch.channels_last)
 
     def _labels(self, number: int, progress: Progress) -> Labels | None:
         if self.classes is None:

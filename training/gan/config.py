@@ -94,7 +94,7 @@ class GanConfig(RunConfig):
     generator: SerializeAsAny[Options] = Field(default={}, validate_default=True)  # options of its generator
     discriminator: SerializeAsAny[DiscriminatorOptions] = Field(default={}, validate_default=True)  # and of its discriminator
     image_size: int = Field(default=64, ge=16, le=512)  # pixels
-    channels: Literal[1, 3] | None = None  # 1 grey, 3 RGB; None: those of the images
+    channels: Literal[1, 3, 4] | None = None  # 1 grey, 3 RGB, 4 RGB and transparency; None: those of most images
     latent_size: int = Field(default=100, ge=1, le=4096)
     images: Positive = 400_000  # real images shown to the discriminator, repeats counted
     batch_size: int = Field(default=64, ge=2, le=4096)

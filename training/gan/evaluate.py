@@ -27,8 +27,9 @@ from training.gan.export import generator_graph
 from training.gan.images import rows_of_pass
 from training.gan.plan import GanPlan
 from training.gan.setup import channels_of
+from training.images import ALPHA
 from training.metrics.evaluation import Measurement, four_digits, named
-from training.metrics.features import FeatureNetwork, build_features, extract
+from training.metrics.features import FeatureNetwork, Pixels, build_features, extract
 from training.metrics.fidelity import METRICS, Fidelity, measure
 from training.onnx_file import ExportedModel
 from training.random import Stream, draw_latents, numpy_rng
@@ -67,7 +68,7 @@ class Candidate:
         draw: latents float32 [n, latent_size], on the CPU -> images uint8 [n, size, size, channels].
         latent_size: length of a row of latents.
         size: height and width of an image in pixels.
-        channels: 1 or 3.
+        channels: 1, 3 or 4.
         features: network to measure in if no option names one.
         step: training steps done; None if the card does not state them.
         images: real images shown in these steps, repeats counted; None if the card does not state them.
@@ -205,11 +206,12 @@ def evaluate(
 
     theirs = features(real.split(rows), len(real), "Measuring real images")
     ours = features(draw_samples(candidate, count, seed), count, "Measuring samples")
+    over = ", transparency on grey" if candidate.channels == ALPHA + 1 and not isinstance(network, Pixels) else ""
     return Scores(
         fidelity=measure(theirs[:count], ours, k),
         real=measure(theirs[:count], theirs[count : 2 * count], k),
         count=count,
-        method=f"{network.name}; {count:,} samples against {count:,} real images, k = {k}, seed {seed}",
+        method=f"{network.name}{over}; {count:,} samples against {count:,} real images, k = {k}, seed {seed}",
     )
 
 

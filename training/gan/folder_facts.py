@@ -26,6 +26,7 @@ class FolderFacts:
         enlarged: fraction of the images that have no detail at `detail` pixels.
         detail: the size that `enlarged` was measured at.
         colourless: whether all pixels are grey.
+        transparent: whether most images are partly transparent.
         spread: how much images differ: the root mean square difference of two thumbnails in levels.
         mirror: how far mirror images are from the nearest image, divided by how far images are from the nearest other image.
             About 1 if a mirrored image could be in the folder.
@@ -39,6 +40,7 @@ class FolderFacts:
     enlarged: float
     detail: int
     colourless: bool
+    transparent: bool
     spread: float
     mirror: float
     classes: dict[str, int]
@@ -72,6 +74,7 @@ def look_at_folder(folder: ImageFolder, detail: int) -> FolderFacts:
         enlarged=float(np.mean([each.enlarged for each in facts])),
         detail=detail,
         colourless=all(each.colourless for each in facts),
+        transparent=whole.transparency.is_common,
         spread=float(np.sqrt(np.mean(_squared_distances(thumbnails, thumbnails)))),
         mirror=_mirror(thumbnails),
         classes=_classes(names),

@@ -13,6 +13,7 @@ from training.gan.config import GanConfig
 from training.gan.feature_discriminator import FeatureDiscriminator, Head
 from training.gan.losses import gradient_penalty, objective
 from training.gan.setup import adam, place, precision_of
+from training.images import ALPHA
 from training.vgg import VggFeatures
 
 _SHRUNK = 16  # pixels a side
@@ -40,7 +41,14 @@ class ProjectedDiscriminator:
         self._objective = objective(config.objective, config.label_smoothing)
 
     def step(
-        self, real: Tensor, fake_augmented: Tensor, fake_leaf: Tensor, labels: Labels | None, penalty: float, update: Update
+        self,
+        real: Tensor,
+        fake_augmented: Tensor,
+        fake_leaf: Tensor,
+        labels: Labels | None,
+        penalty: float,
+        update: Update,
+        rng: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from one batch. The generator's gradient comes from the discriminator as it was before.
 
@@ -53,14 +61,16 @@ class ProjectedDiscriminator:
             labels: of each real image and of the fake image that it is paired with, if there are classes.
             penalty: factor of r1 and r2 in this step; 0: no penalties.
             update: steps an optimizer.
+            rng: of the backgrounds of images with transparency; on the CPU.
 
         Returns:
             The gradient of the generator's loss at `fake_leaf`, and both losses and the accuracy over all places by name.
         """
+        background = _backgrounds(real, rng)
         with self.fabric.autocast():
             with torch.no_grad():
-                real_features = self.extract(real)
-            fake_features = self.extract(fake_augmented)
+                real_features = self.extract(real, background)
+            fake_features = self.extract(fake_augmented, background)
             logits = zip(self.discriminator(real_features), self.discriminator(fake_features), strict=True)
         pairs = [tuple(logits_of(each.float(), labels) for each in both) for both in logits]
         d_loss = _mean([self._objective.discriminator(real_logits, fake_logits) for real_logits, fake_logits in pairs])
@@ -75,12 +85,22 @@ class ProjectedDiscriminator:
             "feature_d_loss": d_loss.detach(), "feature_g_loss": g_loss.detach(), "feature_accuracy": accuracy
         }  # fmt: skip
 
-    def extract(self, images: Tensor) -> dict[str, Tensor]:
+    def extract(self, images: Tensor, background: Tensor | float = 0.5) -> dict[str, Tensor]:
         """Layer name -> features of images float [n, c, h, w] in -1..1; grey images count as RGB.
 
-        One more layer is the image itself, shrunk. It shows flat areas and their colours, which VGG-16 hardly sees.
+        VGG-16 knows no transparency, so it sees images with four channels on a grey background. On one grey, something grey
+        would look like a hole. So each image gets a grey of its own in training, and a fake image that of its real partner.
+
+        One more layer is the image itself, shrunk. It shows flat areas and their colours, which VGG-16 hardly sees, and alpha.
+
+        Args:
+            images: as the discriminators see them.
+            background: 0 (black) to 1 (white), or float [n, 1, 1, 1].
         """
-        features = self.vgg(127.5 * (images.expand(-1, 3, -1, -1) + 1))
+        visible = images
+        if images.shape[1] == ALPHA + 1:
+            visible = images[:, :ALPHA] + (1 - images[:, ALPHA:]) * background
+        features = self.vgg(127.5 * (visible.expand(-1, 3, -1, -1) + 1))
         return features | {"shrunk": F.adaptive_avg_pool2d(images, _SHRUNK)}
 
     def _penalties(self, real: Mapping[str, Tensor], fake: Mapping[str, Tensor], labels: Labels | None) -> Tensor:
@@ -93,6 +113,13 @@ class ProjectedDiscriminator:
             if weight
         ]
         return torch.stack(terms).sum() / len(self.discriminator.heads)
+
+
+def _backgrounds(images: Tensor, rng: torch.Generator) -> Tensor | float:
+    """A grey for each image float [n, c, h, w], 0 to 1, if it has transparency."""
+    if images.shape[1] != ALPHA + 1:
+        return 0.5
+    return torch.rand(len(images), 1, 1, 1, generator=rng).to(images)
 
 
 def _mean_logit(head: Head, labels: Labels | None, normalised: Tensor) -> Tensor:

@@ -38,14 +38,14 @@ def build_discriminator(config: GanConfig) -> nn.Module:
     return build(config.image_size, channels_of(config) * config.pack, 1 + config.classes.count, config.discriminator)
 
 
-def channels_of(config: GanConfig) -> Literal[1, 3]:
+def channels_of(config: GanConfig) -> Literal[1, 3, 4]:
     """The channels of a resolved config.
 
     Raises:
         ConfigError: they are not resolved.
     """
     if config.channels is None:
-        raise ConfigError("channels must be resolved before a network is built. Set channels to 1 or 3.")
+        raise ConfigError("channels must be resolved before a network is built. Set channels to 1, 3 or 4.")
     return config.channels
 
 
@@ -74,7 +74,7 @@ def require_even_batch(config: GanConfig, processes: int) -> None:
         )
 
 
-def resolve_gan(config: GanConfig, images: int, grey: bool, device: torch.device) -> GanConfig:
+def resolve_gan(config: GanConfig, images: int, grey: bool, device: torch.device, *, transparent: bool = False) -> GanConfig:
     """Resolve what a config leaves open; values that it sets are kept.
 
     Args:
@@ -82,10 +82,11 @@ def resolve_gan(config: GanConfig, images: int, grey: bool, device: torch.device
         images: number of training images.
         grey: whether all of them are grey.
         device: where to train.
+        transparent: whether most of them have transparency.
     """
     few = images < FEW_IMAGES
     return with_values(config, {
-        "channels": config.channels or (1 if grey else 3),
+        "channels": config.channels or (4 if transparent else 1 if grey else 3),
         "augment": (tuple(AUGMENTATIONS) if few else ()) if config.augment is None else config.augment,
         "precision": resolve_precision(config.precision, device),
     })  # fmt: skip

@@ -267,6 +267,7 @@ class GanTrainer:
             labels,
             self._penalty_weight(progress),
             self._update,
+            batch.rng,
         )
         scalars.update(found)
         return config.weight * grad_fake

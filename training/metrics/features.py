@@ -5,6 +5,9 @@ vgg         Simonyan and Zisserman 2015, which also measures style
 pixels      the shrunk images themselves: coarse, but needs no weights
 
 features = extract(build_features("inception", weights=None), images, device=device)
+
+Inception and VGG-16 know no transparency. They see images with four channels on mid-grey, which hides neither white nor black
+outlines. Pixels compare colours multiplied by alpha, and alpha.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,11 +19,14 @@ from torch import Tensor, nn
 
 from training.config import Features
 from training.errors import ConfigError, WeightsError, first_line
+from training.images import ALPHA, from_uint8
 from training.vgg import VggFeatures
+
+_BACKGROUND = 128  # grey level behind transparency
 
 
 class FeatureNetwork(nn.Module):
-    """Base class: images, uint8 [n, c, h, w] with c 1 (grey) or 3 (RGB) -> features, float32 [n, d].
+    """Base class: images, uint8 [n, c, h, w] with c 1 (grey), 3 (RGB) or 4 (RGB and alpha) -> features, float32 [n, d].
 
     Attributes:
         name: as the card states it.
@@ -96,7 +102,8 @@ class Pixels(FeatureNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         """Uint8 [n, c, h, w] -> float32 [n, 256 c] in 0..255."""
-        return F.interpolate(images.float(), size=(16, 16), mode="area").flatten(1)
+        levels = from_uint8(images) * 127.5 + 127.5 if images.shape[1] == ALPHA + 1 else images.float()
+        return F.interpolate(levels, size=(16, 16), mode="area").flatten(1)
 
 
 FEATURES: dict[Features, Callable[[Path | None], FeatureNetwork]] = {
@@ -145,5 +152,8 @@ def extract(
 
 
 def _rgb(images: Tensor) -> Tensor:
-    """Repeat grey to three channels; RGB does not change."""
+    """Repeat grey to three channels, and lay transparency on grey; RGB does not change."""
+    if images.shape[1] == ALPHA + 1:
+        alpha = images[:, ALPHA:].float() / 255
+        return (images[:, :ALPHA] * alpha + _BACKGROUND * (1 - alpha)).round().to(torch.uint8)
     return images.expand(-1, 3, -1, -1)

@@ -59,6 +59,18 @@ def test_encodes_every_format(image_format: str, channels: int, photo: np.ndarra
     assert difference.max() <= {"png": 0, "jpeg": 8, "webp": 20}[image_format]
 
 
+@pytest.mark.parametrize("image_format", api.IMAGE_FORMATS)
+def test_transparency_is_kept_or_laid_on_white(image_format: str, photo: np.ndarray) -> None:
+    alpha = np.repeat(np.linspace(0, 255, 50, dtype=np.uint8)[None, :, None], 30, axis=0)
+    data = codecs.encode(np.concatenate([photo, alpha], axis=2), image_format)
+    decoded = pixels(data)
+    on_white = photo * (alpha / 255) + 255 * (1 - alpha / 255)
+    if image_format != "jpeg":
+        np.testing.assert_array_equal(decoded[..., 3:], alpha)
+        decoded = decoded[..., :3] * (alpha / 255) + 255 * (1 - alpha / 255)
+    assert np.abs(decoded - on_white).max() <= {"png": 0, "jpeg": 8, "webp": 20}[image_format]
+
+
 def test_contact_sheet_fills_rows_and_leaves_the_rest_white() -> None:
     images = [np.full((3, 4, 1), value, np.uint8) for value in range(5)]
     sheet = codecs.contact_sheet(images)

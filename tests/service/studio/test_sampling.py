@@ -300,3 +300,25 @@ def test_offers_several_generators_without_a_stylizer(open_studio: Open, tmp_pat
         expect(studio.page.locator("#walk-image")).to_have_attribute("width", "16")
         np.testing.assert_array_equal(studio.tile(2), sampled(client, model="heads", seed=5)[0])
         assert studio.complaints == []
+
+
+def test_squares_show_transparency_and_saved_images_keep_it(open_studio: Open, tmp_path: Path) -> None:
+    save(generator_model(channels=4), tmp_path / "stickers.onnx", generator_card("stickers", channels=4))
+    with running(tmp_path, tmp_path / "log") as service, httpx.Client(base_url=service.url) as client:
+        studio = open_studio("?seed=3", url=service.url)
+        studio.wait_for_images()
+        wait_for_walk(studio, 3, 4)
+        expect(studio.page.locator("#sample-card")).to_contain_text("pixels, colour and transparency")
+        for shown in (studio.tiles().first.locator(".frame"), studio.page.locator("#walk-image")):
+            assert "conic-gradient" in shown.evaluate("shown => getComputedStyle(shown).backgroundImage")
+        images = sampled(client, seeds=[3, 4])
+        drawn = studio.page.locator("#walk-image").evaluate(
+            "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        )
+        np.testing.assert_array_equal(np.array(drawn).reshape(images[0].shape)[..., 3], images[0, ..., 3])
+        with studio.page.expect_download() as saved:
+            studio.page.locator("#save-grid").click()
+        sheet = pixels(Path(saved.value.path()).read_bytes())
+        np.testing.assert_array_equal(sheet[:8, 16:24, 3], images[1, ..., 3])
+        assert sheet[0, 8, 3] == 0  # between two images
+        assert studio.complaints == []

@@ -5,6 +5,7 @@ import torch
 
 from tests.training.gan_configs import gan_config
 from training.gan.augment import AUGMENTATIONS, AugmentProbability, augment, colour, cutout, translation
+from training.images import from_uint8
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -105,3 +106,26 @@ def test_restored_probability_goes_on_between_two_moves() -> None:
     for accuracy in (0.2, 0.9):
         restored.record(torch.tensor(accuracy))
     assert restored.state_dict() == through.state_dict()
+
+
+def test_colours_behind_alpha_change_as_opaque_ones() -> None:
+    draws = torch.Generator().manual_seed(1)
+    flat = torch.rand(8, 3, 1, 1, generator=draws).expand(-1, -1, 4, 4) * 2 - 1
+    alpha = torch.rand(8, 1, 4, 4, generator=draws)
+    weighted = torch.cat([(flat + 1) * alpha - 1, alpha * 2 - 1], dim=1)
+    changed = colour(weighted, rng())
+    assert torch.equal(changed[:, 3:], weighted[:, 3:])
+    # The mean of a flat image is that of its visible part, so contrast acts as on the opaque image.
+    assert torch.allclose(changed[:, :3], (colour(flat, rng()) + 1) * alpha - 1, atol=1e-5)
+
+
+def test_transparent_pixels_stay_transparent() -> None:
+    images = torch.randint(0, 256, (16, 4, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    images[:, 3, :, :8] = 0
+    assert (colour(from_uint8(images), rng())[:, :, :, :8] == -1).all()
+    opaque = torch.ones(64, 4, 16, 16)
+    for uncovers in (translation, cutout):
+        uncovered = uncovers(opaque, rng()) == -1
+        assert uncovered.any()
+        assert torch.equal(uncovered.all(dim=1), uncovered.any(dim=1))
+    assert (colour(torch.full((4, 4, 8, 8), -1.0), rng()) == -1).all()

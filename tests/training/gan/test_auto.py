@@ -20,8 +20,8 @@ from training.gan.step_time import StepTime
 from training.run import Run
 
 FACTS = FolderFacts(
-    images=20_000, distinct=20_000, smallest=64, usual=64, enlarged=0.0, detail=64, colourless=False, spread=60.0, mirror=1.2,
-    classes={},
+    images=20_000, distinct=20_000, smallest=64, usual=64, enlarged=0.0, detail=64, colourless=False, transparent=False,
+    spread=60.0, mirror=1.2, classes={},
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ def reason_of(choice: AutoConfig, key: str) -> str:
         ("generator.width", chosen(), chosen(facts(colourless=True))),
         ("generator.width", chosen(), chosen(FACTS, machine(pixels=2, features=4))),
         ("channels", chosen(), chosen(facts(colourless=True))),
+        ("channels", chosen(), chosen(facts(transparent=True))),
         ("batch_size", chosen(), chosen(FACTS, machine(gpu=True))),
         ("batch_size", chosen(), chosen(facts(smallest=128))),
         ("penalty.r1", chosen(), chosen(facts(smallest=28))),

@@ -129,3 +129,26 @@ def test_refuses_options_that_do_not_combine(vgg: VggFeatures) -> None:
             make_trainer(vgg, **changes)
     with pytest.raises(ConfigError, match=r"features.layers are judged by VGG-16. Name its weights with --vgg FILE"):
         make_trainer(None)
+
+
+def test_transparency_lies_on_the_same_grey_for_both_images_of_a_pair(vgg: VggFeatures) -> None:
+    clear = torch.randint(0, 256, (40, 4, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    clear[:, 3] = 0
+    judge = make_trainer(vgg, clear).features
+    assert judge is not None
+    black, white = (judge.extract(torch.full((1, 4, 16, 16), -1.0), background) for background in (0, 1))
+    shades = [judge.extract(torch.full((1, 3, 16, 16), level))["relu2_2"] for level in (-1.0, 1.0)]
+    assert torch.allclose(black["relu2_2"], shades[0])
+    assert torch.allclose(white["relu2_2"], shades[1])
+    assert torch.equal(black["shrunk"], white["shrunk"])
+    assert black["shrunk"].shape == (1, 4, 16, 16)
+
+    seen: list[Tensor] = []
+    judge.vgg.register_forward_hook(lambda network, given, found: seen.append(given[0].detach()))
+    leaf = torch.full((8, 4, 16, 16), -1.0, requires_grad=True)
+    draws = torch.Generator().manual_seed(3)
+    gradient, _ = judge.step(torch.full((8, 4, 16, 16), -1.0), leaf * 1, leaf, None, 0.0, lambda optimizer: None, draws)
+    real, fake = seen
+    assert torch.equal(real, fake)
+    assert len(real[:, 0, 0, 0].unique()) == 8  # each pair has a grey of its own
+    assert gradient[:, 3].abs().sum() > 0

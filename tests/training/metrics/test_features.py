@@ -119,3 +119,23 @@ def test_pixels_refuse_weights(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Pixels have no weights"):
         build_features("pixels", tmp_path / "vgg.pth")
     assert list(FEATURES) == ["inception", "vgg", "pixels"]
+
+
+def test_transparency_is_seen_on_grey_and_hidden_colours_are_not_seen(vgg_weights: Path) -> None:
+    network = build_features("vgg", vgg_weights)
+    clear = images(2, channels=4)
+    clear[:, 3] = 0
+    assert torch.equal(extract(network, clear), extract(network, torch.full((2, 1, 32, 32), 128, dtype=torch.uint8)))
+    opaque = images(2, channels=4)
+    opaque[:, 3] = 255
+    assert torch.equal(extract(network, opaque), extract(network, opaque[:, :3]))
+
+
+def test_pixels_compare_alpha_and_no_hidden_colours() -> None:
+    network = build_features("pixels")
+    clear = images(2, channels=4)
+    clear[:, 3] = 0
+    assert (extract(network, clear) == 0).all()
+    opaque = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
+    opaque[:, 3] = 255
+    assert extract(network, opaque).reshape(4, 256).mean(dim=1).tolist() == [0, 0, 0, 255]

@@ -39,7 +39,7 @@ class Generator(nn.Module):
 
     Args:
         image_size: height and width in pixels: 4 to 7 times a power of two, at least 16.
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for grey, 3 for RGB, 4 for RGB and alpha.
         latent_size: length d of a row of latents.
         options: its width.
     """
