@@ -29,8 +29,8 @@ def page(document: dict[str, Any]) -> str:
     problems: dict[str, str] = {}
     routes = [(path, method) for path, methods in document["paths"].items() for method in methods]
     routes.sort(key=lambda route: (route[1] != "post", not route[0].startswith("/v1/"), route[0]))
-    names = [document["paths"][path][method].get("x-bentoml-name") for path, method in routes]
-    methods = ", ".join(f"`{name}`" for name in names if name and not name.startswith("_"))
+    posts = [document["paths"][path][method] for path, method in routes if method == "post"]
+    methods = ", ".join(f"`{post['x-bentoml-name']}`" for post in posts if "x-bentoml-name" in post)
     parts = [HEAD.format(description=document["info"]["description"], methods=methods)]
     for path, method in routes:
         operation = document["paths"][path][method]

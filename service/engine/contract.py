@@ -48,7 +48,7 @@ def sizes_of(
         if name not in allowed:
             raise InvalidValueError("inputs", f"{card.name} has no input {name[:64]!r}; its inputs are {', '.join(allowed)}")
     if missing := [name for name in allowed if name not in shapes and name not in optional]:
-        raise InvalidValueError("inputs", f"{card.name} needs {', '.join(missing)} as well")
+        raise InvalidValueError("inputs", f"{card.name} also needs {', '.join(missing)}")
     sizes: dict[str, int] = {}
     for name, shape in shapes.items():
         if not _fits(shape, allowed[name], sizes, most):

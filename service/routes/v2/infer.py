@@ -70,7 +70,8 @@ async def _run_tensors(model: Handler, asked: Asked, threads: CodecThreads, codi
     """Run the model on its own tensors. They are made and returned as they are, so the response takes no more than they."""
     shape = model.card.output.sizes(asked.sizes)
     taken = sum(array.nbytes for array in asked.feeds.values())
-    needed = taken + math.prod(shape) + made_bytes(shape, asked.wanted, compressed=coding is not None)
+    made = math.prod(shape) + made_bytes(shape, asked.wanted, compressed=coding is not None)
+    needed = taken + made + _encode_bytes(shape[1], shape[2], asked.wanted)
     with (
         model.reserve_rows(asked.sizes) as reservation,
         threads.memory.reserve([needed], model.card.name) as memory,
@@ -105,9 +106,14 @@ async def _run_uploads(
 def _cost(upload: OpenUpload, uploads: TakesUploads, asked: Asked, *, compressed: bool) -> Cost:
     """The memory of one image."""
     runs = uploads.memory(upload.height, upload.width, asked.brush)
-    encode = upload.height * upload.width * ENCODE_BYTES[asked.wanted.format] if asked.wanted.format else 0
+    encode = _encode_bytes(upload.height, upload.width, asked.wanted)
     made = made_bytes((1, upload.height, upload.width, 3), asked.wanted, compressed=compressed)
     return Cost(max(upload.decode_bytes, runs.decode), runs.kept + made, max(encode, runs.encode))
+
+
+def _encode_bytes(height: int, width: int, wanted: Wanted) -> int:
+    """The memory in bytes that the encoding of one image takes. Images are encoded one by one."""
+    return height * width * ENCODE_BYTES[wanted.format] if wanted.format else 0
 
 
 def _finished(made: Sequence[Unfinished], wanted: Wanted, uploads: TakesUploads) -> list[Images]:

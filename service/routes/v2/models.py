@@ -107,7 +107,7 @@ def _shape(tensor: Tensor) -> list[int]:
 
 async def statistics(request: Request) -> Response:
     """The statistics of one model, or of all, since their versions were loaded."""
-    chosen = [served(request)] if request.path_params else models().all()
+    chosen = [served(request)] if "name" in request.path_params else models().all()
     return JsonResponse({"model_stats": [_statistics(model) for model in chosen]})
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from ganvas import api
 from service.engine.arrays import Images, Pixels
-from service.engine.codecs import ENCODE_BYTES, encode
+from service.engine.codecs import encode
 from service.engine.handlers.base import Handler
 from service.http.compression import Coding, compress
 from service.routes.v2.reading import Wanted
@@ -29,7 +29,7 @@ _BYTES = [str(i) for i in range(256)]
 
 
 def made_bytes(shape: Sequence[int], wanted: Wanted, *, compressed: bool) -> int:
-    """The memory in bytes that a response takes at most, besides the output itself.
+    """The memory in bytes that a response takes at most, besides the output itself and `ENCODE_BYTES` of one image.
 
     Args:
         shape: of the output, uint8 [n, h, w, c].
@@ -41,7 +41,7 @@ def made_bytes(shape: Sequence[int], wanted: Wanted, *, compressed: bool) -> int
         per_pixel, per_file = FILE_BYTES
         files = n * (height * width * per_pixel + per_file)
         body = files if wanted.binary else 4 * files // 3 + 4
-        working = files + height * width * ENCODE_BYTES[wanted.format] + (0 if wanted.binary else body)
+        working = files if wanted.binary else files + body
     else:
         body = n * height * width * channels * (1 if wanted.binary else TEXT_BYTES)
         working = 0 if wanted.binary else body

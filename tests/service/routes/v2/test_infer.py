@@ -186,7 +186,7 @@ def test_says_what_is_wrong_with_an_input(
 @pytest.mark.parametrize(
     ("fields", "mentions"),
     [
-        ({"inputs": []}, "digits needs latents"),
+        ({"inputs": []}, "digits also needs latents"),
         ({}, "inputs: Missing"),
         ({"inputs": [tensor("latents", latents())] * 2}, "same name"),
         ({"inputs": [tensor("latents", latents())], "outputs": [{"name": "images"}]}, "no output 'images', only 'pictures'"),
@@ -244,7 +244,7 @@ def test_stylizer_takes_its_own_tensors(client: httpx.Client) -> None:
 
 def test_strength_and_keep_color_may_be_left_out(client: httpx.Client) -> None:
     response = client.post(STYLIZER_URL, json={"inputs": [tensor(name, one) for name, one in feeds(images()).items()]})
-    np.testing.assert_array_equal(array_of(response), styled(images(), NIGHT, 1, 0))
+    np.testing.assert_array_equal(array_of(response), styled(images(), NIGHT[0], 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_strength_and_keep_color_may_be_left_out(client: httpx.Client) -> None:
         (feeds(images(2), styles=NIGHT), "styles.shape: Must be [n, 3], where n is 2 in another input; not [1, 3]"),
         (feeds(images(), styles=NIGHT / 2), "styles.data: Every row must have a sum of 1; row 0 has 0.5"),
         (feeds(images(), strength=np.array([1.5], np.float32)), "strength.data: Every number must be 0 to 1"),
-        ({"images": images()}, "painters needs styles as well"),
+        ({"images": images()}, "painters also needs styles"),
     ],
 )
 def test_checks_tensors_of_stylizer(
@@ -293,7 +293,7 @@ def files_of(response: httpx.Response) -> list[bytes]:
 def test_encoded_image_in_and_tensor_out(client: httpx.Client, photo: np.ndarray, png: bytes) -> None:
     body, headers = uploads_body([png], {"binary_data_output": True})
     made = array_of(client.post(STYLIZER_URL, content=body, headers=headers))
-    np.testing.assert_array_equal(made, styled(photo[None], NIGHT, 1, 0))
+    np.testing.assert_array_equal(made, styled(photo[None], NIGHT[0], 1, 0))
 
 
 def test_encoded_images_of_any_size_in_and_out(client: httpx.Client, photo: np.ndarray, png: bytes) -> None:

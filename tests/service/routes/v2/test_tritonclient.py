@@ -77,7 +77,7 @@ def test_index_lists_served_and_refused_models(server: triton.InferenceServerCli
     index = {model["name"]: model for model in server.get_model_repository_index()}
     assert index["digits"] == {"name": "digits", "version": version(server), "state": "READY", "reason": ""}
     assert index["broken"]["state"] == "UNAVAILABLE"
-    assert "cannot read" in index["broken"]["reason"]
+    assert "not an ONNX file" in index["broken"]["reason"]
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -112,7 +112,7 @@ def test_infer_asynchronously(server: triton.InferenceServerClient) -> None:
 def test_stylizer_with_encoded_image(server: triton.InferenceServerClient, photo: np.ndarray, png: bytes) -> None:
     inputs = [given("images", np.array([png], np.object_)), given("styles", NIGHT)]
     tensor = server.infer("painters", inputs).as_numpy("pictures")
-    np.testing.assert_array_equal(tensor, styled(photo[None], NIGHT, 1, 0))
+    np.testing.assert_array_equal(tensor, styled(photo[None], NIGHT[0], 1, 0))
     (file,) = server.infer("painters", inputs, parameters={"format": "png"}).as_numpy("pictures")
     np.testing.assert_array_equal(pixels(file), tensor[0])
 
