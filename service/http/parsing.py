@@ -120,11 +120,7 @@ class JsonBody(RequestBody):
         except ValueError as error:
             raise Malformed(f"The body is not valid JSON: {error}.") from None
         if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list every field
-<<<<<<< HEAD
-            raise Invalid((_field_path((name,)), _unknown_field(cls)) for name in fields if name not in _names(cls))
-=======
-            raise Invalid((field_path((name,)), _unknown_field(cls)) for name in fields if name not in cls.model_fields)
->>>>>>> a5991c2 (Serve the Open Inference Protocol over HTTP)
+            raise Invalid((field_path((name,)), _unknown_field(cls)) for name in fields if name not in _names(cls))
         try:
             # Strict: the string "4" and the number 4.5 are not accepted as integers.
             return cls.model_validate(fields, strict=True)

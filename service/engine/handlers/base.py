@@ -15,16 +15,12 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from ganvas.card import Card
-<<<<<<< HEAD
 from ganvas.style_file import StyleFile
-from service.engine.arrays import Feeds, Pixels
-from service.engine.batcher import Batcher
-=======
 from ganvas.tensors import ROWS
 from service.engine.arrays import Feeds, Images, Pixels
 from service.engine.batcher import Batcher, Reservation
 from service.engine.decoding import Cost
->>>>>>> a5991c2 (Serve the Open Inference Protocol over HTTP)
+from service.engine.errors import InvalidValueError
 from service.engine.job_queue import Job, Limits
 from service.engine.sessions import LoadedModel
 from service.settings import Settings
@@ -59,7 +55,7 @@ class TakesUploads(Protocol):
         Args:
             reservation: for these images.
             prepared: from `prepare`.
-            feeds: all other inputs, one row per image.
+            feeds: all other inputs, from `complete`, one row per image.
         """
 
 
@@ -95,9 +91,25 @@ class Handler(ABC):
         return None
 
     @property
-    def defaults(self) -> dict[str, float]:
-        """The value of each input that a request may leave out: for every row the same."""
-        return {tensor.name: tensor.neutral for tensor in self.card.inputs if tensor.neutral is not None}
+    def optional(self) -> tuple[str, ...]:
+        """The inputs that a request may leave out."""
+        return tuple(tensor.name for tensor in self.card.inputs if tensor.neutral is not None)
+
+    def complete(self, feeds: Feeds, rows: int, style: str | None = None) -> Feeds:
+        """The feeds of a request, and a value for each optional input that it leaves out.
+
+        Args:
+            feeds: by name, [rows, ...] each.
+            rows: of each feed.
+            style: name of a style of the model, or a blend, for all rows.
+
+        Raises:
+            InvalidValueError: the model has no styles, or the feeds have a style already.
+            NotFoundError: the model does not have this style.
+        """
+        if style is not None:
+            raise InvalidValueError("style", f"{self.card.name} is a {self.kind}, which has no styles")
+        return self.card.with_neutral(feeds)
 
     @abstractmethod
     async def preview(self) -> Sequence[Pixels]:
@@ -142,24 +154,18 @@ class Handler(ABC):
 
         Args:
             reservation: for these rows.
-            feeds: the card's inputs; those with a default may be left out.
+            feeds: from `complete`.
             sizes: of the dimensions of the feeds.
 
         Returns:
             the rows of the output, in order, in one or several arrays.
         """
         rows, step = sizes[ROWS.name], self._job_rows()
-        feeds = self.with_defaults(feeds, rows)
         starts = range(0, rows, step)
         row_cost = self._row_cost(sizes)
         jobs = [self.job({name: array[i : i + step] for name, array in feeds.items()}, row_cost) for i in starts]
         del feeds
         return await self.batcher.submit(reservation, jobs)
-
-    def with_defaults(self, feeds: Feeds, rows: int) -> Feeds:
-        """The feeds of a request, and the default of each input that it leaves out."""
-        left_out = {name: np.full(rows, value, np.float32) for name, value in self.defaults.items() if name not in feeds}
-        return {**feeds, **left_out}
 
     def _row_cost(self, sizes: Mapping[str, int]) -> int:
         if self.cost_unit == "rows":

@@ -26,13 +26,9 @@ from service.engine.batcher import Reservation
 from service.engine.blends import parse_blend
 from service.engine.codecs import decode
 from service.engine.decoding import Cost
-from service.engine.errors import NotFoundError, RequestError
-<<<<<<< HEAD
+from service.engine.errors import InvalidValueError, NotFoundError, RequestError
 from service.engine.folder import version_of
-from service.engine.handlers.base import Handler, pad
-=======
 from service.engine.handlers.base import Handler, TakesUploads, pad
->>>>>>> a5991c2 (Serve the Open Inference Protocol over HTTP)
 from service.engine.job_queue import Job
 from service.engine.sessions import LoadedModel
 from service.settings import Settings
@@ -100,9 +96,16 @@ class Stylizer(Handler):
         return self
 
     @property
-    def defaults(self) -> dict[str, float]:
-        """Strength and keep_color as in /v1/stylize."""
-        return {STRENGTH: api.STRENGTH.default, KEEP_COLOR: api.KEEP_COLOR.default}
+    def optional(self) -> tuple[str, ...]:
+        """All but the images, as in /v1/stylize."""
+        return STYLES, STRENGTH, KEEP_COLOR
+
+    def complete(self, feeds: Feeds, rows: int, style: str | None = None) -> Feeds:
+        """See the base class. A model with a single style needs no name of it."""
+        if style is not None and STYLES in feeds:
+            raise InvalidValueError("style", f"The request has the input {STYLES}; leave one of both out")
+        chosen = self._vectors[0] if STYLES in feeds else self.style(style)
+        return {**_feeds(rows, chosen, api.STRENGTH.default, api.KEEP_COLOR.default), **feeds}
 
     def style_names(self) -> list[str]:
         """The names of the card's styles, in the order of the weights of a blend."""
@@ -168,12 +171,7 @@ class Stylizer(Handler):
             strength: 0 to 1; 0 returns the image unchanged.
             keep_color: 0 to 1; 1 keeps the colours of the image.
         """
-        n = len(prepared)
-        feeds: dict[str, Array] = {
-            STYLES: np.broadcast_to(styles, (n, len(styles))),
-            STRENGTH: np.full(n, strength, np.float32),
-            KEEP_COLOR: np.full(n, keep_color, np.float32),
-        }
+        feeds = _feeds(len(prepared), style, strength, keep_color)
         running = self.run_uploads(reservation, prepared, feeds)
         del prepared  # `run_uploads` frees the images when it can
         return await running
@@ -183,14 +181,10 @@ class Stylizer(Handler):
         sizes = [one.working for one in prepared]
         amounts = [(float(a), float(b)) for a, b in zip(feeds[STRENGTH], feeds[KEEP_COLOR], strict=True)]
         # Strength and keep_color mix the painting with the image, so an image of another size is mixed in `finish`.
-<<<<<<< HEAD
-        jobs = [self._job(one.fed, style, *((1, 0) if one.is_resized else (strength, keep_color))) for one in prepared]
-=======
         jobs = [
-            self._job(one.fed, styles, *((1, 0) if one.is_resized else amount))
-            for one, styles, amount in zip(prepared, cast("Floats", feeds[STYLES]), amounts, strict=True)
+            self._job(one.fed, style, *((1, 0) if one.is_resized else amount))
+            for one, style, amount in zip(prepared, cast("Floats", feeds[STYLES]), amounts, strict=True)
         ]
->>>>>>> a5991c2 (Serve the Open Inference Protocol over HTTP)
         resized = [one if one.is_resized else None for one in prepared]
         del prepared  # images that are padded exist twice
         results = await self.batcher.submit(reservation, jobs)
@@ -234,6 +228,15 @@ class Stylizer(Handler):
         if not tiles:
             raise NotFoundError(f"{self.card.name} has no preview: its card has no readable thumbnail.")
         return tiles
+
+
+def _feeds(rows: int, style: Floats, strength: float, keep_color: float) -> dict[str, Array]:
+    """The inputs beside the images, the same in each row."""
+    return {
+        STYLES: np.broadcast_to(style, (rows, len(style))),
+        STRENGTH: np.full(rows, strength, np.float32),
+        KEEP_COLOR: np.full(rows, keep_color, np.float32),
+    }
 
 
 def _tile(thumbnail: str) -> Pixels:

@@ -94,7 +94,7 @@ async def _run_uploads(
         made = await uploads.run_uploads(
             reservation,
             await threads.decode(lambda image: uploads.prepare(image, asked.brush), opened, costs, memory),
-            model.with_defaults(asked.feeds, len(opened)),
+            asked.feeds,
         )
 
         def encode() -> Response:

@@ -88,7 +88,7 @@ async def configuration(request: Request) -> Response:
         datatype = f"TYPE_{DATATYPES[tensor.dtype]}"
         return {"name": tensor.name, "data_type": datatype, "dims": _shape(tensor)[1:]}
 
-    inputs = [{**described(tensor), "optional": tensor.name in model.defaults} for tensor in model.card.inputs]
+    inputs = [{**described(tensor), "optional": tensor.name in model.optional} for tensor in model.card.inputs]
     return JsonResponse(
         {
             "name": model.card.name,
@@ -148,6 +148,6 @@ async def _index(request: Request) -> Response:
     names = {model["name"] for model in found}
     for file, reason in {} if fields.ready else models().refused.items():
         name = file.removesuffix(".onnx")
-        if name not in names:
+        if name != file and name not in names:  # files of styles are no models
             found.append({"name": name, "version": "", "state": "UNAVAILABLE", "reason": reason})
     return JsonResponse(found)

@@ -23,7 +23,7 @@ from starlette.datastructures import Headers
 
 from ganvas import api
 from ganvas.tensors import ROWS, Tensor
-from service.engine.arrays import Array
+from service.engine.arrays import Array, Feeds
 from service.engine.contract import check_values, sizes_of
 from service.engine.errors import InvalidValueError
 from service.engine.handlers.base import Handler
@@ -60,7 +60,7 @@ class Asked:
 
     Attributes:
         id: to return.
-        feeds: the inputs, as the card says, without `files`.
+        feeds: all inputs, as the card says, without that of `files`.
         sizes: of the dimensions that the caller chose, by name.
         files: encoded images, in place of the input that takes them; emptied when they are read.
         wanted: the output.
@@ -69,7 +69,7 @@ class Asked:
     """
 
     id: str | None
-    feeds: dict[str, Array]
+    feeds: Feeds
     sizes: dict[str, int]
     files: list[Upload]
     wanted: Wanted
@@ -125,6 +125,7 @@ def read_request(body: bytes | bytearray, length: int, model: Handler) -> Asked:
         TooLarge: the JSON is longer than `max_json`.
         Invalid: a field is missing, or out of its bounds.
         InvalidValueError: an input does not fit the model's card, or the model has no such output.
+        NotFoundError: the model has no such style.
     """
     if length > max_json(model):
         raise TooLarge(f"The JSON is larger than the limit of {max_json(model)} bytes. Send binary tensors.")
@@ -138,7 +139,7 @@ def read_request(body: bytes | bytearray, length: int, model: Handler) -> Asked:
     shapes = {given.name: given.shape for given in fields.inputs}
     if encoded and shapes[encoded][1:] == [1]:  # some clients write each element as a row
         shapes[encoded] = shapes[encoded][:1]
-    sizes = sizes_of(model.card, shapes, optional=model.defaults, most=model.largest, encoded=encoded)
+    sizes = sizes_of(model.card, shapes, optional=model.optional, most=model.largest, encoded=encoded)
     binaries = _binaries(fields.inputs, memoryview(body)[length:])
     feeds = {
         tensor.name: _array(tensor, named[tensor.name], binaries.get(tensor.name))
@@ -148,7 +149,7 @@ def read_request(body: bytes | bytearray, length: int, model: Handler) -> Asked:
     parameters = fields.parameters or RequestParameters()
     return Asked(
         fields.id,
-        feeds,
+        model.complete(feeds, sizes[ROWS.name], parameters.style),
         sizes,
         _files(named[encoded], binaries.get(encoded), sizes[ROWS.name]) if encoded else [],
         _wanted(fields, parameters, model),

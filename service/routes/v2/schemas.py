@@ -49,6 +49,11 @@ class RequestParameters(_Fields):
 
     binary_data_output: bool | None = Field(None, description="`binary_data` of outputs that do not set it.")
     format: ImageFormat | None = Field(None, description="`format` of outputs that do not set it.")
+    style: str | None = Field(
+        None,
+        max_length=api.MAX_STYLE,
+        description="Name of a style of a stylizer, or a blend, in place of the input `styles`; as in /v1/stylize.",
+    )
     max_side: int | None = Field(
         None,
         ge=api.MIN_SIDE,

@@ -132,9 +132,9 @@ def test_runs_its_own_tensors(upscaler: Upscaler) -> None:
 
     async def run() -> list[Images]:
         shapes = {IMAGES: images.shape}
-        sizes = sizes_of(upscaler.card, shapes, optional=upscaler.defaults, most=upscaler.largest)
+        sizes = sizes_of(upscaler.card, shapes, optional=upscaler.optional, most=upscaler.largest)
         with upscaler.reserve_rows(sizes) as reservation:
-            return await upscaler.run_rows(reservation, {IMAGES: images}, sizes)
+            return await upscaler.run_rows(reservation, upscaler.complete({IMAGES: images}, 3), sizes)
 
     larger = np.concatenate(asyncio.run(run()))
     np.testing.assert_array_equal(larger, images.repeat(2, axis=1).repeat(2, axis=2))

@@ -70,7 +70,7 @@ def test_configuration_lists_sizes_without_rows(server: triton.InferenceServerCl
     assert found["input"] == [{"name": "latents", "data_type": "TYPE_FP32", "dims": [LATENT_SIZE], "optional": False}]
     assert found["output"] == [{"name": "pictures", "data_type": "TYPE_UINT8", "dims": [SIDE, SIDE, 1]}]
     optional = [tensor["name"] for tensor in server.get_model_config("painters")["input"] if tensor["optional"]]
-    assert optional == ["strength", "keep_color"]
+    assert optional == ["styles", "strength", "keep_color"]
 
 
 def test_index_lists_served_and_refused_models(server: triton.InferenceServerClient) -> None:
@@ -113,7 +113,8 @@ def test_stylizer_with_encoded_image(server: triton.InferenceServerClient, photo
     inputs = [given("images", np.array([png], np.object_)), given("styles", NIGHT)]
     tensor = server.infer("painters", inputs).as_numpy("pictures")
     np.testing.assert_array_equal(tensor, styled(photo[None], NIGHT[0], 1, 0))
-    (file,) = server.infer("painters", inputs, parameters={"format": "png"}).as_numpy("pictures")
+    parameters = {"format": "png", "style": "night"}
+    (file,) = server.infer("painters", inputs[:1], parameters=parameters).as_numpy("pictures")
     np.testing.assert_array_equal(pixels(file), tensor[0])
 
 
