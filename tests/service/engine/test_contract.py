@@ -26,21 +26,27 @@ def test_encoded_images_have_only_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shapes", "mentions"),
+    ("images", "styles", "mentions"),
     [
-        ({"images": (1, 20, 16, 3)}, "painters also needs styles"),
-        ({"images": (1, 20, 16, 3), "styles": (1, 3), "noise": (1,)}, "no input 'noise'; its inputs are images, styles"),
-        ({"styles": (1, 4)}, r"Must be \[n, 3\], where n is 1 to 4; not \[1, 4\]"),
-        ({"styles": (5, 3)}, "n is 1 to 4"),
-        ({"images": (1, 18, 16, 3)}, "h is 16 to 256 and a multiple of 4"),
-        ({"images": (1, 20, 16)}, r"Must be \[n, h, w, 3\]"),
-        ({"images": (1, 20, 16, 3), "styles": (2, 3)}, "n is 1 in another input"),
+        ((1, 20, 16, 3), (1, 4), r"styles.shape: Must be \[n, 3\], where n is 1 in another input; not \[1, 4\]"),
+        ((1, 20, 16, 3), (2, 3), "n is 1 in another input"),
+        ((5, 20, 16, 3), (5, 3), "images.shape: .* n is 1 to 4"),
+        ((0, 20, 16, 3), (0, 3), "n is 1 to 4"),
+        ((1, 18, 16, 3), (1, 3), "h is 16 to 256 and a multiple of 4"),
+        ((1, 260, 16, 3), (1, 3), "h is 16 to 256"),
+        ((1, 20, 16), (1, 3), r"Must be \[n, h, w, 3\]"),
     ],
 )
-def test_says_which_shapes_fit(shapes: dict[str, Sequence[int]], mentions: str) -> None:
-    complete = {"images": (1, 20, 16, 3), "styles": (1, 3)} if "images" not in shapes else {}
+def test_says_which_shapes_fit(images: Sequence[int], styles: Sequence[int], mentions: str) -> None:
     with pytest.raises(InvalidValueError, match=mentions):
-        sizes({**shapes, **{name: shape for name, shape in complete.items() if name not in shapes}})
+        sizes({"images": images, "styles": styles})
+
+
+def test_says_which_inputs_are_missing_or_unknown() -> None:
+    with pytest.raises(InvalidValueError, match="painters also needs styles"):
+        sizes({"images": (1, 20, 16, 3)})
+    with pytest.raises(InvalidValueError, match="no input 'noise'; its inputs are images, styles"):
+        sizes({"images": (1, 20, 16, 3), "styles": (1, 3), "noise": (1,)})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -23,6 +23,7 @@ def test_result_may_have_the_size_of_the_limit_but_no_more(coding: Coding) -> No
         decompress(body, coding, limit=999)
 
 
+@settings(deadline=None)
 @given(size=st.integers(0, 300_000), byte=st.integers(0, 255))
 def test_no_body_becomes_larger_than_the_known_ratio(size: int, byte: int) -> None:
     data = bytes([byte]) * size
