@@ -31,37 +31,37 @@ class _Fields(BaseModel):
 class InputParameters(_Fields):
     """Parameters of one input."""
 
-    binary_data_size: Size | None = Field(None, description="Bytes of this tensor after the JSON, in place of `data`.")
-    shared_memory_region: None = Field(None, exclude=True)
+    binary_data_size: Size | None = Field(default=None, description="Bytes of this tensor after the JSON, in place of `data`.")
+    shared_memory_region: None = Field(default=None, exclude=True)
 
 
 class OutputParameters(_Fields):
     """Parameters of one output."""
 
-    binary_data: bool | None = Field(None, description="Whether this tensor follows the JSON, in place of `data`.")
-    format: ImageFormat | None = Field(None, description=_FORMAT)
-    shared_memory_region: None = Field(None, exclude=True)
-    classification: None = Field(None, exclude=True)
+    binary_data: bool | None = Field(default=None, description="Whether this tensor follows the JSON, in place of `data`.")
+    format: ImageFormat | None = Field(default=None, description=_FORMAT)
+    shared_memory_region: None = Field(default=None, exclude=True)
+    classification: None = Field(default=None, exclude=True)
 
 
 class RequestParameters(_Fields):
     """Parameters of the whole request."""
 
-    binary_data_output: bool | None = Field(None, description="`binary_data` of outputs that do not set it.")
-    format: ImageFormat | None = Field(None, description="`format` of outputs that do not set it.")
+    binary_data_output: bool | None = Field(default=None, description="`binary_data` of outputs that do not set it.")
+    format: ImageFormat | None = Field(default=None, description="`format` of outputs that do not set it.")
     style: str | None = Field(
-        None,
+        default=None,
         max_length=api.MAX_STYLE,
         description="Name of a style of a stylizer, or a blend, in place of the input `styles`; as in /v1/stylize.",
     )
     max_side: int | None = Field(
-        None,
+        default=None,
         ge=api.MIN_SIDE,
         le=settings().max_side,
         description=f"Of encoded images: a larger image is shrunk to this longer side. {settings().default_side} if left out.",
     )
     brush: FiniteFloat | None = Field(
-        None,
+        default=None,
         ge=api.BRUSH.minimum,
         le=api.BRUSH.maximum,
         description="Of encoded images: size of the strokes, as in /v1/stylize.",
@@ -76,7 +76,7 @@ class InferInput(_Fields):
     shape: list[Size] = Field(max_length=MAX_RANK)
     parameters: InputParameters | None = None
     data: Any = Field(
-        None,
+        default=None,
         description="The numbers, nested or flat, in row-major order. Encoded images: base64.",
         json_schema_extra={"type": "array"},
     )
@@ -92,10 +92,10 @@ class InferOutput(_Fields):
 class InferFields(_Fields):
     """The JSON of an inference request."""
 
-    id: Name | None = Field(None, description="Returned in the response.")
+    id: Name | None = Field(default=None, description="Returned in the response.")
     inputs: list[InferInput] = Field(max_length=MAX_TENSORS, description="Each input of the model.")
     outputs: list[InferOutput] | None = Field(
-        None, max_length=MAX_TENSORS, description="Which outputs to return, and how. If left out, all of them."
+        default=None, max_length=MAX_TENSORS, description="Which outputs to return, and how. If left out, all of them."
     )
     parameters: RequestParameters | None = None
 
@@ -103,4 +103,4 @@ class InferFields(_Fields):
 class IndexFields(_Fields):
     """The JSON of a request for the index of models."""
 
-    ready: bool | None = Field(None, description="Whether to list only models that are served.")
+    ready: bool | None = Field(default=None, description="Whether to list only models that are served.")

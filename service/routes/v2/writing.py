@@ -7,6 +7,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from starlette.responses import Response
@@ -68,8 +69,8 @@ def infer_response(
     else:
         datatype, shape = DATATYPES[model.card.output.dtype], [rows, *arrays[0].shape[1:]]
         flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
-        parts = [memoryview(array) for array in flat] if wanted.binary else [b",".join(_text(flat))]
-    output = {"name": model.card.output.name, "datatype": datatype, "shape": shape}
+        parts = [array.data for array in flat] if wanted.binary else [b",".join(_text(flat))]
+    output: dict[str, Any] = {"name": model.card.output.name, "datatype": datatype, "shape": shape}
     head = {"model_name": model.card.name, "model_version": model.version}
     if request_id is not None:
         head["id"] = request_id
