@@ -38,22 +38,25 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-INFERENCES: tuple[tuple[str, Sequence[Mapping[str, Any]], bytes], ...] = (
+INFERENCES: tuple[tuple[str, Mapping[str, Any], bytes], ...] = (
     (
         "digits",
-        [{"name": "latents", "datatype": "FP32", "shape": [1, 100], "parameters": {"binary_data_size": 400}}],
+        {"inputs": [{"name": "latents", "datatype": "FP32", "shape": [1, 100], "parameters": {"binary_data_size": 400}}]},
         bytes(400),
     ),
     (
         "painters",
-        [
-            {"name": "images", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 24}},
-            {"name": "styles", "datatype": "FP32", "shape": [1, 12], "data": [1, *[0] * 11]},
-        ],
+        {
+            "inputs": [
+                {"name": "images", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 24}},
+                {"name": "strength", "datatype": "FP32", "shape": [1], "data": [1]},
+            ],
+            "parameters": {"style": "starry-night"},
+        },
         struct.pack("<I", 20) + b"\x89PNG\r\n\x1a\n" + bytes(12),
     ),
 )
-"""Models, and the JSON and the bytes of tensors that fit the shipped ones."""
+"""Names of models, and the JSON and the bytes of tensors that fit the shipped ones."""
 
 
 @dataclass(frozen=True)
@@ -184,16 +187,16 @@ class Maker:
 
     def _inference(self) -> Malformed:
         """A body of the Open Inference Protocol, with one or two wrong fields or bytes."""
-        model, tensors, data = self.chance.choice(INFERENCES)
-        inputs = [dict(tensor) for tensor in tensors]
-        fields: dict[str, Any] = {"inputs": inputs}
+        model, valid, data = self.chance.choice(INFERENCES)
+        fields = json.loads(json.dumps(valid))
+        inputs = fields["inputs"]
         for _ in range(self.chance.randint(0, 2)):
             field = self.chance.choice(("name", "datatype", "shape", "data", "parameters", "id", "inputs", "outputs"))
             value = self.chance.choice((*VALUES, [1], [1, 100], [2**31 - 1] * 4, "FP32", "BYTES", {"binary_data_size": 2**62}))
             target = fields if field in ("id", "inputs", "outputs") else self.chance.choice(inputs)
             target[field] = value
         if self.chance.random() < 0.3:
-            fields["parameters"] = {self.chance.choice(("format", "max_side", "brush")): self.chance.choice(VALUES)}
+            fields["parameters"] = {self.chance.choice(("format", "max_side", "brush", "style")): self.chance.choice(VALUES)}
         head = json.dumps(fields).encode()
         if self.chance.random() < 0.3:
             data = data[: self.chance.randrange(len(data))] + self.chance.randbytes(self.chance.randint(0, 9))

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from ganvas import api
 from service.engine.arrays import Images
-from service.engine.codecs import ENCODE_BYTES, OpenUpload
+from service.engine.codecs import OpenUpload
 from service.engine.decoding import Cost
 from service.engine.errors import InvalidValueError
 from service.engine.handlers.base import Handler, TakesUploads, Unfinished
@@ -22,7 +22,7 @@ from service.http.problems import TooLarge
 from service.routes.threads import CodecThreads, codec_threads
 from service.routes.v2.models import served
 from service.routes.v2.reading import Asked, Wanted, json_length, max_body, read_request
-from service.routes.v2.writing import infer_response, made_bytes
+from service.routes.v2.writing import encode_bytes, infer_response, made_bytes
 
 
 async def infer(request: Request) -> Response:
@@ -71,7 +71,7 @@ async def _run_tensors(model: Handler, asked: Asked, threads: CodecThreads, codi
     shape = model.card.output.sizes(asked.sizes)
     taken = sum(array.nbytes for array in asked.feeds.values())
     made = math.prod(shape) + made_bytes(shape, asked.wanted, compressed=coding is not None)
-    needed = taken + made + _encode_bytes(shape[1], shape[2], asked.wanted)
+    needed = taken + made + encode_bytes(shape[1:], asked.wanted)
     with (
         model.reserve_rows(asked.sizes) as reservation,
         threads.memory.reserve([needed], model.card.name) as memory,
@@ -106,14 +106,10 @@ async def _run_uploads(
 def _cost(upload: OpenUpload, uploads: TakesUploads, asked: Asked, *, compressed: bool) -> Cost:
     """The memory of one image."""
     runs = uploads.memory(upload.height, upload.width, asked.brush)
-    encode = _encode_bytes(upload.height, upload.width, asked.wanted)
-    made = made_bytes((1, upload.height, upload.width, 3), asked.wanted, compressed=compressed)
+    shape = upload.height, upload.width, 3
+    encode = encode_bytes(shape, asked.wanted)
+    made = made_bytes((1, *shape), asked.wanted, compressed=compressed)
     return Cost(max(upload.decode_bytes, runs.decode), runs.kept + made, max(encode, runs.encode))
-
-
-def _encode_bytes(height: int, width: int, wanted: Wanted) -> int:
-    """The memory in bytes that the encoding of one image takes. Images are encoded one by one."""
-    return height * width * ENCODE_BYTES[wanted.format] if wanted.format else 0
 
 
 def _finished(made: Sequence[Unfinished], wanted: Wanted, uploads: TakesUploads) -> list[Images]:

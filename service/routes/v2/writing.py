@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from ganvas import api
 from service.engine.arrays import Images, Pixels
-from service.engine.codecs import encode
+from service.engine.codecs import ALPHA_ENCODE_BYTES, ENCODE_BYTES, encode
 from service.engine.handlers.base import Handler
 from service.http.compression import Coding, compress
 from service.routes.v2.reading import Wanted
@@ -24,13 +24,13 @@ Part = bytes | memoryview
 
 TEXT_BYTES = 4  # of a number from 0 to 255 in JSON, with its comma
 CHUNK = 2**14  # numbers that are written to JSON at a time: other threads get Python's lock in between
-FILE_BYTES = 3, 1024  # of an encoded image at most: per pixel, and besides
+FILE_BYTES = 1024  # of an encoded image at most, besides one byte for each channel, at least three, of each pixel
 
 _BYTES = [str(i) for i in range(256)]
 
 
 def made_bytes(shape: Sequence[int], wanted: Wanted, *, compressed: bool) -> int:
-    """The memory in bytes that a response takes at most, besides the output itself and `ENCODE_BYTES` of one image.
+    """The memory in bytes that a response takes at most, besides the output itself and `encode_bytes`.
 
     Args:
         shape: of the output, uint8 [n, h, w, c].
@@ -39,14 +39,20 @@ def made_bytes(shape: Sequence[int], wanted: Wanted, *, compressed: bool) -> int
     """
     n, height, width, channels = shape
     if wanted.format:
-        per_pixel, per_file = FILE_BYTES
-        files = n * (height * width * per_pixel + per_file)
+        files = n * (height * width * max(channels, 3) + FILE_BYTES)
         body = files if wanted.binary else 4 * files // 3 + 4
         working = files if wanted.binary else files + body
     else:
         body = n * height * width * channels * (1 if wanted.binary else TEXT_BYTES)
         working = 0 if wanted.binary else body
     return working + body + (body if compressed else 0)
+
+
+def encode_bytes(shape: Sequence[int], wanted: Wanted) -> int:
+    """The memory in bytes that the encoding of one image, uint8 [h, w, c], takes. Images are encoded one by one."""
+    height, width, channels = shape
+    per_pixel = ALPHA_ENCODE_BYTES if channels == 4 else ENCODE_BYTES
+    return height * width * per_pixel[wanted.format] if wanted.format else 0
 
 
 def infer_response(
