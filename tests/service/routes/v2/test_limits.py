@@ -1,6 +1,5 @@
 """Inference requests that take too long, are too many or need too much memory."""
 
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,9 +37,6 @@ def test_slow_requests_are_cancelled_and_counted(tmp_path: Path, problem: Proble
         assert document["error"] == document["detail"]
         assert statistics()["fail"]["count"] == 1
         assert statistics()["success"]["count"] == 0
-        with contextlib.suppress(httpx.ReadTimeout):
-            client.post(SLOW, json=body(8), timeout=0.1)
-        until(lambda: statistics()["fail"]["count"] == 2)  # the client has disconnected
         until(lambda: 'ganvas_queue_used_ratio{model="slow"} 0.0' in client.get("/metrics").text)
         assert service.stop() == 0
 
