@@ -28,7 +28,7 @@ def body(n: int) -> dict:
 def test_slow_requests_are_cancelled_and_counted(tmp_path: Path, problem: Problem) -> None:
     save(slow_generator_model(0.5), tmp_path / "slow.onnx", generator_card("slow"))
     options = {"timeout_s": 0.3, "max_batch_rows": 1}
-    with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
+    with running(tmp_path, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url, timeout=60) as client:
 
         def statistics() -> dict:
             return client.get("/v2/models/slow/stats").json()["model_stats"][0]["inference_stats"]
@@ -60,7 +60,10 @@ def test_output_that_needs_too_much_memory_is_413(tmp_path: Path, problem: Probl
         '{"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 512, 512, 3], '
         f'"parameters": {{"binary_data_size": {image.nbytes}}}}}], "parameters": {{"style": "night"WANTED}}}}'
     )
-    with running(tmp_path, tmp_path / "log", max_image_memory_mb=4) as service, httpx.Client(base_url=service.url) as client:
+    with (
+        running(tmp_path, tmp_path / "log", max_image_memory_mb=4) as service,
+        httpx.Client(base_url=service.url, timeout=60) as client,
+    ):
         statuses = {}
         for wanted in ("", ', "binary_data_output": true'):
             written = head.replace("WANTED", wanted).encode()
