@@ -21,6 +21,7 @@ BOUNDARY = b"fuzz-boundary"
 METHODS = ("POST", "POST", "POST", "POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW", "post")
 PATHS = (
     "/v1/models/%s", "/v1/models/..%%2f%s", "/v1/models/%%00%s/preview.png", "/%s", "//v1/sample?%s", "/v1/sample/%s",
+    "/v2/models/%s", "/v2/models/%s/infer", "/v2/models/digits/versions/%s/infer",
     "/%%ff%s", "/static_content/../../%s", "/v1/sample?n=%s", "/docs.json?%s", "/livez/%s",
 )  # fmt: skip
 TYPES = (
@@ -35,6 +36,27 @@ VALUES: tuple[Any, ...] = (
     "starry-night", "starry-night:nan", "starry-night:-1", "starry-night:1e999", ":,:,:", ",", [], [[]], [None], [[None]],
     [[float("nan")]], [["1"]], {}, {"a": {}}, [{}], [[1e39] * 100], [[0.0] * 99], [[0.0]] * 300, [0] * 1000,
 )  # fmt: skip
+
+
+INFERENCES: tuple[tuple[str, Mapping[str, Any], bytes], ...] = (
+    (
+        "digits",
+        {"inputs": [{"name": "latents", "datatype": "FP32", "shape": [1, 100], "parameters": {"binary_data_size": 400}}]},
+        bytes(400),
+    ),
+    (
+        "painters",
+        {
+            "inputs": [
+                {"name": "images", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 24}},
+                {"name": "strength", "datatype": "FP32", "shape": [1], "data": [1]},
+            ],
+            "parameters": {"style": "starry-night"},
+        },
+        struct.pack("<I", 20) + b"\x89PNG\r\n\x1a\n" + bytes(12),
+    ),
+)
+"""Names of models, and the JSON and the bytes of tensors that fit the shipped ones."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +103,13 @@ class Maker:
         self.chance = random.Random(seed)
         self._bodies: dict[str, tuple[str, Fields]] = {}
         for path, methods in document["paths"].items():
+            if "{" in path:  # `_inference` makes these
+                continue
             for content_type, content in methods.get("post", {}).get("requestBody", {}).get("content", {}).items():
                 self._bodies[path] = (content_type, content["schema"].get("properties", {}))
         self._kinds: Sequence[Callable[[], Malformed]] = (
             self._json, self._json, self._broken_json, self._form, self._form, self._upload, self._upload, self._upload,
-            self._broken_form, self._route, self._typed, self._cut_off, self._no_http,
+            self._broken_form, self._inference, self._inference, self._route, self._typed, self._cut_off, self._no_http,
         )  # fmt: skip
 
     def next(self) -> Malformed:
@@ -160,6 +184,29 @@ class Maker:
             good.replace(b'"image"', b'"' + b"i" * 9000 + b'"'), good.replace(b"\r\n\r\n", b"\r\n"),
         ))  # fmt: skip
         return post(path, f"multipart/form-data; boundary={BOUNDARY.decode()}", body, "broken forms")
+
+    def _inference(self) -> Malformed:
+        """A body of the Open Inference Protocol, with one or two wrong fields or bytes."""
+        model, valid, data = self.chance.choice(INFERENCES)
+        fields = json.loads(json.dumps(valid))
+        inputs = fields["inputs"]
+        for _ in range(self.chance.randint(0, 2)):
+            field = self.chance.choice(("name", "datatype", "shape", "data", "parameters", "id", "inputs", "outputs"))
+            value = self.chance.choice((*VALUES, [1], [1, 100], [2**31 - 1] * 4, "FP32", "BYTES", {"binary_data_size": 2**62}))
+            target = fields if field in ("id", "inputs", "outputs") else self.chance.choice(inputs)
+            target[field] = value
+        if self.chance.random() < 0.3:
+            fields["parameters"] = {self.chance.choice(("format", "max_side", "brush", "style")): self.chance.choice(VALUES)}
+        head = json.dumps(fields).encode()
+        if self.chance.random() < 0.3:
+            data = data[: self.chance.randrange(len(data))] + self.chance.randbytes(self.chance.randint(0, 9))
+        length = len(head) if self.chance.random() < 0.9 else self.chance.choice((0, 2, -1, 10**30))
+        headers = {"Inference-Header-Content-Length": str(length)}
+        body = head + data
+        if self.chance.random() < 0.2:
+            headers["Content-Encoding"] = self.chance.choice(("gzip", "deflate", "br"))
+            body = self.chance.choice((zlib.compress(body), body, zlib.compress(bytes(50_000_000))))
+        return request("POST", f"/v2/models/{model}/infer", headers, body, "broken tensors")
 
     def _route(self) -> Malformed:
         path = self.chance.choice(PATHS) % self.chance.choice(("", "a", "digits", "a" * 5000, "%2e%2e", "%0d%0aX: y", "*"))

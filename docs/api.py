@@ -19,7 +19,7 @@ default settings. A running service has the document with its own bounds at `/do
 try it out.
 
 {description}
-The SDK and BentoML's own `SyncHTTPClient` have one method for each POST route: {methods}.
+The SDK and BentoML's own `SyncHTTPClient` have one method for each POST route below `/v1`: {methods}.
 """
 
 
@@ -29,7 +29,8 @@ def page(document: dict[str, Any]) -> str:
     problems: dict[str, str] = {}
     routes = [(path, method) for path, methods in document["paths"].items() for method in methods]
     routes.sort(key=lambda route: (route[1] != "post", not route[0].startswith("/v1/"), route[0]))
-    methods = ", ".join(f"`{document['paths'][path][method]['x-bentoml-name']}`" for path, method in routes if method == "post")
+    posts = [document["paths"][path][method] for path, method in routes if method == "post"]
+    methods = ", ".join(f"`{post['x-bentoml-name']}`" for post in posts if "x-bentoml-name" in post)
     parts = [HEAD.format(description=document["info"]["description"], methods=methods)]
     for path, method in routes:
         operation = document["paths"][path][method]
@@ -37,7 +38,7 @@ def page(document: dict[str, Any]) -> str:
         problems |= {s: r["description"] for s, r in operation["responses"].items() if int(s) >= 400}
     rows = [[status, *problems[status].split(": ", 1)] for status in sorted(problems)]
     parts.append("## Problems\n\n" + table(["status", "title", "when"], rows))
-    parts.append("## Objects in responses\n")
+    parts.append("## Objects\n")
     parts += [schema(name, schemas[name]) for name in sorted(schemas) if "properties" in schemas[name]]
     return "\n".join(parts)
 
@@ -67,7 +68,7 @@ def of_schema(schema: dict[str, Any]) -> str:
 
 
 def schema(name: str, described: dict[str, Any]) -> str:
-    """Describe one object in responses."""
+    """Describe one object of a request or a response."""
     summary = one_line(described.get("description", "").partition("\n\n")[0])
     return f"### {name}\n\n" + (f"{summary}\n\n" if summary else "") + fields(described)
 

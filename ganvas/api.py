@@ -19,11 +19,21 @@ MODELS = "/v1/models"
 MODEL = "/v1/models/{name}"
 PREVIEW = "/v1/models/{name}/preview.png"
 
+# Routes of the Open Inference Protocol, version 2. Each route of a model also exists below VERSION.
+V2 = "/v2"
+V2_LIVE = "/v2/health/live"
+V2_READY = "/v2/health/ready"
+V2_INDEX = "/v2/repository/index"
+V2_STATISTICS = "/v2/models/stats"
+V2_MODEL = "/v2/models/{name}"
+V2_VERSION = "/v2/models/{name}/versions/{version}"
+
 # Headers of a response, beside HTTP's own.
 REQUEST_ID_HEADER = "X-Request-ID"  # of a request as well
 MODEL_HEADER = "Ganvas-Model"  # NAME@VERSION
 SEED_HEADER = "Ganvas-Seed"
 SEEDS_HEADER = "Ganvas-Seeds"
+JSON_LENGTH_HEADER = "Inference-Header-Content-Length"  # of a request as well: bytes of JSON before the tensors
 
 # Formats that are written. To add one, add it to a Literal and to FILE_TYPES; an image format has Pillow's name in lower case
 # and also needs its options in `service.engine.codecs`.

@@ -20,9 +20,10 @@ from service.routes import interpolate, pages, previews, sample, stylize
 from service.routes import models as model_routes
 from service.routes.schemas import InterpolateRequest, SampleRequest, StylizeRequest
 from service.routes.threads import codec_threads
+from service.routes.v2.routes import ROUTES as V2_ROUTES
 from service.settings import settings
 
-GET_ROUTES = Starlette(
+MOUNTED_ROUTES = Starlette(
     routes=[
         Route("/", pages.studio),
         Mount("/studio", pages.StudioFiles(directory=pages.STUDIO)),
@@ -30,13 +31,14 @@ GET_ROUTES = Starlette(
         Route(api.MODELS, model_routes.list_models),
         Route(api.MODEL, model_routes.show_model),
         Route(api.PREVIEW, previews.show_preview),
+        *V2_ROUTES,
     ],
     exception_handlers={Problem: problem_response, RequestError: problem_response},
 )
-"""Mounted into BentoML's application, whose own routes are POST only."""
+"""Mounted into BentoML's application, whose own routes are POST only and have no parameters in their paths."""
 
 
-@bentoml.asgi_app(GET_ROUTES, name="get_routes")
+@bentoml.asgi_app(MOUNTED_ROUTES, name="mounted_routes")
 @bentoml.service(  # type: ignore[operator]  # mypy takes it for the module of this name
     name="ganvas",
     service_class=GanvasService,

@@ -25,8 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from ganvas.api import MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
-from service.engine.models import models
+from ganvas.api import JSON_LENGTH_HEADER, MODEL_HEADER, REQUEST_ID_HEADER, SEED_HEADER, SEEDS_HEADER
 from service.http.api_keys import ApiKeys
 from service.http.deadline import PendingResponse, cancel_on_disconnect, respond_in_time
 from service.http.exposition import Exposition
@@ -36,14 +35,16 @@ from service.http.middleware.auth import Authentication
 from service.http.middleware.limits import RequestLimits
 from service.http.middleware.telemetry import Telemetry
 from service.http.parsing import RequestBody
-from service.http.problems import Unavailable
+from service.http.v2_errors import V2Errors
+from service.routes.health import raise_if_hung, raise_unless_ready
 from service.routes.openapi import complete
-from service.routes.threads import codec_threads
 from service.settings import Settings, settings
 
 B = TypeVar("B", bound=RequestBody)
 
-EXPOSED_HEADERS = (REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, "Content-Disposition", "Retry-After")
+EXPOSED_HEADERS = (
+    REQUEST_ID_HEADER, MODEL_HEADER, SEED_HEADER, SEEDS_HEADER, JSON_LENGTH_HEADER, "Content-Disposition", "Retry-After",
+)  # fmt: skip
 """Response headers that a page of another origin may read."""
 
 BENTOML_PAGES = ("index", "static_content")
@@ -101,6 +102,7 @@ class GanvasService(bentoml.Service[Any]):
 def _with_middleware(app: Starlette, settings: Settings) -> ASGIApp:
     """Wrap BentoML's application in the middleware. Its order is decided here and nowhere else."""
     outside_in = [Middleware(Telemetry, lifecycle=lifecycle(), routes=app.routes, access_log=settings.access_log)]
+    outside_in.append(Middleware(V2Errors))
     if settings.cors_origins:
         # Outside of authentication: a browser's preflight request carries no key, and a page may read why its key was rejected.
         outside_in.append(
@@ -165,17 +167,13 @@ class _AppFactory(ServiceAppFactory):
         return response
 
     async def livez(self, _: Request) -> Response:
-        """Whether this process works. Fails when a device hangs in a batch, or a thread hangs in an image."""
-        _raise_if_hung()
+        """Whether this process works."""
+        raise_if_hung()
         return PlainTextResponse("\n")
 
     async def readyz(self, _: Request) -> Response:
         """Whether the service accepts requests."""
-        if lifecycle().draining:
-            raise Unavailable("The service is shutting down.")
-        _raise_if_hung()
-        if not models().all():
-            raise Unavailable("No model is served: no file in the models folder can be loaded. /v1/models says why.")
+        raise_unless_ready()
         return PlainTextResponse("\n")
 
     async def openapi_spec_view(self, _: Request) -> Response:
@@ -185,13 +183,6 @@ class _AppFactory(ServiceAppFactory):
     async def metrics(self, _: Request) -> Response:  # type: ignore[override]  # BentoML allows both
         """Prometheus metrics."""
         return Response(await self._exposition.text(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _raise_if_hung() -> None:
-    if hung := models().hung():
-        raise Unavailable(f"A batch of {hung} has run for more than {settings().hang_s:g} s. The device appears to hang.")
-    if hung := codec_threads().hung():
-        raise Unavailable(f"{hung} has taken more than {settings().hang_s:g} s for one image or response. It appears to hang.")
 
 
 class _Document:

@@ -167,7 +167,8 @@ class Settings(BaseSettings):
 
     api_keys_file: Path | None = Field(
         default=None,
-        description="File with one API key per line. If set, /v1 needs a key. The file may change while the service runs.",
+        description="File with one API key per line. If set, /v1 and /v2 need a key. The file may change while the service "
+        "runs.",
     )
     trusted_proxies: Networks = Field(
         default=(),

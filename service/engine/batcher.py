@@ -105,12 +105,15 @@ class Batcher:
                 self.metrics.rejected(full.reason)
                 raise self._full_error(full) from None
         reservation = Reservation(self, place)
+        started, failed = self._clock(), True
         try:
             yield reservation
+            failed = False
         finally:
             reservation.open = False
             with self._changed:
                 self._queue.release(place)
+            self.metrics.answered(self._clock() - started, failed=failed)
 
     async def submit(self, reservation: Reservation, jobs: Sequence[Job]) -> list[Images]:
         """Queue jobs and wait for their results, in order. If the call is cancelled, jobs that have not started are removed.
@@ -226,7 +229,8 @@ class Batcher:
             busy_s = self._queue.finished(batch, self._clock())
             del self._started[threading.current_thread()]
             self._changed.notify_all()  # two batches may fit now
-        self.metrics.ran(sum(job.rows for job in batch), busy_s)
+        made = sum(job.rows for job, outcome in outcomes if not isinstance(outcome, Exception))
+        self.metrics.ran(sum(job.rows for job in batch), busy_s, made)
         self._send(outcomes)
 
     def _send(self, outcomes: list[Outcome]) -> None:

@@ -3,7 +3,10 @@
 If PROMETHEUS_MULTIPROC_DIR is set, as `bentoml serve` does, prometheus_client adds the metrics of all workers.
 """
 
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from prometheus_client import REGISTRY, Counter, Histogram
@@ -88,6 +91,38 @@ QUEUES = Queues()
 REGISTRY.register(QUEUES)
 
 
+@dataclass(frozen=True)
+class Total:
+    """A number of events and the seconds that they took together."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, seconds: float) -> "Total":
+        return Total(self.count + 1, self.seconds + seconds)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What one version of a model did since it was loaded.
+
+    Attributes:
+        served: requests that were accepted and answered, from the reservation in the queue until the response was made.
+        failed: requests that were accepted and then failed, were cancelled or timed out.
+        waited: jobs that were taken into a batch, from their queueing until then.
+        ran: batches, and their time on the device.
+        rows: that were made.
+        last: when the last batch finished, in seconds since the epoch; None before the first.
+    """
+
+    served: Total = field(default_factory=Total)
+    failed: Total = field(default_factory=Total)
+    waited: Total = field(default_factory=Total)
+    ran: Total = field(default_factory=Total)
+    rows: int = 0
+    last: float | None = None
+
+
 class ModelMetrics:
     """The metrics of one model, with its label already looked up."""
 
@@ -96,16 +131,31 @@ class ModelMetrics:
         self._wait, self._batch, self._device = WAIT.labels(model), BATCH.labels(model), DEVICE.labels(model)
         self._rejected = {reason: REJECTED.labels(model, reason) for reason in REASONS}
         self._dropped, self._failed = DROPPED.labels(model), FAILED.labels(model)
+        self._lock = threading.Lock()  # guards the totals
+        self.totals = Totals()
         QUEUES.add(model, queue)
 
     def waited(self, seconds: float) -> None:
         """A job was taken into a batch after this time."""
         self._wait.observe(seconds)
+        with self._lock:
+            self.totals = replace(self.totals, waited=self.totals.waited + seconds)
 
-    def ran(self, rows: int, seconds: float) -> None:
-        """A batch ran."""
+    def ran(self, rows: int, seconds: float, made: int) -> None:
+        """A batch ran, and made the images of some of its rows: of all, unless jobs failed."""
         self._batch.observe(rows)
         self._device.observe(seconds)
+        with self._lock:
+            totals = self.totals
+            self.totals = replace(totals, ran=totals.ran + seconds, rows=totals.rows + made, last=time.time())
+
+    def answered(self, seconds: float, *, failed: bool) -> None:
+        """An accepted request ended after this time."""
+        with self._lock:
+            if failed:
+                self.totals = replace(self.totals, failed=self.totals.failed + seconds)
+            else:
+                self.totals = replace(self.totals, served=self.totals.served + seconds)
 
     def rejected(self, reason: str) -> None:
         """A request was not accepted."""

@@ -72,7 +72,7 @@ class ApiKeys:
             if self._hashes:
                 logger.info("API keys reloaded: %d", len(self._hashes))
             else:
-                logger.warning("The file of API keys contains no key: all requests to /v1 are rejected.")
+                logger.warning("The file of API keys contains no key: all requests to /v1 and /v2 are rejected.")
         except KeysError as error:
             logger.warning("API keys not reloaded, the old ones stay valid: %s", error)
 

@@ -8,10 +8,10 @@ a file, guess the content type, and log a traceback for every bad request.
 import asyncio
 import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from bentoml import IODescriptor
 from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
@@ -36,6 +36,8 @@ _parser = ThreadPoolExecutor(1, thread_name_prefix="json")
 CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 BINARY = {"type": "string", "format": "binary"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,7 @@ class JsonBody(RequestBody):
             request, "application/json", "curl -H 'Content-Type: application/json' -d '{\"truncation\": 0.7}' ..."
         )
         data = await _read_json(request, cls.max_bytes()) or b"{}"
-        if len(data) <= MAX_JSON_ON_LOOP:
-            return cls._parse(data)
-        return await asyncio.get_running_loop().run_in_executor(_parser, cls._parse, data)
+        return await parse_json(lambda: cls._parse(data), len(data))
 
     @classmethod
     def _parse(cls, data: bytes) -> Self:
@@ -120,7 +120,7 @@ class JsonBody(RequestBody):
         except ValueError as error:
             raise Malformed(f"The body is not valid JSON: {error}.") from None
         if isinstance(fields, dict) and len(fields) > 2 * len(cls.model_fields):  # pydantic would list every field
-            raise Invalid((_field_path((name,)), _unknown_field(cls)) for name in fields if name not in _names(cls))
+            raise Invalid((field_path((name,)), _unknown_field(cls)) for name in fields if name not in _names(cls))
         try:
             # Strict: the string "4" and the number 4.5 are not accepted as integers.
             return cls.model_validate(fields, strict=True)
@@ -146,6 +146,18 @@ class FormBody(RequestBody):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise _invalid(error, cls) from None
+
+
+async def parse_json(parse: Callable[[], T], size: int) -> T:
+    """Call a function that parses JSON: on the event loop if the JSON is short, otherwise in the thread for JSON.
+
+    Args:
+        parse: blocks and holds Python's lock.
+        size: of the JSON, in bytes.
+    """
+    if size <= MAX_JSON_ON_LOOP:
+        return parse()
+    return await asyncio.get_running_loop().run_in_executor(_parser, parse)
 
 
 async def _read_form_fields(form: FormData, body_type: type[RequestBody]) -> dict[str, object]:
@@ -234,10 +246,11 @@ def _unquote(text: str) -> str | None:
 def _invalid(error: ValidationError, body_type: type[RequestBody]) -> Problem:
     """Describe pydantic's errors in the words of this API."""
     details = error.errors(include_url=False, include_input=False)
-    return Invalid((_field_path(detail["loc"]), _message(detail, body_type)) for detail in details)
+    return Invalid((field_path(detail["loc"]), _message(detail, body_type)) for detail in details)
 
 
-def _field_path(location: tuple[int | str, ...]) -> str:
+def field_path(location: tuple[int | str, ...]) -> str:
+    """Write the place of a field as in `latents[0][3]`."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:64]}" for part in location)
     return path.removeprefix(".") or "body"
 

@@ -13,6 +13,8 @@
     ├── Unavailable      503  no model is served, or the service is shutting down
     └── TimedOut         504  the request took longer than GANVAS_TIMEOUT_S
 
+Below /v2, the document also has `error`, the detail, which clients of the Open Inference Protocol read.
+
 A problem may be raised anywhere below an endpoint. Its response is `application/problem+json` with `type`, `title`, `status`,
 `detail` and the request's id, which is also in the log. It is a Starlette HTTPException, so every Starlette application
 responds with its status.
@@ -40,6 +42,7 @@ from service.engine.errors import (
 )
 from service.http.json_response import JsonResponse
 from service.http.request_ids import REQUEST_ID
+from service.http.v2_errors import with_error
 
 MEDIA_TYPE = "application/problem+json"
 FIELDS_SHOWN = 10  # a body with a million wrong numbers gets a short response
@@ -61,7 +64,7 @@ class Problem(HTTPException):
         """Return the problem document of RFC 9457."""
         slug = self.title.lower().replace(" ", "-")
         document = {"type": f"urn:ganvas:{slug}", "title": self.title, "status": self.status, "detail": self.detail}
-        return {**document, "request_id": REQUEST_ID.get()}
+        return with_error({**document, "request_id": REQUEST_ID.get()})
 
     def response(self) -> Response:
         """Return the problem as a response."""

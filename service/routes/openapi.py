@@ -14,6 +14,7 @@ from service.http.parsing import BINARY, RequestBody, field_schema
 from service.http.problems import MEDIA_TYPE, Invalid, NotFound, Problem
 from service.process.versions import versions
 from service.routes.schemas import InterpolateRequest, SampleRequest, StylizeRequest
+from service.routes.v2 import openapi as v2
 
 REF = "#/components/schemas/{model}"
 DESCRIPTION = "Images from generators and style networks. Every error is an RFC 9457 problem document."
@@ -55,6 +56,7 @@ IMAGES_TAG, MODELS_TAG, OPERATION_TAG = "Images", "Models", "Operation"
 TAGS = {
     IMAGES_TAG: "Make images.",
     MODELS_TAG: "What is served.",
+    v2.TAG: v2.TAG_TEXT,
     OPERATION_TAG: "Health checks and metrics.",
 }
 """The headings of /docs, in order."""
@@ -82,6 +84,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         operation["responses"] = {"200": success, **_problems(*problems)}
         paths[route] = {"post": operation}
     paths.update(_get_routes())
+    paths.update(v2.paths(_problems))
     for path, summary in INFRASTRUCTURE.items():
         operation = {**document["paths"][path]["get"], "tags": [OPERATION_TAG], "description": summary}
         if path in ("/livez", "/readyz"):
@@ -154,6 +157,7 @@ def _schemas() -> dict[str, Any]:
     refused = {"type": "object", "properties": {"file": text, "reason": text}, "required": ["file", "reason"]}
     return {
         **cards["$defs"],
+        **v2.schemas(REF),
         "Model": _object({"version": VERSION_SCHEMA, "device": DEVICE_SCHEMA, "card": card}),
         "Models": _object(
             {

@@ -62,13 +62,11 @@ class CodecThreads:
 
     async def encode(self, function: Callable[[], T], reserved: Reserved | None = None) -> T:
         """Call a blocking function that encodes images, in a thread. The reservation lasts until the function returns."""
-        if reserved is not None:
-            reserved.begin()
-        ended = None if reserved is None else reserved.end
-        (made,) = await self._encode.each(
-            lambda call: call(), [function], caller=CALLER.get(), on_end=None if ended is None else lambda _: ended()
-        )
-        return made
+        return await _call(self._encode, function, reserved)
+
+    async def unpack(self, function: Callable[[], T], reserved: Reserved) -> T:
+        """Call a blocking function that decompresses a body, as `encode` does, in a thread that decodes."""
+        return await _call(self._decode, function, reserved)
 
     def hung(self) -> str | None:
         """What a thread has been doing for longer than GANVAS_HANG_S, if there is one."""
@@ -79,6 +77,16 @@ class CodecThreads:
         """Start no more work. Running work is not waited for."""
         for threads in (self._headers, self._decode, self._encode):
             threads.close()
+
+
+async def _call(threads: FairThreads, function: Callable[[], T], reserved: Reserved | None) -> T:
+    if reserved is not None:
+        reserved.begin()
+    ended = None if reserved is None else reserved.end
+    (made,) = await threads.each(
+        lambda call: call(), [function], caller=CALLER.get(), on_end=None if ended is None else lambda _: ended()
+    )
+    return made
 
 
 @functools.cache

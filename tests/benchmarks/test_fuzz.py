@@ -31,7 +31,7 @@ def test_same_seed_makes_the_same_requests() -> None:
     made = [first.next() for _ in range(400)]
     assert made == [again.next() for _ in range(400)]
     kinds = Counter(one.kind for one in made)
-    assert len(kinds) == 9
+    assert len(kinds) == 10
     assert min(kinds.values()) > 5
 
 

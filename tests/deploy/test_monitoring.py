@@ -114,7 +114,7 @@ def test_error_rate_counts_only_api_routes() -> None:
         rule["expr"] for group in RULES["spec"]["groups"] for rule in group["rules"] if rule["alert"] == "GanvasErrors"
     )
     routes = [str(m) for s in selectors(promql_parser.parse(errors)) for m in s.matchers.matchers if m.name == "route"]
-    assert routes == ['route=~"/v1/.*"'] * 2
+    assert routes == ['route=~"/v1/.*|/v2/models/.*/infer"'] * 2
 
 
 def test_docs_name_the_metrics_of_autoscaling() -> None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -20,14 +21,14 @@ from ganvas import api
 from ganvas.card import IMAGES, KEEP_COLOR, STRENGTH, STYLES, StylizerCard
 from ganvas.style_file import StyleFile
 from service.engine import brush as brushes
-from service.engine.arrays import Array, Floats, Pixels
+from service.engine.arrays import Array, Feeds, Floats, Pixels
 from service.engine.batcher import Reservation
 from service.engine.blends import parse_blend
 from service.engine.codecs import decode
 from service.engine.decoding import Cost
-from service.engine.errors import NotFoundError, RequestError
+from service.engine.errors import InvalidValueError, NotFoundError, RequestError
 from service.engine.folder import version_of
-from service.engine.handlers.base import Handler, pad
+from service.engine.handlers.base import Handler, TakesUploads, pad
 from service.engine.job_queue import Job
 from service.engine.sessions import LoadedModel
 from service.settings import Settings
@@ -80,6 +81,7 @@ class Stylizer(Handler):
 
     kind = "stylizer"
     cost_unit = "pixels"
+    upload_input = IMAGES
     card: StylizerCard
 
     def __init__(self, card: StylizerCard, model: LoadedModel, settings: Settings) -> None:
@@ -87,6 +89,23 @@ class Stylizer(Handler):
         self._max_side = settings.max_side
         self._own = card
         self._vectors = card.style_vectors()
+
+    @property
+    def uploads(self) -> TakesUploads:
+        """This handler: it paints uploads of any size."""
+        return self
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """All but the images, as in /v1/stylize."""
+        return STYLES, STRENGTH, KEEP_COLOR
+
+    def complete(self, feeds: Feeds, rows: int, style: str | None = None) -> Feeds:
+        """See the base class. A model with a single style needs no name of it."""
+        if style is not None and STYLES in feeds:
+            raise InvalidValueError("style", f"The request has the input {STYLES}; leave one of both out")
+        chosen = self._vectors[0] if STYLES in feeds else self.style(style)
+        return {**_feeds(rows, chosen, api.STRENGTH.default, api.KEEP_COLOR.default), **feeds}
 
     def style_names(self) -> list[str]:
         """The names of the card's styles, in the order of the weights of a blend."""
@@ -152,15 +171,26 @@ class Stylizer(Handler):
             strength: 0 to 1; 0 returns the image unchanged.
             keep_color: 0 to 1; 1 keeps the colours of the image.
         """
+        feeds = _feeds(len(prepared), style, strength, keep_color)
+        running = self.run_uploads(reservation, prepared, feeds)
+        del prepared  # `run_uploads` frees the images when it can
+        return await running
+
+    async def run_uploads(self, reservation: Reservation, prepared: Sequence[Prepared], feeds: Feeds) -> list[Painted]:
+        """Paint images of any sizes, each in its own way: one row of `styles`, `strength` and `keep_color` per image."""
         sizes = [one.working for one in prepared]
+        amounts = [(float(a), float(b)) for a, b in zip(feeds[STRENGTH], feeds[KEEP_COLOR], strict=True)]
         # Strength and keep_color mix the painting with the image, so an image of another size is mixed in `finish`.
-        jobs = [self._job(one.fed, style, *((1, 0) if one.is_resized else (strength, keep_color))) for one in prepared]
+        jobs = [
+            self._job(one.fed, style, *((1, 0) if one.is_resized else amount))
+            for one, style, amount in zip(prepared, cast("Floats", feeds[STYLES]), amounts, strict=True)
+        ]
         resized = [one if one.is_resized else None for one in prepared]
         del prepared  # images that are padded exist twice
         results = await self.batcher.submit(reservation, jobs)
         return [
-            Painted(result[0, :height, :width], one, strength, keep_color)
-            for (height, width), one, result in zip(sizes, resized, results, strict=True)
+            Painted(result[0, :height, :width], one, *amount)
+            for (height, width), one, result, amount in zip(sizes, resized, results, amounts, strict=True)
         ]
 
     async def preview(self) -> Sequence[Pixels]:
@@ -198,6 +228,15 @@ class Stylizer(Handler):
         if not tiles:
             raise NotFoundError(f"{self.card.name} has no preview: its card has no readable thumbnail.")
         return tiles
+
+
+def _feeds(rows: int, style: Floats, strength: float, keep_color: float) -> dict[str, Array]:
+    """The inputs beside the images, the same in each row."""
+    return {
+        STYLES: np.broadcast_to(style, (rows, len(style))),
+        STRENGTH: np.full(rows, strength, np.float32),
+        KEEP_COLOR: np.full(rows, keep_color, np.float32),
+    }
 
 
 def _tile(thumbnail: str) -> Pixels:

@@ -1,6 +1,6 @@
-"""Rejects every request during shutdown, and requests for /v1 without a valid API key. Tells the engine who the caller is.
+"""Rejects every request during shutdown, and requests without a valid API key. Tells the engine who the caller is.
 
-Health checks, metrics, the API's description and the studio need no key: only routes below /v1 make or show images.
+Health checks, metrics, the API's description and the studio need no key: only routes below /v1 and /v2 make or show images.
 """
 
 from collections.abc import Sequence
@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ganvas import api
 from service.engine.callers import CALLER
 from service.engine.metrics import rejected
 from service.http.api_keys import ApiKeys, key_of
 from service.http.callers import Network, caller_of
 from service.http.lifecycle import Lifecycle
 from service.http.problems import Problem, Unauthorized, Unavailable
+from service.http.v2_errors import is_below
 
-GUARDED = "/v1"
-PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})
+GUARDED = ("/v1", api.V2)
+PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics", api.V2_LIVE, api.V2_READY})
 
 
 class Authentication:
@@ -25,7 +27,7 @@ class Authentication:
     Args:
         app: the next layer.
         lifecycle: says whether the service is shutting down.
-        keys: the keys that open /v1; None if /v1 is open.
+        keys: the keys that open /v1; None if /v1 and /v2 are open.
         proxies: the networks of the proxies whose X-Forwarded-For is believed.
     """
 
@@ -63,4 +65,4 @@ class Authentication:
 
 
 def _is_guarded(path: str) -> bool:
-    return path == GUARDED or path.startswith(f"{GUARDED}/")
+    return path not in PROBES and any(is_below(path, root) for root in GUARDED)

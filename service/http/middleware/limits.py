@@ -18,6 +18,7 @@ from service.engine.shares import FairShare
 from service.http.json_response import JsonResponse
 from service.http.problems import BY_STATUS, FAILED, MEDIA_TYPE, Internal, Problem, QueueFull, TooLarge, Unsupported
 from service.http.request_ids import REQUEST_ID
+from service.http.v2_errors import with_error
 
 logger = logging.getLogger("ganvas.service")
 
@@ -161,4 +162,4 @@ class _ResponseRewriter:
         if status in BY_STATUS:
             return BY_STATUS[status](detail).document()
         document = {"type": "about:blank", "title": phrase, "status": status, "detail": detail}
-        return {**document, "request_id": REQUEST_ID.get()}
+        return with_error({**document, "request_id": REQUEST_ID.get()})

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from ganvas.card import IMAGES, OUTPUT, Card
 from ganvas.tensors import ROWS, Dimension, Tensor
 from service.engine.arrays import Feeds, Images, Pixels
+from service.engine.contract import sizes_of
 from service.engine.errors import RefusedError
 from service.engine.handlers.base import Handler
 from service.engine.handlers.registry import HANDLERS
@@ -124,6 +125,19 @@ def test_images_are_the_same_alone_and_in_a_batch(upscaler: Upscaler) -> None:
     (batch,) = asyncio.run(upscaler.upscale({IMAGES: images}))
     alone = asyncio.run(upscaler.upscale(*({IMAGES: images[i : i + 1]} for i in range(3))))
     np.testing.assert_array_equal(batch, np.concatenate(alone))
+
+
+def test_runs_its_own_tensors(upscaler: Upscaler) -> None:
+    images = image(0, rows=3)
+
+    async def run() -> list[Images]:
+        shapes = {IMAGES: images.shape}
+        sizes = sizes_of(upscaler.card, shapes, optional=upscaler.optional, most=upscaler.largest)
+        with upscaler.reserve_rows(sizes) as reservation:
+            return await upscaler.run_rows(reservation, upscaler.complete({IMAGES: images}, 3), sizes)
+
+    larger = np.concatenate(asyncio.run(run()))
+    np.testing.assert_array_equal(larger, images.repeat(2, axis=1).repeat(2, axis=2))
 
 
 def test_refuses_an_output_that_is_not_of_the_size_in_the_card(tmp_path: Path, registered: None) -> None:

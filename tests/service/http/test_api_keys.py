@@ -99,7 +99,7 @@ def test_file_without_keys_revokes_all(content: bytes, file: Path, caplog: pytes
     with caplog.at_level(logging.WARNING):
         for given in (SECRET, "second-secret-key", "", "# revoked"):
             assert not keys.accept(headers(given))
-    assert "contains no key: all requests to /v1 are rejected" in caplog.text
+    assert "contains no key: all requests to /v1 and /v2 are rejected" in caplog.text
     file.write_text("third\n")
     clock.now += POLL_S
     assert keys.accept(headers("third"))
@@ -157,18 +157,20 @@ def test_refuses_file_that_is_too_large(tmp_path: Path) -> None:
         ApiKeys(tmp_path / "keys")
 
 
-def test_v1_routes_need_a_key_and_other_routes_do_not(
+def test_api_routes_need_a_key_and_other_routes_do_not(
     models_folder: Path, file: Path, tmp_path: Path, problem: Problem
 ) -> None:
     options = {"api_keys_file": file, "cors_origins": "https://studio.example", "access_log": True}
     with running(models_folder, tmp_path / "log", **options) as service, httpx.Client(base_url=service.url) as client:
-        for path in ("/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png", "/v1/nope"):
+        for path in ("/v1/models", "/v1/models/digits", "/v1/models/digits/preview.png", "/v1/nope", "/v2/models/digits"):
             refused = client.get(path)
             problem(refused, 401, mentions="API key")
             assert refused.headers["www-authenticate"] == "Bearer"
-        for path in ("/v1/sample", "/v1/stylize", "/%761/sample"):
+        for path in ("/v1/sample", "/v1/stylize", "/%761/sample", "/v2/models/digits/infer", "/v2/repository/index"):
             problem(client.post(path, headers={"Authorization": "Bearer wrong"}), 401)
-        for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs.json", "/"):
+        error = client.get("/v2").json()
+        assert error["error"] == error["detail"]
+        for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs.json", "/", "/v2/health/live", "/v2/health/ready"):
             assert client.get(path).status_code == 200
         assert client.post("/v1/sample", headers={"Authorization": f"Bearer {SECRET}"}).status_code == 200
         assert client.post("/v1/sample", headers={"X-API-Key": "second-secret-key"}).status_code == 200

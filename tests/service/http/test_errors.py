@@ -40,6 +40,13 @@ def test_unknown_route_is_404(client: httpx.Client, problem: Problem, method: st
     problem(client.request(method, path), 404, mentions="docs.json")
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v2/nope"), ("GET", "/v2/models/digits/infer"), ("PUT", "/v2")])
+def test_documents_below_v2_have_the_member_error(client: httpx.Client, method: str, path: str) -> None:
+    document = client.request(method, path).json()
+    assert document["error"] == document["detail"]
+    assert "error" not in client.request(method, "/v1/nope").json()
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", POST_ROUTES)
 def test_post_route_rejects_other_methods(client: httpx.Client, problem: Problem, method: str, path: str) -> None:

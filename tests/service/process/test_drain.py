@@ -44,6 +44,8 @@ def test_draining_service_is_live_but_not_ready_and_rejects_requests(
             service.process.send_signal(signal.SIGTERM)
             until(lambda: client.get("/readyz").status_code == 503)
             problem(client.get("/readyz"), 503, mentions="shutting down")
+            problem(client.get("/v2/health/ready"), 503, mentions="shutting down")
+            assert client.get("/v2/health/live").status_code == 200
             assert client.get("/livez").status_code == 200
             assert client.get("/metrics").status_code == 200
             refused = client.post("/v1/sample")
