@@ -138,7 +138,7 @@ class GanTrainer:
         settings = {"learning_rate": g_rate, "d_learning_rate": d_rate}
         if config.classes.count:
             settings["class_share"] = class_share(config.classes, progress.fraction)
-        if config.augment:
+        if config.augment and (config.augmentation.ramp or self.augmentation.adapts):
             settings["augment_probability"] = self.augmentation.at(progress.fraction)
         return settings
 
