@@ -45,7 +45,7 @@ def test_steps_cover_the_images() -> None:
         ("generator.norm=true", r"generator\.norm: unknown; known are width$"),
         ("discriminator.width=1", r"discriminator\.width: .*greater than or equal to 4 \(is 1\)"),
         ("architecture=stylegan9", r"architecture: There is no architecture stylegan9\. Known: dcgan, "),
-        ("channels=2", r"channels: .*1 or 3"),
+        ("channels=2", r"channels: .*1, 3 or 4"),
         ("images=99999999999999", r"images: .*less than or equal"),
         ("images=" + "9" * 5000, r"images: "),
         ("generator.width=" + "[" * 3000, r"generator\.width: "),
