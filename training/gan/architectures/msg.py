@@ -11,16 +11,16 @@ noise, packing and gradient penalties treat them as any other images. A real ima
 import itertools
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from training.gan.architectures import base
-from training.gan.architectures.base import GanArchitecture, Options
+from training.gan.architectures.base import GanArchitecture
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.progan_blocks import (
+    DiscriminatorOptions,
     DownBlock,
     FirstBlock,
     FromImage,
+    GeneratorOptions,
     LastBlock,
     ToImage,
     UpBlock,
@@ -28,26 +28,6 @@ from training.gan.architectures.progan_blocks import (
     shrink,
     widths_of,
 )  # fmt: skip
-
-
-class GeneratorOptions(Options):
-    """The options of the generator."""
-
-    width: int = Field(default=24, ge=4, le=512)  # channels at the image's resolution; doubles with each halving ...
-    max_width: int = Field(default=256, ge=4, le=1024)  # ... up to this
-
-
-class DiscriminatorOptions(base.DiscriminatorOptions):
-    """The options of the discriminator."""
-
-    width: int = Field(default=24, ge=4, le=512)  # as in the generator
-    max_width: int = Field(default=256, ge=4, le=1024)
-    minibatch_stddev: bool = True  # adds a feature that says how much the images of a batch differ
-
-    @property
-    def per_sample(self) -> bool:
-        """See the base class."""
-        return not self.minibatch_stddev
 
 
 class Generator(nn.Module):

@@ -1,10 +1,32 @@
-"""The blocks of ProGAN (Karras et al. 2018), which `progressive` and `msg` share."""
+"""The blocks of ProGAN (Karras et al. 2018) and their options, which `progressive` and `msg` share."""
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from training.gan.architectures import base
 from training.gan.architectures.layers import SLOPE, EqualConv, EqualLinear, MinibatchDeviation, latent_norm, pixel_norm
+
+
+class GeneratorOptions(base.Options):
+    """The options of the generator."""
+
+    width: int = Field(default=24, ge=4, le=512)  # channels at the image's resolution; doubles with each halving ...
+    max_width: int = Field(default=256, ge=4, le=1024)  # ... up to this
+
+
+class DiscriminatorOptions(base.DiscriminatorOptions):
+    """The options of the discriminator."""
+
+    width: int = Field(default=24, ge=4, le=512)  # as in the generator
+    max_width: int = Field(default=256, ge=4, le=1024)
+    minibatch_stddev: bool = True  # adds a feature that says how much the images of a batch differ
+
+    @property
+    def per_sample(self) -> bool:
+        """See the base class."""
+        return not self.minibatch_stddev
 
 
 def widths_of(width: int, max_width: int, levels: int) -> list[int]:

@@ -19,8 +19,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.gan.architectures import base
-from training.gan.architectures.base import GanArchitecture, Options
+from training.gan.architectures import progan_blocks
+from training.gan.architectures.base import GanArchitecture
 from training.gan.architectures.dcgan import halvings
 from training.gan.architectures.progan_blocks import (
     DownBlock,
@@ -35,28 +35,18 @@ from training.gan.architectures.progan_blocks import (
 )  # fmt: skip
 
 
-class GeneratorOptions(Options):
+class GeneratorOptions(progan_blocks.GeneratorOptions):
     """The options of the generator, and of the schedule of both networks."""
 
-    width: int = Field(default=24, ge=4, le=512)  # channels at the image's resolution; doubles with each halving ...
-    max_width: int = Field(default=256, ge=4, le=1024)  # ... up to this
     growth: float = Field(default=0.5, gt=0, lt=1)  # fraction of the run after which the image's own resolution has faded in
     fade: float = Field(default=0.5, gt=0, le=1)  # share of each resolution's time in which the next one fades in
 
 
-class DiscriminatorOptions(base.DiscriminatorOptions):
+class DiscriminatorOptions(progan_blocks.DiscriminatorOptions):
     """The options of the discriminator."""
 
-    width: int = Field(default=24, ge=4, le=512)  # as in the generator
-    max_width: int = Field(default=256, ge=4, le=1024)
-    minibatch_stddev: bool = True  # adds a feature that says how much the images of a batch differ
     growth: float = Field(default=0.5, gt=0, lt=1, exclude=True)  # those of the generator
     fade: float = Field(default=0.5, gt=0, le=1, exclude=True)
-
-    @property
-    def per_sample(self) -> bool:
-        """See the base class."""
-        return not self.minibatch_stddev
 
 
 def position(fraction: float, levels: int, growth: float, fade: float) -> float:
