@@ -61,7 +61,7 @@ def sent(operation: Locator) -> tuple[int, int]:
 
 def test_headings_are_the_services_own(open_page: OpenPage) -> None:
     page = open_page()
-    expect(page.locator("h3.opblock-tag > a")).to_have_text(["Images", "Models", "Operation"])
+    expect(page.locator("h3.opblock-tag > a")).to_have_text(["Images", "Models", "Open Inference Protocol", "Operation"])
     text = page.locator("body").inner_text()
     assert "/v1/stylize" in text
     assert "bentoml" not in text.lower()
