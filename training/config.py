@@ -38,7 +38,7 @@ Layer = Literal[
 ]  # fmt: skip
 
 AUTO = "auto"
-"""`--config auto` of a GAN, which is no file: see `training.gan.auto`."""
+"""`--config auto` of a GAN. It names no file of a config: see `training.gan.auto`."""
 
 _UNKNOWN = "unknown_key"
 

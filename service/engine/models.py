@@ -125,8 +125,11 @@ class Models:
                 except Exception:  # the service continues with the models that it has
                     logger.exception("Failed to load %s.", path.name)
             if changed or removed:
-                await asyncio.to_thread(self._read_styles, changed, removed)
-                self._give_styles()
+                try:
+                    await asyncio.to_thread(self._read_styles, changed, removed)
+                    self._give_styles()
+                except Exception:  # as above
+                    logger.exception("Failed to load the styles.")
 
     def _try_and_load(self, path: Path) -> LoadedModel | str:
         return next((self._load(path, verdict) for _, verdict in self._trial.each([path])), "the service is shutting down")

@@ -14,9 +14,11 @@ from training.text import count_of, name_from
 MIN_IMAGES = 16
 """Fewer images cannot be trained on."""
 
+LEAST_IN_CLASS = 100
+"""With fewer images, a class collapses to copies of them."""
+
 _SIZES = (64, 48, 32, 28, 16)  # of the default architecture; larger ones take hours on a GPU
 _FIRST_LOOK = 32  # image_size of the config quick
-_LEAST_IN_CLASS = 100  # images; with fewer, a class collapses to copies of them
 _UNEVEN = 3  # times the images of the smallest class
 # Images per second at 64 pixels and width 48 (toon-heads, docs/gans.md). The digits, at 28 and 32, show that time grows in
 # proportion to the side and to the width.
@@ -115,8 +117,8 @@ def _classes(survey: Survey, most: int) -> tuple[list[str], int]:
     (smallest, least), (largest, greatest) = (pick(classes.items(), key=lambda item: item[1]) for pick in (min, max))
     if len(classes) > most:
         return [f"No classes: {len(classes)} folders are more than the {most} classes that are possible."], 0
-    if least < _LEAST_IN_CLASS:
-        return [f"No classes: {smallest} holds {count_of(least, 'image')}, and a class needs about {_LEAST_IN_CLASS}."], 0
+    if least < LEAST_IN_CLASS:
+        return [f"No classes: {smallest} holds {count_of(least, 'image')}, and a class needs about {LEAST_IN_CLASS}."], 0
     said = [f"classes.count={len(classes)}: each folder is a class. Set it to 0 if the folders mean nothing."]
     if greatest >= _UNEVEN * least:
         said.append(

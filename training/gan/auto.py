@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from training.config import AUTO, Features, Layer, flatten, merge, parse_changes, resolve
 from training.console import duration
+from training.gan.advice import LEAST_IN_CLASS
 from training.gan.augment import AUGMENTATIONS, FEW_IMAGES
 from training.gan.config import GanConfig
 from training.gan.folder_facts import FolderFacts
+from training.gan.origin import ARCHITECTURE
 from training.gan.setup import build_discriminator, build_generator
 from training.gan.step_time import StepTime
 from training.text import count_of
@@ -30,7 +32,6 @@ _NARROW_GAIN = 2.0  # how much faster steps with two thirds of the channels are,
 _SHARE = 0.8  # of the time is for steps, the rest for evaluations, samples and reports
 _MUCH_ENLARGED = 0.5  # fraction of the images
 _VERY_FEW = 1000  # images; with fewer, none is held out
-_LEAST_IN_CLASS = 100  # images; as `training.gan.advice`
 _MIRRORED = 1.03  # `FolderFacts.mirror`; photos have 1.01, drawn portraits 1.05, digits 1.28
 _VARIED = 70.0  # levels of `FolderFacts.spread`; portraits in one pose have 59, photos of anything 82
 _EVALUATIONS = 8
@@ -241,8 +242,8 @@ def _choose_classes(choices: _Choices, facts: FolderFacts) -> None:
     smallest, least = min(facts.classes.items(), key=lambda item: item[1])
     if len(facts.classes) > choices.config.latent_size:
         choices.take({"classes.count": 0}, f"{len(facts.classes)} folders are too many classes.")
-    elif least < _LEAST_IN_CLASS:
-        choices.take({"classes.count": 0}, f"{smallest} has {count_of(least, 'image')}; a class needs about {_LEAST_IN_CLASS}.")
+    elif least < LEAST_IN_CLASS:
+        choices.take({"classes.count": 0}, f"{smallest} has {count_of(least, 'image')}; a class needs about {LEAST_IN_CLASS}.")
     else:
         choices.take({"classes.count": len(facts.classes)}, "each folder is a class; classes made digits much better.")
 
@@ -280,9 +281,8 @@ def _most_images(facts: FolderFacts, size: int) -> int:
 
 
 def _networks_of(trained: GanConfig) -> dict[str, object]:
-    names = ("architecture", "image_size", "channels", "latent_size", "pack", "classes.count")
-    found = flatten(trained)
-    return {key: value for key, value in found.items() if key in names or key.startswith(("generator.", "discriminator."))}
+    # `generator` stands for all of its options.
+    return {key: value for key, value in flatten(trained).items() if {key, key.partition(".")[0]} & {*ARCHITECTURE}}
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
